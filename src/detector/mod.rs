@@ -1,0 +1,117 @@
+//! Detectors: who gives a batch its scores. ADD A DETECTOR: one folder here and one arm where the service is composed.
+//!
+//! A detector is asked about rows and answers one outcome per row, by id, in any order. It knows nothing of queues,
+//! stores or HTTP; its errors say who must act.
+
+pub mod embedded;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::domain::calibration::Calibrated;
+use crate::domain::features::FeatureSet;
+use crate::domain::id::Seq;
+use crate::domain::reason::Reasons;
+use crate::domain::result::{ModelIdentity, Source};
+
+/// One session as a detector sees it: numbers and the claimed classes, no identifiers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Pairs the outcome to the session; never leaves the process.
+    pub id: Seq,
+    /// The game the client claims.
+    pub game_type: String,
+    /// The device the client claims.
+    pub device_type: String,
+    /// Values in the order of the detector's [`FeatureSet::columns`].
+    pub features: Vec<f64>,
+    /// The heuristic rules that hold.
+    pub reasons: Reasons,
+}
+
+/// What a detector may be asked at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most rows in one call.
+    pub rows: usize,
+    /// Most calls at the same time.
+    pub in_flight: usize,
+}
+
+/// What a detector says of one row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// A raw value and its place among calibration humans.
+    Calibrated {
+        /// Uncalibrated, fine-grained, larger is odder.
+        raw: f64,
+        /// p-value and score.
+        calibrated: Calibrated,
+        /// The calibration class used.
+        class: String,
+    },
+    /// This row can't be scored, and asking again won't help.
+    Rejected(String),
+}
+
+/// One outcome per row asked about, in any order, and the model that gave them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// Which model.
+    pub model: ModelIdentity,
+    /// Outcomes by row id.
+    pub outcomes: Vec<(Seq, Outcome)>,
+}
+
+/// Why a detector gave no answer, by what must happen next.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DetectorError {
+    /// It may work later; the attempt counts against these rows.
+    #[error("the detector failed for now: {message}")]
+    Transient {
+        /// What happened.
+        message: String,
+        /// When the detector asked to be left alone until.
+        retry_after: Option<Duration>,
+    },
+    /// It refuses this batch for what is in it; the rows must be tried apart.
+    #[error("the detector refuses the batch: {message}")]
+    Permanent {
+        /// What happened.
+        message: String,
+    },
+    /// It works for nobody (unreachable, no credits, no valid key); no row is to blame.
+    #[error("the detector is unavailable: {message}")]
+    Unavailable {
+        /// What happened.
+        message: String,
+        /// When the detector asked to be left alone until.
+        retry_after: Option<Duration>,
+    },
+}
+
+/// Scores rows. Implementations must be deterministic per row where the contract says so, and free of order effects.
+#[async_trait]
+pub trait Detector: Send + Sync {
+    /// Which source its verdicts name.
+    fn source(&self) -> Source;
+
+    /// The feature set its rows must hold.
+    fn feature_set(&self) -> FeatureSet;
+
+    /// What it may be asked at once.
+    fn limits(&self) -> Limits;
+
+    /// One outcome for each of `rows`.
+    ///
+    /// # Errors
+    /// [`DetectorError`], by remedy; then no row was scored.
+    async fn score(&self, rows: &[Row]) -> Result<Answer, DetectorError>;
+
+    /// Whether a call would be answered now; used by readiness, `check` and the circuit's probe.
+    ///
+    /// # Errors
+    /// [`DetectorError`] as a call would give.
+    async fn health(&self) -> Result<ModelIdentity, DetectorError>;
+}

@@ -1,0 +1,62 @@
+//! Feature sets: from a session to a fixed row of numbers. ADD A SET: one module here and one variant below.
+//!
+//! A set, once published, never changes: models name the set they were trained on, and stored rows name it too.
+
+pub mod v1;
+
+use super::session::Session;
+
+/// The feature sets that exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FeatureSet {
+    /// The 28 numeric columns that the original service computed; see [`v1`].
+    V1,
+}
+
+impl FeatureSet {
+    /// Every set, oldest first.
+    pub const ALL: [Self; 1] = [Self::V1];
+
+    /// The name used in files, flags and the store.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+        }
+    }
+
+    /// The set called `name`.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|set| set.name() == name)
+    }
+
+    /// The numeric columns in order; `sessionId`, `gameType` and `deviceType` stand before them in every export.
+    #[must_use]
+    pub fn columns(self) -> &'static [&'static str] {
+        match self {
+            Self::V1 => &v1::COLUMNS,
+        }
+    }
+}
+
+/// Computes feature rows, reusing its buffers from session to session.
+#[derive(Debug, Default)]
+pub struct Extractor {
+    v1: v1::Workspace,
+}
+
+impl Extractor {
+    /// The row of `set` for `session`, written over `row`. Every value is finite.
+    pub fn extract(&mut self, set: FeatureSet, session: &Session, row: &mut Vec<f64>) {
+        row.clear();
+        match set {
+            FeatureSet::V1 => row.extend_from_slice(&self.v1(session).values()),
+        }
+    }
+
+    /// Feature set v1 by name.
+    pub fn v1(&mut self, session: &Session) -> v1::Features {
+        self.v1.extract(session)
+    }
+}

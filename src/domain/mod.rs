@@ -1,0 +1,34 @@
+//! The pure core: what a session is, what is computed from it, and how it moves through the queue.
+//!
+//! Nothing here performs I/O, reads a clock, draws a random number or knows about async; time and chance are
+//! arguments. The modules are listed in the order a session meets them.
+
+pub mod time;
+
+pub mod id;
+
+pub mod json;
+
+pub mod refusal;
+
+pub mod session;
+
+pub mod record;
+
+pub mod features;
+
+pub mod heuristic;
+
+pub mod reason;
+
+pub mod queue;
+
+pub mod backoff;
+
+pub mod batch;
+
+pub mod pairing;
+
+pub mod calibration;
+
+pub mod result;

@@ -1,0 +1,428 @@
+//! A verification session parsed from untrusted JSON straight into columns, with every bound checked.
+//!
+//! Parsing and checking are one pass: nothing is allocated for a value before its bound is known to hold. Unknown
+//! fields are ignored, repeated known ones are refused, `null` stands for an absent optional field.
+
+use super::id::{SESSION_ID_RULE, SessionId};
+use super::json::{Kind, Scanner, SyntaxError};
+use super::refusal::{FieldPath, Refusal};
+
+/// The largest coordinate, in pixels either side of zero.
+pub const MAX_COORDINATE: f64 = 1e7;
+/// The largest timestamp and duration, in milliseconds either side of zero.
+pub const MAX_TIME_MS: f64 = 1e15;
+/// The largest `hits` or `misses`.
+pub const MAX_HITS: f64 = 1e6;
+/// The longest string other than the identifier, in bytes.
+pub const MAX_STRING: usize = 256;
+
+/// Bounds that an operator may set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Most movements in a session.
+    pub movements: usize,
+    /// Most clicks in a session.
+    pub clicks: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { movements: 20_000, clicks: 2_000 }
+    }
+}
+
+/// Pointer samples in arrival order, one column per quantity; all columns have the same length.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Movements {
+    /// Horizontal position, px.
+    pub x: Vec<f64>,
+    /// Vertical position, px.
+    pub y: Vec<f64>,
+    /// Client time, ms from any origin, in any order.
+    pub t: Vec<f64>,
+    /// What the client said of `isTrusted` per sample; empty when it never said anything.
+    pub trusted: Vec<Option<bool>>,
+}
+
+impl Movements {
+    /// Number of samples.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.x.len()
+    }
+
+    /// Whether there are no samples.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.x.is_empty()
+    }
+
+    fn clear(&mut self) {
+        self.x.clear();
+        self.y.clear();
+        self.t.clear();
+        self.trusted.clear();
+    }
+}
+
+/// One button press or tap.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Click {
+    /// Horizontal position, px.
+    pub x: f64,
+    /// Vertical position, px.
+    pub y: f64,
+    /// Client time, ms.
+    pub t: f64,
+    /// Whether a target was hit.
+    pub target_hit: bool,
+}
+
+/// A session whose every value is within bounds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Session {
+    /// Chosen by the client.
+    pub id: SessionId,
+    /// Carried along, never a feature.
+    pub user_id: Option<String>,
+    /// Carried along, never a feature; `""` when the client named none.
+    pub deployment_id: String,
+    /// Which game was played; `unknown` by default.
+    pub game_type: String,
+    /// mouse, touch, trackpad, stylus or anything else the client claims; `unknown` by default.
+    pub device_type: String,
+    /// The client's own measure, ms; may be negative.
+    pub duration_ms: f64,
+    /// At least one.
+    pub movements: Movements,
+    /// May be empty.
+    pub clicks: Vec<Click>,
+    /// Targets hit.
+    pub hits: u32,
+    /// Targets missed.
+    pub misses: u32,
+    /// Whether a batch verdict is wanted.
+    pub use_batch: bool,
+}
+
+impl Session {
+    /// Parses one session from the bytes of a JSON document.
+    ///
+    /// # Errors
+    /// A [`Refusal`] naming the field's path and the mend.
+    pub fn parse(body: &[u8], bounds: &Bounds) -> Result<Self, Refusal> {
+        let mut session = Self::default();
+        session.parse_into(body, bounds)?;
+        Ok(session)
+    }
+
+    /// As [`Session::parse`], reusing this session's buffers. After an error the contents are unspecified.
+    ///
+    /// # Errors
+    /// A [`Refusal`] naming the field's path and the mend.
+    pub fn parse_into(&mut self, body: &[u8], bounds: &Bounds) -> Result<(), Refusal> {
+        let text = std::str::from_utf8(body).map_err(|e| {
+            Refusal::malformed(FieldPath::Body, format!("is not valid UTF-8 at byte {}", e.valid_up_to()))
+        })?;
+        self.reset();
+        Reader { scan: Scanner::new(text), bounds, seen: 0 }.session(self)
+    }
+
+    fn reset(&mut self) {
+        self.id = SessionId::default();
+        self.user_id = None;
+        self.deployment_id.clear();
+        "unknown".clone_into(&mut self.game_type);
+        "unknown".clone_into(&mut self.device_type);
+        self.duration_ms = 0.0;
+        self.movements.clear();
+        self.clicks.clear();
+        self.hits = 0;
+        self.misses = 0;
+        self.use_batch = false;
+    }
+}
+
+const FIELDS: [&str; 11] = [
+    "sessionId",
+    "userId",
+    "deploymentId",
+    "gameType",
+    "deviceType",
+    "durationMs",
+    "movements",
+    "clicks",
+    "hits",
+    "misses",
+    "useBatch",
+];
+const REQUIRED_SESSION_ID: u32 = 1;
+const REQUIRED_MOVEMENTS: u32 = 1 << 6;
+
+const POINT_FIELDS: [&str; 5] = ["x", "y", "timestamp", "isTrusted", "targetHit"];
+const POINT_REQUIRED: u32 = 0b111;
+
+#[derive(Default)]
+struct Point {
+    x: f64,
+    y: f64,
+    t: f64,
+    trusted: Option<bool>,
+    target_hit: bool,
+}
+
+struct Reader<'a> {
+    scan: Scanner<'a>,
+    bounds: &'a Bounds,
+    seen: u32,
+}
+
+type Read<T> = Result<T, Refusal>;
+
+fn syntax(error: SyntaxError) -> Refusal {
+    Refusal::malformed(FieldPath::Body, error.to_string())
+}
+
+fn wrong_type(path: FieldPath, wanted: &str, found: Kind) -> Refusal {
+    Refusal::malformed(path, format!("must be {wanted}, not {}", found.in_words()))
+}
+
+/// Notes that a field was seen; a second sight is a refusal.
+#[inline]
+fn once(seen: &mut u32, bit: usize, path: FieldPath) -> Read<()> {
+    if *seen & (1 << bit) != 0 {
+        return Err(Refusal::malformed(path, "is given twice; send it once"));
+    }
+    *seen |= 1 << bit;
+    Ok(())
+}
+
+impl Reader<'_> {
+    fn session(&mut self, out: &mut Session) -> Read<()> {
+        let kind = self.scan.peek_kind().map_err(syntax)?;
+        if kind != Kind::Object {
+            return Err(wrong_type(FieldPath::Body, "a session object", kind));
+        }
+        self.scan.expect(b'{').map_err(syntax)?;
+        let mut more = !self.scan.eat(b'}');
+        while more {
+            let name = self.scan.string().map_err(syntax)?;
+            self.scan.expect(b':').map_err(syntax)?;
+            match FIELDS.iter().position(|f| *f == name) {
+                Some(field) => {
+                    once(&mut self.seen, field, FieldPath::Field(FIELDS[field]))?;
+                    self.field(field, out)?;
+                }
+                None => self.scan.skip_value().map_err(syntax)?,
+            }
+            more = self.scan.more(b'}').map_err(syntax)?;
+        }
+        self.scan.end().map_err(syntax)?;
+        if self.seen & REQUIRED_SESSION_ID == 0 {
+            return Err(Refusal::malformed(FieldPath::Field("sessionId"), "is missing; send a string"));
+        }
+        if self.seen & REQUIRED_MOVEMENTS == 0 {
+            return Err(Refusal::malformed(
+                FieldPath::Field("movements"),
+                "is missing; send a list of {x, y, timestamp}",
+            ));
+        }
+        Ok(())
+    }
+
+    fn field(&mut self, field: usize, out: &mut Session) -> Read<()> {
+        let path = FieldPath::Field(FIELDS[field]);
+        let kind = self.scan.peek_kind().map_err(syntax)?;
+        if kind == Kind::Null {
+            self.scan.null().map_err(syntax)?;
+            // `null` is an absent value; the required fields then report themselves missing.
+            if matches!(FIELDS[field], "sessionId" | "movements") {
+                self.seen &= !(1 << field);
+            }
+            return Ok(());
+        }
+        match FIELDS[field] {
+            "sessionId" => out.id = self.session_id(path, kind)?,
+            "userId" => {
+                let mut text = String::new();
+                self.short_string(path, kind, &mut text)?;
+                out.user_id = Some(text);
+            }
+            "deploymentId" => self.short_string(path, kind, &mut out.deployment_id)?,
+            "gameType" => self.short_string(path, kind, &mut out.game_type)?,
+            "deviceType" => self.short_string(path, kind, &mut out.device_type)?,
+            "durationMs" => out.duration_ms = self.bounded(path, kind, MAX_TIME_MS)?,
+            "movements" => self.movements(kind, &mut out.movements)?,
+            "clicks" => self.clicks(kind, &mut out.clicks)?,
+            "hits" => out.hits = self.count(path, kind)?,
+            "misses" => out.misses = self.count(path, kind)?,
+            _ => out.use_batch = self.boolean(path, kind)?,
+        }
+        Ok(())
+    }
+
+    fn session_id(&mut self, path: FieldPath, kind: Kind) -> Read<SessionId> {
+        if kind != Kind::String {
+            return Err(wrong_type(path, "a string", kind));
+        }
+        let text = self.scan.string().map_err(syntax)?;
+        if text.is_empty() {
+            return Err(Refusal::malformed(path, format!("is empty; it {SESSION_ID_RULE}")));
+        }
+        SessionId::parse(&text).ok_or_else(|| Refusal::out_of_bounds(path, SESSION_ID_RULE))
+    }
+
+    fn short_string(&mut self, path: FieldPath, kind: Kind, out: &mut String) -> Read<()> {
+        if kind != Kind::String {
+            return Err(wrong_type(path, "a string", kind));
+        }
+        let text = self.scan.string().map_err(syntax)?;
+        if text.len() > MAX_STRING {
+            let message = format!("must be at most {MAX_STRING} bytes long; it has {}", text.len());
+            return Err(Refusal::out_of_bounds(path, message));
+        }
+        out.clear();
+        out.push_str(&text);
+        Ok(())
+    }
+
+    /// A finite number of at most `limit` in size; minus zero becomes zero.
+    #[inline]
+    fn bounded(&mut self, path: FieldPath, kind: Kind, limit: f64) -> Read<f64> {
+        if kind != Kind::Number {
+            return Err(wrong_type(path, "a number", kind));
+        }
+        let value = self.scan.number().map_err(syntax)?;
+        if value.abs() <= limit {
+            return Ok(value + 0.0);
+        }
+        Err(Refusal::out_of_bounds(path, format!("must be finite and at most {limit:e} in size")))
+    }
+
+    fn count(&mut self, path: FieldPath, kind: Kind) -> Read<u32> {
+        let value = self.bounded(path, kind, MAX_HITS).map_err(|mut refusal| {
+            if refusal.kind == super::refusal::RefusalKind::OutOfBounds {
+                refusal.message = format!("must be a whole number from 0 to {MAX_HITS:e}");
+            }
+            refusal
+        })?;
+        if value < 0.0 || value.fract() != 0.0 {
+            return Err(Refusal::out_of_bounds(path, format!("must be a whole number from 0 to {MAX_HITS:e}")));
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and within 0..=1e6")]
+        Ok(value as u32)
+    }
+
+    fn boolean(&mut self, path: FieldPath, kind: Kind) -> Read<bool> {
+        if kind != Kind::Bool {
+            return Err(wrong_type(path, "true or false", kind));
+        }
+        self.scan.boolean().map_err(syntax)
+    }
+
+    fn movements(&mut self, kind: Kind, out: &mut Movements) -> Read<()> {
+        self.points("movements", kind, self.bounds.movements, |index, point| {
+            out.x.push(point.x);
+            out.y.push(point.y);
+            out.t.push(point.t);
+            if point.trusted.is_some() && out.trusted.is_empty() {
+                out.trusted.resize(index, None);
+            }
+            if point.trusted.is_some() || !out.trusted.is_empty() {
+                out.trusted.push(point.trusted);
+            }
+        })?;
+        if out.is_empty() {
+            let message = "is empty; send at least one {x, y, timestamp}";
+            return Err(Refusal::malformed(FieldPath::Field("movements"), message));
+        }
+        Ok(())
+    }
+
+    fn clicks(&mut self, kind: Kind, out: &mut Vec<Click>) -> Read<()> {
+        self.points("clicks", kind, self.bounds.clicks, |_, point| {
+            out.push(Click { x: point.x, y: point.y, t: point.t, target_hit: point.target_hit });
+        })
+    }
+
+    fn points(&mut self, list: &'static str, kind: Kind, limit: usize, mut take: impl FnMut(usize, Point)) -> Read<()> {
+        if kind != Kind::Array {
+            return Err(wrong_type(FieldPath::Field(list), "a list", kind));
+        }
+        self.scan.expect(b'[').map_err(syntax)?;
+        let mut index = 0;
+        let mut more = !self.scan.eat(b']');
+        while more {
+            if index == limit {
+                let message = format!("must hold at most {limit} items; split the session");
+                return Err(Refusal::out_of_bounds(FieldPath::Field(list), message));
+            }
+            take(index, self.point(list, index)?);
+            index += 1;
+            more = self.scan.more(b']').map_err(syntax)?;
+        }
+        Ok(())
+    }
+
+    fn point(&mut self, list: &'static str, index: usize) -> Read<Point> {
+        if !self.scan.eat(b'{') {
+            let kind = self.scan.peek_kind().map_err(syntax)?;
+            return Err(wrong_type(FieldPath::Item(list, index), "an object {x, y, timestamp}", kind));
+        }
+        let mut point = Point::default();
+        let mut seen = 0;
+        let mut more = !self.scan.eat(b'}');
+        while more {
+            match self.point_field()? {
+                Some(field) => {
+                    let path = FieldPath::ItemField(list, index, POINT_FIELDS[field]);
+                    once(&mut seen, field, path)?;
+                    self.point_value(field, path, &mut point, &mut seen)?;
+                }
+                None => self.scan.skip_value().map_err(syntax)?,
+            }
+            more = self.scan.more(b'}').map_err(syntax)?;
+        }
+        if seen & POINT_REQUIRED != POINT_REQUIRED {
+            let missing = (seen & POINT_REQUIRED).trailing_ones() as usize;
+            let path = FieldPath::ItemField(list, index, POINT_FIELDS[missing]);
+            return Err(Refusal::malformed(path, "is missing; send a number"));
+        }
+        Ok(point)
+    }
+
+    /// The index in [`POINT_FIELDS`] of the field name that comes next, its colon consumed; `None` for an unknown one.
+    #[inline]
+    fn point_field(&mut self) -> Read<Option<usize>> {
+        // The spellings that every real client sends, matched without the general string reader.
+        for (field, spelling) in [b"\"x\":".as_slice(), b"\"y\":", b"\"timestamp\":"].into_iter().enumerate() {
+            if self.scan.eat_exact(spelling) {
+                return Ok(Some(field));
+            }
+        }
+        let name = self.scan.string().map_err(syntax)?;
+        self.scan.expect(b':').map_err(syntax)?;
+        Ok(POINT_FIELDS.iter().position(|f| *f == name))
+    }
+
+    #[inline]
+    fn point_value(&mut self, field: usize, path: FieldPath, point: &mut Point, seen: &mut u32) -> Read<()> {
+        let kind = self.scan.peek_kind().map_err(syntax)?;
+        match field {
+            0 => point.x = self.bounded(path, kind, MAX_COORDINATE)?,
+            1 => point.y = self.bounded(path, kind, MAX_COORDINATE)?,
+            2 => point.t = self.bounded(path, kind, MAX_TIME_MS)?,
+            _ if kind == Kind::Null => {
+                self.scan.null().map_err(syntax)?;
+                *seen &= !(1 << field);
+            }
+            3 => point.trusted = Some(self.boolean(path, kind)?),
+            _ => point.target_hit = self.boolean(path, kind)?,
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

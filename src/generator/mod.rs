@@ -1,0 +1,1 @@
+//! Bot generators: families of synthetic sessions for the demo, for load and for tests.

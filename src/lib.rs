@@ -1,0 +1,33 @@
+//! PlayProof Batch: decides in batches whether a verification session was a human or a bot.
+//!
+//! # Path of a session
+//!
+//! A request reaches [`http`], which parses it with [`domain::session`] and hands it to [`intake`]; intake computes
+//! [`domain::features`] and the [`domain::heuristic`] verdict and makes the session durable in a [`store`]. The
+//! [`scheduler`] asks [`domain::batch`] when to run, claims a batch under a lease, has a [`detector`] score it, pairs
+//! every score to its session ([`domain::pairing`]), turns scores into verdicts ([`domain::result`]) and settles the
+//! batch in the store, from where [`http`] answers for the result.
+
+pub mod domain;
+
+pub mod clock;
+
+pub mod store;
+
+pub mod detector;
+
+pub mod metrics;
+
+pub mod intake;
+
+pub mod scheduler;
+
+pub mod generator;
+
+pub mod offline;
+
+pub mod http;
+
+pub mod config;
+
+pub mod cli;

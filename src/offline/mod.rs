@@ -1,0 +1,1 @@
+//! Offline work on files of sessions: reading, writing, scoring.

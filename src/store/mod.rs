@@ -1,0 +1,112 @@
+//! Stores: where accepted sessions, the queue and the results live. ADD A STORE: one folder here and one arm in the
+//! composition root; it must pass [`contract`].
+//!
+//! Every method is one transaction. What a method returned as done is durable. Time is an argument.
+
+pub mod contract;
+
+pub mod error;
+
+pub mod model;
+
+pub mod sqlite;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+
+pub use error::StoreError;
+pub use model::*;
+
+use crate::domain::id::{BatchId, Seq, SessionKey};
+use crate::domain::time::{Now, Timestamp};
+
+/// The outcome of every store call.
+pub type StoreResult<T> = Result<T, StoreError>;
+
+/// The queue's transitions and the questions asked of it.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Stores a session, unless its key is known. Durable when it returns [`Acceptance::New`].
+    async fn accept(&self, session: NewSession) -> StoreResult<Acceptance>;
+
+    /// Leases up to `request.max` waiting sessions as one batch; `None` when nothing fits the request. A retry batch is
+    /// made of sessions that came due together; a session that must run alone is a batch of its own.
+    async fn claim(&self, request: ClaimRequest, now: Now) -> StoreResult<Option<Claim>>;
+
+    /// Extends a lease by its length from `now`.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] when it had expired or been settled.
+    async fn renew(&self, lease: Lease, now: Now) -> StoreResult<()>;
+
+    /// Writes outcomes for members of a leased batch, at most once per session. With `last`, the batch ends: members
+    /// without an outcome are given back and the batch row gets `end`.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] when the token is stale; then nothing was changed.
+    async fn settle(&self, lease: Lease, settlement: Settlement, now: Now) -> StoreResult<Settled>;
+
+    /// Returns the sessions of leases that have expired to the queue; how many sessions.
+    async fn expire(&self, now: Now) -> StoreResult<u64>;
+
+    /// Counts, ages and the scheduler's state, from one snapshot.
+    async fn snapshot(&self) -> StoreResult<Snapshot>;
+
+    /// One session by its key.
+    async fn session(&self, key: SessionKey) -> StoreResult<Lookup>;
+
+    /// Results, newest first.
+    async fn results(&self, query: ResultQuery) -> StoreResult<Page<ResultRow>>;
+
+    /// Batches, newest first.
+    async fn batches(&self, before: Option<BatchId>, limit: u32) -> StoreResult<Vec<BatchRow>>;
+
+    /// One batch and the keys of its members.
+    async fn batch(&self, id: BatchId) -> StoreResult<Option<(BatchRow, Vec<SessionKey>)>>;
+
+    /// Failed sessions, newest first, before the sequence number `before`.
+    async fn dead(&self, before: Option<Seq>, limit: u32) -> StoreResult<Vec<DeadRow>>;
+
+    /// Sends failed sessions back to the queue, all of them when `keys` is `None`; how many went.
+    async fn requeue(&self, keys: Option<Vec<SessionKey>>, now: Now) -> StoreResult<u64>;
+
+    /// The compact records of sessions, in the order asked; `None` where it was pruned.
+    async fn telemetry(&self, seqs: Vec<Seq>) -> StoreResult<Vec<Option<Vec<u8>>>>;
+
+    /// Erases one session: telemetry, features and result; its key stays known as erased. Whether there was one.
+    async fn erase_session(&self, key: SessionKey, now: Now) -> StoreResult<bool>;
+
+    /// Erases every session of a user, in one deployment or, with `None`, in all; how many.
+    async fn erase_user(&self, deployment: Option<String>, user: String, now: Now) -> StoreResult<u64>;
+
+    /// Erases every session; how many.
+    async fn clear(&self, now: Now) -> StoreResult<u64>;
+
+    /// Sets the scheduler's running state, which outlives the process.
+    async fn set_running(&self, running: bool) -> StoreResult<()>;
+
+    /// One bounded step of retention; call again while it says that more is due.
+    async fn prune(&self, retention: Retention, now: Timestamp) -> StoreResult<Pruned>;
+
+    /// Notified when sessions may have become ready.
+    fn ready(&self) -> &Notify;
+
+    /// Whether it can be written now.
+    async fn health(&self) -> StoreResult<()>;
+
+    /// A consistent copy of the store in `folder`, made while it runs.
+    async fn backup(&self, folder: std::path::PathBuf) -> StoreResult<()>;
+}
+
+/// How long things are kept; see `PLAYPROOF_RETENTION_*`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Results, and with them everything else of the session.
+    pub results: Duration,
+    /// Telemetry of sessions that passed.
+    pub telemetry: Duration,
+    /// Telemetry of sessions that were reviewed or failed.
+    pub telemetry_flagged: Duration,
+}

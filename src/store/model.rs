@@ -1,0 +1,413 @@
+//! What goes into a store and comes out of it; shared by all stores, known to none of their engines.
+
+use std::time::Duration;
+
+use crate::domain::batch::{QueueView, Trigger};
+use crate::domain::features::v1;
+use crate::domain::id::{BatchId, LeaseToken, Seq, SessionKey};
+use crate::domain::queue::{Entry, State};
+use crate::domain::reason::Reasons;
+use crate::domain::record::SessionDigest;
+use crate::domain::result::{Decision, Source, Verdict};
+use crate::domain::time::Timestamp;
+
+/// The verdict that was answered at once, with what a repeated submission must repeat.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FirstVerdict {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// When it was given; also the time of acceptance.
+    pub scored_at: Timestamp,
+    /// How long it took, ms.
+    pub latency_ms: f64,
+}
+
+/// A session on its way into the store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewSession {
+    /// Deployment and identifier.
+    pub key: SessionKey,
+    /// Whose session it is, for erasure.
+    pub user_id: Option<String>,
+    /// Claimed game.
+    pub game_type: String,
+    /// Claimed device.
+    pub device_type: String,
+    /// Content digest, for telling repetition from conflict.
+    pub digest: SessionDigest,
+    /// The compact record.
+    pub record: Vec<u8>,
+    /// Feature set v1.
+    pub features: v1::Features,
+    /// What was answered at once.
+    pub first: FirstVerdict,
+    /// True: the first verdict is also the result, and the session needs no queue place.
+    pub is_final: bool,
+}
+
+/// What became of a submission.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Acceptance {
+    /// Stored, durably.
+    New(Seq),
+    /// The same session is known; here is how it stands.
+    Duplicate(Box<StoredSession>),
+    /// The key is known with other content.
+    Conflict,
+    /// The key was erased.
+    Erased,
+    /// The queue is at its limit.
+    QueueFull,
+}
+
+/// What a worker asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimRequest {
+    /// Why the batch runs; `Retry` takes due retries, everything else takes ready sessions, oldest first.
+    pub trigger: Trigger,
+    /// Most sessions.
+    pub max: u32,
+    /// Only sessions accepted up to this one, for a manual run that takes what was there at the call.
+    pub up_to: Option<Seq>,
+    /// How long the lease holds without renewal.
+    pub lease: Duration,
+    /// A random number, unique with overwhelming probability.
+    pub token: LeaseToken,
+    /// The node that asks.
+    pub owner: String,
+    /// The source that will score.
+    pub source: Source,
+}
+
+/// The right to settle a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The batch.
+    pub batch: BatchId,
+    /// What fences it.
+    pub token: LeaseToken,
+}
+
+/// One session of a claimed batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Member {
+    /// Row id.
+    pub seq: Seq,
+    /// Deployment and identifier, for logs and thresholds.
+    pub key: SessionKey,
+    /// Claimed game.
+    pub game_type: String,
+    /// Claimed device.
+    pub device_type: String,
+    /// Feature set v1.
+    pub features: v1::Features,
+    /// The heuristic rules that hold.
+    pub reasons: Reasons,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+    /// Its place in the state machine.
+    pub entry: Entry,
+}
+
+/// A claimed batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    /// The right to settle it.
+    pub lease: Lease,
+    /// At least one session.
+    pub members: Vec<Member>,
+}
+
+/// What to write about one member.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MemberOutcome {
+    /// Its one result.
+    Scored(Box<Verdict>),
+    /// Try again.
+    Retry {
+        /// Not before.
+        not_before: Timestamp,
+        /// Whether the attempt counts.
+        counts: bool,
+        /// The attempt that is the last.
+        max_attempts: u32,
+        /// What went wrong.
+        error: String,
+    },
+    /// Give up.
+    Rejected {
+        /// What went wrong.
+        error: String,
+    },
+}
+
+/// How a batch ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BatchOutcome {
+    /// Every member was scored.
+    Scored,
+    /// Some were, some were not.
+    Partial,
+    /// All members wait for a retry.
+    Retried,
+    /// No member was scored and none will be retried.
+    Failed,
+    /// The worker gave it back or was lost.
+    Abandoned,
+}
+
+impl BatchOutcome {
+    /// Every outcome, in the order in which stores number them.
+    pub const ALL: [Self; 5] = [Self::Scored, Self::Partial, Self::Retried, Self::Failed, Self::Abandoned];
+
+    /// The name used in metrics and answers.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scored => "scored",
+            Self::Partial => "partial",
+            Self::Retried => "retried",
+            Self::Failed => "failed",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// How a batch ended, for its row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchEnd {
+    /// The outcome.
+    pub outcome: BatchOutcome,
+    /// Calls made to the detector.
+    pub attempts: u32,
+    /// Time spent in the detector, ms.
+    pub detector_ms: f64,
+    /// The last error, if any.
+    pub error: Option<String>,
+}
+
+/// Outcomes for members of a batch.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settlement {
+    /// By row id; a session outside the batch makes the store refuse the whole settlement.
+    pub outcomes: Vec<(Seq, MemberOutcome)>,
+    /// Ends the batch.
+    pub end: Option<BatchEnd>,
+}
+
+/// What a settlement did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Members that got their result.
+    pub processed: u64,
+    /// Members that wait for a retry.
+    pub delayed: u64,
+    /// Members that failed.
+    pub failed: u64,
+    /// Members that were given back.
+    pub returned: u64,
+    /// Members that no longer existed (erased in between).
+    pub gone: u64,
+}
+
+/// Everything the store knows of one session but its telemetry.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredSession {
+    /// Row id.
+    pub seq: Seq,
+    /// Deployment and identifier.
+    pub key: SessionKey,
+    /// Claimed game.
+    pub game_type: String,
+    /// Claimed device.
+    pub device_type: String,
+    /// Feature set v1.
+    pub features: v1::Features,
+    /// Its place in the state machine.
+    pub entry: Entry,
+    /// What was answered at once.
+    pub first: FirstVerdict,
+    /// Its result, when processed.
+    pub result: Option<StoredResult>,
+    /// The last error, when there was one.
+    pub last_error: Option<String>,
+}
+
+/// A result as kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredResult {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The batch; `None` for a session scored at once.
+    pub batch: Option<BatchId>,
+    /// When.
+    pub scored_at: Timestamp,
+    /// Failed attempts before it.
+    pub attempts: u32,
+}
+
+/// What is known of a key.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Lookup {
+    /// The session.
+    Found(Box<StoredSession>),
+    /// It was erased.
+    Erased,
+    /// Never seen, or pruned.
+    Unknown,
+}
+
+/// Which results to list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ResultQuery {
+    /// Only this decision.
+    pub decision: Option<Decision>,
+    /// Only this source.
+    pub source: Option<Source>,
+    /// Only results at or after.
+    pub since: Option<Timestamp>,
+    /// Only results before.
+    pub until: Option<Timestamp>,
+    /// Only this deployment.
+    pub deployment: Option<String>,
+    /// Continue after this place.
+    pub after: Option<Cursor>,
+    /// Most rows.
+    pub limit: u32,
+}
+
+/// A place in a list of results: the time and row of the last one seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// Time of that result.
+    pub scored_at: Timestamp,
+    /// Its row.
+    pub row: i64,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// Where the next page starts; `None` at the end.
+    pub next: Option<Cursor>,
+}
+
+/// A result in a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResultRow {
+    /// Deployment and identifier.
+    pub key: SessionKey,
+    /// The result.
+    pub result: StoredResult,
+}
+
+/// A failed session in a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadRow {
+    /// Row id, also the place in the list.
+    pub seq: Seq,
+    /// Deployment and identifier.
+    pub key: SessionKey,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+    /// Its place in the state machine.
+    pub entry: Entry,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+/// A batch as kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchRow {
+    /// Its number.
+    pub id: BatchId,
+    /// Why it ran.
+    pub trigger: Trigger,
+    /// Sessions claimed.
+    pub size: u32,
+    /// The node that ran it.
+    pub owner: String,
+    /// The source asked.
+    pub source: Source,
+    /// When it was claimed.
+    pub claimed_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// How it ended; `None` while it runs.
+    pub end: Option<BatchEnd>,
+}
+
+/// How many accepted sessions are in each state, since the store began. The sum of the rest is `accepted`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Waiting in line.
+    pub ready: u64,
+    /// In a batch.
+    pub leased: u64,
+    /// Waiting for a retry.
+    pub delayed: u64,
+    /// With a result that is still stored.
+    pub processed: u64,
+    /// Given up and still stored.
+    pub failed: u64,
+    /// Erased on request, ever.
+    pub erased: u64,
+    /// Removed by retention, ever.
+    pub pruned: u64,
+    /// Accepted, ever.
+    pub accepted: u64,
+}
+
+impl Counts {
+    /// Sessions without a final state.
+    #[must_use]
+    pub fn unprocessed(&self) -> u64 {
+        self.ready + self.leased + self.delayed
+    }
+
+    /// Sessions stored.
+    #[must_use]
+    pub fn stored(&self) -> u64 {
+        self.unprocessed() + self.processed + self.failed
+    }
+
+    /// The count of one state.
+    #[must_use]
+    pub fn of(&self, state: State) -> u64 {
+        match state {
+            State::Ready => self.ready,
+            State::Leased => self.leased,
+            State::Delayed => self.delayed,
+            State::Processed => self.processed,
+            State::Failed => self.failed,
+        }
+    }
+}
+
+/// The store at one moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Snapshot {
+    /// By state.
+    pub counts: Counts,
+    /// What the batch policy looks at.
+    pub queue: QueueView,
+    /// The last session accepted.
+    pub last_seq: Seq,
+    /// Whether the scheduler is to run.
+    pub running: bool,
+    /// When the last batch was claimed; `None` when none ever was.
+    pub last_batch: Option<Timestamp>,
+}
+
+/// What one step of retention removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Telemetry records.
+    pub telemetry: u64,
+    /// Whole sessions.
+    pub sessions: u64,
+    /// Whether more is due.
+    pub more: bool,
+}
