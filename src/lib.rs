@@ -12,6 +12,10 @@ pub mod domain;
 
 pub mod clock;
 
+pub mod shutdown;
+
+pub mod settled;
+
 pub mod store;
 
 pub mod detector;
