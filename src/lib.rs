@@ -12,6 +12,10 @@ pub mod domain;
 
 pub mod clock;
 
+pub mod shutdown;
+
+pub mod logging;
+
 pub mod store;
 
 pub mod detector;
@@ -29,5 +33,7 @@ pub mod offline;
 pub mod http;
 
 pub mod config;
+
+pub mod app;
 
 pub mod cli;
