@@ -130,6 +130,18 @@ fn store_url(text: &str) -> Parsed<StoreUrl> {
 }
 
 fn scheduler(r: &mut Reader) -> SchedulerSettings {
+    let mut settings = scheduler_as_given(r);
+    // Who makes batches or delays small should not have to lower the defaults of their companions too.
+    if r.origin("scheduler_min_batch") == Origin::Default {
+        settings.policy.min_batch = settings.policy.min_batch.min(settings.policy.batch_size);
+    }
+    if r.origin("retry_base") == Origin::Default {
+        settings.backoff.base = settings.backoff.base.min(settings.backoff.max);
+    }
+    settings
+}
+
+fn scheduler_as_given(r: &mut Reader) -> SchedulerSettings {
     SchedulerSettings {
         autostart: r.text("scheduler_autostart", value::boolean),
         policy: Policy {

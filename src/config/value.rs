@@ -164,7 +164,7 @@ pub(super) fn rate(text: &str) -> Parsed<super::RateLimit> {
     Ok(super::RateLimit { requests, per: Duration::from_secs(per) })
 }
 
-/// `*` or SCHEME://HOST[:PORT], as browsers send it.
+/// `*` or `scheme://host[:port]`, as browsers send it.
 pub(super) fn origin(text: &str) -> Parsed<String> {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let plain = |rest: &str| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic() && !b"/?#@*".contains(&b));
