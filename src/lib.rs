@@ -16,6 +16,8 @@ pub mod shutdown;
 
 pub mod settled;
 
+pub mod logging;
+
 pub mod store;
 
 pub mod detector;
@@ -33,5 +35,7 @@ pub mod offline;
 pub mod http;
 
 pub mod config;
+
+pub mod app;
 
 pub mod cli;
