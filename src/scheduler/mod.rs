@@ -118,3 +118,6 @@ impl Handle {
         manual::run(Arc::clone(&self.engine), self.shutdown.clone()).await
     }
 }
+
+#[cfg(test)]
+mod tests;
