@@ -11,9 +11,9 @@ use tracing_subscriber::filter::LevelFilter;
 /// The end of a sentence that starts with the setting's name.
 pub fn filter(text: &str) -> Result<EnvFilter, String> {
     for rule in text.split(',') {
-        // The library takes a misspelt level for a module's name and would log nothing.
+        // The library takes a misspelt level for a module's name and would log nothing, and no level for `error`.
         let level = rule.rsplit_once('=').map_or(rule, |(_, level)| level).trim();
-        if level.parse::<LevelFilter>().is_err() {
+        if level.is_empty() || level.parse::<LevelFilter>().is_err() {
             return Err(format!(
                 "has the level {level:?}; write error, warn, info, debug, trace or off, or module=level"
             ));

@@ -3,8 +3,10 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::stream::{self, Stream, StreamExt as _};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -67,20 +69,24 @@ impl Shutdown {
     /// Ends softly at the first of `signals`, or when something else asked; hard at the next signal or `grace` later.
     /// Returns with the hard end; drop it when everything has ended before.
     pub async fn on_signals(&self, mut signals: Signals, grace: Duration) {
-        self.escalate(async || signals.next().await, async || tokio::time::sleep(grace).await).await;
+        let signals = stream::poll_fn(|context| signals.poll(context).map(Some));
+        self.escalate(signals, || tokio::time::sleep(grace)).await;
     }
 
     /// The steps of [`Self::on_signals`]; `deadline` is called when the soft end begins.
-    async fn escalate(&self, mut signal: impl AsyncFnMut(), deadline: impl AsyncFnOnce()) {
+    async fn escalate<D>(&self, mut signals: impl Stream<Item = ()> + Unpin, deadline: impl FnOnce() -> D)
+    where
+        D: Future<Output = ()>,
+    {
         tokio::select! {
-            () = signal() => {
+            _ = signals.next() => {
                 tracing::info!("ending: no new work is taken; a second signal ends at once");
                 self.trigger();
             }
             () = self.soft() => {}
         }
         tokio::select! {
-            () = signal() => tracing::warn!("ending at once: a second signal came"),
+            _ = signals.next() => tracing::warn!("ending at once: a second signal came"),
             () = deadline() => tracing::warn!("ending at once: the grace period is over"),
             () = self.hard() => {}
         }
@@ -122,18 +128,16 @@ impl Signals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// The next signal.
-    pub async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
+    /// Ready when a signal has come since the last time.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let terminate = self.terminate.poll_recv(context);
+        if terminate.is_ready() { Poll::Ready(()) } else { self.interrupt.poll_recv(context).map(drop) }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::future::pending;
+    use std::future::{pending, ready};
 
     use tokio::sync::mpsc;
 
@@ -145,7 +149,7 @@ mod tests {
         let (send, mut signals) = mpsc::channel::<()>(1);
         let steps = shutdown.clone();
         let task = tokio::spawn(async move {
-            steps.escalate(async || drop(signals.recv().await), async || pending().await).await;
+            steps.escalate(stream::poll_fn(|context| signals.poll_recv(context)), pending).await;
         });
         assert!(!shutdown.is_soft());
         send.send(()).await.unwrap();
@@ -160,8 +164,18 @@ mod tests {
     async fn the_grace_period_runs_whoever_asked_for_the_end() {
         let shutdown = Shutdown::new();
         shutdown.trigger();
-        shutdown.escalate(async || pending().await, async || {}).await;
+        shutdown.escalate(stream::pending(), || ready(())).await;
         assert!(shutdown.is_hard());
+    }
+
+    #[tokio::test]
+    async fn waiting_for_the_real_signals_can_be_a_task_of_its_own() {
+        let shutdown = Shutdown::new();
+        let signals = Signals::listen().unwrap();
+        let waiting = shutdown.clone();
+        let task = tokio::spawn(async move { waiting.on_signals(signals, Duration::from_secs(3600)).await });
+        shutdown.trigger_hard();
+        task.await.unwrap();
     }
 
     #[tokio::test]

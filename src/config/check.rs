@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Config, DetectorKind, Secret, StoreUrl};
+use crate::domain::session::MAX_STRING;
 
 /// Every rule that does not hold.
 pub(super) fn faults(config: &Config, broken: &BTreeSet<&'static str>) -> Vec<String> {
@@ -76,7 +77,10 @@ fn keys(config: &Config) -> Vec<String> {
                 None => (entry.expose(), None),
             };
             let n = n + 1;
-            if key.is_empty() || deployment == Some("") {
+            if deployment.is_some_and(|d| d.len() > MAX_STRING) {
+                faults
+                    .push(format!("{role}: entry {n} names a deployment of more than {MAX_STRING} bytes; shorten it"));
+            } else if key.is_empty() || deployment == Some("") {
                 faults.push(format!("{role}: entry {n} is incomplete; write KEY or KEY@DEPLOYMENT"));
             } else if let Some(first) = seen.insert(key, role) {
                 faults.push(format!(
