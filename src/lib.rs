@@ -8,6 +8,17 @@
 //! every score to its session ([`domain::pairing`]), turns scores into verdicts ([`domain::result`]) and settles the
 //! batch in the store, from where [`http`] answers for the result.
 
+#![cfg_attr(
+    test,
+    expect(
+        clippy::float_cmp,
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "tests compare exact values and small counts"
+    )
+)]
+
 pub mod domain;
 
 pub mod clock;

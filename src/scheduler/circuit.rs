@@ -46,7 +46,7 @@ impl Circuit {
         match self.open {
             None => Permission::Call,
             Some(open) if open.next_probe <= now => Permission::Probe,
-            Some(open) => Permission::Wait(open.next_probe - now),
+            Some(open) => Permission::Wait(open.next_probe.saturating_sub(now)),
         }
     }
 
