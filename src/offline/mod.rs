@@ -1,1 +1,3 @@
 //! Offline work on files of sessions: reading, writing, scoring.
+
+pub mod input;
