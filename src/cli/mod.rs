@@ -1,1 +1,8 @@
 //! The commands of the binary.
+
+pub mod bench;
+pub mod demo;
+pub mod features;
+pub mod local_node;
+mod rows;
+pub mod score;

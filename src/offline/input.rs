@@ -133,7 +133,7 @@ impl Lines {
         if metadata.is_dir() {
             return Err(InputError::Folder { name });
         }
-        let total = metadata.is_file().then(|| metadata.len());
+        let total = metadata.is_file().then_some(metadata.len());
         Self::from_reader(&name, total, file, limit)
     }
 
@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn compression_is_told_by_content_and_parts_follow_each_other() {
-        let plain: String = (0..50_000).map(|i| format!("line {i}\n")).collect();
+        let plain = (0..50_000).map(|i| format!("line {i}\n")).collect::<Vec<_>>().concat();
         let expected = read(&plain, 100).unwrap();
         assert_eq!(expected.len(), 50_000);
         let (first, second) = plain.split_at(plain.len() / 3);

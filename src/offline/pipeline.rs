@@ -188,7 +188,8 @@ fn write(
 
 #[cfg(test)]
 mod tests {
-    use std::io;
+    use std::fmt::Write as _;
+    use std::io::{self, Read as _};
 
     use super::super::input::DEFAULT_LINE_LIMIT;
     use super::super::table::{Format, Kind, Quote};
@@ -208,7 +209,7 @@ mod tests {
         for i in 0..sessions {
             let movement = r#"{"x":1,"y":2,"timestamp":3}"#;
             let moves = [movement].repeat(1 + i % 60).join(",");
-            text += &format!("{{\"sessionId\":\"s{i}\",\"movements\":[{moves}]}}\n");
+            writeln!(text, "{{\"sessionId\":\"s{i}\",\"movements\":[{moves}]}}").unwrap();
             if i % 100 == 50 {
                 text += "{\"sessionId\":\"bad\",\"movements\":[{\"x\":true}]}\n\n";
             }
@@ -218,7 +219,7 @@ mod tests {
 
     #[test]
     fn rows_and_refusals_keep_the_order_of_the_file_for_any_number_of_threads() {
-        let expected: String = (0..5000).map(|i| format!("s{i}\n")).collect();
+        let expected = (0..5000).map(|i| format!("s{i}\n")).collect::<Vec<_>>().concat();
         for threads in [1, 2, 7] {
             let (mut text, mut refused) = (Vec::new(), Vec::new());
             let totals = run(
@@ -243,9 +244,8 @@ mod tests {
     #[test]
     fn a_fault_on_any_side_ends_the_run_with_its_error() {
         let two = NonZeroUsize::new(2).unwrap();
-        let full = |_: &Chunk| {
-            Err(OutputError::Write { name: "out".to_owned(), source: io::Error::other("no space left") })
-        };
+        let full =
+            |_: &Chunk| Err(OutputError::Write { name: "out".to_owned(), source: io::Error::other("no space left") });
         let error = run(&mut file(20_000), two, DEFAULT_LINE_LIMIT, &table(), || ids, full).unwrap_err();
         assert!(matches!(error, PipelineError::Output(_)));
 
@@ -259,6 +259,4 @@ mod tests {
         let error = run(&mut lines, two, DEFAULT_LINE_LIMIT, &table(), || ids, |_| Ok(())).unwrap_err();
         assert!(matches!(error, PipelineError::Input(_)));
     }
-
-    use std::io::Read as _;
 }

@@ -10,6 +10,7 @@ use super::super::input::{DEFAULT_LINE_LIMIT, Lines};
 use super::super::pipeline;
 use super::super::table::{Format, Quote, Table};
 use super::*;
+use crate::domain::reason::Reason;
 use crate::domain::session::Bounds;
 
 /// The columns that the original computes otherwise after a pair of movements without time between them.
@@ -17,19 +18,22 @@ const AFTER_SKIPPED_PAIRS: [&str; 6] =
     ["avgAccel", "maxAccel", "accelStd", "jerkStd", "avgJerk", "controlSmoothnessScore"];
 
 fn features_csv(sessions: &Path) -> String {
-    let table = Arc::new(Table {
-        columns: feature_columns(FeatureSet::V1),
-        format: Format::Csv,
-        quote: Quote::Always,
-    });
+    let table = Arc::new(Table { columns: feature_columns(FeatureSet::V1), format: Format::Csv, quote: Quote::Always });
     let mut lines = Lines::open(sessions, DEFAULT_LINE_LIMIT).unwrap();
     let mut text = table.header().into_bytes();
     let threads = NonZeroUsize::new(2).unwrap();
-    pipeline::run(&mut lines, threads, DEFAULT_LINE_LIMIT, &table, || FeatureRows::new(FeatureSet::V1), |chunk| {
-        assert_eq!(chunk.refused, []);
-        text.extend_from_slice(&chunk.rows.bytes);
-        Ok(())
-    })
+    pipeline::run(
+        &mut lines,
+        threads,
+        DEFAULT_LINE_LIMIT,
+        &table,
+        || FeatureRows::new(FeatureSet::V1),
+        |chunk| {
+            assert_eq!(chunk.refused, []);
+            text.extend_from_slice(&chunk.rows.bytes);
+            Ok(())
+        },
+    )
     .unwrap();
     String::from_utf8(text).unwrap()
 }
@@ -98,11 +102,14 @@ fn a_score_row_says_what_the_verdict_says() {
         let verdict = scorer.verdict(&session);
         let row = csv::ReaderBuilder::new().has_headers(false).from_reader(rows.bytes.as_slice()).records().next();
         let row = row.unwrap().unwrap();
-        let codes: Vec<_> = verdict.reasons.iter().map(|reason| reason.code()).collect();
+        let codes: Vec<_> = verdict.reasons.iter().map(Reason::code).collect();
         assert_eq!((&row[0], &row[9]), (session.id.as_str(), codes.join(";").as_str()));
         assert_eq!(row[1].parse().ok(), verdict.anomaly_score);
         assert_eq!(row[2].parse().ok(), verdict.raw_score);
         assert_eq!((row[3].parse(), &row[4]), (Ok(verdict.is_anomaly()), verdict.decision.name()));
-        assert_eq!((&row[6], &row[7], &row[8]), ("embedded", verdict.model.id.as_str(), verdict.model.version.as_str()));
+        assert_eq!(
+            (&row[6], &row[7], &row[8]),
+            ("embedded", verdict.model.id.as_str(), verdict.model.version.as_str())
+        );
     }
 }
