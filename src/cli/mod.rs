@@ -2,11 +2,23 @@
 
 mod backup;
 
+pub mod bench;
+
 mod check;
+
+pub mod demo;
+
+pub mod features;
+
+pub mod local_node;
 
 mod migrate;
 
 mod openapi;
+
+mod rows;
+
+pub mod score;
 
 mod serve;
 
@@ -40,6 +52,14 @@ pub struct Cli {
 enum Command {
     /// HTTP API, scheduler and dashboard in one process (also with no command).
     Serve(Flags),
+    /// Starts a node, sends it bundled human sessions and generated bot sessions, and shows the verdicts.
+    Demo(demo::Args),
+    /// Scores a file of sessions, one row a session.
+    Score(score::Args),
+    /// Computes feature rows of a file of sessions.
+    Features(features::Args),
+    /// Measures a node, or a part of the work, on this machine.
+    Bench(bench::Args),
     /// Validates settings, store and detector and says what is wrong and how to mend it.
     Check(Flags),
     /// Brings the store's schema up to date.
@@ -66,6 +86,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>, env: Env) -> ExitCode {
     let done = match cli.command {
         None => serve::run(&cli.flags, env),
         Some(Command::Serve(flags)) => serve::run(&flags, env),
+        Some(Command::Demo(args)) => demo::run(args),
+        Some(Command::Score(args)) => score::run(args),
+        Some(Command::Features(args)) => features::run(args),
+        Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Check(flags)) => check::run(&flags, env),
         Some(Command::Migrate(flags)) => migrate::run(&flags, env),
         Some(Command::Backup(args)) => backup::run(&args, env),
