@@ -8,6 +8,7 @@ mod backup;
 mod erase;
 mod fault;
 mod intake;
+mod probe;
 mod queue;
 mod read;
 mod rows;
@@ -25,6 +26,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use tokio::sync::{Notify, Semaphore};
 
 pub use backup::{backup, restore};
+pub use probe::probe;
 pub use state::Room;
 
 use self::fault::Fault;
