@@ -13,6 +13,8 @@ mod read;
 mod rows;
 mod schema;
 mod state;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::fs::{self, File, TryLockError};
