@@ -7,13 +7,13 @@ use super::*;
 use crate::store::contract::{Fixture, at, check_random_histories, store_contract};
 
 /// No limits, so that the machine's disk decides nothing.
-const ROOMY: Room = Room { queue_limit: 1_000_000, store_limit: None, min_free_disk: 0 };
+pub(super) const ROOMY: Room = Room { queue_limit: 1_000_000, store_limit: None, min_free_disk: 0 };
 
-fn settings(folder: &Path, room: Room) -> SqliteSettings {
+pub(super) fn settings(folder: &Path, room: Room) -> SqliteSettings {
     SqliteSettings { folder: folder.to_owned(), room, autostart: true }
 }
 
-fn open_in(folder: &Path) -> SqliteStore {
+pub(super) fn open_in(folder: &Path) -> SqliteStore {
     SqliteStore::open(&settings(folder, ROOMY), at(0).wall).unwrap()
 }
 
@@ -27,7 +27,7 @@ async fn open(queue_limit: u64) -> Fixture {
 store_contract!(open);
 
 /// Copies the files as they are between two commits, which is what a process that is killed leaves behind.
-fn crash(folder: &Path) -> tempfile::TempDir {
+pub(super) fn crash(folder: &Path) -> tempfile::TempDir {
     let left = tempfile::tempdir().unwrap();
     for file in fs::read_dir(folder).unwrap().map(Result::unwrap) {
         // The shared-memory index is no part of the durable state: it is made anew from the log.
