@@ -18,6 +18,8 @@ pub mod detector;
 
 pub mod metrics;
 
+pub mod settled;
+
 pub mod intake;
 
 pub mod scheduler;
