@@ -1,16 +1,22 @@
 //! Intake: a parsed session becomes features, a first verdict and a durable place in the store, once per identifier.
 
+use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::detector::embedded::Model;
-use crate::domain::features::v1;
+use crate::domain::features::{Extractor, v1};
+use crate::domain::heuristic::Heuristic;
 use crate::domain::id::SessionKey;
 use crate::domain::queue::State;
-use crate::domain::result::Thresholds;
+use crate::domain::reason::Reasons;
+use crate::domain::record::{self, SessionDigest};
+use crate::domain::result::{Source, Thresholds, Verdict};
 use crate::domain::session::Session;
 use crate::domain::time::Now;
-use crate::store::{FirstVerdict, Store, StoreError};
+use crate::metrics::Metrics;
+use crate::store::{Acceptance, FirstVerdict, NewSession, Store, StoreError, StoredSession};
 
 /// What the submitter is told; for a repeated submission, what it was told the first time with the current state.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,14 +55,21 @@ pub struct Intake {
     store: Arc<dyn Store>,
     model: Arc<Model>,
     clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
     thresholds: Thresholds,
 }
 
 impl Intake {
     /// An intake that writes to `store` and answers `useBatch: false` from `model`.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, model: Arc<Model>, clock: Arc<dyn Clock>, thresholds: Thresholds) -> Self {
-        Self { store, model, clock, thresholds }
+    pub fn new(
+        store: Arc<dyn Store>,
+        model: Arc<Model>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+        thresholds: Thresholds,
+    ) -> Self {
+        Self { store, model, clock, metrics, thresholds }
     }
 
     /// Judges `session` and makes it durable: queued when it asks for a batch, else scored now. `received` is when its
@@ -65,7 +78,77 @@ impl Intake {
     /// # Errors
     /// [`SubmitError`]; nothing was acknowledged then.
     pub async fn submit(&self, session: Session, received: Now) -> Result<Receipt, SubmitError> {
-        let _ = (&self.store, &self.model, &self.clock, &self.thresholds, session, received);
-        Err(SubmitError::QueueFull)
+        let new = WORKSPACE.with_borrow_mut(|workspace| self.judge(session, received, workspace));
+        let (key, features, first, is_final) = (new.key.clone(), new.features, new.first.clone(), new.is_final);
+        match self.store.accept(new).await? {
+            Acceptance::New(_) => {
+                if is_final {
+                    self.metrics.result(&first.verdict, Duration::ZERO);
+                }
+                let state = if is_final { State::Processed } else { State::Ready };
+                Ok(Receipt { key, features, first, state, duplicate: false })
+            }
+            Acceptance::Duplicate(stored) => {
+                let StoredSession { key, features, first, entry, .. } = *stored;
+                Ok(Receipt { key, features, first, state: entry.state, duplicate: true })
+            }
+            Acceptance::Conflict => Err(SubmitError::Conflict),
+            Acceptance::Erased => Err(SubmitError::Erased),
+            Acceptance::QueueFull => Err(SubmitError::QueueFull),
+        }
     }
+
+    /// The session as it will be stored: features, first verdict and compact record.
+    fn judge(&self, session: Session, received: Now, workspace: &mut Workspace) -> NewSession {
+        let features = workspace.extractor.v1(&session);
+        let heuristic = Heuristic::judge(&features);
+        let is_final = !session.use_batch;
+        let verdict = if is_final {
+            self.model_verdict(&session, heuristic.reasons, workspace)
+        } else {
+            Verdict::heuristic(&heuristic, &self.thresholds)
+        };
+        let mut record = Vec::with_capacity(64 + 8 * session.movements.len());
+        record::encode(&session, &mut record);
+        let digest = SessionDigest::of(&record);
+        let latency = self.clock.now().monotonic.saturating_sub(received.monotonic);
+        let first =
+            FirstVerdict { verdict, scored_at: received.wall, latency_ms: (latency.as_secs_f64() * 1e6).round() / 1e3 };
+        NewSession {
+            key: SessionKey { deployment: session.deployment_id, id: session.id },
+            user_id: session.user_id,
+            game_type: session.game_type,
+            device_type: session.device_type,
+            digest,
+            record,
+            features,
+            first,
+            is_final,
+        }
+    }
+
+    fn model_verdict(&self, session: &Session, heuristic: Reasons, workspace: &mut Workspace) -> Verdict {
+        workspace.extractor.extract(self.model.feature_set(), session, &mut workspace.row);
+        let assessed = self.model.assess(&workspace.row, &session.device_type, heuristic);
+        Verdict::calibrated(
+            assessed.raw,
+            &assessed.calibrated,
+            &assessed.class,
+            heuristic,
+            Source::Embedded,
+            self.model.identity(),
+            &self.thresholds,
+        )
+    }
+}
+
+/// Buffers of one worker thread, so that judging a session allocates nothing but what is stored.
+#[derive(Default)]
+struct Workspace {
+    extractor: Extractor,
+    row: Vec<f64>,
+}
+
+thread_local! {
+    static WORKSPACE: RefCell<Workspace> = RefCell::default();
 }

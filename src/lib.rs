@@ -8,9 +8,26 @@
 //! every score to its session ([`domain::pairing`]), turns scores into verdicts ([`domain::result`]) and settles the
 //! batch in the store, from where [`http`] answers for the result.
 
+#![cfg_attr(
+    test,
+    expect(
+        clippy::float_cmp,
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "tests compare exact values and small counts"
+    )
+)]
+
 pub mod domain;
 
 pub mod clock;
+
+pub mod shutdown;
+
+pub mod settled;
+
+pub mod logging;
 
 pub mod store;
 
@@ -31,5 +48,7 @@ pub mod offline;
 pub mod http;
 
 pub mod config;
+
+pub mod app;
 
 pub mod cli;

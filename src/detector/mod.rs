@@ -5,6 +5,9 @@
 
 pub mod embedded;
 
+#[cfg(test)]
+pub(crate) mod scripted;
+
 use std::time::Duration;
 
 use async_trait::async_trait;

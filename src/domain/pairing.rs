@@ -16,6 +16,9 @@ pub enum PairingError {
     /// Two answers about one row.
     #[error("two answers name the row {0}")]
     Repeated(String),
+    /// An answer whose score is not a number, or out of its range.
+    #[error("a score is not a number or out of range")]
+    NotANumber,
 }
 
 /// The answers in the order of `asked`.

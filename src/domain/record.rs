@@ -170,24 +170,21 @@ fn decimals(values: impl Iterator<Item = f64> + Clone) -> Option<usize> {
 }
 
 fn put_column(out: &mut Vec<u8>, values: impl Iterator<Item = f64> + Clone) {
-    match decimals(values.clone()) {
-        Some(decimals) => {
-            #[expect(clippy::cast_possible_truncation, reason = "at most MAX_DECIMALS")]
-            out.push(decimals as u8);
-            let mut last = 0;
-            for value in values {
-                let integer = scaled(value, decimals).unwrap_or(last);
-                let delta = integer - last;
-                last = integer;
-                put_varint(out, ((delta << 1) ^ (delta >> 63)).cast_unsigned());
-            }
+    let Some(decimals) = decimals(values.clone()) else {
+        out.push(RAW);
+        for value in values {
+            out.extend_from_slice(&value.to_bits().to_le_bytes());
         }
-        None => {
-            out.push(RAW);
-            for value in values {
-                out.extend_from_slice(&value.to_bits().to_le_bytes());
-            }
-        }
+        return;
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "at most MAX_DECIMALS")]
+    out.push(decimals as u8);
+    let mut last = 0;
+    for value in values {
+        let integer = scaled(value, decimals).unwrap_or(last);
+        let delta = integer - last;
+        last = integer;
+        put_varint(out, ((delta << 1) ^ (delta >> 63)).cast_unsigned());
     }
 }
 

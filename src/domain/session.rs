@@ -179,6 +179,7 @@ struct Reader<'a> {
 
 type Read<T> = Result<T, Refusal>;
 
+#[expect(clippy::needless_pass_by_value, reason = "the form that map_err takes")]
 fn syntax(error: SyntaxError) -> Refusal {
     Refusal::malformed(FieldPath::Body, error.to_string())
 }

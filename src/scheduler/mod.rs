@@ -1,7 +1,23 @@
 //! The scheduler: wakes, decides, claims, runs a batch, settles; and the handle by which it is steered.
 
-use crate::domain::id::BatchId;
+mod batch_run;
+mod circuit;
+mod driver;
+mod engine;
+mod isolate;
+mod manual;
+mod retention;
+
+use std::sync::Arc;
+
+pub use circuit::{Circuit, Permission};
+pub use engine::{Parts, Settings};
+pub use manual::ManualRun;
+use tokio::task::JoinSet;
+
+use self::engine::Engine;
 use crate::domain::time::Timestamp;
+use crate::shutdown::Shutdown;
 use crate::store::{Counts, StoreResult};
 
 /// How the scheduler stands.
@@ -17,43 +33,91 @@ pub struct Status {
     pub counts: Counts,
 }
 
-/// What a manual run did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ManualRun {
-    /// Sessions that were in its finished batches.
-    pub processed: u64,
-    /// Of these, scored.
-    pub success: u64,
-    /// Of these, not scored.
-    pub failed: u64,
-    /// Its batches.
-    pub batches: Vec<BatchId>,
-    /// Sessions that were ready at the call and have no result yet.
-    pub remaining: u64,
+/// The running scheduler of one node.
+pub struct Scheduler {
+    handle: Handle,
+    tasks: JoinSet<()>,
 }
 
 /// Steers the scheduler; cheap to clone.
 #[derive(Clone)]
-pub struct Handle;
+pub struct Handle {
+    engine: Arc<Engine>,
+    shutdown: Shutdown,
+}
+
+impl Scheduler {
+    /// Starts the loop and the retention task; both end with `shutdown`.
+    #[must_use]
+    pub fn start(parts: Parts, settings: Settings, shutdown: Shutdown) -> Self {
+        let engine = Arc::new(Engine::new(parts, settings));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(driver::drive(Arc::clone(&engine), shutdown.clone()));
+        tasks.spawn(retention::keep(Arc::clone(&engine), shutdown.clone()));
+        Self { handle: Handle { engine, shutdown }, tasks }
+    }
+
+    /// The handle by which it is steered.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Waits until its tasks have ended; `false` when one of them ended by a fault of its own.
+    pub async fn ended(&mut self) -> bool {
+        let mut well = true;
+        while let Some(task) = self.tasks.join_next().await {
+            if let Err(error) = task {
+                tracing::error!(%error, "a task of the scheduler died");
+                well = false;
+                self.handle.shutdown.trigger();
+            }
+        }
+        well
+    }
+}
 
 impl Handle {
     /// Lets batches run by themselves; outlives the process.
     pub async fn start(&self) -> StoreResult<()> {
-        Ok(())
+        self.set_running(true).await
     }
 
     /// Lets batches in flight finish and starts no more.
     pub async fn stop(&self) -> StoreResult<()> {
+        self.set_running(false).await
+    }
+
+    async fn set_running(&self, running: bool) -> StoreResult<()> {
+        self.engine.parts.store.set_running(running).await?;
+        tracing::info!(running, "the scheduler was told");
+        self.engine.changed.notify_one();
         Ok(())
     }
 
     /// How it stands.
     pub async fn status(&self) -> StoreResult<Status> {
-        Ok(Status { running: false, is_processing: false, last_processed: None, counts: Counts::default() })
+        let snapshot = self.engine.parts.store.snapshot().await?;
+        Ok(Status {
+            running: snapshot.running,
+            is_processing: self.engine.in_flight() > 0,
+            last_processed: snapshot.last_batch,
+            counts: snapshot.counts,
+        })
     }
 
-    /// Runs what is ready now, at most 20 batches, and answers after at most 25 s.
+    /// Whether the detector is away at the moment.
+    #[must_use]
+    pub fn circuit_is_open(&self) -> bool {
+        self.engine.circuit().is_open()
+    }
+
+    /// Runs what is ready now, at most 20 batches, and answers after at most 25 s; a batch that still runs then
+    /// finishes by itself. Works while the scheduler is stopped, and beside it.
     pub async fn run_now(&self) -> StoreResult<ManualRun> {
-        Ok(ManualRun::default())
+        manual::run(Arc::clone(&self.engine), self.shutdown.clone()).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+//! The load: connections that each send a session, wait for the answer and send the next.
+//!
+//! It shares the machine with the server, so it is cheap: one thread, bodies built beforehand, and per request only a
+//! new identifier in front of a body that all requests share.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::{Body, Frame, SizeHint};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::{Request, Uri};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::histogram::Histogram;
+use crate::generator::{self, Family, Shape};
+
+/// Sessions that differ in more than their identifier.
+const POOL: u64 = 64;
+
+/// Bodies without their identifiers.
+pub(super) struct Pool {
+    tails: Vec<Bytes>,
+    prefix: String,
+}
+
+impl Pool {
+    /// Sessions of `movements` each, of all families in turn. Identifiers start with `prefix`.
+    pub(super) fn new(movements: usize, prefix: String) -> Self {
+        let tail = |seed: u64| {
+            let family = Family::ALL[usize::try_from(seed).unwrap_or_default() % Family::ALL.len()];
+            let session = generator::generate(family, seed, Shape { movements: Some(movements) });
+            let body = generator::to_json(&session, true);
+            let head = HEAD.len() + session.id.as_str().len();
+            Bytes::from(body).slice(head..)
+        };
+        Self { tails: (0..POOL).map(tail).collect(), prefix }
+    }
+
+    /// Mean size of a body, bytes.
+    pub(super) fn body_bytes(&self) -> usize {
+        let tails: usize = self.tails.iter().map(Bytes::len).sum();
+        tails / self.tails.len() + HEAD.len() + self.prefix.len() + 6
+    }
+
+    /// The body of request `number`.
+    fn body(&self, number: usize) -> TwoParts {
+        let head = format!("{HEAD}{}{number:06}", self.prefix);
+        TwoParts { parts: [Some(Bytes::from(head)), Some(self.tails[number % self.tails.len()].clone())] }
+    }
+}
+
+/// How a generated body starts, up to its identifier.
+const HEAD: &str = "{\"sessionId\":\"";
+
+/// A body in two parts, the second shared by many requests.
+pub(super) struct TwoParts {
+    parts: [Option<Bytes>; 2],
+}
+
+impl Body for TwoParts {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let part = self.get_mut().parts.iter_mut().find_map(Option::take);
+        Poll::Ready(part.map(|part| Ok(Frame::data(part))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.parts.iter().all(Option::is_none)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.parts.iter().flatten().map(|part| part.len() as u64).sum())
+    }
+}
+
+/// Where the load goes.
+#[derive(Clone)]
+pub(super) struct Target {
+    address: String,
+    key: Option<HeaderValue>,
+}
+
+impl Target {
+    /// A service at `url` (`http://HOST:PORT`), with the key that it asks for.
+    pub(super) fn new(url: &str, key: Option<&str>) -> anyhow::Result<Self> {
+        let uri: Uri = url.parse().with_context(|| format!("{url} is not a URL; write http://HOST:PORT"))?;
+        anyhow::ensure!(uri.scheme_str() == Some("http"), "{url} is not reached by http; write http://HOST:PORT");
+        let host = uri.host().with_context(|| format!("{url} names no host; write http://HOST:PORT"))?;
+        let bearer = |key: &str| HeaderValue::try_from(format!("Bearer {key}"));
+        let key = key.map(bearer).transpose().context("the key holds characters that no header may hold")?;
+        Ok(Self { address: format!("{host}:{}", uri.port_u16().unwrap_or(80)), key })
+    }
+
+    fn request<B>(&self, method: &str, path: &str, body: B) -> anyhow::Result<Request<B>> {
+        let mut request = Request::builder().method(method).uri(path).header(HOST, &self.address);
+        if let Some(key) = &self.key {
+            request = request.header(AUTHORIZATION, key);
+        }
+        Ok(request.header(CONTENT_TYPE, "application/json").body(body)?)
+    }
+
+    async fn connect<B>(&self) -> anyhow::Result<SendRequest<B>>
+    where
+        B: Body<Data = Bytes, Error = Infallible> + 'static,
+    {
+        let stream = TcpStream::connect(&self.address).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        // The connection's own errors reach us through the sender.
+        tokio::task::spawn_local(async move { drop(connection.await) });
+        Ok(sender)
+    }
+
+    /// Asks once, outside of the load.
+    pub(super) async fn get_json(&self, path: &str) -> anyhow::Result<serde_json::Value> {
+        let mut sender = self.connect().await.with_context(|| format!("cannot reach {}", self.address))?;
+        let response = sender.send_request(self.request("GET", path, Empty::<Bytes>::new())?).await?;
+        let status = response.status();
+        let body = response.into_body().collect().await?.to_bytes();
+        anyhow::ensure!(status.is_success(), "{path} answered {status}; give an admin key with --key");
+        Ok(serde_json::from_slice(&body)?)
+    }
+}
+
+/// What came of the load.
+#[derive(Clone, Default)]
+pub(super) struct Tally {
+    /// Latencies of the sessions answered with 200.
+    pub(super) latency: Histogram,
+    /// Everything else, by status or by the kind of failure.
+    pub(super) errors: BTreeMap<String, u64>,
+    /// How long it lasted.
+    pub(super) elapsed: Duration,
+}
+
+impl Tally {
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.latency.merge(&other.latency);
+        self.elapsed += other.elapsed;
+        for (kind, count) in &other.errors {
+            *self.errors.entry(kind.clone()).or_default() += count;
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a count for a rate")]
+    pub(super) fn rate(&self) -> f64 {
+        self.latency.count() as f64 / self.elapsed.as_secs_f64().max(1e-9)
+    }
+}
+
+/// Sends sessions over `connections` for `lasting`, starting with request `first`; also returns the number of the
+/// request after the last. Runs in a [`tokio::task::LocalSet`].
+pub(super) async fn send(
+    target: &Target,
+    pool: &Rc<Pool>,
+    connections: usize,
+    lasting: Duration,
+    first: usize,
+) -> (Tally, usize) {
+    let start = Instant::now();
+    let next = Rc::new(std::cell::Cell::new(first));
+    let tasks: Vec<_> = (0..connections)
+        .map(|_| {
+            tokio::task::spawn_local(connection(target.clone(), Rc::clone(pool), start + lasting, Rc::clone(&next)))
+        })
+        .collect();
+    let mut tally = Tally::default();
+    for task in tasks {
+        if let Ok(part) = task.await {
+            tally.merge(&part);
+        }
+    }
+    tally.elapsed = start.elapsed();
+    (tally, next.get())
+}
+
+/// One connection's load until `deadline`; it connects again when the server hangs up.
+async fn connection(target: Target, pool: Rc<Pool>, deadline: Instant, next: Rc<std::cell::Cell<usize>>) -> Tally {
+    /// Between attempts to connect, so that a server that is gone is not hammered.
+    const PAUSE: Duration = Duration::from_millis(50);
+    let mut tally = Tally::default();
+    let mut sender: Option<SendRequest<TwoParts>> = None;
+    while Instant::now() < deadline {
+        if sender.is_none() {
+            sender = target.connect().await.ok();
+        }
+        let Some(open) = &mut sender else {
+            *tally.errors.entry("connect".to_owned()).or_default() += 1;
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
+        let number = next.get();
+        next.set(number + 1);
+        let sent = Instant::now();
+        match exchange(&target, open, pool.body(number)).await {
+            Ok(200) => tally.latency.record(sent.elapsed()),
+            Ok(status) => *tally.errors.entry(status.to_string()).or_default() += 1,
+            Err(_) => {
+                *tally.errors.entry("broken connection".to_owned()).or_default() += 1;
+                sender = None;
+            }
+        }
+    }
+    tally
+}
+
+async fn exchange(target: &Target, open: &mut SendRequest<TwoParts>, body: TwoParts) -> anyhow::Result<u16> {
+    open.ready().await?;
+    let response = open.send_request(target.request("POST", "/api/v1/score", body)?).await?;
+    let status = response.status().as_u16();
+    let mut body = response.into_body();
+    while let Some(frame) = body.frame().await {
+        frame?;
+    }
+    Ok(status)
+}

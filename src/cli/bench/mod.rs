@@ -1,0 +1,32 @@
+//! `bench`: what this machine gives, measured by the program itself.
+
+mod baseline;
+mod drain;
+mod histogram;
+mod intake;
+mod load;
+mod parse;
+
+use std::process::ExitCode;
+
+/// Measures speed on this machine
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    Intake(intake::Args),
+    Parse(parse::Args),
+}
+
+/// Runs `bench`.
+#[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments in the same way")]
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    match &args.what {
+        What::Intake(args) => intake::run(args),
+        What::Parse(args) => parse::run(args),
+    }
+}

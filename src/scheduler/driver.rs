@@ -1,0 +1,153 @@
+//! The loop: wake, look at the queue, decide, claim, hand the batch to a task; nothing else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::batch_run;
+use super::circuit::Permission;
+use super::engine::Engine;
+use crate::domain::batch::{Decision, Trigger, decide};
+use crate::domain::time::Now;
+use crate::shutdown::Shutdown;
+use crate::store::{Snapshot, StoreResult};
+
+/// How long the loop pauses after the store failed.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// When to look again.
+enum Next {
+    /// At once: a batch was handed over, perhaps there is another.
+    Now,
+    /// At this moment, or when something happens.
+    At(Option<Instant>),
+}
+
+/// Runs until a soft shutdown, then waits for the batches in flight.
+pub(super) async fn drive(engine: Arc<Engine>, shutdown: Shutdown) {
+    let mut batches = JoinSet::new();
+    let mut tick = tokio::time::interval(engine.settings.policy.interval);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    tick.reset();
+    let mut look = false;
+    let mut expiry = Expiry::default();
+    while !shutdown.is_soft() {
+        // Registered before the queue is looked at, or what arrives in between would wake nobody.
+        let ready = engine.parts.store.ready().notified();
+        tokio::pin!(ready);
+        ready.as_mut().enable();
+
+        let at = match turn(&engine, look, &mut expiry, &mut batches, &shutdown).await {
+            Ok(Next::Now) => continue,
+            Ok(Next::At(at)) => at,
+            Err(error) => {
+                tracing::warn!(%error, "the scheduler could not reach the store; it tries again");
+                Some(Instant::now() + STORE_PAUSE)
+            }
+        };
+        look = false;
+        tokio::select! {
+            () = &mut ready => {}
+            () = engine.changed.notified() => {}
+            () = sleep_until(at) => {}
+            _ = tick.tick() => look = true,
+            Some(_) = batches.join_next() => look = true,
+            () = shutdown.soft() => {}
+        }
+    }
+    while batches.join_next().await.is_some() {}
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// One look at the queue: at most one batch is claimed.
+async fn turn(
+    engine: &Arc<Engine>,
+    look: bool,
+    expiry: &mut Expiry,
+    batches: &mut JoinSet<()>,
+    shutdown: &Shutdown,
+) -> StoreResult<Next> {
+    let now = engine.parts.clock.now();
+    expiry.check(engine, now).await?;
+    let snapshot = engine.parts.store.snapshot().await?;
+    if !snapshot.running || !has_work(&snapshot) {
+        return Ok(Next::At(None));
+    }
+    let permission = engine.circuit().permission(now.monotonic);
+    match permission {
+        Permission::Call => {}
+        Permission::Wait(pause) => return Ok(Next::At(Some(Instant::now() + pause))),
+        Permission::Probe => {
+            probe(engine).await;
+            return Ok(Next::Now);
+        }
+    }
+    let Ok(permit) = Arc::clone(&engine.permits).try_acquire_owned() else {
+        // A batch that ends is what the loop waits for.
+        return Ok(Next::At(None));
+    };
+    let trigger = match decide(&snapshot.queue, &engine.settings.policy, now.wall, look) {
+        Decision::Run(trigger) => trigger,
+        Decision::Wait(at) => return Ok(Next::At(at.map(|at| Instant::now() + at.since(now.wall)))),
+    };
+    let Some(claim) = engine.parts.store.claim(engine.request(trigger, None), now).await? else {
+        // Somebody else was faster.
+        return Ok(Next::At(Some(Instant::now() + Duration::from_millis(50))));
+    };
+    let (engine, shutdown) = (Arc::clone(engine), shutdown.clone());
+    batches.spawn(async move {
+        run(&engine, claim, trigger, &shutdown).await;
+        drop(permit);
+    });
+    Ok(Next::Now)
+}
+
+/// Returns the sessions of leases that ran out to the queue, whether or not batches may run; looked at once a second.
+#[derive(Default)]
+struct Expiry {
+    /// On the monotonic clock.
+    due: Duration,
+}
+
+impl Expiry {
+    async fn check(&mut self, engine: &Engine, now: Now) -> StoreResult<()> {
+        if now.monotonic < self.due {
+            return Ok(());
+        }
+        let lost = engine.parts.store.expire(now).await?;
+        self.due = now.monotonic + Duration::from_secs(1);
+        if lost > 0 {
+            tracing::warn!(sessions = lost, "leases ran out; their sessions are back in the queue");
+            engine.parts.metrics.retries("lease_lost", lost);
+        }
+        Ok(())
+    }
+}
+
+async fn run(engine: &Engine, claim: crate::store::Claim, trigger: Trigger, shutdown: &Shutdown) {
+    let batch = claim.lease.batch;
+    if let Err(error) = batch_run::run(engine, claim, trigger, shutdown).await {
+        // Its lease runs out and its sessions come back.
+        tracing::error!(%error, batch = batch.0, "a batch could not be settled");
+    }
+}
+
+fn has_work(snapshot: &Snapshot) -> bool {
+    snapshot.counts.ready + snapshot.counts.delayed > 0
+}
+
+/// Asks a detector that was away whether it works again.
+async fn probe(engine: &Engine) {
+    match engine.parts.detector.health().await {
+        Ok(_) => engine.close_circuit(),
+        Err(error) => engine.open_circuit(None, &error.to_string()),
+    }
+}

@@ -1,0 +1,81 @@
+//! Retention: removes what is past its age, in small steps between which everybody else gets a turn.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::engine::Engine;
+use crate::domain::time::Now;
+use crate::shutdown::Shutdown;
+
+/// Time between looks.
+const EVERY: Duration = Duration::from_secs(30);
+/// A wall clock that moves this far against the monotonic one was set by somebody.
+const JUMP: Duration = Duration::from_secs(3600);
+
+/// Runs until a soft shutdown.
+pub(super) async fn keep(engine: Arc<Engine>, shutdown: Shutdown) {
+    let started = engine.parts.clock.now();
+    let mut every = tokio::time::interval(EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut warned = false;
+    loop {
+        tokio::select! {
+            _ = every.tick() => {}
+            () = shutdown.soft() => return,
+        }
+        let now = engine.parts.clock.now();
+        if jumped(started, now) {
+            // A clock that is a year ahead would prune everything; an operator has to restart the node.
+            if !std::mem::replace(&mut warned, true) {
+                tracing::error!("the wall clock jumped by over an hour; nothing is pruned until the node is restarted");
+            }
+            continue;
+        }
+        prune(&engine, now, &shutdown).await;
+    }
+}
+
+/// Whether the wall clock moved by over an hour against the monotonic one.
+fn jumped(started: Now, now: Now) -> bool {
+    let expected = started.wall.plus(now.monotonic.saturating_sub(started.monotonic));
+    now.wall.since(expected).max(expected.since(now.wall)) > JUMP
+}
+
+async fn prune(engine: &Engine, now: Now, shutdown: &Shutdown) {
+    loop {
+        match engine.parts.store.prune(engine.settings.retention, now.wall).await {
+            Ok(pruned) => {
+                if pruned.telemetry + pruned.sessions > 0 {
+                    tracing::info!(telemetry = pruned.telemetry, sessions = pruned.sessions, "retention");
+                }
+                if !pruned.more || shutdown.is_soft() {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "retention could not run; it tries again later");
+                return;
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Timestamp;
+
+    #[test]
+    fn only_a_wall_clock_that_was_set_counts_as_a_jump() {
+        let at = |wall_s: i64, monotonic_s: u64| Now {
+            wall: Timestamp(wall_s * 1000),
+            monotonic: Duration::from_secs(monotonic_s),
+        };
+        let started = at(1_000_000, 0);
+        assert!(!jumped(started, at(1_000_000 + 86_400, 86_400)), "a day that passed is no jump");
+        assert!(!jumped(started, at(1_003_000, 10)));
+        assert!(jumped(started, at(1_004_000, 10)));
+        assert!(jumped(started, at(990_000, 10)));
+    }
+}

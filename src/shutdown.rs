@@ -1,0 +1,195 @@
+//! The end in two steps. Soft: take no new work, finish or give back what is in flight. Hard: the time for that is over,
+//! or somebody asked twice.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::stream::{self, Stream, StreamExt as _};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Running,
+    Soft,
+    Hard,
+}
+
+/// Tells everybody when to end; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Shutdown(Arc<watch::Sender<Phase>>);
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Shutdown {
+    /// Nobody has asked yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(Phase::Running)))
+    }
+
+    /// Asks for the soft end; asking again changes nothing.
+    pub fn trigger(&self) {
+        self.raise(Phase::Soft);
+    }
+
+    /// Asks for the hard end.
+    pub fn trigger_hard(&self) {
+        self.raise(Phase::Hard);
+    }
+
+    /// Whether the soft end has been asked for.
+    #[must_use]
+    pub fn is_soft(&self) -> bool {
+        *self.0.borrow() >= Phase::Soft
+    }
+
+    /// Whether the hard end has come.
+    #[must_use]
+    pub fn is_hard(&self) -> bool {
+        *self.0.borrow() >= Phase::Hard
+    }
+
+    /// Returns once the soft end has been asked for; at once when it was before.
+    pub async fn soft(&self) {
+        self.reached(Phase::Soft).await;
+    }
+
+    /// Returns once the hard end has come.
+    pub async fn hard(&self) {
+        self.reached(Phase::Hard).await;
+    }
+
+    /// Ends softly at the first of `signals`, or when something else asked; hard at the next signal or `grace` later.
+    /// Returns with the hard end; drop it when everything has ended before.
+    pub async fn on_signals(&self, mut signals: Signals, grace: Duration) {
+        let signals = stream::poll_fn(|context| signals.poll(context).map(Some));
+        self.escalate(signals, || tokio::time::sleep(grace)).await;
+    }
+
+    /// The steps of [`Self::on_signals`]; `deadline` is called when the soft end begins.
+    async fn escalate<D>(&self, mut signals: impl Stream<Item = ()> + Unpin, deadline: impl FnOnce() -> D)
+    where
+        D: Future<Output = ()>,
+    {
+        tokio::select! {
+            _ = signals.next() => {
+                tracing::info!("ending: no new work is taken; a second signal ends at once");
+                self.trigger();
+            }
+            () = self.soft() => {}
+        }
+        tokio::select! {
+            _ = signals.next() => tracing::warn!("ending at once: a second signal came"),
+            () = deadline() => tracing::warn!("ending at once: the grace period is over"),
+            () = self.hard() => {}
+        }
+        self.trigger_hard();
+    }
+
+    fn raise(&self, to: Phase) {
+        self.0.send_if_modified(|phase| {
+            let higher = to > *phase;
+            *phase = to.max(*phase);
+            higher
+        });
+    }
+
+    fn reached(&self, phase: Phase) -> impl Future<Output = ()> + Send + use<> {
+        let mut watched = self.0.subscribe();
+        // Held by the future, so that the channel lives as long as somebody waits.
+        let sender = Arc::clone(&self.0);
+        async move {
+            let _ = watched.wait_for(|now| *now >= phase).await;
+            drop(sender);
+        }
+    }
+}
+
+/// SIGTERM and SIGINT of this process.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Takes the signals over; from now on they no longer end the process by themselves.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Ready when a signal has come since the last time.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let terminate = self.terminate.poll_recv(context);
+        if terminate.is_ready() { Poll::Ready(()) } else { self.interrupt.poll_recv(context).map(drop) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_signal_is_soft_and_the_second_hard() {
+        let shutdown = Shutdown::new();
+        let (send, mut signals) = mpsc::channel::<()>(1);
+        let steps = shutdown.clone();
+        let task = tokio::spawn(async move {
+            steps.escalate(stream::poll_fn(|context| signals.poll_recv(context)), pending).await;
+        });
+        assert!(!shutdown.is_soft());
+        send.send(()).await.unwrap();
+        shutdown.soft().await;
+        assert!(!shutdown.is_hard(), "one signal leaves time to finish");
+        send.send(()).await.unwrap();
+        shutdown.hard().await;
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_grace_period_runs_whoever_asked_for_the_end() {
+        let shutdown = Shutdown::new();
+        shutdown.trigger();
+        shutdown.escalate(stream::pending(), || ready(())).await;
+        assert!(shutdown.is_hard());
+    }
+
+    #[tokio::test]
+    async fn waiting_for_the_real_signals_can_be_a_task_of_its_own() {
+        let shutdown = Shutdown::new();
+        let signals = Signals::listen().unwrap();
+        let waiting = shutdown.clone();
+        let task = tokio::spawn(async move { waiting.on_signals(signals, Duration::from_secs(3600)).await });
+        shutdown.trigger_hard();
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn waiting_works_before_and_after_and_hard_implies_soft() {
+        let shutdown = Shutdown::new();
+        let waiting = tokio::spawn({
+            let shutdown = shutdown.clone();
+            async move { shutdown.soft().await }
+        });
+        shutdown.trigger_hard();
+        shutdown.trigger();
+        waiting.await.unwrap();
+        shutdown.soft().await;
+        shutdown.hard().await;
+        assert!(shutdown.is_soft() && shutdown.is_hard(), "asking softly again takes nothing back");
+    }
+}

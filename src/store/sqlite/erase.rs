@@ -1,0 +1,205 @@
+//! Erasure and retention: what removes sessions, and how the counts and the bytes follow.
+
+use std::time::Duration;
+
+use rusqlite::params;
+
+use super::fault::Fault;
+use super::intake::{TELEMETRY_KEPT, TELEMETRY_KEPT_LONGER};
+use super::rows::{self, Numbered as _};
+use super::state::{KeyHasher, WriterState, stored};
+use crate::domain::id::SessionKey;
+use crate::domain::queue::{Entry, State};
+use crate::domain::time::Timestamp;
+use crate::store::{Pruned, Retention};
+
+/// Most sessions touched in one transaction of a long removal.
+pub(super) const STEP: u32 = 500;
+
+/// Why a session is removed, which decides where it is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Removal {
+    /// On request, its key remembered as erased.
+    Erased,
+    /// With everything else, its key forgotten.
+    Cleared,
+    /// By age.
+    Pruned,
+}
+
+impl WriterState {
+    /// Removes every trace of one session but its place in the counts.
+    fn remove(&mut self, seq: i64, state: State, removal: Removal) -> Result<(), Fault> {
+        self.connection.prepare_cached("DELETE FROM results WHERE session = ?")?.execute([seq])?;
+        self.connection.prepare_cached("DELETE FROM telemetry WHERE session = ?")?.execute([seq])?;
+        self.connection.prepare_cached("DELETE FROM sessions WHERE seq = ?")?.execute([seq])?;
+        self.count(Some(state), None);
+        match removal {
+            Removal::Erased | Removal::Cleared => self.counts.erased += 1,
+            Removal::Pruned => self.counts.pruned += 1,
+        }
+        Ok(())
+    }
+
+    fn remember_erased(&self, hasher: &KeyHasher, key: &SessionKey, now: Timestamp) -> Result<(), Fault> {
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO erased (mac, erased_at) VALUES (?, ?)")?
+            .execute(params![hasher.hash(key).mac, now.0])?;
+        Ok(())
+    }
+
+    pub(super) fn erase_session(&mut self, key: &SessionKey, now: Timestamp) -> Result<bool, Fault> {
+        let hasher = self.hasher();
+        let found = {
+            let mut statement = self
+                .connection
+                .prepare_cached("SELECT seq, state FROM sessions WHERE id_hash = ? AND deployment = ? AND id = ?")?;
+            let params = params![hasher.hash(key).short, key.deployment, key.id.as_str()];
+            rows::collect(&mut statement, params, seq_and_state)?
+        };
+        for (seq, state) in &found {
+            self.remove(*seq, *state, Removal::Erased)?;
+        }
+        if !found.is_empty() {
+            self.remember_erased(&hasher, key, now)?;
+        }
+        Ok(!found.is_empty())
+    }
+
+    /// One step of erasing a user; the number of sessions erased, 0 at the end.
+    pub(super) fn erase_user_step(
+        &mut self,
+        deployment: Option<&str>,
+        user: &str,
+        now: Timestamp,
+    ) -> Result<u64, Fault> {
+        let found = {
+            let mut statement = self.connection.prepare_cached(
+                "SELECT seq, state, deployment, id FROM sessions WHERE user = ?1 AND (?2 IS NULL OR deployment = ?2) LIMIT ?3",
+            )?;
+            rows::collect(&mut statement, params![user, deployment, STEP], |row| {
+                Ok((seq_and_state(row)?, rows::key(row, "deployment", "id")?))
+            })?
+        };
+        let hasher = self.hasher();
+        for ((seq, state), key) in &found {
+            self.remove(*seq, *state, Removal::Erased)?;
+            self.remember_erased(&hasher, key, now)?;
+        }
+        Ok(found.len() as u64)
+    }
+
+    /// One step of clearing everything up to `last`; the number of sessions removed, 0 at the end.
+    pub(super) fn clear_step(&mut self, last: i64) -> Result<u64, Fault> {
+        let found = {
+            let mut statement = self
+                .connection
+                .prepare_cached("SELECT seq, state FROM sessions WHERE seq <= ? ORDER BY seq LIMIT ?")?;
+            rows::collect(&mut statement, params![last, STEP], seq_and_state)?
+        };
+        for (seq, state) in &found {
+            self.remove(*seq, *state, Removal::Cleared)?;
+        }
+        Ok(found.len() as u64)
+    }
+
+    pub(super) fn prune(&mut self, retention: Retention, now: Timestamp) -> Result<Pruned, Fault> {
+        let mut pruned = Pruned::default();
+        let short = self.is_short_of_room()?;
+        for (class, age) in
+            [(TELEMETRY_KEPT, retention.telemetry), (TELEMETRY_KEPT_LONGER, retention.telemetry_flagged)]
+        {
+            // Short of room, the oldest finished telemetry goes whatever its age, a step at a time.
+            let age = if short && pruned.telemetry == 0 { Duration::ZERO } else { age };
+            pruned.telemetry += self.prune_telemetry(class, now.minus(age))?;
+        }
+        pruned.sessions = self.prune_sessions(now.minus(retention.results))?;
+        let old = now.minus(retention.results).0;
+        self.connection
+            .prepare_cached(
+                "DELETE FROM batches WHERE id IN (SELECT id FROM batches WHERE finished_at IS NOT NULL AND finished_at < ? LIMIT ?)",
+            )?
+            .execute(params![old, STEP])?;
+        self.connection
+            .prepare_cached("DELETE FROM erased WHERE mac IN (SELECT mac FROM erased WHERE erased_at < ? LIMIT ?)")?
+            .execute(params![old, STEP])?;
+        pruned.more = pruned.telemetry >= u64::from(STEP) || pruned.sessions >= u64::from(STEP);
+        Ok(pruned)
+    }
+
+    /// Only finished sessions have a telemetry class, so this never touches one that still waits for its score.
+    fn prune_telemetry(&mut self, class: i64, before: Timestamp) -> Result<u64, Fault> {
+        let due = {
+            let mut statement = self.connection.prepare_cached(
+                "SELECT seq FROM sessions WHERE telemetry = ? AND telemetry > 0 AND finished_at <= ? \
+                 ORDER BY finished_at LIMIT ?",
+            )?;
+            rows::collect(&mut statement, params![class, before.0, STEP], |row| Ok(row.get::<_, i64>(0)?))?
+        };
+        for seq in &due {
+            self.connection.prepare_cached("DELETE FROM telemetry WHERE session = ?")?.execute([seq])?;
+            self.connection.prepare_cached("UPDATE sessions SET telemetry = 0 WHERE seq = ?")?.execute([seq])?;
+        }
+        Ok(due.len() as u64)
+    }
+
+    fn prune_sessions(&mut self, before: Timestamp) -> Result<u64, Fault> {
+        let due = {
+            let mut statement = self.connection.prepare_cached(
+                "SELECT seq, state FROM sessions WHERE finished_at IS NOT NULL AND finished_at <= ? \
+                 ORDER BY finished_at LIMIT ?",
+            )?;
+            rows::collect(&mut statement, params![before.0, STEP], seq_and_state)?
+        };
+        for (seq, state) in &due {
+            self.remove(*seq, *state, Removal::Pruned)?;
+        }
+        Ok(due.len() as u64)
+    }
+
+    /// One step of requeueing all failed sessions accepted up to `last`; the number sent back, 0 at the end.
+    pub(super) fn requeue_step(&mut self, last: i64, now: Timestamp) -> Result<u64, Fault> {
+        let failed = {
+            let sql = "SELECT seq, state, attempts AS session_attempts, lost_leases, not_before FROM sessions \
+                       WHERE state = 4 AND seq <= ? ORDER BY seq LIMIT ?";
+            let mut statement = self.connection.prepare_cached(sql)?;
+            rows::collect(&mut statement, params![last, STEP], seq_and_entry)?
+        };
+        let mut sent = 0;
+        for (seq, entry) in failed {
+            sent += u64::from(self.requeue_one(seq, entry, now)?);
+        }
+        Ok(sent)
+    }
+
+    pub(super) fn requeue_keys(&mut self, keys: &[SessionKey], now: Timestamp) -> Result<u64, Fault> {
+        let hasher = self.hasher();
+        let mut sent = 0;
+        for key in keys {
+            let failed = {
+                let sql = "SELECT seq, state, attempts AS session_attempts, lost_leases, not_before FROM sessions \
+                           WHERE id_hash = ? AND deployment = ? AND id = ? AND state = 4";
+                let mut statement = self.connection.prepare_cached(sql)?;
+                let params = params![hasher.hash(key).short, key.deployment, key.id.as_str()];
+                rows::collect(&mut statement, params, seq_and_entry)?
+            };
+            for (seq, entry) in failed {
+                sent += u64::from(self.requeue_one(seq, entry, now)?);
+            }
+        }
+        Ok(sent)
+    }
+
+    /// The last session accepted so far.
+    pub(super) fn last_seq(&self) -> i64 {
+        stored(self.counts.accepted)
+    }
+}
+
+fn seq_and_state(row: &rusqlite::Row<'_>) -> Result<(i64, State), Fault> {
+    Ok((row.get("seq")?, State::from_number(row.get("state")?)?))
+}
+
+fn seq_and_entry(row: &rusqlite::Row<'_>) -> Result<(i64, Entry), Fault> {
+    Ok((row.get("seq")?, rows::entry(row)?))
+}

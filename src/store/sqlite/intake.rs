@@ -1,0 +1,157 @@
+//! Accepting a session: known, erased, in conflict, no room, or stored.
+
+use rusqlite::params;
+
+use super::fault::Fault;
+use super::read;
+use super::rows::{Numbered as _, features_to_blob};
+use super::state::{KeyHash, WriterState, stored};
+use crate::domain::id::Seq;
+use crate::domain::queue::{Entry, State};
+use crate::domain::record::SessionDigest;
+use crate::domain::result::{Decision, Verdict};
+use crate::domain::time::Timestamp;
+use crate::store::{Acceptance, NewSession};
+
+/// `sessions.telemetry` of a session that passed.
+pub(super) const TELEMETRY_KEPT: i64 = 1;
+/// `sessions.telemetry` of one that was reviewed or failed.
+pub(super) const TELEMETRY_KEPT_LONGER: i64 = 2;
+
+/// How long the telemetry of a session with this decision is kept.
+pub(super) fn telemetry_class(decision: Decision) -> i64 {
+    if decision == Decision::Pass { TELEMETRY_KEPT } else { TELEMETRY_KEPT_LONGER }
+}
+
+/// A result about to be written.
+pub(super) struct NewResult<'a> {
+    pub(super) session: i64,
+    pub(super) deployment: &'a str,
+    pub(super) verdict: &'a Verdict,
+    pub(super) batch: Option<i64>,
+    pub(super) scored_at: Timestamp,
+    pub(super) attempts: u32,
+}
+
+impl WriterState {
+    pub(super) fn accept(&mut self, new: &NewSession, hash: KeyHash) -> Result<Acceptance, Fault> {
+        let known = {
+            let mut statement =
+                self.connection.prepare_cached("SELECT seq, deployment, id, digest FROM sessions WHERE id_hash = ?")?;
+            let mut rows = statement.query([hash.short])?;
+            let mut known = None;
+            while let Some(row) = rows.next()? {
+                let same_key = row.get_ref("deployment")?.as_str().ok() == Some(new.key.deployment.as_str())
+                    && row.get_ref("id")?.as_str().ok() == Some(new.key.id.as_str());
+                if same_key {
+                    let digest: [u8; 16] = row.get("digest")?;
+                    known = Some((row.get::<_, i64>("seq")?, SessionDigest(digest)));
+                }
+            }
+            known
+        };
+        if let Some((seq, digest)) = known {
+            if digest != new.digest {
+                return Ok(Acceptance::Conflict);
+            }
+            return Ok(Acceptance::Duplicate(Box::new(read::session_by_seq(&self.connection, seq)?)));
+        }
+        if self.counts.erased > 0 && self.is_erased(hash)? {
+            return Ok(Acceptance::Erased);
+        }
+        if !new.is_final && self.counts.unprocessed() >= self.room.queue_limit {
+            return Ok(Acceptance::QueueFull);
+        }
+        self.check_room()?;
+        self.insert(new, hash).map(Acceptance::New)
+    }
+
+    fn is_erased(&self, hash: KeyHash) -> Result<bool, Fault> {
+        Ok(self.connection.prepare_cached("SELECT 1 FROM erased WHERE mac = ?")?.exists([hash.mac])?)
+    }
+
+    fn insert(&mut self, new: &NewSession, hash: KeyHash) -> Result<Seq, Fault> {
+        self.counts.accepted += 1;
+        // Accepted sessions are numbered without a gap, so the count of them is the last number.
+        let seq = stored(self.counts.accepted);
+        let first = &new.first.verdict;
+        let at = new.first.scored_at;
+        let state = if new.is_final { State::Processed } else { State::Ready };
+        self.connection
+            .prepare_cached(
+                "INSERT INTO sessions (seq, id_hash, deployment, id, user, game, device, digest, features, \
+                 accepted_at, latency_ms, reasons, first_decision, first_confidence, first_score, state, attempts, \
+                 lost_leases, not_before, finished_at, telemetry) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?)",
+            )?
+            .execute(params![
+                seq,
+                hash.short,
+                new.key.deployment,
+                new.key.id.as_str(),
+                new.user_id,
+                new.game_type,
+                new.device_type,
+                new.digest.0,
+                features_to_blob(&new.features),
+                at.0,
+                new.first.latency_ms,
+                first.reasons.bits(),
+                first.decision.number(),
+                first.confidence,
+                first.anomaly_score.unwrap_or(0.0),
+                state.number(),
+                Entry::NEW.not_before.0,
+                new.is_final.then_some(at.0),
+                new.is_final.then(|| telemetry_class(first.decision)),
+            ])?;
+        self.connection
+            .prepare_cached("INSERT INTO telemetry (session, record) VALUES (?, ?)")?
+            .execute(params![seq, new.record])?;
+        if new.is_final {
+            let deployment = &new.key.deployment;
+            let verdict = &new.first.verdict;
+            self.write_result(&NewResult {
+                session: seq,
+                deployment,
+                verdict,
+                batch: None,
+                scored_at: at,
+                attempts: 0,
+            })?;
+        }
+        self.count(None, Some(state));
+        Ok(Seq(seq))
+    }
+
+    /// Writes a session's one result; the table's uniqueness is the last guard against a second one.
+    pub(super) fn write_result(&mut self, new: &NewResult<'_>) -> Result<(), Fault> {
+        let verdict = new.verdict;
+        let model = self.model(&verdict.model)?;
+        self.connection
+            .prepare_cached(
+                "INSERT INTO results (session, deployment, scored_at, decision, confidence, score, raw, kind, \
+                 extrapolated, source, model, class, reasons, fallback, batch, attempts) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![
+                new.session,
+                new.deployment,
+                new.scored_at.0,
+                verdict.decision.number(),
+                verdict.confidence,
+                verdict.anomaly_score,
+                verdict.raw_score,
+                verdict.kind.number(),
+                verdict.extrapolated,
+                verdict.source.number(),
+                model,
+                verdict.class,
+                verdict.reasons.bits(),
+                verdict.fallback,
+                new.batch,
+                new.attempts,
+            ])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,337 @@
+//! The embedded store: one SQLite file in a folder that one process owns.
+//!
+//! One writer thread commits in groups ([`writer`]); readers have connections of their own. The write-ahead log is
+//! synced at every commit, so what was answered survives a power cut on a disk that honours the sync. Deleted content
+//! is overwritten (`secure_delete`), and erasure empties the log.
+
+mod backup;
+mod erase;
+mod fault;
+mod intake;
+mod queue;
+mod read;
+mod rows;
+mod schema;
+mod state;
+mod writer;
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OpenFlags, params};
+use tokio::sync::{Notify, Semaphore};
+
+pub use backup::{backup, restore};
+pub use state::Room;
+
+use self::fault::Fault;
+use self::state::{KeyHasher, WriterState};
+use self::writer::Writer;
+use super::{
+    Acceptance, BatchRow, Claim, ClaimRequest, DeadRow, Lease, Lookup, NewSession, Page, Pruned, ResultQuery,
+    ResultRow, Retention, Settled, Settlement, Snapshot, Store, StoreError, StoreResult,
+};
+use crate::domain::id::{BatchId, Seq, SessionKey};
+use crate::domain::time::{Now, Timestamp};
+
+/// The database's file name in the data folder.
+pub const DATABASE: &str = "playproof.sqlite";
+const LOCK: &str = "lock";
+/// Readers at the same time; more wait.
+const READERS: usize = 4;
+/// Pages of cache a connection may hold, in KiB. Small on purpose: the system's page cache does the caching, and the
+/// process must not grow with the store.
+const CACHE_KIB: i64 = 8 * 1024;
+
+/// How to open the embedded store.
+#[derive(Clone, Debug)]
+pub struct SqliteSettings {
+    /// The data folder; made when it does not exist.
+    pub folder: PathBuf,
+    /// Limits on what is kept.
+    pub room: Room,
+    /// The scheduler's state in a store that is new.
+    pub autostart: bool,
+}
+
+/// The embedded store, open.
+pub struct SqliteStore {
+    folder: PathBuf,
+    // Before the lock, so that the file is closed when somebody else may have it.
+    writer: Writer,
+    readers: Arc<Readers>,
+    hasher: KeyHasher,
+    ready: Arc<Notify>,
+    _lock: File,
+}
+
+struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    places: Semaphore,
+}
+
+impl SqliteStore {
+    /// Opens the store, makes or migrates its file, and returns what an earlier process had leased to the queue.
+    ///
+    /// # Errors
+    /// When the folder cannot be written, another process has it, the file is damaged or from a later version.
+    pub fn open(settings: &SqliteSettings, now: Timestamp) -> StoreResult<Self> {
+        let folder = &settings.folder;
+        let lock = lock_folder(folder)?;
+        let path = folder.join(DATABASE);
+        let mut connection = connect(&path).map_err(|fault| fault.for_callers())?;
+        prepare(&mut connection, &path, settings, now).map_err(|fault| fault.for_callers())?;
+        let hasher = KeyHasher::load(&connection).map_err(|fault| fault.for_callers())?;
+        let mut state =
+            WriterState::load(connection, folder.clone(), settings.room).map_err(|fault| fault.for_callers())?;
+        void_leases(&mut state, now).map_err(|fault| fault.for_callers())?;
+        let ready = Arc::new(Notify::new());
+        let readers = Arc::new(Readers { path, idle: Mutex::new(Vec::new()), places: Semaphore::new(READERS) });
+        let writer = Writer::start(state, Arc::clone(&ready))?;
+        Ok(Self { folder: folder.clone(), writer, readers, hasher, ready, _lock: lock })
+    }
+
+    async fn read<T, F>(&self, run: F) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        let readers = Arc::clone(&self.readers);
+        let closed = |what: String| StoreError::Unavailable(what);
+        let place = self.readers.places.acquire().await.map_err(|e| closed(e.to_string()))?;
+        let outcome = tokio::task::spawn_blocking(move || readers.run(run)).await;
+        drop(place);
+        outcome.map_err(|e| closed(e.to_string()))?.map_err(|fault| fault.for_callers())
+    }
+
+    /// Empties the write-ahead log after an erasure; a reader may be in the way for a moment.
+    async fn empty_log(&self) -> StoreResult<()> {
+        for _ in 0..50 {
+            if self.writer.outside(|state| state.empty_log()).await? {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Err(StoreError::Unavailable(
+            "erased, but readers kept the log from being emptied; it empties by itself".to_owned(),
+        ))
+    }
+
+    /// Repeats `step` until it has nothing left to do; the total.
+    async fn repeat<F>(&self, step: F) -> StoreResult<u64>
+    where
+        F: Fn(&mut WriterState) -> Result<u64, Fault> + Clone + Send + 'static,
+    {
+        let mut total = 0;
+        loop {
+            let done = self.writer.execute(step.clone()).await?;
+            total += done;
+            if done == 0 {
+                return Ok(total);
+            }
+        }
+    }
+}
+
+impl Readers {
+    fn run<T>(&self, run: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => {
+                let connection = connect(&self.path)?;
+                connection.pragma_update(None, "query_only", true)?;
+                connection
+            }
+        };
+        let outcome = run(&connection);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        outcome
+    }
+}
+
+fn lock_folder(folder: &Path) -> StoreResult<File> {
+    let cannot = |error: &std::io::Error| {
+        StoreError::Unavailable(format!(
+            "cannot write to the data folder {}: {error}; make it writable or name another with PLAYPROOF_STORE",
+            folder.display()
+        ))
+    };
+    fs::create_dir_all(folder).map_err(|e| cannot(&e))?;
+    let lock =
+        File::options().create(true).truncate(false).write(true).open(folder.join(LOCK)).map_err(|e| cannot(&e))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(format!(
+            "another process uses the data folder {}; stop it or name another folder with PLAYPROOF_STORE",
+            folder.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(cannot(&error)),
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, Fault> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "secure_delete", true)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    Ok(connection)
+}
+
+/// Makes or migrates the schema, keeping a copy of a file that an earlier version wrote.
+fn prepare(connection: &mut Connection, path: &Path, settings: &SqliteSettings, now: Timestamp) -> Result<(), Fault> {
+    let found = schema::version(connection)?;
+    if found > 0 && found < schema::VERSION {
+        let kept = path.with_extension(format!("v{found}.backup"));
+        if !kept.exists() {
+            backup::copy(path, &kept)?;
+        }
+    }
+    schema::migrate(connection)?;
+    let mut secret = [0u8; 32];
+    rand::fill(&mut secret);
+    let transaction = connection.transaction()?;
+    transaction.execute("INSERT OR IGNORE INTO meta (name, value) VALUES ('secret', ?)", [secret])?;
+    transaction.execute(
+        "INSERT OR IGNORE INTO totals (id, ready, leased, delayed, processed, failed, erased, pruned, accepted, \
+         running, created_at) VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, ?, ?)",
+        params![settings.autostart, now.0],
+    )?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn void_leases(state: &mut WriterState, now: Timestamp) -> Result<(), Fault> {
+    state.begin()?;
+    let outcome = state.void_leases(now).and_then(|lost| state.commit().map(|()| lost));
+    match outcome {
+        Ok(0) => Ok(()),
+        Ok(lost) => {
+            tracing::warn!(sessions = lost, "returned sessions to the queue that an earlier process had in a batch");
+            Ok(())
+        }
+        Err(fault) => {
+            state.rollback();
+            Err(fault)
+        }
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn accept(&self, session: NewSession) -> StoreResult<Acceptance> {
+        let hash = self.hasher.hash(&session.key);
+        self.writer.execute(move |state| state.accept(&session, hash)).await
+    }
+
+    async fn claim(&self, request: ClaimRequest, now: Now) -> StoreResult<Option<Claim>> {
+        self.writer.execute(move |state| state.claim(&request, now)).await
+    }
+
+    async fn renew(&self, lease: Lease, now: Now) -> StoreResult<()> {
+        self.writer.execute(move |state| state.renew(lease, now)).await
+    }
+
+    async fn settle(&self, lease: Lease, settlement: Settlement, now: Now) -> StoreResult<Settled> {
+        self.writer.execute(move |state| state.settle(lease, &settlement, now)).await
+    }
+
+    async fn expire(&self, now: Now) -> StoreResult<u64> {
+        self.writer.execute(move |state| state.expire(now)).await
+    }
+
+    async fn snapshot(&self) -> StoreResult<Snapshot> {
+        self.read(read::snapshot).await
+    }
+
+    async fn session(&self, key: SessionKey) -> StoreResult<Lookup> {
+        let hash = self.hasher.hash(&key);
+        self.read(move |connection| read::session(connection, &key, hash)).await
+    }
+
+    async fn results(&self, query: ResultQuery) -> StoreResult<Page<ResultRow>> {
+        self.read(move |connection| read::results(connection, &query)).await
+    }
+
+    async fn batches(&self, before: Option<BatchId>, limit: u32) -> StoreResult<Vec<BatchRow>> {
+        self.read(move |connection| read::batches(connection, before, limit)).await
+    }
+
+    async fn batch(&self, id: BatchId) -> StoreResult<Option<(BatchRow, Vec<SessionKey>)>> {
+        self.read(move |connection| read::batch(connection, id)).await
+    }
+
+    async fn dead(&self, before: Option<Seq>, limit: u32) -> StoreResult<Vec<DeadRow>> {
+        self.read(move |connection| read::dead(connection, before, limit)).await
+    }
+
+    async fn requeue(&self, keys: Option<Vec<SessionKey>>, now: Now) -> StoreResult<u64> {
+        if let Some(keys) = keys {
+            return self.writer.execute(move |state| state.requeue_keys(&keys, now.wall)).await;
+        }
+        let last = self.writer.execute(|state| Ok(state.last_seq())).await?;
+        self.repeat(move |state| state.requeue_step(last, now.wall)).await
+    }
+
+    async fn telemetry(&self, seqs: Vec<Seq>) -> StoreResult<Vec<Option<Vec<u8>>>> {
+        self.read(move |connection| read::telemetry(connection, &seqs)).await
+    }
+
+    async fn erase_session(&self, key: SessionKey, now: Now) -> StoreResult<bool> {
+        let erased = self.writer.execute(move |state| state.erase_session(&key, now.wall)).await?;
+        self.empty_log().await?;
+        Ok(erased)
+    }
+
+    async fn erase_user(&self, deployment: Option<String>, user: String, now: Now) -> StoreResult<u64> {
+        let step = move |state: &mut WriterState| state.erase_user_step(deployment.as_deref(), &user, now.wall);
+        let erased = self.repeat(step).await?;
+        self.empty_log().await?;
+        Ok(erased)
+    }
+
+    async fn clear(&self, _now: Now) -> StoreResult<u64> {
+        let last = self.writer.execute(|state| Ok(state.last_seq())).await?;
+        let cleared = self.repeat(move |state| state.clear_step(last)).await?;
+        self.empty_log().await?;
+        Ok(cleared)
+    }
+
+    async fn set_running(&self, running: bool) -> StoreResult<()> {
+        self.writer
+            .execute(move |state| {
+                state.running = running;
+                state.wake();
+                Ok(())
+            })
+            .await
+    }
+
+    async fn prune(&self, retention: Retention, now: Timestamp) -> StoreResult<Pruned> {
+        self.writer.execute(move |state| state.prune(retention, now)).await
+    }
+
+    fn ready(&self) -> &Notify {
+        &self.ready
+    }
+
+    async fn health(&self) -> StoreResult<()> {
+        self.writer.execute(|state| state.check_room()).await
+    }
+
+    async fn backup(&self, folder: PathBuf) -> StoreResult<()> {
+        let data = self.folder.clone();
+        let copied = tokio::task::spawn_blocking(move || backup(&data, &folder)).await;
+        copied.map_err(|e| StoreError::Unavailable(e.to_string()))?
+    }
+}

@@ -1,0 +1,170 @@
+//! Questions asked of the store, each in one short read transaction on a connection of its own.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::fault::Fault;
+use super::queue::member_list;
+use super::rows::{self, Numbered as _, RESULT_COLUMNS, SESSION_COLUMNS};
+use super::state::KeyHash;
+use crate::domain::batch::QueueView;
+use crate::domain::id::{BatchId, Seq, SessionKey};
+use crate::domain::time::Timestamp;
+use crate::store::{
+    BatchRow, Counts, Cursor, DeadRow, Lookup, Page, ResultQuery, ResultRow, Snapshot, StoreError, StoredSession,
+};
+
+/// The counts in the row of totals.
+pub(super) fn counts(row: &Row<'_>) -> rusqlite::Result<Counts> {
+    let count = |name: &str| row.get::<_, i64>(name).map(i64::unsigned_abs);
+    Ok(Counts {
+        ready: count("ready")?,
+        leased: count("leased")?,
+        delayed: count("delayed")?,
+        processed: count("processed")?,
+        failed: count("failed")?,
+        erased: count("erased")?,
+        pruned: count("pruned")?,
+        accepted: count("accepted")?,
+    })
+}
+
+pub(super) fn snapshot(connection: &Connection) -> Result<Snapshot, Fault> {
+    // One statement, hence one snapshot.
+    let sql = "SELECT t.*, \
+               (SELECT s.accepted_at FROM sessions s WHERE s.state = 0 ORDER BY s.seq LIMIT 1) AS oldest_ready, \
+               (SELECT s.not_before FROM sessions s WHERE s.state = 2 ORDER BY s.not_before LIMIT 1) AS next_due \
+               FROM totals t WHERE t.id = 1";
+    let snapshot = connection.prepare_cached(sql)?.query_row([], |row| {
+        let counts = counts(row)?;
+        let last_batch = row.get::<_, Option<i64>>("last_batch")?.map(Timestamp);
+        let last_run = last_batch.unwrap_or(Timestamp(row.get("created_at")?));
+        Ok(Snapshot {
+            counts,
+            queue: QueueView {
+                ready: counts.ready,
+                oldest_ready: row.get::<_, Option<i64>>("oldest_ready")?.map(Timestamp),
+                next_due: row.get::<_, Option<i64>>("next_due")?.map(Timestamp),
+                last_run,
+            },
+            last_seq: Seq(super::state::stored(counts.accepted)),
+            running: row.get("running")?,
+            last_batch,
+        })
+    })?;
+    Ok(snapshot)
+}
+
+fn joined(condition: &str) -> String {
+    format!(
+        "SELECT {SESSION_COLUMNS}, {RESULT_COLUMNS} FROM sessions s \
+         LEFT JOIN results r ON r.session = s.seq LEFT JOIN models m ON m.id = r.model WHERE {condition}"
+    )
+}
+
+pub(super) fn session_by_seq(connection: &Connection, seq: i64) -> Result<StoredSession, Fault> {
+    let mut statement = connection.prepare_cached(&joined("s.seq = ?"))?;
+    let found = rows::collect(&mut statement, [seq], rows::session)?;
+    found.into_iter().next().ok_or_else(|| StoreError::Corrupt(format!("session {seq} vanished")).into())
+}
+
+pub(super) fn session(connection: &Connection, key: &SessionKey, hash: KeyHash) -> Result<Lookup, Fault> {
+    let mut statement = connection.prepare_cached(&joined("s.id_hash = ? AND s.deployment = ? AND s.id = ?"))?;
+    let params = params![hash.short, key.deployment, key.id.as_str()];
+    if let Some(found) = rows::collect(&mut statement, params, rows::session)?.into_iter().next() {
+        return Ok(Lookup::Found(Box::new(found)));
+    }
+    let erased = connection.prepare_cached("SELECT 1 FROM erased WHERE mac = ?")?.exists([hash.mac])?;
+    Ok(if erased { Lookup::Erased } else { Lookup::Unknown })
+}
+
+pub(super) fn results(connection: &Connection, query: &ResultQuery) -> Result<Page<ResultRow>, Fault> {
+    let mut conditions = vec!["1"];
+    let mut values: Vec<Value> = Vec::new();
+    let mut only = |condition: &'static str, value: Value| {
+        conditions.push(condition);
+        values.push(value);
+    };
+    if let Some(decision) = query.decision {
+        only("r.decision = ?", decision.number().into());
+    }
+    if let Some(source) = query.source {
+        only("r.source = ?", source.number().into());
+    }
+    if let Some(since) = query.since {
+        only("r.scored_at >= ?", since.0.into());
+    }
+    if let Some(until) = query.until {
+        only("r.scored_at < ?", until.0.into());
+    }
+    if let Some(deployment) = &query.deployment {
+        // Said twice so that the partial index is eligible.
+        if !deployment.is_empty() {
+            conditions.push("r.deployment <> ''");
+        }
+        conditions.push("r.deployment = ?");
+        values.push(deployment.clone().into());
+    }
+    if let Some(after) = query.after {
+        conditions.push("(r.scored_at, r.id) < (?, ?)");
+        values.push(after.scored_at.0.into());
+        values.push(after.row.into());
+    }
+    values.push(i64::from(query.limit).saturating_add(1).into());
+    let sql = format!(
+        "SELECT {RESULT_COLUMNS}, s.deployment, s.id FROM results r JOIN models m ON m.id = r.model \
+         JOIN sessions s ON s.seq = r.session WHERE {} ORDER BY r.scored_at DESC, r.id DESC LIMIT ?",
+        conditions.join(" AND ")
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut found = rows::collect(&mut statement, rusqlite::params_from_iter(values), rows::result_row)?;
+    let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next =
+        found.last().filter(|_| more).map(|(row, result)| Cursor { scored_at: result.result.scored_at, row: *row });
+    Ok(Page { rows: found.into_iter().map(|(_, row)| row).collect(), next })
+}
+
+pub(super) fn batches(connection: &Connection, before: Option<BatchId>, limit: u32) -> Result<Vec<BatchRow>, Fault> {
+    let mut statement = connection.prepare_cached("SELECT * FROM batches WHERE id < ? ORDER BY id DESC LIMIT ?")?;
+    rows::collect(&mut statement, params![before.map_or(i64::MAX, |id| id.0), limit], rows::batch)
+}
+
+pub(super) fn batch(connection: &Connection, id: BatchId) -> Result<Option<(BatchRow, Vec<SessionKey>)>, Fault> {
+    let mut statement = connection.prepare_cached("SELECT * FROM batches WHERE id = ?")?;
+    let read = |row: &Row<'_>| Ok((rows::batch(row)?, row.get::<_, String>("members")?));
+    let Some((batch, list)) = rows::collect(&mut statement, [id.0], read)?.into_iter().next() else {
+        return Ok(None);
+    };
+    let mut statement = connection.prepare_cached("SELECT deployment, id FROM sessions WHERE seq = ?")?;
+    let mut keys = Vec::new();
+    for seq in member_list(&list)? {
+        keys.extend(rows::collect(&mut statement, [seq], |row| rows::key(row, "deployment", "id"))?);
+    }
+    Ok(Some((batch, keys)))
+}
+
+pub(super) fn dead(connection: &Connection, before: Option<Seq>, limit: u32) -> Result<Vec<DeadRow>, Fault> {
+    let sql =
+        format!("SELECT {SESSION_COLUMNS} FROM sessions s WHERE s.state = 4 AND s.seq < ? ORDER BY s.seq DESC LIMIT ?");
+    let mut statement = connection.prepare_cached(&sql)?;
+    rows::collect(&mut statement, params![before.map_or(i64::MAX, |seq| seq.0), limit], |row| {
+        Ok(DeadRow {
+            seq: Seq(row.get("seq")?),
+            key: rows::key(row, "deployment", "id")?,
+            accepted_at: Timestamp(row.get("accepted_at")?),
+            entry: rows::entry(row)?,
+            error: row.get("error")?,
+        })
+    })
+}
+
+pub(super) fn telemetry(connection: &Connection, seqs: &[Seq]) -> Result<Vec<Option<Vec<u8>>>, Fault> {
+    let mut statement = connection.prepare_cached("SELECT record FROM telemetry WHERE session = ?")?;
+    let mut records = Vec::with_capacity(seqs.len());
+    for seq in seqs {
+        records.push(statement.query_row([seq.0], |row| row.get(0)).optional()?);
+    }
+    Ok(records)
+}

@@ -1,0 +1,204 @@
+//! Rows to values and back: the one place that knows column order and how enums are numbered.
+
+use rusqlite::Row;
+
+use super::fault::Fault;
+use crate::domain::batch::Trigger;
+use crate::domain::features::v1;
+use crate::domain::heuristic;
+use crate::domain::id::{BatchId, Seq, SessionId, SessionKey};
+use crate::domain::queue::{Entry, State};
+use crate::domain::reason::Reasons;
+use crate::domain::result::{Decision, ModelIdentity, ScoreKind, Source, Verdict};
+use crate::domain::time::Timestamp;
+use crate::store::{
+    BatchEnd, BatchOutcome, BatchRow, FirstVerdict, Member, ResultRow, StoreError, StoredResult, StoredSession,
+};
+
+/// An enum that is stored as its place in a fixed list.
+pub(super) trait Numbered: Copy + PartialEq + Sized + 'static {
+    /// The list.
+    const LIST: &'static [Self];
+
+    /// Its number.
+    fn number(self) -> i64 {
+        let place = Self::LIST.iter().position(|v| *v == self);
+        place.and_then(|i| i64::try_from(i).ok()).unwrap_or(-1)
+    }
+
+    /// The value numbered so.
+    fn from_number(number: i64) -> Result<Self, Fault> {
+        let place = usize::try_from(number).ok();
+        let value = place.and_then(|i| Self::LIST.get(i)).copied();
+        value.ok_or_else(|| StoreError::Corrupt(format!("{number} is no {}", std::any::type_name::<Self>())).into())
+    }
+}
+
+macro_rules! numbered {
+    ($($kind:ty),*) => { $(impl Numbered for $kind { const LIST: &'static [Self] = &Self::ALL; })* };
+}
+numbered!(State, Decision, Source, ScoreKind, Trigger, BatchOutcome);
+
+/// Features as stored.
+pub(super) fn features_to_blob(features: &v1::Features) -> [u8; 224] {
+    let mut blob = [0; 224];
+    for (place, value) in blob.chunks_exact_mut(8).zip(features.values()) {
+        place.copy_from_slice(&value.to_bits().to_le_bytes());
+    }
+    blob
+}
+
+fn features_from_blob(blob: &[u8]) -> Result<v1::Features, Fault> {
+    let mut values = [0.0; 28];
+    if blob.len() != values.len() * 8 {
+        return Err(StoreError::Corrupt(format!("a feature row of {} bytes", blob.len())).into());
+    }
+    for (value, bytes) in values.iter_mut().zip(blob.chunks_exact(8)) {
+        *value = f64::from_bits(u64::from_le_bytes(bytes.try_into().unwrap_or_default()));
+    }
+    Ok(v1::Features::from_values(values))
+}
+
+fn session_id(text: &str) -> Result<SessionId, Fault> {
+    SessionId::parse(text).ok_or_else(|| StoreError::Corrupt("a session identifier that is none".to_owned()).into())
+}
+
+pub(super) fn key(row: &Row<'_>, deployment: &str, id: &str) -> Result<SessionKey, Fault> {
+    let text = row.get_ref(id)?.as_str().map_err(rusqlite::Error::from)?;
+    Ok(SessionKey { deployment: row.get(deployment)?, id: session_id(text)? })
+}
+
+pub(super) fn entry(row: &Row<'_>) -> Result<Entry, Fault> {
+    Ok(Entry {
+        state: State::from_number(row.get("state")?)?,
+        attempts: row.get("session_attempts")?,
+        lost_leases: row.get("lost_leases")?,
+        not_before: Timestamp(row.get("not_before")?),
+    })
+}
+
+/// What [`member`] and [`session`] read of a session.
+pub(super) const SESSION_COLUMNS: &str = "s.seq, s.deployment, s.id, s.game, s.device, s.features, s.accepted_at, \
+     s.latency_ms, s.reasons AS heuristic_reasons, s.first_decision, s.first_confidence, s.first_score, s.state, \
+     s.attempts AS session_attempts, s.lost_leases, s.not_before, s.error";
+
+/// What [`result`] reads of a result and its model.
+pub(super) const RESULT_COLUMNS: &str = "r.id AS result_id, r.scored_at, r.decision, r.confidence, r.score, r.raw, \
+     r.kind, r.extrapolated, r.source, m.name AS model_name, m.version AS model_version, r.class, r.reasons, \
+     r.fallback, r.batch AS result_batch, r.attempts AS result_attempts";
+
+pub(super) fn member(row: &Row<'_>) -> Result<Member, Fault> {
+    Ok(Member {
+        seq: Seq(row.get("seq")?),
+        key: key(row, "deployment", "id")?,
+        game_type: row.get("game")?,
+        device_type: row.get("device")?,
+        features: features_from_blob(row.get_ref("features")?.as_blob().map_err(rusqlite::Error::from)?)?,
+        reasons: Reasons::from_bits(row.get("heuristic_reasons")?),
+        accepted_at: Timestamp(row.get("accepted_at")?),
+        entry: entry(row)?,
+    })
+}
+
+/// The result in a row that joined one, else `None`.
+pub(super) fn result(row: &Row<'_>) -> Result<Option<StoredResult>, Fault> {
+    if row.get::<_, Option<i64>>("result_id")?.is_none() {
+        return Ok(None);
+    }
+    let verdict = Verdict {
+        decision: Decision::from_number(row.get("decision")?)?,
+        confidence: row.get("confidence")?,
+        anomaly_score: row.get("score")?,
+        raw_score: row.get("raw")?,
+        kind: ScoreKind::from_number(row.get("kind")?)?,
+        extrapolated: row.get("extrapolated")?,
+        source: Source::from_number(row.get("source")?)?,
+        model: ModelIdentity { id: row.get("model_name")?, version: row.get("model_version")? },
+        class: row.get("class")?,
+        reasons: Reasons::from_bits(row.get("reasons")?),
+        fallback: row.get("fallback")?,
+    };
+    Ok(Some(StoredResult {
+        verdict,
+        batch: row.get::<_, Option<i64>>("result_batch")?.map(BatchId),
+        scored_at: Timestamp(row.get("scored_at")?),
+        attempts: row.get("result_attempts")?,
+    }))
+}
+
+/// A session joined with its result.
+pub(super) fn session(row: &Row<'_>) -> Result<StoredSession, Fault> {
+    let member = member(row)?;
+    let result = result(row)?;
+    // A session that was scored at once has its result as first verdict; the others had the heuristic's.
+    let verdict = match &result {
+        Some(result) if result.batch.is_none() => result.verdict.clone(),
+        _ => Verdict {
+            decision: Decision::from_number(row.get("first_decision")?)?,
+            confidence: row.get("first_confidence")?,
+            anomaly_score: Some(row.get("first_score")?),
+            raw_score: None,
+            kind: ScoreKind::Heuristic,
+            extrapolated: false,
+            source: Source::Heuristic,
+            model: ModelIdentity { id: heuristic::MODEL_ID.to_owned(), version: heuristic::MODEL_VERSION.to_owned() },
+            class: String::new(),
+            reasons: member.reasons,
+            fallback: false,
+        },
+    };
+    let first = FirstVerdict { verdict, scored_at: member.accepted_at, latency_ms: row.get("latency_ms")? };
+    Ok(StoredSession {
+        seq: member.seq,
+        key: member.key,
+        game_type: member.game_type,
+        device_type: member.device_type,
+        features: member.features,
+        entry: member.entry,
+        first,
+        result,
+        last_error: row.get("error")?,
+    })
+}
+
+pub(super) fn result_row(row: &Row<'_>) -> Result<(i64, ResultRow), Fault> {
+    let result = result(row)?.ok_or_else(|| StoreError::Corrupt("a result row without a result".to_owned()))?;
+    Ok((row.get("result_id")?, ResultRow { key: key(row, "deployment", "id")?, result }))
+}
+
+pub(super) fn batch(row: &Row<'_>) -> Result<BatchRow, Fault> {
+    let outcome = row.get::<_, Option<i64>>("outcome")?.map(BatchOutcome::from_number).transpose()?;
+    let end = match outcome {
+        None => None,
+        Some(outcome) => Some(BatchEnd {
+            outcome,
+            attempts: row.get::<_, Option<u32>>("attempts")?.unwrap_or(0),
+            detector_ms: row.get::<_, Option<f64>>("detector_ms")?.unwrap_or(0.0),
+            error: row.get("error")?,
+        }),
+    };
+    Ok(BatchRow {
+        id: BatchId(row.get("id")?),
+        trigger: Trigger::from_number(row.get("trigger_kind")?)?,
+        size: row.get("size")?,
+        owner: row.get("owner")?,
+        source: Source::from_number(row.get("source")?)?,
+        claimed_at: Timestamp(row.get("claimed_at")?),
+        finished_at: row.get::<_, Option<i64>>("finished_at")?.map(Timestamp),
+        end,
+    })
+}
+
+/// Runs a query and collects what `read` makes of each row.
+pub(super) fn collect<T>(
+    statement: &mut rusqlite::Statement<'_>,
+    params: impl rusqlite::Params,
+    read: impl Fn(&Row<'_>) -> Result<T, Fault>,
+) -> Result<Vec<T>, Fault> {
+    let mut rows = statement.query(params)?;
+    let mut out = Vec::new();
+    while let Some(row) = rows.next()? {
+        out.push(read(row)?);
+    }
+    Ok(out)
+}

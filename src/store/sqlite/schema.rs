@@ -1,0 +1,142 @@
+//! The embedded store's schema, its version and the steps that bring an older file up to date.
+
+use rusqlite::Connection;
+
+use crate::store::StoreError;
+use crate::store::sqlite::fault::Fault;
+
+/// The version that this program writes, kept in the file's `user_version`.
+pub(super) const VERSION: i64 = 1;
+
+/// One entry per version: what turns a file of the version before into it.
+const STEPS: [&str; 1] = [V1];
+
+/// Timestamps are Unix milliseconds. `sessions` holds everything but the telemetry: its rows are small and sit side by
+/// side in order of acceptance, so claiming and settling a batch touches a handful of pages however many there are.
+const V1: &str = "
+CREATE TABLE meta (
+    name TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) WITHOUT ROWID;
+
+-- One row: the counts by state and the scheduler's state, updated in the transaction that changes them.
+CREATE TABLE totals (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    ready INTEGER NOT NULL, leased INTEGER NOT NULL, delayed INTEGER NOT NULL,
+    processed INTEGER NOT NULL, failed INTEGER NOT NULL,
+    erased INTEGER NOT NULL, pruned INTEGER NOT NULL, accepted INTEGER NOT NULL,
+    running INTEGER NOT NULL, created_at INTEGER NOT NULL, last_batch INTEGER
+);
+
+CREATE TABLE sessions (
+    seq INTEGER PRIMARY KEY,
+    id_hash INTEGER NOT NULL,          -- keyed hash of (deployment, id)
+    deployment TEXT NOT NULL,
+    id TEXT NOT NULL,
+    user TEXT,
+    game TEXT NOT NULL,
+    device TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    features BLOB NOT NULL,            -- feature set v1, little-endian f64
+    accepted_at INTEGER NOT NULL,
+    latency_ms REAL NOT NULL,
+    reasons INTEGER NOT NULL,          -- heuristic rules that hold, one bit each
+    first_decision INTEGER NOT NULL,
+    first_confidence REAL NOT NULL,
+    first_score REAL NOT NULL,
+    state INTEGER NOT NULL,            -- 0 ready, 1 leased, 2 delayed, 3 processed, 4 failed
+    attempts INTEGER NOT NULL,
+    lost_leases INTEGER NOT NULL,
+    not_before INTEGER NOT NULL,
+    batch INTEGER,                     -- the last batch it was in
+    finished_at INTEGER,
+    telemetry INTEGER,                 -- null while unfinished; then 1 kept, 2 kept longer, 0 pruned
+    error TEXT
+);
+CREATE INDEX sessions_by_id ON sessions (id_hash);
+CREATE INDEX sessions_by_user ON sessions (user) WHERE user IS NOT NULL;
+CREATE INDEX sessions_ready ON sessions (seq) WHERE state = 0;
+CREATE INDEX sessions_delayed ON sessions (not_before, seq) WHERE state = 2;
+CREATE INDEX sessions_failed ON sessions (seq) WHERE state = 4;
+CREATE INDEX sessions_finished ON sessions (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX sessions_telemetry ON sessions (telemetry, finished_at) WHERE telemetry > 0;
+
+CREATE TABLE telemetry (
+    session INTEGER PRIMARY KEY,
+    record BLOB NOT NULL               -- compact record
+);
+
+CREATE TABLE models (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    version TEXT NOT NULL,
+    UNIQUE (name, version)
+);
+
+CREATE TABLE results (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    session INTEGER NOT NULL UNIQUE,   -- written once
+    deployment TEXT NOT NULL,
+    scored_at INTEGER NOT NULL,
+    decision INTEGER NOT NULL,
+    confidence REAL NOT NULL,
+    score REAL,
+    raw REAL,
+    kind INTEGER NOT NULL,
+    extrapolated INTEGER NOT NULL,
+    source INTEGER NOT NULL,
+    model INTEGER NOT NULL,
+    class TEXT NOT NULL,
+    reasons INTEGER NOT NULL,
+    fallback INTEGER NOT NULL,
+    batch INTEGER,
+    attempts INTEGER NOT NULL
+);
+CREATE INDEX results_by_time ON results (scored_at);
+CREATE INDEX results_by_decision ON results (decision, scored_at);
+CREATE INDEX results_by_deployment ON results (deployment, scored_at) WHERE deployment <> '';
+
+CREATE TABLE batches (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    trigger_kind INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    members TEXT NOT NULL,             -- JSON list of seq
+    owner TEXT NOT NULL,
+    source INTEGER NOT NULL,
+    claimed_at INTEGER NOT NULL,
+    finished_at INTEGER,
+    outcome INTEGER,
+    attempts INTEGER,
+    detector_ms REAL,
+    error TEXT
+);
+CREATE INDEX batches_open ON batches (id) WHERE finished_at IS NULL;
+CREATE INDEX batches_finished ON batches (finished_at) WHERE finished_at IS NOT NULL;
+
+-- Erased keys: a keyed hash, never the identifier.
+CREATE TABLE erased (
+    mac BLOB PRIMARY KEY,
+    erased_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX erased_by_time ON erased (erased_at);
+";
+
+/// The version of the file; 0 for an empty one.
+pub(super) fn version(connection: &Connection) -> Result<i64, Fault> {
+    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
+
+/// Brings the file to [`VERSION`]; each step is one transaction.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), Fault> {
+    let found = version(connection)?;
+    if found > VERSION {
+        return Err(StoreError::Newer { found, known: VERSION }.into());
+    }
+    for (step, target) in STEPS.iter().zip(1..).skip(usize::try_from(found).unwrap_or(0)) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", target)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! Who may know whom, and other rules that the sources keep: read from the sources themselves.
+
+use std::path::{Path, PathBuf};
+
+/// May be used by everybody but the domain.
+const LEAVES: [&str; 5] = ["clock", "metrics", "shutdown", "logging", "settled"];
+
+/// Every part, and the parts it may know beside the leaves.
+const LAYERS: [(&str, &[&str]); 17] = [
+    ("domain", &[]),
+    ("clock", &["domain"]),
+    ("shutdown", &[]),
+    ("logging", &[]),
+    ("metrics", &["store", "domain"]),
+    ("settled", &["store", "domain"]),
+    ("store", &["domain"]),
+    ("detector", &["domain"]),
+    ("generator", &["domain"]),
+    ("offline", &["detector", "domain"]),
+    ("intake", &["store", "detector", "domain"]),
+    ("scheduler", &["store", "detector", "domain"]),
+    ("http", &["scheduler", "intake", "store", "detector", "domain"]),
+    ("config", &["http", "scheduler", "intake", "store", "detector", "domain"]),
+    ("app", &["config", "http", "scheduler", "intake", "store", "detector", "domain"]),
+    ("cli", &["app", "config", "http", "scheduler", "intake", "store", "detector", "domain", "offline", "generator"]),
+    ("main", &["cli"]),
+];
+
+/// What no file of the domain may mention: time, chance, the machine, async.
+const IMPURE: [&str; 11] = [
+    "async",
+    "await",
+    "tokio",
+    "SystemTime",
+    "Instant",
+    "std::env",
+    "std::fs",
+    "std::net",
+    "std::thread",
+    "rand",
+    "rand_chacha",
+];
+
+fn is_part(name: &str) -> bool {
+    LAYERS.iter().any(|(part, _)| *part == name)
+}
+
+fn may_know(from: &str, to: &str) -> bool {
+    let allowed = LAYERS.iter().find(|(part, _)| *part == from).is_some_and(|(_, allowed)| allowed.contains(&to));
+    from == to || allowed || (from != "domain" && from != "main" && LEAVES.contains(&to))
+}
+
+/// The text without comments, so that prose may name anything.
+fn code(text: &str) -> String {
+    let lines = text.lines().map(|line| match line.find("//") {
+        Some(at) if !line[..at].ends_with(':') => &line[..at],
+        _ => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn identifier(text: &str) -> &str {
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    &text[..end]
+}
+
+/// The identifiers that a path goes on with: one, or those of a group in braces.
+fn heads(after: &str) -> Vec<&str> {
+    let Some(group) = after.strip_prefix('{') else { return vec![identifier(after)] };
+    let (mut found, mut depth, mut fresh) = (Vec::new(), 0, true);
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => fresh = true,
+            c if fresh && !c.is_whitespace() => {
+                found.push(identifier(&group[at..]));
+                fresh = false;
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The parts that a file's code names, by `crate::` (in `main.rs` the library's name), or by climbing up with `super::`.
+fn known_to(path: &Path, text: &str) -> Vec<String> {
+    let depth = path.components().count() - usize::from(path.ends_with("mod.rs"));
+    let code = code(text);
+    let mut known = Vec::new();
+    let root = if path == Path::new("main.rs") { "playproof_batch::" } else { "crate::" };
+    for (at, _) in code.match_indices(root) {
+        if !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_') {
+            known.extend(heads(&code[at + root.len()..]).into_iter().map(str::to_owned));
+        }
+    }
+    for (at, _) in code.match_indices("super::") {
+        if code[..at].ends_with("super::") {
+            continue;
+        }
+        let rest = code[at..].trim_start_matches("super::");
+        if (code[at..].len() - rest.len()) / "super::".len() >= depth {
+            known.extend(heads(rest).into_iter().map(str::to_owned));
+        }
+    }
+    known.retain(|name| is_part(name));
+    known
+}
+
+/// Everything that is wrong with one source file; `path` is relative to `src`.
+fn wrong_with(path: &Path, text: &str) -> Vec<String> {
+    let place = path.display();
+    let mut wrong = Vec::new();
+    if !text.starts_with("//!") {
+        wrong.push(format!("{place} does not open with //!"));
+    }
+    let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
+    if ["util", "utils", "helper", "helpers", "common", "manager"].contains(&stem) {
+        wrong.push(format!("{place} has a name that says nothing"));
+    }
+    let first = path.iter().next().and_then(|part| part.to_str()).unwrap_or_default();
+    let part = first.trim_end_matches(".rs");
+    if part == "lib" {
+        return wrong;
+    }
+    if !is_part(part) {
+        wrong.push(format!("{place} belongs to no layer; give it one in this test and in ARCHITECTURE.md"));
+    }
+    for known in known_to(path, text) {
+        if !may_know(part, &known) {
+            wrong.push(format!("{place} knows {known}"));
+        }
+    }
+    if part == "domain" {
+        let code = code(text);
+        for word in IMPURE {
+            let found = code.match_indices(word).any(|(at, _)| {
+                let inside = |c: char| c.is_alphanumeric() || c == '_';
+                !code[..at].ends_with(inside) && !code[at + word.len()..].starts_with(inside)
+            });
+            if found {
+                wrong.push(format!("{place} mentions {word}"));
+            }
+        }
+    }
+    wrong
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn the_sources_keep_the_rules() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&src, &mut files);
+    assert!(files.len() > 30, "the sources were not found");
+    let wrong: Vec<String> = files
+        .iter()
+        .flat_map(|file| wrong_with(file.strip_prefix(&src).unwrap(), &std::fs::read_to_string(file).unwrap()))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_checker_sees_every_kind_of_forbidden_arrow() {
+    let check = |path: &str, text: &str| wrong_with(Path::new(path), &format!("//! Words.\n{text}"));
+    let bad = [
+        ("store/sqlite/mod.rs", "use crate::detector::Row;", "store/sqlite/mod.rs knows detector"),
+        ("http/mod.rs", "use crate::{domain::id::{Seq, SessionId}, config::Config};", "http/mod.rs knows config"),
+        ("domain/id.rs", "use crate::clock::Clock;", "domain/id.rs knows clock"),
+        ("detector/embedded/mod.rs", "use super::super::store::Store;", "detector/embedded/mod.rs knows store"),
+        ("intake.rs", "fn f() { crate::scheduler::run() }", "intake.rs knows scheduler"),
+        ("app.rs", "use crate::generator::Bot;", "app.rs knows generator"),
+        ("main.rs", "fn main() { playproof_batch::app::serve() }", "main.rs knows app"),
+        ("domain/time.rs", "use std::time::Instant;", "domain/time.rs mentions Instant"),
+        ("domain/time.rs", "pub async fn f() {}", "domain/time.rs mentions async"),
+        ("http/utils.rs", "", "http/utils.rs has a name that says nothing"),
+        ("cache.rs", "", "cache.rs belongs to no layer; give it one in this test and in ARCHITECTURE.md"),
+    ];
+    for (path, text, wanted) in bad {
+        assert_eq!(check(path, text), [wanted], "{text}");
+    }
+    assert_eq!(wrong_with(Path::new("intake.rs"), "use std::fmt;"), ["intake.rs does not open with //!"]);
+}
+
+#[test]
+fn the_checker_lets_allowed_arrows_and_prose_pass() {
+    let check = |path: &str, text: &str| wrong_with(Path::new(path), &format!("//! Words.\n{text}"));
+    for (path, text) in [
+        ("http/wire.rs", "use crate::scheduler::{Handle, Status};\nuse crate::{metrics::Metrics, store};"),
+        ("detector/embedded/mod.rs", "use super::Row;\nuse super::super::detector::Limits;"),
+        ("domain/time.rs", "/// Not a [`std::time::Instant`]; see crate::store.\nlet operand = 1; // tokio"),
+        ("store/mod.rs", "use crate::store::model::Page;"),
+    ] {
+        assert_eq!(check(path, text), Vec::<String>::new(), "{text}");
+    }
+}

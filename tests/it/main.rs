@@ -1,0 +1,8 @@
+//! Tests of the service from outside its modules, in one binary.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at the first surprise")]
+
+mod config;
+
+mod layers;
+
+mod surface;
