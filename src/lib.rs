@@ -35,8 +35,6 @@ pub mod detector;
 
 pub mod metrics;
 
-pub mod settled;
-
 pub mod intake;
 
 pub mod scheduler;

@@ -199,13 +199,16 @@ impl Run {
             }
             let room = !ended && in_flight.len() < IN_FLIGHT && bytes < IN_FLIGHT_BYTES;
             let watched = read_until.is_none().then_some(&mut draining);
-            let mut next = std::pin::pin!(next_event(&mut lines, &mut in_flight, room, read_until, watched));
-            let event = match next.as_mut().now_or_never() {
-                Some(event) => event,
-                None => {
-                    // Nothing is at hand: what is answered goes out before waiting.
-                    self.hand_on(&writer).await;
-                    next.await
+            let event = {
+                let next = next_event(&mut lines, &mut in_flight, room, read_until, watched);
+                let mut next = std::pin::pin!(next);
+                match next.as_mut().now_or_never() {
+                    Some(event) => event,
+                    None => {
+                        // Nothing is at hand: what is answered goes out before waiting.
+                        self.hand_on(&writer).await;
+                        next.await
+                    }
                 }
             };
             match event {
