@@ -207,3 +207,49 @@ pub(super) async fn process(State(service): State<Shared>, _: Operator) -> Resul
         remaining: run.remaining,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{TestApp, lines, send};
+
+    #[tokio::test]
+    async fn a_manual_run_names_its_batches_and_they_can_be_read() {
+        let app = TestApp::start().await;
+        app.bulk("", lines("s", 120)).await;
+        // No body and no content type, as the original's clients send it.
+        let run = send(app.request("POST", "/api/v1/batch/process")).await.json();
+        assert_eq!((&run["processed"], &run["success"], &run["failed"]), (&json!(120), &json!(120), &json!(0)));
+        assert_eq!((run["remaining"].as_u64(), run["message"].as_str()), (Some(0), Some("Processed 120 sessions")));
+        let ids = run["batchIds"].as_array().unwrap();
+        assert_eq!(ids.len(), 3);
+
+        let first = app.get("/api/v1/batch/batches?limit=2").await.json();
+        assert_eq!(first["batches"].as_array().unwrap().len(), 2);
+        assert!(first["batches"][0]["batchId"].as_i64() > first["batches"][1]["batchId"].as_i64(), "newest first");
+        let cursor = first["nextCursor"].as_str().unwrap();
+        let second = app.get(&format!("/api/v1/batch/batches?limit=2&cursor={cursor}")).await.json();
+        assert_eq!((second["batches"].as_array().unwrap().len(), &second["nextCursor"]), (1, &json!(null)));
+
+        let batch = app.get(&format!("/api/v1/batch/batches/{}", ids[0])).await.json();
+        assert_eq!((&batch["size"], &batch["trigger"], &batch["outcome"]), (&json!(50), &json!("manual"), &json!("scored")));
+        assert_eq!((&batch["source"], &batch["owner"], &batch["attempts"]), (&json!("embedded"), &json!("test"), &json!(1)));
+        assert_eq!((batch["sessions"].as_array().unwrap().len(), &batch["error"]), (50, &json!(null)));
+        assert_eq!(batch["claimedAt"], "2026-01-31T12:00:00.000Z");
+
+        let none = send(app.request("POST", "/api/v1/batch/process")).await.json();
+        assert_eq!((&none["processed"], &none["message"]), (&json!(0), &json!("No sessions to process")));
+    }
+
+    #[tokio::test]
+    async fn unknown_batches_and_wrong_pages_are_errors() {
+        let app = TestApp::start().await;
+        for id in ["17", "x", "99999999999999999999"] {
+            app.get(&format!("/api/v1/batch/batches/{id}")).await.is_error(404, "unknown_batch");
+        }
+        app.get("/api/v1/batch/batches?limit=0").await.is_error(422, "out_of_bounds");
+        app.get("/api/v1/batch/batches?limit=x").await.is_error(400, "malformed");
+        app.get("/api/v1/batch/batches?cursor=x").await.is_error(400, "malformed");
+    }
+}

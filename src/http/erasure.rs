@@ -145,3 +145,57 @@ pub(super) async fn clear(
     let message = format!("Batch queue cleared, {count} sessions erased");
     Ok(wire::json(&ErasedAnswer { success: true, erased: count, message }))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{TestApp, session};
+
+    #[tokio::test]
+    async fn an_erased_session_is_gone_and_its_id_stays_used_up() {
+        let app = TestApp::start().await;
+        app.post("/api/v1/score", &session("a")).await;
+        let erased = app.delete("/api/v1/sessions/a").await;
+        assert_eq!((erased.status, &erased.json()["success"], &erased.json()["erased"]), (200, &json!(true), &json!(1)));
+        assert_eq!(app.delete("/api/v1/sessions/a").await.json()["erased"], 0);
+        app.get("/api/v1/batch/result/a").await.is_error(410, "session_erased");
+        app.post("/api/v1/score", &session("a")).await.is_error(410, "session_erased");
+        app.delete("/api/v1/sessions/unknown").await.is_error(404, "unknown_session");
+        app.delete("/api/v1/sessions/a%2Fb").await.is_error(422, "out_of_bounds");
+    }
+
+    #[tokio::test]
+    async fn a_user_is_erased_in_one_deployment_or_in_all() {
+        let app = TestApp::start().await;
+        for (id, deployment) in [("a", "eu"), ("b", "eu"), ("c", "us")] {
+            let mut session = session(id);
+            session["userId"] = json!("jo/é");
+            session["deploymentId"] = json!(deployment);
+            app.post("/api/v1/score", &session).await;
+        }
+        let user = "/api/v1/users/jo%2F%C3%A9";
+        assert_eq!(app.delete(&format!("{user}?deploymentId=us")).await.json()["erased"], 1);
+        assert_eq!(app.delete(user).await.json()["erased"], 2);
+        app.delete(user).await.is_error(404, "unknown_user");
+        app.delete(&format!("/api/v1/users/{}", "x".repeat(257))).await.is_error(422, "out_of_bounds");
+        app.delete("/api/v1/users/%FF").await.is_error(400, "malformed");
+    }
+
+    #[tokio::test]
+    async fn clearing_asks_for_confirmation_where_keys_are_set() {
+        let app = TestApp::with_keys().await;
+        app.post_as("admin", "/api/v1/score", &session("a")).await;
+        let clear = "/api/v1/batch/clear";
+        app.post_as("admin", clear, &json!({})).await.is_error(400, "malformed");
+        app.post_as("admin", clear, &json!({"confirm": "yes"})).await.is_error(422, "confirmation_required");
+        app.post_as("admin-eu", clear, &json!({"confirm": "clear"})).await.is_error(403, "wrong_deployment");
+        assert_eq!(app.get_as("admin", "/api/v1/batch/stats").await.json()["queue"]["total"], 1);
+        assert_eq!(app.post_as("admin", clear, &json!({"confirm": "clear"})).await.json()["erased"], 1);
+
+        let open = TestApp::start().await;
+        open.post("/api/v1/score", &session("a")).await;
+        let cleared = super::super::testing::send(open.request("POST", clear)).await;
+        assert_eq!((cleared.status, &cleared.json()["success"]), (200, &json!(true)));
+    }
+}

@@ -146,3 +146,75 @@ pub(super) async fn index() -> Response {
         State: <a href=\"/health\">/health</a>, <a href=\"/ready\">/ready</a>.</p></html>\n";
     wire::bytes(StatusCode::OK, "text/html; charset=utf-8", PAGE)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{TestApp, session};
+    use crate::store::StoreError;
+
+    #[tokio::test]
+    async fn it_is_ready_while_store_and_detector_are() {
+        let app = TestApp::start().await;
+        assert_eq!(app.get("/ready").await.json(), json!({"status": "ready", "checks": {"store": "ok", "detector": "ok"}}));
+        let app = TestApp::start().await;
+        app.store.fail(Some(StoreError::Unavailable("/secret".to_owned())));
+        let ready = app.get("/ready").await;
+        assert_eq!((ready.status, &ready.json()["checks"]["store"]), (503, &json!("unavailable")));
+        assert!(!ready.text.contains("secret"));
+        assert_eq!(app.get("/health").await.status, 200, "alive all the same");
+        assert_eq!(app.get("/metrics").await.status, 200);
+        let app = TestApp::start().await;
+        app.detector.set_healthy(false);
+        let ready = app.get("/ready").await;
+        assert_eq!((ready.status, &ready.json()["checks"]["detector"]), (503, &json!("unavailable")));
+        let app = TestApp::start().await;
+        app.service.drain();
+        let ready = app.get("/ready").await;
+        assert_eq!((ready.status, &ready.json()["status"]), (503, &json!("draining")));
+    }
+
+    #[tokio::test]
+    async fn a_check_holds_for_a_moment() {
+        let app = TestApp::start().await;
+        assert_eq!(app.get("/ready").await.status, 200);
+        app.detector.set_healthy(false);
+        assert_eq!(app.get("/ready").await.status, 200, "the detector is not asked for every request");
+    }
+
+    #[tokio::test]
+    async fn metrics_tell_sessions_and_requests_once_each() {
+        let app = TestApp::start().await;
+        app.post("/api/v1/score", &session("a")).await;
+        app.post("/api/v1/score", &session("a")).await;
+        app.post_text("/api/v1/score", "{").await;
+        app.get("/no/such").await;
+        app.get("/api/v1/batch/result/a").await;
+        let of = async |name: &str| app.metric(name).await as u64;
+        for outcome in ["accepted", "duplicate", "refused"] {
+            let name = format!("playproof_sessions_received_total{{outcome=\"{outcome}\"}}");
+            assert_eq!(of(&name).await, 1, "{outcome}");
+        }
+        let count = |method: &str, route: &str, status: u16| {
+            format!(
+                "playproof_http_request_duration_seconds_count{{method=\"{method}\",route=\"{route}\",status=\"{status}\"}}"
+            )
+        };
+        assert_eq!(of(&count("POST", "/api/v1/score", 200)).await, 2);
+        assert_eq!(of(&count("POST", "/api/v1/score", 400)).await, 1);
+        assert_eq!(of(&count("GET", "unmatched", 404)).await, 1);
+        assert_eq!(of(&count("GET", "/api/v1/batch/result/{session_id}", 200)).await, 1);
+        assert_eq!(of("playproof_store_accepted").await, 1);
+        let reply = app.get("/metrics").await;
+        assert!(reply.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
+    }
+
+    #[tokio::test]
+    async fn the_page_and_the_document_are_open() {
+        let app = TestApp::with_keys().await;
+        assert!(app.get("/").await.text.contains("/openapi.json"));
+        assert_eq!(app.get("/openapi.json").await.json()["openapi"], "3.1.0");
+        app.get("/metrics").await.is_error(401, "unauthorized");
+    }
+}

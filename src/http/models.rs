@@ -92,3 +92,20 @@ pub(super) async fn train(_: Admin) -> ApiError {
 pub(super) async fn training(_: Admin) -> ApiError {
     not_configured()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::TestApp;
+
+    #[tokio::test]
+    async fn the_active_model_is_named_and_woodwide_is_not_there() {
+        let app = TestApp::start().await;
+        let models = app.get("/api/v1/models").await.json();
+        assert_eq!((&models["models"][0]["active"], &models["models"][0]["source"]), (&json!(true), &json!("embedded")));
+        app.post("/api/v1/datasets/upload", &json!({})).await.is_error(409, "woodwide_not_configured");
+        app.post("/api/v1/training/start", &json!({})).await.is_error(409, "woodwide_not_configured");
+        app.get("/api/v1/training/m").await.is_error(409, "woodwide_not_configured");
+    }
+}

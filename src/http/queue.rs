@@ -247,3 +247,68 @@ pub(super) async fn requeue(
     let message = format!("{requeued} sessions went back to the queue");
     Ok(wire::json(&RequeueAnswer { success: true, requeued, message }))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{TestApp, lines, send};
+    use crate::detector::DetectorError;
+    use crate::detector::scripted::Scripted;
+
+    fn refusing() -> Scripted {
+        Scripted::new(|_| Err(DetectorError::Transient { message: "no".to_owned(), retry_after: None }))
+    }
+
+    #[tokio::test]
+    async fn stats_count_what_is_stored() {
+        let app = TestApp::start().await;
+        let empty = app.get("/api/v1/batch/stats").await.json();
+        let zeros = json!({"total": 0, "unprocessed": 0, "processed": 0, "ready": 0, "leased": 0, "delayed": 0, "failed": 0});
+        assert_eq!(empty["queue"], zeros);
+        assert_eq!(empty["scheduler"], json!({"running": false, "isProcessing": false, "lastProcessed": null}));
+        app.bulk("", lines("s", 3)).await;
+        send(app.request("POST", "/api/v1/batch/process")).await;
+        app.bulk("", lines("t", 2)).await;
+        let stats = app.get("/api/v1/batch/stats").await.json();
+        let of = |name: &str| stats["queue"][name].as_u64().unwrap();
+        assert_eq!((of("total"), of("unprocessed"), of("processed"), of("ready")), (5, 2, 3, 2));
+        assert_eq!(stats["scheduler"]["lastProcessed"], "2026-01-31T12:00:00.000Z");
+    }
+
+    #[tokio::test]
+    async fn failed_sessions_are_listed_and_sent_back() {
+        let app = TestApp::with(|choice| choice.detector = refusing()).await;
+        app.bulk("", lines("s", 3)).await;
+        send(app.request("POST", "/api/v1/batch/process")).await;
+        let dead = app.get("/api/v1/batch/dead").await.json();
+        assert_eq!(dead["sessions"].as_array().unwrap().len(), 3, "{dead}");
+        assert!(dead["sessions"][0]["lastError"].as_str().unwrap().contains("no"));
+        let first = app.get("/api/v1/batch/dead?limit=2").await.json();
+        let cursor = first["nextCursor"].as_str().unwrap();
+        let second = app.get(&format!("/api/v1/batch/dead?limit=2&cursor={cursor}")).await.json();
+        assert_eq!((second["sessions"].as_array().unwrap().len(), &second["nextCursor"]), (1, &json!(null)));
+
+        let result = app.get("/api/v1/batch/result/s1").await.json();
+        assert_eq!((&result["status"], &result["attempts"]), (&json!("failed"), &json!(1)));
+        assert!(result["lastError"].as_str().unwrap().contains("no") && result["first"]["decision"].is_string());
+
+        let some = app.post("/api/v1/batch/dead/requeue", &json!({"sessionIds": ["s1", "unknown"]})).await.json();
+        assert_eq!((&some["success"], &some["requeued"]), (&json!(true), &json!(1)));
+        let all = send(app.request("POST", "/api/v1/batch/dead/requeue")).await.json();
+        assert_eq!(all["requeued"], 2);
+        assert_eq!(app.get("/api/v1/batch/stats").await.json()["queue"]["ready"], 3);
+    }
+
+    #[tokio::test]
+    async fn wrong_requeues_are_refused() {
+        let app = TestApp::start().await;
+        let path = "/api/v1/batch/dead/requeue";
+        let wrong = app.post(path, &json!({"sessionIds": ["ok", "a/b"]})).await;
+        wrong.is_error(422, "out_of_bounds");
+        assert_eq!(wrong.json()["details"]["path"], "sessionIds[1]");
+        app.post(path, &json!({"ids": []})).await.is_error(400, "malformed");
+        app.post_text(path, "{").await.is_error(400, "malformed");
+        app.post(path, &json!({"deploymentId": "eu"})).await.is_error(400, "malformed");
+    }
+}

@@ -85,3 +85,24 @@ pub(super) async fn stop(State(service): State<Shared>, _: Operator) -> Result<R
 pub(super) async fn status(State(service): State<Shared>, _: Admin) -> Result<Response, ApiError> {
     Ok(wire::json(&StatusAnswer::from(service.scheduler.status().await?)))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{TestApp, send};
+
+    #[tokio::test]
+    async fn it_starts_and_stops_and_says_so() {
+        let app = TestApp::start().await;
+        let started = send(app.request("POST", "/api/v1/batch/scheduler/start")).await.json();
+        assert_eq!((&started["success"], &started["status"]["running"]), (&json!(true), &json!(true)));
+        assert_eq!(started["status"]["stats"]["total"], 0);
+        let status = app.get("/api/v1/batch/scheduler/status").await.json();
+        assert_eq!((&status["running"], &status["isProcessing"]), (&json!(true), &json!(false)));
+        assert_eq!((&status["lastProcessed"], &status["stats"]["unprocessed"]), (&json!(null), &json!(0)));
+        let stopped = send(app.request("POST", "/api/v1/batch/scheduler/stop")).await.json();
+        assert_eq!(stopped, json!({"success": true, "message": "Batch scheduler stopped"}));
+        assert_eq!(app.get("/api/v1/batch/scheduler/status").await.json()["running"], false);
+    }
+}

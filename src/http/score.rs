@@ -192,3 +192,7 @@ fn answer(receipt: &Receipt, role: Role) -> Response {
         reasons: wire::reasons(verdict.reasons),
     })
 }
+
+#[cfg(test)]
+#[path = "score_tests.rs"]
+mod tests;

@@ -48,6 +48,17 @@ pub async fn serve(
 ) -> io::Result<()> {
     service.settings.check(listener.local_addr()?.ip()).map_err(|e| io::Error::new(io::ErrorKind::PermissionDenied, e))?;
     let router = super::router(Arc::clone(&service));
+    run(listener, router, service, shutdown, grace).await
+}
+
+/// As [`serve`], with any routes.
+pub(super) async fn run(
+    listener: TcpListener,
+    router: Router,
+    service: Arc<Service>,
+    shutdown: impl Future<Output = ()>,
+    grace: Duration,
+) -> io::Result<()> {
     let places = Arc::new(Semaphore::new(most_connections(service.settings.max_connections)));
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
