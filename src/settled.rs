@@ -38,7 +38,7 @@ impl Settled {
 
     /// Wakes everybody, after a change to sessions that are not named one by one.
     pub fn notify_all(&self) {
-        self.lock().values().for_each(|sender| drop(sender.send_replace(())));
+        self.lock().values().for_each(|sender| sender.send_replace(()));
     }
 
     /// Registers interest in a session. Subscribe before looking into the store, or a wake-up is lost.

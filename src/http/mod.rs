@@ -1,1 +1,188 @@
-//! The HTTP API.
+//! The HTTP API: one file per group of endpoints with its requests, answers, OpenAPI text, handlers and tests; the
+//! [`gate`] that every request passes; the [`server`] below them.
+//!
+//! Statuses are chosen in [`error`] alone, shapes in [`wire`]. Nothing here knows a detector beyond its health, and
+//! nothing decides about sessions.
+
+mod auth;
+mod batches;
+mod bulk;
+mod erasure;
+mod error;
+mod gate;
+mod health;
+mod limits;
+mod models;
+pub mod openapi;
+mod queue;
+mod request;
+mod result;
+mod results;
+mod scheduler;
+mod score;
+mod server;
+mod settings;
+mod spool;
+#[cfg(test)]
+mod testing;
+mod wire;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::Uri;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{delete, get, post};
+use tokio::sync::{Semaphore, watch};
+
+pub use auth::{KeyError, Keys, Role};
+pub use server::serve;
+pub use settings::{HttpSettings, RateLimit, parse_network};
+
+use crate::clock::Clock;
+use crate::detector::Detector;
+use crate::domain::result::ModelIdentity;
+use crate::intake::Intake;
+use crate::metrics::Metrics;
+use crate::scheduler::Handle;
+use crate::settled::Settled;
+use crate::store::Store;
+use error::{ApiError, Code};
+
+/// What the API stands on; the composition root puts it together.
+pub struct Parts {
+    /// Where results and the queue are read.
+    pub store: Arc<dyn Store>,
+    /// Where sessions go.
+    pub intake: Arc<Intake>,
+    /// What runs batches.
+    pub scheduler: Handle,
+    /// Who is told when a session is settled.
+    pub settled: Arc<Settled>,
+    /// The detector whose health makes the service ready.
+    pub detector: Arc<dyn Detector>,
+    /// The embedded model that is active.
+    pub model: ModelIdentity,
+    /// Instruments.
+    pub metrics: Arc<Metrics>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// What the operator set.
+    pub settings: HttpSettings,
+}
+
+/// The API's state, shared by all requests.
+pub struct Service {
+    store: Arc<dyn Store>,
+    intake: Arc<Intake>,
+    scheduler: Handle,
+    settled: Arc<Settled>,
+    detector: Arc<dyn Detector>,
+    model: ModelIdentity,
+    metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+    settings: HttpSettings,
+    limiter: Option<limits::Limiter>,
+    request_ids: gate::RequestIds,
+    large_bodies: Semaphore,
+    waits: Arc<Semaphore>,
+    bulk: Arc<Semaphore>,
+    spool: Arc<spool::Budget>,
+    readiness: health::Readiness,
+    draining: watch::Sender<bool>,
+}
+
+impl Service {
+    /// The service of `parts`, not draining.
+    #[must_use]
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let Parts { store, intake, scheduler, settled, detector, model, metrics, clock, settings } = parts;
+        Arc::new(Self {
+            limiter: settings.rate_limit.map(limits::Limiter::new),
+            request_ids: gate::RequestIds::new(),
+            large_bodies: Semaphore::new(request::LARGE_BODIES),
+            waits: Arc::new(Semaphore::new(settings.max_connections / 2)),
+            bulk: Arc::new(Semaphore::new(settings.max_bulk)),
+            spool: spool::Budget::new(settings.spool_limit, settings.spool_folder.clone()),
+            readiness: health::Readiness::default(),
+            draining: watch::Sender::new(false),
+            store,
+            intake,
+            scheduler,
+            settled,
+            detector,
+            model,
+            metrics,
+            clock,
+            settings,
+        })
+    }
+
+    /// From now on the service is not ready, waits end, bulk intakes take no more. [`serve`] calls it on shutdown.
+    pub fn drain(&self) {
+        self.draining.send_replace(true);
+    }
+
+    fn draining(&self) -> watch::Receiver<bool> {
+        self.draining.subscribe()
+    }
+
+    fn body_limits(&self) -> request::BodyLimits<'_> {
+        request::BodyLimits {
+            bytes: self.settings.body_limit,
+            time: self.settings.body_timeout,
+            large: &self.large_bodies,
+        }
+    }
+}
+
+type Shared = Arc<Service>;
+
+/// Every route.
+pub fn router(service: Arc<Service>) -> Router {
+    let routes = Router::new()
+        .route("/", get(health::index))
+        .route("/health", get(health::health))
+        .route("/ready", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route("/openapi.json", get(openapi::serve))
+        .route("/api/v1/score", post(score::submit))
+        .route("/api/v1/batch/sessions", post(bulk::submit))
+        .route("/api/v1/batch/result/{session_id}", get(result::read))
+        .route("/api/v1/batch/results", get(results::list))
+        .route("/api/v1/batch/batches", get(batches::list))
+        .route("/api/v1/batch/batches/{batch_id}", get(batches::read))
+        .route("/api/v1/batch/process", post(batches::process))
+        .route("/api/v1/batch/stats", get(queue::stats))
+        .route("/api/v1/batch/dead", get(queue::dead))
+        .route("/api/v1/batch/dead/requeue", post(queue::requeue))
+        .route("/api/v1/batch/clear", post(erasure::clear))
+        .route("/api/v1/batch/scheduler/start", post(scheduler::start))
+        .route("/api/v1/batch/scheduler/stop", post(scheduler::stop))
+        .route("/api/v1/batch/scheduler/status", get(scheduler::status))
+        .route("/api/v1/sessions/{session_id}", delete(erasure::session))
+        .route("/api/v1/users/{user_id}", delete(erasure::user))
+        .route("/api/v1/models", get(models::list))
+        .route("/api/v1/datasets/upload", post(models::upload))
+        .route("/api/v1/training/start", post(models::train))
+        .route("/api/v1/training/{model_id}", get(models::training));
+    guarded(routes, service)
+}
+
+/// `routes` behind the gate, with our errors for what they don't match.
+fn guarded(routes: Router<Shared>, service: Shared) -> Router {
+    routes
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(Arc::clone(&service), gate::gate))
+        .with_state(service)
+}
+
+async fn unknown_route(uri: Uri) -> ApiError {
+    let path: String = uri.path().chars().take(200).collect();
+    ApiError::new(Code::UnknownRoute, format!("there is no route {path}; /openapi.json lists them"))
+}
+
+async fn method_not_allowed() -> ApiError {
+    ApiError::new(Code::MethodNotAllowed, "this route has other methods; the Allow header names them")
+}

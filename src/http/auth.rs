@@ -1,0 +1,352 @@
+//! Who asks, and what they may do: keys, roles, deployments, and the guard of a service without keys.
+//!
+//! A key is written `KEY`, or `KEY@deployment` when it is bound to a deployment. Only digests of keys are kept, and all
+//! of them are compared on every look-up, so that time tells nothing.
+
+use std::fmt;
+use std::hint::black_box;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Uri, header};
+use sha2::{Digest as _, Sha256};
+
+use super::error::{ApiError, Code};
+use super::settings::HttpSettings;
+use crate::domain::id::{SessionId, SessionKey};
+
+/// What a key allows; each role includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// `POST /api/v1/score` with an answer that holds no score; the key may sit in a web page.
+    Submit,
+    /// Submit one or many, and read results.
+    Ingest,
+    /// Everything.
+    Admin,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Submit => "submit",
+            Self::Ingest => "ingest",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// Why a key was not taken into the set; never holds the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Nothing before the `@`, or nothing at all.
+    #[error("a key is empty")]
+    Empty,
+    /// A header could not carry it.
+    #[error("a key holds characters other than visible ASCII")]
+    NotVisible,
+    /// More than 256 bytes, or nothing, after the `@`.
+    #[error("the deployment after a key's @ must have 1 to 256 bytes")]
+    Deployment,
+    /// The same key twice.
+    #[error("the same key is given twice; every key has one role and one deployment")]
+    Repeated,
+}
+
+/// The keys of the service.
+#[derive(Clone, Default)]
+pub struct Keys(Vec<Key>);
+
+#[derive(Clone)]
+struct Key {
+    digest: [u8; 32],
+    access: Access,
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keys({})", self.0.len())
+    }
+}
+
+impl Keys {
+    /// Adds `KEY` or `KEY@deployment` for `role`.
+    ///
+    /// # Errors
+    /// [`KeyError`]
+    pub fn add(&mut self, role: Role, text: &str) -> Result<(), KeyError> {
+        let (key, deployment) = match text.split_once('@') {
+            Some((key, deployment)) => (key, Some(deployment)),
+            None => (text, None),
+        };
+        if key.is_empty() {
+            return Err(KeyError::Empty);
+        }
+        if !key.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(KeyError::NotVisible);
+        }
+        if deployment.is_some_and(|d| d.is_empty() || d.len() > crate::domain::session::MAX_STRING) {
+            return Err(KeyError::Deployment);
+        }
+        if self.find(key.as_bytes()).is_some() {
+            return Err(KeyError::Repeated);
+        }
+        let access = Access { role, deployment: deployment.map(Arc::from), key: Some(self.0.len()) };
+        self.0.push(Key { digest: Sha256::digest(key.as_bytes()).into(), access });
+        Ok(())
+    }
+
+    /// Whether there is none, so that everybody on this machine may do everything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn find(&self, presented: &[u8]) -> Option<&Access> {
+        let digest: [u8; 32] = Sha256::digest(presented).into();
+        let mut found = None;
+        for key in &self.0 {
+            let difference = key.digest.iter().zip(&digest).fold(0, |all, (a, b)| black_box(all | (a ^ b)));
+            if difference == 0 {
+                found = Some(&key.access);
+            }
+        }
+        found
+    }
+
+    /// The access that a request has by its `Authorization` header.
+    pub(super) fn access(&self, headers: &HeaderMap) -> Result<Access, ApiError> {
+        if self.is_empty() {
+            return Ok(Access { role: Role::Admin, deployment: None, key: None });
+        }
+        let missing = || ApiError::new(Code::Unauthorized, "send a key as `Authorization: Bearer KEY`");
+        let header = headers.get(header::AUTHORIZATION).ok_or_else(missing)?.as_bytes();
+        let (scheme, key) = header.split_at_checked(7).ok_or_else(missing)?;
+        if !scheme.eq_ignore_ascii_case(b"bearer ") {
+            return Err(missing());
+        }
+        self.find(key.trim_ascii())
+            .cloned()
+            .ok_or_else(|| ApiError::new(Code::Unauthorized, "this key is not known; check it for typing errors"))
+    }
+}
+
+/// What the caller of a request may do.
+#[derive(Clone, Debug)]
+pub(super) struct Access {
+    pub(super) role: Role,
+    /// The only deployment that the caller may see.
+    deployment: Option<Arc<str>>,
+    /// Which key it is; `None` when the service has none.
+    pub(super) key: Option<usize>,
+}
+
+impl Access {
+    fn require(&self, role: Role) -> Result<(), ApiError> {
+        if self.role >= role {
+            return Ok(());
+        }
+        let message = format!("this needs a key with the role {}; the one sent has {}", role.name(), self.role.name());
+        Err(ApiError::new(Code::Forbidden, message))
+    }
+
+    /// The deployment of a submission that names `named` (`""`: none): a bound key's own, and no other.
+    pub(super) fn submit_to(&self, named: &mut String) -> Result<(), ApiError> {
+        match &self.deployment {
+            None => Ok(()),
+            Some(own) if named.is_empty() => {
+                (**own).clone_into(named);
+                Ok(())
+            }
+            Some(own) if **own == *named.as_str() => Ok(()),
+            Some(_) => Err(foreign_deployment()),
+        }
+    }
+
+    /// The deployment to which a question is limited; `None` for all.
+    pub(super) fn deployment(&self, asked: Option<String>) -> Result<Option<String>, ApiError> {
+        match (&self.deployment, asked) {
+            (None, asked) => Ok(asked),
+            (Some(own), None) => Ok(Some(own.to_string())),
+            (Some(own), Some(asked)) if **own == *asked.as_str() => Ok(Some(asked)),
+            (Some(_), Some(_)) => Err(foreign_deployment()),
+        }
+    }
+
+    /// The key of one session, in the deployment asked for, the caller's own, or none.
+    pub(super) fn session(&self, id: SessionId, asked: Option<String>) -> Result<SessionKey, ApiError> {
+        Ok(SessionKey { deployment: self.deployment(asked)?.unwrap_or_default(), id })
+    }
+
+    /// Refuses a key bound to a deployment what concerns all of them.
+    fn require_unbound(&self) -> Result<(), ApiError> {
+        match self.deployment {
+            None => Ok(()),
+            Some(_) => {
+                Err(ApiError::new(Code::WrongDeployment, "this concerns every deployment; use a key bound to none"))
+            }
+        }
+    }
+}
+
+fn foreign_deployment() -> ApiError {
+    ApiError::at(Code::WrongDeployment, "deploymentId", "deploymentId must be the one that the key is bound to")
+}
+
+/// A caller that may submit sessions.
+pub(super) struct Submitter(pub(super) Access);
+/// A caller that may read results and submit in bulk.
+pub(super) struct Ingester(pub(super) Access);
+/// A caller that may do everything, perhaps in one deployment only.
+pub(super) struct Admin(pub(super) Access);
+/// A caller that may do everything to all deployments.
+pub(super) struct Operator;
+
+fn access(parts: &Parts, role: Role) -> Result<Access, ApiError> {
+    // The gate put it there; without it nobody may do anything.
+    let access = parts.extensions.get::<Access>().ok_or_else(|| ApiError::internal("a route is outside the gate"))?;
+    access.require(role)?;
+    Ok(access.clone())
+}
+
+impl<S: Sync> FromRequestParts<S> for Submitter {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        access(parts, Role::Submit).map(Self)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Ingester {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        access(parts, Role::Ingest).map(Self)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Admin {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        access(parts, Role::Admin).map(Self)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Operator {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        access(parts, Role::Admin)?.require_unbound()?;
+        Ok(Self)
+    }
+}
+
+/// The guard of a service without keys: a page of another site, or a name that somebody pointed at this machine, must
+/// not reach it through a browser.
+pub(super) fn guard_local(settings: &HttpSettings, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+    if !settings.keys.is_empty() {
+        return Ok(());
+    }
+    let listen = settings.listen.ip();
+    let host = match uri.authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => headers.get(header::HOST).map(|host| host.to_str().unwrap_or("?")),
+    };
+    if host.is_some_and(|host| !is_local(host, listen)) {
+        let message = "without keys the service answers to localhost only; call it by that name, or set keys";
+        return Err(ApiError::new(Code::ForeignHost, message));
+    }
+    let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
+    let origin = origin.to_str().unwrap_or("?");
+    let local = origin.split_once("://").is_some_and(|(_, host)| is_local(host, listen));
+    if local || settings.allows_origin(origin) {
+        return Ok(());
+    }
+    let message = "pages of this origin may not call; list it in API_CORS_ORIGINS";
+    Err(ApiError::new(Code::ForeignOrigin, message))
+}
+
+/// Whether `authority` (`host`, `host:port`) is this machine or the address listened at.
+fn is_local(authority: &str, listen: std::net::IpAddr) -> bool {
+    let Ok(authority) = authority.parse::<axum::http::uri::Authority>() else { return false };
+    if authority.as_str().contains('@') {
+        return false;
+    }
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|ip| {
+            ip == std::net::IpAddr::from([127, 0, 0, 1]) || ip == std::net::Ipv6Addr::LOCALHOST || ip == listen
+        })
+}
+
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn keys() -> Keys {
+        let mut keys = Keys::default();
+        keys.add(Role::Submit, "page").unwrap();
+        keys.add(Role::Ingest, "shop@eu").unwrap();
+        keys.add(Role::Admin, "root").unwrap();
+        keys
+    }
+
+    fn access(authorization: &str) -> Result<Access, ApiError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_str(authorization).unwrap());
+        keys().access(&headers)
+    }
+
+    #[test]
+    fn keys_are_found_whole_and_by_scheme() {
+        assert_eq!(access("Bearer root").unwrap().role, Role::Admin);
+        assert_eq!(access("bearer  page ").unwrap().role, Role::Submit);
+        assert_eq!(access("Bearer shop").unwrap().deployment.as_deref(), Some("eu"));
+        for bad in ["Bearer roo", "Bearer roots", "Bearer shop@eu", "Basic root", "root", "Bearer ", ""] {
+            assert_eq!(access(bad).unwrap_err().code, Code::Unauthorized, "{bad}");
+        }
+        assert_eq!(keys().access(&HeaderMap::new()).unwrap_err().code, Code::Unauthorized);
+        assert_eq!(Keys::default().access(&HeaderMap::new()).unwrap().role, Role::Admin);
+    }
+
+    #[test]
+    fn bad_keys_are_refused_and_none_is_shown() {
+        let mut keys = keys();
+        assert_eq!(keys.add(Role::Admin, ""), Err(KeyError::Empty));
+        assert_eq!(keys.add(Role::Admin, "@eu"), Err(KeyError::Empty));
+        assert_eq!(keys.add(Role::Admin, "a b"), Err(KeyError::NotVisible));
+        assert_eq!(keys.add(Role::Admin, "a@"), Err(KeyError::Deployment));
+        assert_eq!(keys.add(Role::Admin, "page@eu"), Err(KeyError::Repeated));
+        assert_eq!(format!("{keys:?}"), "Keys(3)");
+    }
+
+    #[test]
+    fn a_bound_key_stays_in_its_deployment() {
+        let bound = access("Bearer shop").unwrap();
+        let mut named = String::new();
+        bound.submit_to(&mut named).unwrap();
+        assert_eq!(named, "eu");
+        bound.submit_to(&mut named).unwrap();
+        assert_eq!(bound.submit_to(&mut "us".to_owned()).unwrap_err().code, Code::WrongDeployment);
+        assert_eq!(bound.deployment(None).unwrap().as_deref(), Some("eu"));
+        assert_eq!(bound.deployment(Some("us".into())).unwrap_err().code, Code::WrongDeployment);
+        assert!(bound.require_unbound().is_err());
+        let free = access("Bearer root").unwrap();
+        assert_eq!(free.deployment(None).unwrap(), None);
+        assert_eq!(free.deployment(Some("us".into())).unwrap().as_deref(), Some("us"));
+    }
+
+    #[test]
+    fn only_this_machine_is_local() {
+        let listen = std::net::IpAddr::from([127, 0, 0, 9]);
+        for local in ["localhost", "LOCALHOST:80", "127.0.0.1:3000", "[::1]:3000", "[::1]", "127.0.0.9"] {
+            assert!(is_local(local, listen), "{local}");
+        }
+        for foreign in
+            ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "localhost@evil", "10.0.0.1", "", "null", "?"]
+        {
+            assert!(!is_local(foreign, listen), "{foreign}");
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! Every error of the API: its code, its status, its words. The only file that knows which fault is which status.
+//!
+//! Inner text of a store or detector is kept for the log and never sent.
+
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::wire;
+use crate::domain::refusal::{FieldPath, Refusal, RefusalKind};
+use crate::intake::SubmitError;
+use crate::store::StoreError;
+
+/// The stable codes. Clients branch on them; add, never rename.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Code {
+    Malformed,
+    Unauthorized,
+    Forbidden,
+    WrongDeployment,
+    ForeignHost,
+    ForeignOrigin,
+    UnknownRoute,
+    UnknownSession,
+    UnknownUser,
+    UnknownBatch,
+    MethodNotAllowed,
+    RequestTimeout,
+    SessionConflict,
+    WoodwideNotConfigured,
+    SessionErased,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    UnsupportedEncoding,
+    OutOfBounds,
+    ConfirmationRequired,
+    RateLimited,
+    QueueFull,
+    StoreFull,
+    StoreUnavailable,
+    Busy,
+    ShuttingDown,
+    AnswersUnread,
+    Internal,
+}
+
+impl Code {
+    /// Status, code and title.
+    const fn parts(self) -> (StatusCode, &'static str, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::Malformed => (S::BAD_REQUEST, "malformed", "Malformed request"),
+            Self::Unauthorized => (S::UNAUTHORIZED, "unauthorized", "No valid key"),
+            Self::Forbidden => (S::FORBIDDEN, "forbidden", "Not allowed with this key"),
+            Self::WrongDeployment => (S::FORBIDDEN, "wrong_deployment", "Not this key's deployment"),
+            Self::ForeignHost => (S::FORBIDDEN, "foreign_host", "Foreign host"),
+            Self::ForeignOrigin => (S::FORBIDDEN, "foreign_origin", "Foreign origin"),
+            Self::UnknownRoute => (S::NOT_FOUND, "unknown_route", "Unknown route"),
+            Self::UnknownSession => (S::NOT_FOUND, "unknown_session", "Unknown session"),
+            Self::UnknownUser => (S::NOT_FOUND, "unknown_user", "Unknown user"),
+            Self::UnknownBatch => (S::NOT_FOUND, "unknown_batch", "Unknown batch"),
+            Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed"),
+            Self::RequestTimeout => (S::REQUEST_TIMEOUT, "request_timeout", "Request timed out"),
+            Self::SessionConflict => (S::CONFLICT, "session_conflict", "Session exists with other content"),
+            Self::WoodwideNotConfigured => (S::CONFLICT, "woodwide_not_configured", "Woodwide is not configured"),
+            Self::SessionErased => (S::GONE, "session_erased", "Session was erased"),
+            Self::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large"),
+            Self::UnsupportedMediaType => {
+                (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Unsupported content type")
+            }
+            Self::UnsupportedEncoding => {
+                (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", "Unsupported content encoding")
+            }
+            Self::OutOfBounds => (S::UNPROCESSABLE_ENTITY, "out_of_bounds", "Value out of bounds"),
+            Self::ConfirmationRequired => {
+                (S::UNPROCESSABLE_ENTITY, "confirmation_required", "Confirmation required")
+            }
+            Self::RateLimited => (S::TOO_MANY_REQUESTS, "rate_limited", "Too many requests"),
+            Self::QueueFull => (S::SERVICE_UNAVAILABLE, "queue_full", "Queue full"),
+            Self::StoreFull => (S::SERVICE_UNAVAILABLE, "store_full", "Store full"),
+            Self::StoreUnavailable => (S::SERVICE_UNAVAILABLE, "store_unavailable", "Store unavailable"),
+            Self::Busy => (S::SERVICE_UNAVAILABLE, "busy", "Busy"),
+            Self::ShuttingDown => (S::SERVICE_UNAVAILABLE, "shutting_down", "Shutting down"),
+            Self::AnswersUnread => (S::SERVICE_UNAVAILABLE, "answers_unread", "Too many unread answers"),
+            Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
+        }
+    }
+
+    pub(super) const fn status(self) -> StatusCode {
+        self.parts().0
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        self.parts().1
+    }
+
+    const fn title(self) -> &'static str {
+        self.parts().2
+    }
+
+    /// When to try again, for faults that pass.
+    const fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::QueueFull | Self::StoreFull => Some(Duration::from_secs(10)),
+            Self::StoreUnavailable | Self::AnswersUnread => Some(Duration::from_secs(5)),
+            Self::Busy | Self::RateLimited | Self::ShuttingDown => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+}
+
+/// The body of every error.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ErrorBody {
+    /// What went wrong in a few words.
+    pub(super) error: &'static str,
+    /// A sentence that names the cause and the mend.
+    pub(super) message: String,
+    /// Stable; branch on this.
+    #[schema(example = "out_of_bounds")]
+    pub(super) code: &'static str,
+    /// Where the fault lies, when it has a place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) details: Option<Details>,
+}
+
+/// Where the fault lies.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct Details {
+    /// The field's path, such as `movements[17].x`; `body` for the document as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "movements[17].x")]
+    pub(super) path: Option<String>,
+    /// The bound that was passed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) limit: Option<u64>,
+}
+
+/// A fault on its way to the client.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    pub(super) code: Code,
+    pub(super) message: String,
+    pub(super) details: Option<Details>,
+    retry_after: Option<Duration>,
+    cause: Option<String>,
+}
+
+/// What the log says of an error answer and the client does not learn; travels in the response's extensions.
+#[derive(Clone, Debug)]
+pub(super) struct Cause(pub(super) &'static str, pub(super) Option<String>);
+
+impl ApiError {
+    pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), details: None, retry_after: code.retry_after(), cause: None }
+    }
+
+    /// A fault of one field, query parameter or header.
+    pub(super) fn at(code: Code, path: &str, message: impl Into<String>) -> Self {
+        let details = Details { path: Some(path.to_owned()), limit: None };
+        Self { details: Some(details), ..Self::new(code, message) }
+    }
+
+    pub(super) fn malformed(path: &str, message: impl Into<String>) -> Self {
+        Self::at(Code::Malformed, path, message)
+    }
+
+    pub(super) fn too_large(limit: usize) -> Self {
+        let details = Details { path: Some("body".to_owned()), limit: u64::try_from(limit).ok() };
+        let message = format!("the body must be at most {limit} bytes long; split the session");
+        Self { details: Some(details), ..Self::new(Code::BodyTooLarge, message) }
+    }
+
+    pub(super) fn timeout() -> Self {
+        Self::new(Code::RequestTimeout, "the body did not arrive in time; send it again without pauses")
+    }
+
+    pub(super) fn rate_limited(after: Duration) -> Self {
+        let message = "the rate limit of this key or address is used up; wait as long as Retry-After says";
+        Self { retry_after: Some(after), ..Self::new(Code::RateLimited, message) }
+    }
+
+    pub(super) fn internal(cause: impl Into<String>) -> Self {
+        let message = "the request could not be answered; the log of the service has the reason under its request id";
+        Self { cause: Some(cause.into()), ..Self::new(Code::Internal, message) }
+    }
+
+    pub(super) fn body(self) -> ErrorBody {
+        ErrorBody { error: self.code.title(), message: self.message, code: self.code.name(), details: self.details }
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let code = match refusal.kind {
+            RefusalKind::Malformed => Code::Malformed,
+            RefusalKind::OutOfBounds => Code::OutOfBounds,
+        };
+        let path = refusal.path.to_string();
+        let message = match refusal.path {
+            FieldPath::Body => format!("the body {}", refusal.message),
+            _ => format!("{path} {}", refusal.message),
+        };
+        Self::at(code, &path, message)
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        let (code, message) = match &error {
+            StoreError::Full(_) => (Code::StoreFull, "the store has no room left; nothing was stored, send it again later"),
+            StoreError::Corrupt(_) => {
+                return Self::internal(error.to_string());
+            }
+            StoreError::Unavailable(_)
+            | StoreError::LeaseLost(_)
+            | StoreError::Newer { .. }
+            | StoreError::InUse(_) => {
+                (Code::StoreUnavailable, "the store does not answer at the moment; send the request again later")
+            }
+        };
+        Self { cause: Some(error.to_string()), ..Self::new(code, message) }
+    }
+}
+
+impl From<SubmitError> for ApiError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Conflict => Self::at(
+                Code::SessionConflict,
+                "sessionId",
+                "a session with this id and other content was accepted before; give every session its own id",
+            ),
+            SubmitError::Erased => {
+                Self::at(Code::SessionErased, "sessionId", "the session with this id was erased; its id stays used up")
+            }
+            SubmitError::QueueFull => {
+                Self::new(Code::QueueFull, "the queue is full; nothing was stored, send the session again later")
+            }
+            SubmitError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(mut self) -> Response {
+        let (code, retry_after) = (self.code, self.retry_after);
+        let cause = Cause(code.name(), self.cause.take());
+        let mut response = wire::json_with(code.status(), &self.body());
+        response.extensions_mut().insert(cause);
+        let headers = response.headers_mut();
+        if let Some(after) = retry_after {
+            let seconds = (after.as_secs() + u64::from(after.subsec_nanos() > 0)).max(1);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        match code {
+            Code::Unauthorized => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            // What is left of such a body is not worth keeping the connection for.
+            Code::RequestTimeout | Code::BodyTooLarge => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inner_text_of_a_store_stays_inside() {
+        for error in [
+            StoreError::Full("/secret/path".into()),
+            StoreError::Unavailable("/secret/path".into()),
+            StoreError::Corrupt("/secret/path".into()),
+            StoreError::InUse("/secret/path".into()),
+        ] {
+            let error = ApiError::from(error);
+            assert!(!error.message.contains("secret") && error.cause.as_deref().unwrap().contains("secret"));
+        }
+    }
+
+    #[test]
+    fn passing_faults_say_when_to_come_back() {
+        let full = ApiError::from(SubmitError::QueueFull).into_response();
+        assert_eq!((full.status().as_u16(), full.headers()["retry-after"].to_str().unwrap()), (503, "10"));
+        let limited = ApiError::rate_limited(Duration::from_millis(1200)).into_response();
+        assert_eq!((limited.status().as_u16(), limited.headers()["retry-after"].to_str().unwrap()), (429, "2"));
+    }
+
+    #[test]
+    fn refusals_name_the_field() {
+        let refusal = Refusal::out_of_bounds(FieldPath::ItemField("movements", 17, "x"), "must be finite");
+        let error = ApiError::from(refusal);
+        assert_eq!(error.code.status().as_u16(), 422);
+        assert_eq!(error.message, "movements[17].x must be finite");
+        assert_eq!(error.details.unwrap().path.unwrap(), "movements[17].x");
+    }
+}

@@ -1,0 +1,220 @@
+//! Whether the process lives, whether it can work, and its metrics; and the page at `/`.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+use utoipa::ToSchema;
+
+use super::Shared;
+use super::auth::Operator;
+use super::error::{ApiError, ErrorBody};
+use super::wire;
+
+/// How long a check of the store, and of the detector, holds: the route is open, and a check may cost a remote call.
+const STORE_HOLDS: Duration = Duration::from_millis(250);
+const DETECTOR_HOLDS: Duration = Duration::from_secs(2);
+/// How long a check may take.
+const CHECK: Duration = Duration::from_secs(3);
+
+/// The last checks; whoever asks while one runs waits for it.
+#[derive(Default)]
+pub(super) struct Readiness {
+    store: Mutex<Option<(Instant, bool)>>,
+    detector: Mutex<Option<(Instant, bool)>>,
+}
+
+/// The process lives.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct HealthAnswer {
+    /// ok
+    #[schema(example = "ok")]
+    status: &'static str,
+    version: &'static str,
+}
+
+/// What can be used.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ReadyAnswer {
+    /// ready, `not_ready` or draining.
+    #[schema(example = "ready")]
+    status: &'static str,
+    checks: Checks,
+}
+
+/// ok or unavailable.
+#[derive(Debug, Serialize, ToSchema)]
+struct Checks {
+    #[schema(example = "ok")]
+    store: &'static str,
+    #[schema(example = "ok")]
+    detector: &'static str,
+}
+
+/// Says that the process lives.
+#[utoipa::path(
+    get, path = "/health", tag = "operation", security(()),
+    responses((status = 200, description = "It lives", body = HealthAnswer))
+)]
+pub(super) async fn health() -> Response {
+    wire::json(&HealthAnswer { status: "ok", version: env!("CARGO_PKG_VERSION") })
+}
+
+/// Says whether store and detector can be used and the service is not shutting down.
+#[utoipa::path(
+    get, path = "/ready", tag = "operation", security(()),
+    responses(
+        (status = 200, description = "Ready", body = ReadyAnswer),
+        (status = 503, description = "Not ready", body = ReadyAnswer),
+    )
+)]
+pub(super) async fn ready(State(service): State<Shared>) -> Response {
+    let draining = *service.draining.borrow();
+    let store = held(&service.readiness.store, STORE_HOLDS, "store", service.store.health());
+    let detector = held(&service.readiness.detector, DETECTOR_HOLDS, "detector", service.detector.health());
+    let (store, detector) = tokio::join!(store, detector);
+    let word = |ok| if ok { "ok" } else { "unavailable" };
+    let checks = Checks { store: word(store), detector: word(detector) };
+    let (code, status) = match (draining, store && detector) {
+        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+        (false, true) => (StatusCode::OK, "ready"),
+        (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
+    };
+    wire::json_with(code, &ReadyAnswer { status, checks })
+}
+
+/// The last outcome of `check` if it still holds, else a new one.
+async fn held<T, E: std::fmt::Display>(
+    last: &Mutex<Option<(Instant, bool)>>,
+    holds: Duration,
+    name: &str,
+    check: impl Future<Output = Result<T, E>>,
+) -> bool {
+    let mut last = last.lock().await;
+    if let Some((at, outcome)) = *last
+        && at.elapsed() < holds
+    {
+        return outcome;
+    }
+    let outcome = match timeout(CHECK, check).await {
+        Ok(Ok(_)) => true,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, check = name, "not ready");
+            false
+        }
+        Err(_) => {
+            tracing::warn!(check = name, "not ready: the check took too long");
+            false
+        }
+    };
+    *last = Some((Instant::now(), outcome));
+    outcome
+}
+
+/// Metrics in Prometheus' text format; what the store knows comes from one snapshot.
+#[utoipa::path(
+    get, path = "/metrics", tag = "operation",
+    responses(
+        (status = 200, description = "Metrics", body = String, content_type = "text/plain"),
+        (status = 401, description = "No valid key", body = ErrorBody),
+        (status = 403, description = "Role below admin, or a bound key", body = ErrorBody),
+    )
+)]
+pub(super) async fn metrics(State(service): State<Shared>, _: Operator) -> Result<Response, ApiError> {
+    // Without the store the process's own metrics are still worth having: they say why.
+    let snapshot = match timeout(CHECK, service.store.snapshot()).await {
+        Ok(Ok(snapshot)) => Some(snapshot),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "metrics without the store's part");
+            None
+        }
+        Err(_) => None,
+    };
+    let text = service.metrics.render(snapshot.as_ref(), service.clock.now().wall);
+    let text = text.map_err(|e| ApiError::internal(format!("metrics could not be encoded: {e}")))?;
+    Ok(wire::bytes(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text))
+}
+
+/// A page that names the API.
+pub(super) async fn index() -> Response {
+    const PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>PlayProof Batch</title>\
+        <h1>PlayProof Batch</h1><p>The API: <a href=\"/openapi.json\">/openapi.json</a>. \
+        State: <a href=\"/health\">/health</a>, <a href=\"/ready\">/ready</a>.</p></html>\n";
+    wire::bytes(StatusCode::OK, "text/html; charset=utf-8", PAGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{TestApp, session};
+    use crate::store::StoreError;
+
+    #[tokio::test]
+    async fn it_is_ready_while_store_and_detector_are() {
+        let app = TestApp::start().await;
+        assert_eq!(app.get("/ready").await.json(), json!({"status": "ready", "checks": {"store": "ok", "detector": "ok"}}));
+        let app = TestApp::start().await;
+        app.store.fail(Some(StoreError::Unavailable("/secret".to_owned())));
+        let ready = app.get("/ready").await;
+        assert_eq!((ready.status, &ready.json()["checks"]["store"]), (503, &json!("unavailable")));
+        assert!(!ready.text.contains("secret"));
+        assert_eq!(app.get("/health").await.status, 200, "alive all the same");
+        assert_eq!(app.get("/metrics").await.status, 200);
+        let app = TestApp::start().await;
+        app.detector.set_healthy(false);
+        let ready = app.get("/ready").await;
+        assert_eq!((ready.status, &ready.json()["checks"]["detector"]), (503, &json!("unavailable")));
+        let app = TestApp::start().await;
+        app.service.drain();
+        let ready = app.get("/ready").await;
+        assert_eq!((ready.status, &ready.json()["status"]), (503, &json!("draining")));
+    }
+
+    #[tokio::test]
+    async fn a_check_holds_for_a_moment() {
+        let app = TestApp::start().await;
+        assert_eq!(app.get("/ready").await.status, 200);
+        app.detector.set_healthy(false);
+        assert_eq!(app.get("/ready").await.status, 200, "the detector is not asked for every request");
+    }
+
+    #[tokio::test]
+    async fn metrics_tell_sessions_and_requests_once_each() {
+        let app = TestApp::start().await;
+        app.post("/api/v1/score", &session("a")).await;
+        app.post("/api/v1/score", &session("a")).await;
+        app.post_text("/api/v1/score", "{").await;
+        app.get("/no/such").await;
+        app.get("/api/v1/batch/result/a").await;
+        let of = async |name: &str| app.metric(name).await as u64;
+        for outcome in ["accepted", "duplicate", "refused"] {
+            let name = format!("playproof_sessions_received_total{{outcome=\"{outcome}\"}}");
+            assert_eq!(of(&name).await, 1, "{outcome}");
+        }
+        let count = |method: &str, route: &str, status: u16| {
+            format!(
+                "playproof_http_request_duration_seconds_count{{method=\"{method}\",route=\"{route}\",status=\"{status}\"}}"
+            )
+        };
+        assert_eq!(of(&count("POST", "/api/v1/score", 200)).await, 2);
+        assert_eq!(of(&count("POST", "/api/v1/score", 400)).await, 1);
+        assert_eq!(of(&count("GET", "unmatched", 404)).await, 1);
+        assert_eq!(of(&count("GET", "/api/v1/batch/result/{session_id}", 200)).await, 1);
+        assert_eq!(of("playproof_store_accepted").await, 1);
+        let reply = app.get("/metrics").await;
+        assert!(reply.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
+    }
+
+    #[tokio::test]
+    async fn the_page_and_the_document_are_open() {
+        let app = TestApp::with_keys().await;
+        assert!(app.get("/").await.text.contains("/openapi.json"));
+        assert_eq!(app.get("/openapi.json").await.json()["openapi"], "3.1.0");
+        app.get("/metrics").await.is_error(401, "unauthorized");
+    }
+}

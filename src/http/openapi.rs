@@ -1,0 +1,76 @@
+//! The OpenAPI 3.1 document, made from the handlers' own types, and its route.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use std::sync::LazyLock;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use super::{batches, bulk, erasure, health, models, queue, result, results, scheduler, score, wire};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "PlayProof Batch",
+        description = "Decides in batches whether a verification session's pointer telemetry is human or bot. Roles: \
+                       submit (POST /api/v1/score, answered without scores), ingest (submit, and read results), admin \
+                       (all). Without keys only this machine may call."
+    ),
+    paths(
+        score::submit, bulk::submit, result::read, results::list, batches::list, batches::read, batches::process,
+        queue::stats, queue::dead, queue::requeue, scheduler::start, scheduler::stop, scheduler::status,
+        erasure::session, erasure::user, erasure::clear, models::list, models::upload, models::train,
+        models::training, health::health, health::ready, health::metrics, document_route
+    ),
+    components(schemas(score::SubmitAnswer, bulk::SummaryLine)),
+    modifiers(&Bearer),
+    security(("bearer" = []))
+)]
+struct Api;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        api.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
+
+/// The document as indented JSON with a line end, the same on every call.
+///
+/// # Panics
+/// Never: the document is a constant that serialises; a test holds it.
+#[must_use]
+pub fn document() -> String {
+    #[expect(clippy::expect_used, reason = "a constant made of strings and maps with string keys serialises")]
+    let mut text = Api::openapi().to_pretty_json().expect("the document serialises");
+    text.push('\n');
+    text
+}
+
+static DOCUMENT: LazyLock<String> = LazyLock::new(document);
+
+/// This document.
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "operation", security(()),
+    responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json", body = Object))
+)]
+#[expect(dead_code, reason = "carries the route's text; `serve` answers")]
+async fn document_route() {}
+
+pub(super) async fn serve() -> Response {
+    wire::bytes(StatusCode::OK, "application/json", DOCUMENT.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_in_the_repository_is_the_document() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
+        let file = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(file == document(), "openapi.json is stale; run: cargo run -- openapi > openapi.json");
+    }
+}

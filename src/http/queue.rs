@@ -1,0 +1,314 @@
+//! The queue: how much waits, what failed, and sending failed sessions back.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::Shared;
+use super::auth::Admin;
+use super::error::{ApiError, Code, ErrorBody};
+use super::request::{self, Params};
+use super::wire;
+use crate::domain::id::{SESSION_ID_RULE, Seq, SessionId};
+use crate::domain::time::Timestamp;
+use crate::store::{Counts, DeadRow};
+
+const PAGE: u32 = 100;
+const LARGEST_PAGE: u32 = 1000;
+
+/// How much is stored.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct QueueCounts {
+    /// Sessions stored.
+    total: u64,
+    /// Of these, without a final state.
+    unprocessed: u64,
+    /// Of these, with a result.
+    processed: u64,
+    /// Waiting in line.
+    ready: u64,
+    /// In a batch.
+    leased: u64,
+    /// Waiting for a retry.
+    delayed: u64,
+    /// Given up.
+    failed: u64,
+}
+
+impl From<&Counts> for QueueCounts {
+    fn from(counts: &Counts) -> Self {
+        Self {
+            total: counts.stored(),
+            unprocessed: counts.unprocessed(),
+            processed: counts.processed,
+            ready: counts.ready,
+            leased: counts.leased,
+            delayed: counts.delayed,
+            failed: counts.failed,
+        }
+    }
+}
+
+/// How the scheduler stands.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SchedulerState {
+    /// Whether batches run by themselves.
+    pub(super) running: bool,
+    /// Whether this node has a batch in flight.
+    pub(super) is_processing: bool,
+    /// When the last batch was claimed by any node; ISO 8601, UTC.
+    pub(super) last_processed: Option<String>,
+}
+
+/// Queue and scheduler at one moment.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct StatsAnswer {
+    queue: QueueCounts,
+    scheduler: SchedulerState,
+}
+
+pub(super) fn last_processed(at: Option<Timestamp>) -> Option<String> {
+    at.map(wire::iso)
+}
+
+/// Counts the queue.
+#[utoipa::path(
+    get, path = "/api/v1/batch/stats", tag = "queue",
+    responses(
+        (status = 200, description = "Queue and scheduler", body = StatsAnswer),
+        (status = 401, description = "No valid key", body = ErrorBody),
+        (status = 403, description = "Role below admin", body = ErrorBody),
+        (status = 503, description = "The store is away; see Retry-After", body = ErrorBody),
+    )
+)]
+pub(super) async fn stats(State(service): State<Shared>, _: Admin) -> Result<Response, ApiError> {
+    let status = service.scheduler.status().await?;
+    let scheduler = SchedulerState {
+        running: status.running,
+        is_processing: status.is_processing,
+        last_processed: last_processed(status.last_processed),
+    };
+    Ok(wire::json(&StatsAnswer { queue: (&status.counts).into(), scheduler }))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DeadParams {
+    /// Only this deployment; a bound key sees its own only.
+    deployment_id: Option<String>,
+    /// 1 to 1000.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<u32>,
+    /// `nextCursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// A session that failed.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DeadBody {
+    session_id: String,
+    /// Empty when none.
+    deployment_id: String,
+    /// ISO 8601, UTC.
+    accepted_at: String,
+    /// Detector answers without a score.
+    attempts: u32,
+    /// Leases that ended without an answer.
+    lost_leases: u32,
+    /// Why it failed.
+    last_error: Option<String>,
+}
+
+/// A page of failed sessions, newest first. With a deployment a page may hold fewer than `limit` and still have a next.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DeadAnswer {
+    sessions: Vec<DeadBody>,
+    /// Send it as `cursor` for the next page; `null` at the end.
+    next_cursor: Option<String>,
+}
+
+impl From<DeadRow> for DeadBody {
+    fn from(row: DeadRow) -> Self {
+        Self {
+            session_id: row.key.id.to_string(),
+            deployment_id: row.key.deployment,
+            accepted_at: wire::iso(row.accepted_at),
+            attempts: row.entry.attempts,
+            lost_leases: row.entry.lost_leases,
+            last_error: row.error,
+        }
+    }
+}
+
+/// Lists failed sessions.
+#[utoipa::path(
+    get, path = "/api/v1/batch/dead", tag = "queue", params(DeadParams),
+    responses(
+        (status = 200, description = "A page", body = DeadAnswer),
+        (status = 400, description = "A wrong query", body = ErrorBody),
+        (status = 401, description = "No valid key", body = ErrorBody),
+        (status = 403, description = "Role below admin, or another deployment", body = ErrorBody),
+        (status = 422, description = "limit out of bounds", body = ErrorBody),
+        (status = 503, description = "The store is away; see Retry-After", body = ErrorBody),
+    )
+)]
+pub(super) async fn dead(
+    State(service): State<Shared>,
+    Admin(access): Admin,
+    Params(params): Params<DeadParams>,
+) -> Result<Response, ApiError> {
+    let deployment = access.deployment(params.deployment_id)?;
+    let limit = request::page_size(params.limit, PAGE, LARGEST_PAGE)?;
+    let wrong = || ApiError::malformed("cursor", "cursor must be the nextCursor of the page before");
+    let before = params.cursor.map(|c| c.parse().map(Seq).map_err(|_| wrong())).transpose()?;
+    let mut rows = service.store.dead(before, limit).await?;
+    let full = rows.len() >= limit as usize;
+    let next_cursor = rows.last().filter(|_| full).map(|row| row.seq.0.to_string());
+    rows.retain(|row| deployment.as_ref().is_none_or(|d| *d == row.key.deployment));
+    Ok(wire::json(&DeadAnswer { sessions: rows.into_iter().map(DeadBody::from).collect(), next_cursor }))
+}
+
+/// Which failed sessions go back.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct RequeueRequest {
+    /// These; all failed sessions when absent.
+    session_ids: Option<Vec<String>>,
+    /// Their deployment; that of the key when it is bound, else none.
+    deployment_id: Option<String>,
+}
+
+/// How many went back.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RequeueAnswer {
+    /// Always true.
+    success: bool,
+    /// Sessions that wait again.
+    requeued: u64,
+    /// For people.
+    message: String,
+}
+
+/// Sends failed sessions back to the queue.
+///
+/// Without a body all of them, which needs a key that is bound to no deployment.
+#[utoipa::path(
+    post, path = "/api/v1/batch/dead/requeue", tag = "queue",
+    request_body(content = Option<RequeueRequest>, content_type = "application/json"),
+    responses(
+        (status = 200, description = "How many went back", body = RequeueAnswer),
+        (status = 400, description = "Malformed", body = ErrorBody),
+        (status = 401, description = "No valid key", body = ErrorBody),
+        (status = 403, description = "Role below admin, or another deployment", body = ErrorBody),
+        (status = 422, description = "No possible session id", body = ErrorBody),
+        (status = 503, description = "The store is away; see Retry-After", body = ErrorBody),
+    )
+)]
+pub(super) async fn requeue(
+    State(service): State<Shared>,
+    Admin(access): Admin,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let body = request::read(&headers, body, service.body_limits()).await?;
+    let request = match request::json::<RequeueRequest>(&body)? {
+        Some(request) => {
+            request::check_type(&headers, request::is_json, "application/json")?;
+            request
+        }
+        None => RequeueRequest { session_ids: None, deployment_id: None },
+    };
+    let keys = match request.session_ids {
+        Some(ids) => {
+            let key = |(i, id): (usize, String)| {
+                let id = SessionId::parse(&id).ok_or_else(|| {
+                    let path = format!("sessionIds[{i}]");
+                    ApiError::at(Code::OutOfBounds, &path, format!("{path} {SESSION_ID_RULE}"))
+                })?;
+                access.session(id, request.deployment_id.clone())
+            };
+            Some(ids.into_iter().enumerate().map(key).collect::<Result<Vec<_>, _>>()?)
+        }
+        None if access.deployment(request.deployment_id)?.is_none() => None,
+        None => {
+            let message = "name the sessionIds to requeue in one deployment; GET /api/v1/batch/dead lists them";
+            return Err(ApiError::malformed("sessionIds", message));
+        }
+    };
+    let requeued = service.store.requeue(keys, service.clock.now()).await?;
+    let message = format!("{requeued} sessions went back to the queue");
+    Ok(wire::json(&RequeueAnswer { success: true, requeued, message }))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{TestApp, lines, send};
+    use crate::detector::DetectorError;
+    use crate::detector::scripted::Scripted;
+
+    fn refusing() -> Scripted {
+        Scripted::new(|_| Err(DetectorError::Transient { message: "no".to_owned(), retry_after: None }))
+    }
+
+    #[tokio::test]
+    async fn stats_count_what_is_stored() {
+        let app = TestApp::start().await;
+        let empty = app.get("/api/v1/batch/stats").await.json();
+        let zeros = json!({"total": 0, "unprocessed": 0, "processed": 0, "ready": 0, "leased": 0, "delayed": 0, "failed": 0});
+        assert_eq!(empty["queue"], zeros);
+        assert_eq!(empty["scheduler"], json!({"running": false, "isProcessing": false, "lastProcessed": null}));
+        app.bulk("", lines("s", 3)).await;
+        send(app.request("POST", "/api/v1/batch/process")).await;
+        app.bulk("", lines("t", 2)).await;
+        let stats = app.get("/api/v1/batch/stats").await.json();
+        let of = |name: &str| stats["queue"][name].as_u64().unwrap();
+        assert_eq!((of("total"), of("unprocessed"), of("processed"), of("ready")), (5, 2, 3, 2));
+        assert_eq!(stats["scheduler"]["lastProcessed"], "2026-01-31T12:00:00.000Z");
+    }
+
+    #[tokio::test]
+    async fn failed_sessions_are_listed_and_sent_back() {
+        let app = TestApp::with(|choice| choice.detector = refusing()).await;
+        app.bulk("", lines("s", 3)).await;
+        send(app.request("POST", "/api/v1/batch/process")).await;
+        let dead = app.get("/api/v1/batch/dead").await.json();
+        assert_eq!(dead["sessions"].as_array().unwrap().len(), 3, "{dead}");
+        assert!(dead["sessions"][0]["lastError"].as_str().unwrap().contains("no"));
+        let first = app.get("/api/v1/batch/dead?limit=2").await.json();
+        let cursor = first["nextCursor"].as_str().unwrap();
+        let second = app.get(&format!("/api/v1/batch/dead?limit=2&cursor={cursor}")).await.json();
+        assert_eq!((second["sessions"].as_array().unwrap().len(), &second["nextCursor"]), (1, &json!(null)));
+
+        let result = app.get("/api/v1/batch/result/s1").await.json();
+        assert_eq!((&result["status"], &result["attempts"]), (&json!("failed"), &json!(1)));
+        assert!(result["lastError"].as_str().unwrap().contains("no") && result["first"]["decision"].is_string());
+
+        let some = app.post("/api/v1/batch/dead/requeue", &json!({"sessionIds": ["s1", "unknown"]})).await.json();
+        assert_eq!((&some["success"], &some["requeued"]), (&json!(true), &json!(1)));
+        let all = send(app.request("POST", "/api/v1/batch/dead/requeue")).await.json();
+        assert_eq!(all["requeued"], 2);
+        assert_eq!(app.get("/api/v1/batch/stats").await.json()["queue"]["ready"], 3);
+    }
+
+    #[tokio::test]
+    async fn wrong_requeues_are_refused() {
+        let app = TestApp::start().await;
+        let path = "/api/v1/batch/dead/requeue";
+        let wrong = app.post(path, &json!({"sessionIds": ["ok", "a/b"]})).await;
+        wrong.is_error(422, "out_of_bounds");
+        assert_eq!(wrong.json()["details"]["path"], "sessionIds[1]");
+        app.post(path, &json!({"ids": []})).await.is_error(400, "malformed");
+        app.post_text(path, "{").await.is_error(400, "malformed");
+        app.post(path, &json!({"deploymentId": "eu"})).await.is_error(400, "malformed");
+    }
+}

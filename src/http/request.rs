@@ -1,0 +1,236 @@
+//! Reading requests: bodies within a bound of size, time and memory; paths and queries with errors in our shape.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, Path, Query};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Uri, header};
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
+
+use super::error::{ApiError, Code};
+use crate::domain::id::{SESSION_ID_RULE, SessionId};
+use crate::domain::time::Timestamp;
+
+/// Bodies up to this size are read without asking; larger ones share [`LARGE_BODIES`] places.
+const SMALL: usize = 64 << 10;
+/// Most bodies beyond [`SMALL`] in memory at a time.
+pub(super) const LARGE_BODIES: usize = 128;
+
+/// Bounds on reading a body.
+pub(super) struct BodyLimits<'a> {
+    pub(super) bytes: usize,
+    pub(super) time: Duration,
+    pub(super) large: &'a Semaphore,
+}
+
+/// Refuses a content type other than `accepted` and every content encoding. No content type is fine: clients of the
+/// original send none.
+pub(super) fn check_type(headers: &HeaderMap, accepted: impl Fn(&str) -> bool, wanted: &str) -> Result<(), ApiError> {
+    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
+        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        let message = "compressed bodies are not read; send the body without Content-Encoding";
+        return Err(ApiError::at(Code::UnsupportedEncoding, "Content-Encoding", message));
+    }
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let value = value.to_str().unwrap_or_default();
+    let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
+    let utf8 = parameters.split(';').all(|parameter| match parameter.split_once('=') {
+        Some((name, charset)) if name.trim().eq_ignore_ascii_case("charset") => {
+            matches!(charset.trim().trim_matches('"').to_ascii_lowercase().as_str(), "utf-8" | "utf8" | "us-ascii")
+        }
+        _ => true,
+    });
+    if utf8 && accepted(essence.trim().to_ascii_lowercase().as_str()) {
+        return Ok(());
+    }
+    let message = format!("the body must be sent with Content-Type {wanted} in UTF-8");
+    Err(ApiError::at(Code::UnsupportedMediaType, "Content-Type", message))
+}
+
+/// `application/json` and every `+json`.
+pub(super) fn is_json(essence: &str) -> bool {
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// Reads a whole body.
+pub(super) async fn read(headers: &HeaderMap, body: Body, limits: BodyLimits<'_>) -> Result<Bytes, ApiError> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limits.bytes) {
+        return Err(ApiError::too_large(limits.bytes));
+    }
+    match tokio::time::timeout(limits.time, collect(body, announced.unwrap_or(0), &limits)).await {
+        Ok(read) => read,
+        Err(_) => Err(ApiError::timeout()),
+    }
+}
+
+async fn collect(mut body: Body, announced: usize, limits: &BodyLimits<'_>) -> Result<Bytes, ApiError> {
+    let mut whole = Vec::new();
+    let mut place = None;
+    loop {
+        let Some(frame) = body.frame().await else { return Ok(whole.into()) };
+        let Ok(frame) = frame else {
+            return Err(ApiError::malformed("body", "the body ended before it was complete; send it again"));
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.is_empty() && data.len() == announced {
+            return Ok(data);
+        }
+        let length = whole.len() + data.len();
+        if length > limits.bytes {
+            return Err(ApiError::too_large(limits.bytes));
+        }
+        if length > SMALL && place.is_none() {
+            let busy = || ApiError::new(Code::Busy, "too many large bodies arrive at once; send this one again later");
+            place = Some(limits.large.try_acquire().map_err(|_| busy())?);
+        }
+        if whole.is_empty() {
+            whole.reserve(announced.clamp(data.len(), SMALL.max(data.len())));
+        }
+        whole.extend_from_slice(&data);
+    }
+}
+
+/// Reads a body as JSON of a known shape; `None` for an empty one.
+pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<Option<T>, ApiError> {
+    if body.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    serde_json::from_slice(body).map(Some).map_err(|e| ApiError::malformed("body", format!("the body is wrong: {e}")))
+}
+
+/// The session identifier in the path.
+pub(super) struct SessionPath(pub(super) SessionId);
+
+impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let TextPath(text) = TextPath::from_request_parts(parts, state).await?;
+        let message = || format!("the sessionId in the path {SESSION_ID_RULE}");
+        SessionId::parse(&text).map(Self).ok_or_else(|| ApiError::at(Code::OutOfBounds, "sessionId", message()))
+    }
+}
+
+/// The one parameter in the path, percent-decoded.
+pub(super) struct TextPath(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for TextPath {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(text)) => Ok(Self(text)),
+            Err(_) => Err(ApiError::malformed("path", "the path is not valid percent-encoded UTF-8")),
+        }
+    }
+}
+
+/// The query of a URL.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        query(&parts.uri).map(Self)
+    }
+}
+
+fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, ApiError> {
+    match Query::<T>::try_from_uri(uri) {
+        Ok(Query(params)) => Ok(params),
+        Err(e) => Err(ApiError::malformed("query", format!("the query is wrong: {e}"))),
+    }
+}
+
+/// A span such as `30s`, `500ms`, `2m`, or a plain number of seconds.
+pub(super) fn span(path: &str, text: &str) -> Result<Duration, ApiError> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let millis = match unit {
+        "ms" => 1,
+        "" | "s" => 1000,
+        "m" => 60_000,
+        _ => 0_u64,
+    };
+    match number.parse::<u64>() {
+        Ok(n) if millis > 0 => Ok(Duration::from_millis(n.saturating_mul(millis))),
+        _ => Err(ApiError::malformed(path, format!("{path} must be a span such as 30s or 500ms"))),
+    }
+}
+
+/// A point in time: ISO 8601, or milliseconds since 1970.
+pub(super) fn time(path: &str, text: Option<&str>) -> Result<Option<Timestamp>, ApiError> {
+    let Some(text) = text else { return Ok(None) };
+    if let Ok(millis) = text.parse::<i64>() {
+        return Ok(Some(Timestamp(millis)));
+    }
+    // A `+` of an offset that was not percent-encoded arrives as a space.
+    match text.replace(' ', "+").parse::<jiff::Timestamp>() {
+        Ok(at) => Ok(Some(Timestamp(at.as_millisecond()))),
+        Err(_) => {
+            let message = format!("{path} must be a time such as 2026-01-31T12:00:00Z");
+            Err(ApiError::malformed(path, message))
+        }
+    }
+}
+
+/// A page's size: `default` when not given, within `1..=max`.
+pub(super) fn page_size(limit: Option<u32>, default: u32, max: u32) -> Result<u32, ApiError> {
+    match limit {
+        None => Ok(default),
+        Some(n) if (1..=max).contains(&n) => Ok(n),
+        Some(_) => Err(ApiError::at(Code::OutOfBounds, "limit", format!("limit must be 1 to {max}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(content_type: &str) -> Result<(), ApiError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, content_type.parse().unwrap());
+        check_type(&headers, is_json, "application/json")
+    }
+
+    #[test]
+    fn json_types_pass_and_others_do_not() {
+        for good in
+            ["application/json", "Application/JSON; charset=utf-8", "application/json;charset=\"UTF-8\"", "application/vnd.x+json"]
+        {
+            typed(good).unwrap();
+        }
+        for bad in ["text/plain", "application/x-ndjson", "application/json; charset=utf-16", "multipart/form-data", ""] {
+            assert_eq!(typed(bad).unwrap_err().code, Code::UnsupportedMediaType, "{bad}");
+        }
+        assert!(check_type(&HeaderMap::new(), is_json, "").is_ok());
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_ENCODING, "gzip".parse().unwrap());
+        assert_eq!(check_type(&headers, is_json, "").unwrap_err().code, Code::UnsupportedEncoding);
+    }
+
+    #[test]
+    fn spans_and_times_are_read() {
+        assert_eq!(span("wait", "30s").unwrap(), Duration::from_secs(30));
+        assert_eq!(span("wait", "1500ms").unwrap(), Duration::from_millis(1500));
+        assert_eq!(span("wait", "2").unwrap(), Duration::from_secs(2));
+        for bad in ["", "s", "-1s", "1h", "1.5s", "NaN"] {
+            assert!(span("wait", bad).is_err(), "{bad}");
+        }
+        assert_eq!(time("since", Some("2026-01-31T12:00:00Z")).unwrap(), Some(Timestamp(1_769_860_800_000)));
+        assert_eq!(time("since", Some("2026-01-31T13:00:00 01:00")).unwrap(), Some(Timestamp(1_769_860_800_000)));
+        assert_eq!(time("since", Some("17")).unwrap(), Some(Timestamp(17)));
+        assert!(time("since", Some("yesterday")).is_err());
+    }
+
+    #[test]
+    fn pages_are_bounded() {
+        assert_eq!(page_size(None, 100, 1000).unwrap(), 100);
+        assert_eq!(page_size(Some(1000), 100, 1000).unwrap(), 1000);
+        assert!(page_size(Some(0), 100, 1000).is_err() && page_size(Some(1001), 100, 1000).is_err());
+    }
+}

@@ -1,0 +1,235 @@
+//! `GET /api/v1/batch/results`: results newest first, page by page, as JSON or CSV.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::Shared;
+use super::auth::Ingester;
+use super::error::{ApiError, ErrorBody};
+use super::request::{self, Params};
+use super::wire::{self, ResultBody};
+use crate::domain::result::{Decision, Source};
+use crate::domain::time::Timestamp;
+use crate::store::{Cursor, Page, ResultQuery, ResultRow};
+
+const PAGE: u32 = 100;
+const LARGEST_PAGE: u32 = 1000;
+/// Where the next page of a CSV answer starts.
+const NEXT_CURSOR: &str = "x-next-cursor";
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ResultsParams {
+    /// pass, review or fail.
+    decision: Option<String>,
+    /// heuristic, embedded or woodwide.
+    source: Option<String>,
+    /// At or after: ISO 8601, or milliseconds since 1970.
+    since: Option<String>,
+    /// Before: ISO 8601, or milliseconds since 1970.
+    until: Option<String>,
+    /// Only this deployment; a bound key sees its own only.
+    deployment_id: Option<String>,
+    /// 1 to 1000.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<u32>,
+    /// `nextCursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// A page of results, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ResultsAnswer {
+    results: Vec<ResultItem>,
+    /// Send it as `cursor` for the next page; `null` at the end.
+    next_cursor: Option<String>,
+}
+
+/// A result with its session.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ResultItem {
+    session_id: String,
+    /// Empty when none.
+    deployment_id: String,
+    #[serde(flatten)]
+    result: ResultBody,
+}
+
+/// Lists results.
+///
+/// `Accept: text/csv` gives CSV; the cursor of the next page is in the header `X-Next-Cursor` then. A deployment's name
+/// that a spreadsheet would take for a formula gets a `'` before it in CSV.
+#[utoipa::path(
+    get, path = "/api/v1/batch/results", tag = "results", params(ResultsParams),
+    responses(
+        (status = 200, description = "A page", content((ResultsAnswer = "application/json"), (String = "text/csv"))),
+        (status = 400, description = "A wrong query", body = ErrorBody),
+        (status = 401, description = "No valid key", body = ErrorBody),
+        (status = 403, description = "Role below ingest, or another deployment", body = ErrorBody),
+        (status = 422, description = "limit out of bounds", body = ErrorBody),
+        (status = 503, description = "The store is away; see Retry-After", body = ErrorBody),
+    )
+)]
+pub(super) async fn list(
+    State(service): State<Shared>,
+    Ingester(access): Ingester,
+    Params(params): Params<ResultsParams>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let query = ResultQuery {
+        decision: named("decision", params.decision.as_deref(), Decision::parse, "pass, review or fail")?,
+        source: named("source", params.source.as_deref(), Source::parse, "heuristic, embedded or woodwide")?,
+        since: request::time("since", params.since.as_deref())?,
+        until: request::time("until", params.until.as_deref())?,
+        deployment: access.deployment(params.deployment_id)?,
+        after: params.cursor.as_deref().map(read_cursor).transpose()?,
+        limit: request::page_size(params.limit, PAGE, LARGEST_PAGE)?,
+    };
+    let page = service.store.results(query).await?;
+    if wants_csv(&headers) { csv(&page) } else { Ok(wire::json(&answer(&page))) }
+}
+
+fn named<T>(
+    path: &str,
+    text: Option<&str>,
+    parse: impl Fn(&str) -> Option<T>,
+    names: &str,
+) -> Result<Option<T>, ApiError> {
+    let Some(text) = text else { return Ok(None) };
+    parse(text).map(Some).ok_or_else(|| ApiError::malformed(path, format!("{path} must be {names}")))
+}
+
+fn wants_csv(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok()).unwrap_or_default();
+    accept.split(',').any(|kind| kind.split(';').next().is_some_and(|k| k.trim().eq_ignore_ascii_case("text/csv")))
+}
+
+fn item(row: &ResultRow) -> ResultItem {
+    ResultItem {
+        session_id: row.key.id.to_string(),
+        deployment_id: row.key.deployment.clone(),
+        result: (&row.result).into(),
+    }
+}
+
+fn answer(page: &Page<ResultRow>) -> ResultsAnswer {
+    ResultsAnswer { results: page.rows.iter().map(item).collect(), next_cursor: page.next.map(write_cursor) }
+}
+
+const COLUMNS: [&str; 18] = [
+    "sessionId",
+    "deploymentId",
+    "anomalyScore",
+    "rawScore",
+    "isAnomaly",
+    "decision",
+    "confidence",
+    "source",
+    "modelId",
+    "modelVersion",
+    "reasons",
+    "batchId",
+    "scoredAt",
+    "attempts",
+    "fallback",
+    "scoreKind",
+    "extrapolated",
+    "calibrationClass",
+];
+
+fn csv(page: &Page<ResultRow>) -> Result<Response, ApiError> {
+    let text = write_csv(page).map_err(|e| ApiError::internal(format!("results could not be written as CSV: {e}")))?;
+    let mut response = wire::bytes(StatusCode::OK, "text/csv; charset=utf-8", text);
+    if let Some(next) = page.next.map(write_cursor).and_then(|c| HeaderValue::try_from(c).ok()) {
+        response.headers_mut().insert(NEXT_CURSOR, next);
+    }
+    Ok(response)
+}
+
+fn write_csv(page: &Page<ResultRow>) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
+    let number = |n: Option<f64>| n.map(|n| n.to_string()).unwrap_or_default();
+    let mut out = csv::Writer::from_writer(Vec::new());
+    out.write_record(COLUMNS)?;
+    for row in &page.rows {
+        let ResultItem { session_id, deployment_id, result } = item(row);
+        let codes: Vec<_> = result.reasons.iter().map(|r| r.code).collect();
+        out.write_record([
+            session_id.as_str(),
+            &inert(deployment_id),
+            &number(result.anomaly_score),
+            &number(result.raw_score),
+            if result.is_anomaly { "true" } else { "false" },
+            result.decision,
+            &result.confidence.to_string(),
+            result.source,
+            &result.model_id,
+            &result.model_version,
+            &codes.join(";"),
+            &result.batch_id.map(|b| b.to_string()).unwrap_or_default(),
+            &result.scored_at,
+            &result.attempts.to_string(),
+            if result.fallback { "true" } else { "false" },
+            result.score_kind,
+            if result.extrapolated { "true" } else { "false" },
+            &result.calibration_class,
+        ])?;
+    }
+    Ok(out.into_inner()?)
+}
+
+/// Text of a client that a spreadsheet must not run.
+fn inert(text: String) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text }
+}
+
+/// Opaque to clients.
+fn write_cursor(cursor: Cursor) -> String {
+    format!("{:x}-{:x}", cursor.scored_at.0, cursor.row)
+}
+
+fn read_cursor(text: &str) -> Result<Cursor, ApiError> {
+    let place = text.split_once('-').and_then(|(at, row)| {
+        let number = |text| u64::from_str_radix(text, 16).ok().map(u64::cast_signed);
+        Some(Cursor { scored_at: Timestamp(number(at)?), row: number(row)? })
+    });
+    place.ok_or_else(|| ApiError::malformed("cursor", "cursor must be the nextCursor of the page before"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_survive_the_round_trip_and_others_are_refused() {
+        for (at, row) in [(0, 1), (1_769_860_800_000, 17), (-1, i64::MAX), (i64::MIN, -1)] {
+            let cursor = Cursor { scored_at: Timestamp(at), row };
+            assert_eq!(read_cursor(&write_cursor(cursor)).unwrap(), cursor);
+        }
+        for bad in ["", "-", "x-1", "1", "1-1-1", "ffffffffffffffffff-1"] {
+            assert!(read_cursor(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn spreadsheets_run_nothing() {
+        assert_eq!(inert("=1+1".into()), "'=1+1");
+        assert_eq!(inert("eu-1".into()), "eu-1");
+    }
+
+    #[test]
+    fn csv_is_given_to_those_who_ask() {
+        let wants = |accept: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, accept.parse().unwrap());
+            wants_csv(&headers)
+        };
+        assert!(wants("text/csv") && wants("application/xml, text/CSV; q=0.9"));
+        assert!(!wants("*/*") && !wants("application/json") && !wants_csv(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,108 @@
+//! The scheduler's switch and state.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Shared;
+use super::auth::{Admin, Operator};
+use super::error::{ApiError, ErrorBody};
+use super::queue::{QueueCounts, SchedulerState, last_processed};
+use super::wire::{self, Done};
+use crate::scheduler::Status;
+
+/// How the scheduler stands and what waits.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct StatusAnswer {
+    #[serde(flatten)]
+    state: SchedulerState,
+    stats: QueueCounts,
+}
+
+/// The scheduler after it was started.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct StartAnswer {
+    /// Always true.
+    success: bool,
+    /// For people.
+    message: &'static str,
+    status: StatusAnswer,
+}
+
+impl From<Status> for StatusAnswer {
+    fn from(status: Status) -> Self {
+        let state = SchedulerState {
+            running: status.running,
+            is_processing: status.is_processing,
+            last_processed: last_processed(status.last_processed),
+        };
+        Self { state, stats: (&status.counts).into() }
+    }
+}
+
+/// Lets batches run by themselves; outlives restarts.
+#[utoipa::path(
+    post, path = "/api/v1/batch/scheduler/start", tag = "scheduler",
+    responses(
+        (status = 200, description = "It runs", body = StartAnswer),
+        (status = 401, description = "No valid key", body = ErrorBody),
+        (status = 403, description = "Role below admin, or a bound key", body = ErrorBody),
+        (status = 503, description = "The store is away; see Retry-After", body = ErrorBody),
+    )
+)]
+pub(super) async fn start(State(service): State<Shared>, _: Operator) -> Result<Response, ApiError> {
+    service.scheduler.start().await?;
+    let status = service.scheduler.status().await?.into();
+    Ok(wire::json(&StartAnswer { success: true, message: "Batch scheduler started", status }))
+}
+
+/// Lets batches in flight finish and starts no more; outlives restarts.
+#[utoipa::path(
+    post, path = "/api/v1/batch/scheduler/stop", tag = "scheduler",
+    responses(
+        (status = 200, description = "It is stopped", body = Done),
+        (status = 401, description = "No valid key", body = ErrorBody),
+        (status = 403, description = "Role below admin, or a bound key", body = ErrorBody),
+        (status = 503, description = "The store is away; see Retry-After", body = ErrorBody),
+    )
+)]
+pub(super) async fn stop(State(service): State<Shared>, _: Operator) -> Result<Response, ApiError> {
+    service.scheduler.stop().await?;
+    Ok(wire::json(&Done { success: true, message: "Batch scheduler stopped".to_owned() }))
+}
+
+/// Says how it stands.
+#[utoipa::path(
+    get, path = "/api/v1/batch/scheduler/status", tag = "scheduler",
+    responses(
+        (status = 200, description = "Its state", body = StatusAnswer),
+        (status = 401, description = "No valid key", body = ErrorBody),
+        (status = 403, description = "Role below admin", body = ErrorBody),
+        (status = 503, description = "The store is away; see Retry-After", body = ErrorBody),
+    )
+)]
+pub(super) async fn status(State(service): State<Shared>, _: Admin) -> Result<Response, ApiError> {
+    Ok(wire::json(&StatusAnswer::from(service.scheduler.status().await?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{TestApp, send};
+
+    #[tokio::test]
+    async fn it_starts_and_stops_and_says_so() {
+        let app = TestApp::start().await;
+        let started = send(app.request("POST", "/api/v1/batch/scheduler/start")).await.json();
+        assert_eq!((&started["success"], &started["status"]["running"]), (&json!(true), &json!(true)));
+        assert_eq!(started["status"]["stats"]["total"], 0);
+        let status = app.get("/api/v1/batch/scheduler/status").await.json();
+        assert_eq!((&status["running"], &status["isProcessing"]), (&json!(true), &json!(false)));
+        assert_eq!((&status["lastProcessed"], &status["stats"]["unprocessed"]), (&json!(null), &json!(0)));
+        let stopped = send(app.request("POST", "/api/v1/batch/scheduler/stop")).await.json();
+        assert_eq!(stopped, json!({"success": true, "message": "Batch scheduler stopped"}));
+        assert_eq!(app.get("/api/v1/batch/scheduler/status").await.json()["running"], false);
+    }
+}

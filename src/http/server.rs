@@ -1,0 +1,266 @@
+//! Connections: accepted up to a bound, each with time limits on both directions, drained on shutdown.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::Request;
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use hyper::header;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, Sleep};
+use tower_service::Service as _;
+
+use super::Service;
+use super::limits::Peer;
+
+/// Largest request head, and most bytes of a body read ahead.
+const BUFFER: usize = 64 << 10;
+/// Open files that are not connections.
+const OTHER_FILES: u64 = 96;
+/// How long, and how far, the rest of a refused body is read, so that its sender gets to read the answer.
+const LINGER: Duration = Duration::from_secs(10);
+const LINGER_BYTES: u64 = 256 << 20;
+/// How long to wait when no connection can be accepted.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+
+/// Serves `service` on `listener` until `shutdown`, then lets requests in flight finish for up to `grace`.
+///
+/// # Errors
+/// When the listener can be reached from other machines and the service has no keys.
+pub async fn serve(
+    listener: TcpListener,
+    service: Arc<Service>,
+    shutdown: impl Future<Output = ()>,
+    grace: Duration,
+) -> io::Result<()> {
+    service.settings.check(listener.local_addr()?.ip()).map_err(|e| io::Error::new(io::ErrorKind::PermissionDenied, e))?;
+    let router = super::router(Arc::clone(&service));
+    run(listener, router, service, shutdown, grace).await
+}
+
+/// As [`serve`], with any routes.
+pub(super) async fn run(
+    listener: TcpListener,
+    router: Router,
+    service: Arc<Service>,
+    shutdown: impl Future<Output = ()>,
+    grace: Duration,
+) -> io::Result<()> {
+    let places = Arc::new(Semaphore::new(most_connections(service.settings.max_connections)));
+    let mut connections = JoinSet::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        // The place comes first: without one, connections wait in the listener's backlog.
+        let accepted = async {
+            let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
+            Ok::<_, io::Error>((place, listener.accept().await?))
+        };
+        tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = accepted => match accepted {
+                Ok((place, (stream, peer))) => {
+                    let connection = connection(stream, Peer(peer), router.clone(), Arc::clone(&service));
+                    connections.spawn(async move {
+                        connection.await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_AGAIN).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    service.drain();
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(grace, drained).await.is_err() {
+        tracing::warn!(connections = connections.len(), "connections are cut off at the end of the grace period");
+        connections.shutdown().await;
+    }
+    Ok(())
+}
+
+/// `wanted`, or what the limit of open files leaves.
+fn most_connections(wanted: usize) -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let left = files.map_or(u64::MAX, |files| files.saturating_sub(OTHER_FILES)).max(16);
+    wanted.min(usize::try_from(left).unwrap_or(usize::MAX)).min(Semaphore::MAX_PERMITS)
+}
+
+async fn connection(stream: TcpStream, peer: Peer, router: Router, service: Arc<Service>) {
+    // Answers are written whole; waiting to fill a packet would only delay them.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let (settings, mut draining) = (&service.settings, service.draining());
+    let io = TokioIo::new(Patient::new(stream, settings.write_timeout));
+    let answer = service_fn(move |request: Request<Incoming>| {
+        let mut router = router.clone();
+        async move {
+            let (mut parts, body) = request.into_parts();
+            parts.extensions.insert(peer);
+            let body = Lingering::new(body, parts.headers.contains_key(header::EXPECT));
+            router.call(Request::from_parts(parts, body)).await
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(settings.header_timeout)
+        .max_buf_size(BUFFER)
+        .serve_connection(io, answer);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = async { drop(draining.wait_for(|draining| *draining).await) } => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// A body that, when its handler is done with it before its end, is read on and thrown away for a while: a client that
+/// is cut off while it writes may never see the answer.
+struct Lingering {
+    body: Option<Incoming>,
+    /// The client waits to be asked for the body, and was not.
+    unasked: bool,
+}
+
+impl Lingering {
+    fn new(body: Incoming, expects: bool) -> Body {
+        if body.is_end_stream() {
+            return Body::empty();
+        }
+        Body::new(Self { body: Some(body), unasked: expects })
+    }
+}
+
+impl hyper::body::Body for Lingering {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        self.unasked = false;
+        match &mut self.body {
+            Some(body) => Pin::new(body).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
+    }
+}
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        let Some(mut body) = self.body.take().filter(|body| !body.is_end_stream() && !self.unasked) else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(tokio::time::timeout(LINGER, async move {
+            let mut left = LINGER_BYTES;
+            while let Some(Ok(frame)) = body.frame().await {
+                let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+                left = left.saturating_sub(length);
+                if left == 0 {
+                    return;
+                }
+            }
+        }));
+    }
+}
+
+/// A stream whose writes fail once neither direction has moved for a while: its client reads no more.
+struct Patient {
+    stream: TcpStream,
+    patience: Duration,
+    moved: Instant,
+    /// Armed while a write waits.
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patient {
+    fn new(stream: TcpStream, patience: Duration) -> Self {
+        Self { stream, patience, moved: Instant::now(), alarm: None }
+    }
+
+    /// Passes a write's outcome on, unless it has waited too long.
+    fn watch<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            self.moved = Instant::now();
+            self.alarm = None;
+            return outcome;
+        }
+        let due = self.moved + self.patience;
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        if alarm.deadline() != due {
+            alarm.as_mut().reset(due);
+        }
+        ready!(alarm.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer")))
+    }
+}
+
+impl AsyncRead for Patient {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if outcome.is_ready() {
+            self.moved = Instant::now();
+        }
+        outcome
+    }
+}
+
+impl AsyncWrite for Patient {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.watch(cx, outcome)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.watch(cx, outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

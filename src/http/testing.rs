@@ -1,0 +1,364 @@
+//! The service on a real socket with a real store on disk, for the tests beside the handlers: a store that can be made
+//! to fail, a detector that answers by script, a clock that is moved by hand where a test needs it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+
+use super::{HttpSettings, Parts, Role, Service, server};
+use crate::clock::{Clock as _, ManualClock};
+use crate::detector::embedded::Model;
+use crate::detector::scripted::Scripted;
+use crate::domain::backoff::Backoff;
+use crate::domain::batch::Policy;
+use crate::domain::id::{BatchId, Seq, SessionKey};
+use crate::domain::result::Thresholds;
+use crate::domain::time::{Now, Timestamp};
+use crate::intake::Intake;
+use crate::metrics::Metrics;
+use crate::scheduler::{self, Scheduler};
+use crate::settled::Settled;
+use crate::shutdown::Shutdown;
+use crate::store::sqlite::{Room, SqliteSettings, SqliteStore};
+use crate::store::{
+    Acceptance, BatchRow, Claim, ClaimRequest, DeadRow, Lease, Lookup, NewSession, Page, Pruned, ResultQuery,
+    ResultRow, Retention, Settlement, Snapshot, Store, StoreError, StoreResult,
+};
+
+pub(super) const START: Timestamp = Timestamp(1_769_860_800_000);
+
+/// The embedded store behind a switch.
+pub(super) struct Faulty {
+    inner: SqliteStore,
+    fault: Mutex<Option<StoreError>>,
+}
+
+impl Faulty {
+    pub(super) fn fail(&self, with: Option<StoreError>) {
+        *self.fault.lock().unwrap() = with;
+    }
+
+    fn check(&self) -> StoreResult<()> {
+        self.fault.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+}
+
+macro_rules! behind_the_switch {
+    ($($name:ident($($arg:ident: $type:ty),*) -> $out:ty;)*) => {
+        #[async_trait]
+        impl Store for Faulty {
+            $(async fn $name(&self, $($arg: $type),*) -> StoreResult<$out> {
+                self.check()?;
+                self.inner.$name($($arg),*).await
+            })*
+
+            fn ready(&self) -> &Notify {
+                self.inner.ready()
+            }
+        }
+    };
+}
+
+behind_the_switch! {
+    accept(session: NewSession) -> Acceptance;
+    claim(request: ClaimRequest, now: Now) -> Option<Claim>;
+    renew(lease: Lease, now: Now) -> ();
+    settle(lease: Lease, settlement: Settlement, now: Now) -> crate::store::Settled;
+    expire(now: Now) -> u64;
+    snapshot() -> Snapshot;
+    session(key: SessionKey) -> Lookup;
+    results(query: ResultQuery) -> Page<ResultRow>;
+    batches(before: Option<BatchId>, limit: u32) -> Vec<BatchRow>;
+    batch(id: BatchId) -> Option<(BatchRow, Vec<SessionKey>)>;
+    dead(before: Option<Seq>, limit: u32) -> Vec<DeadRow>;
+    requeue(keys: Option<Vec<SessionKey>>, now: Now) -> u64;
+    telemetry(seqs: Vec<Seq>) -> Vec<Option<Vec<u8>>>;
+    erase_session(key: SessionKey, now: Now) -> bool;
+    erase_user(deployment: Option<String>, user: String, now: Now) -> u64;
+    clear(now: Now) -> u64;
+    set_running(running: bool) -> ();
+    prune(retention: Retention, now: Timestamp) -> Pruned;
+    health() -> ();
+    backup(folder: std::path::PathBuf) -> ();
+}
+
+/// A running service.
+pub(super) struct TestApp {
+    pub(super) address: SocketAddr,
+    pub(super) service: Arc<Service>,
+    pub(super) store: Arc<Faulty>,
+    pub(super) detector: Arc<Scripted>,
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) settled: Arc<Settled>,
+    client: reqwest::Client,
+    stop: Option<oneshot::Sender<()>>,
+    serving: JoinHandle<std::io::Result<()>>,
+    shutdown: Shutdown,
+    _scheduler: Scheduler,
+    _folder: tempfile::TempDir,
+}
+
+/// What a test may choose.
+pub(super) struct Choice {
+    pub(super) http: HttpSettings,
+    pub(super) queue_limit: u64,
+    pub(super) detector: Scripted,
+    /// Routes of the test's own, behind the same gate.
+    pub(super) routes: Option<Router<Arc<Service>>>,
+}
+
+impl TestApp {
+    /// A service without keys, as it comes.
+    pub(super) async fn start() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// A service with the keys `submit`, `ingest`, `ingest-eu` (bound to `eu`), `admin-eu` (bound) and `admin`.
+    pub(super) async fn with_keys() -> Self {
+        Self::with(|choice| add_keys(&mut choice.http)).await
+    }
+
+    pub(super) async fn with(choose: impl FnOnce(&mut Choice)) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut choice = Choice {
+            http: HttpSettings::new(address),
+            queue_limit: 100_000,
+            detector: Scripted::honest(),
+            routes: None,
+        };
+        choose(&mut choice);
+        let folder = tempfile::tempdir().unwrap();
+        let room = Room { queue_limit: choice.queue_limit, store_limit: None, min_free_disk: 0 };
+        let open = SqliteSettings { folder: folder.path().to_owned(), room, autostart: false };
+        let inner = SqliteStore::open(&open, START).unwrap();
+        let store = Arc::new(Faulty { inner, fault: Mutex::default() });
+        let (detector, clock) = (Arc::new(choice.detector), Arc::new(ManualClock::new(START)));
+        let (settled, metrics) = (Settled::new(), Arc::new(Metrics::new().unwrap()));
+        let shutdown = Shutdown::new();
+        let parts = scheduler::Parts {
+            store: store.clone(),
+            detector: detector.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            settled: settled.clone(),
+        };
+        let scheduler = Scheduler::start(parts, scheduler_settings(), shutdown.clone());
+        // The routes' own tests need no trained model.
+        let model = Arc::new(Model::bundled().unwrap_or(Model));
+        let identity = model.identity();
+        let thresholds = Thresholds::default();
+        let intake = Arc::new(Intake::new(store.clone(), model, clock.clone(), metrics.clone(), thresholds));
+        let service = Service::new(Parts {
+            store: store.clone(),
+            intake,
+            scheduler: scheduler.handle(),
+            settled: settled.clone(),
+            detector: detector.clone(),
+            model: identity,
+            metrics,
+            clock: clock.clone(),
+            settings: choice.http,
+        });
+        let router = match choice.routes {
+            Some(routes) => super::guarded(routes, service.clone()),
+            None => super::router(service.clone()),
+        };
+        let (stop, stopped) = oneshot::channel();
+        let wait = async { drop(stopped.await) };
+        let serving = tokio::spawn(server::run(listener, router, service.clone(), wait, Duration::from_secs(5)));
+        Self {
+            address,
+            service,
+            store,
+            detector,
+            clock,
+            settled,
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            stop: Some(stop),
+            serving,
+            shutdown,
+            _scheduler: scheduler,
+            _folder: folder,
+        }
+    }
+
+    /// Asks the server to shut down.
+    pub(super) fn stop(&mut self) {
+        drop(self.stop.take());
+    }
+
+    /// Waits until the server has shut down.
+    pub(super) async fn stopped(&mut self) {
+        (&mut self.serving).await.unwrap().unwrap();
+    }
+
+    pub(super) fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    pub(super) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let method = method.parse().unwrap();
+        self.client.request(method, format!("http://{}{path}", self.address))
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Reply {
+        send(self.request("GET", path)).await
+    }
+
+    pub(super) async fn get_as(&self, key: &str, path: &str) -> Reply {
+        send(self.request("GET", path).bearer_auth(key)).await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Reply {
+        send(self.request("POST", path).json(body)).await
+    }
+
+    pub(super) async fn post_as(&self, key: &str, path: &str, body: &Value) -> Reply {
+        send(self.request("POST", path).bearer_auth(key).json(body)).await
+    }
+
+    pub(super) async fn delete(&self, path: &str) -> Reply {
+        send(self.request("DELETE", path)).await
+    }
+
+    /// Sends text as JSON.
+    pub(super) async fn post_text(&self, path: &str, body: impl Into<reqwest::Body>) -> Reply {
+        send(self.request("POST", path).header("content-type", "application/json").body(body)).await
+    }
+
+    /// Sends lines and gives the answers' lines.
+    pub(super) async fn bulk(&self, query: &str, lines: String) -> Vec<Value> {
+        let path = format!("/api/v1/batch/sessions{query}");
+        let request = self.request("POST", &path).header("content-type", "application/x-ndjson").body(lines);
+        let reply = send(request).await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        reply.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Sends bytes as they are and gives everything that comes back until the server closes.
+    pub(super) async fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect().await;
+        stream.write_all(bytes).await.unwrap();
+        read_all(&mut stream).await
+    }
+
+    pub(super) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// The value of a metric, by its name and labels as exposed.
+    pub(super) async fn metric(&self, name: &str) -> f64 {
+        let text = self.get("/metrics").await.text;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no metric {name} in:\n{text}")).parse().unwrap()
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.shutdown.trigger_hard();
+        self.serving.abort();
+    }
+}
+
+pub(super) fn add_keys(http: &mut HttpSettings) {
+    for (role, key) in [
+        (Role::Submit, "submit"),
+        (Role::Ingest, "ingest"),
+        (Role::Ingest, "ingest-eu@eu"),
+        (Role::Admin, "admin-eu@eu"),
+        (Role::Admin, "admin"),
+    ] {
+        http.keys.add(role, key).unwrap();
+    }
+}
+
+fn scheduler_settings() -> scheduler::Settings {
+    let day = Duration::from_secs(86_400);
+    scheduler::Settings {
+        policy: Policy {
+            batch_size: 50,
+            min_batch: 10,
+            max_wait: Duration::from_secs(300),
+            interval: Duration::from_secs(3600),
+        },
+        concurrency: 2,
+        backoff: Backoff { base: Duration::from_secs(2), max: Duration::from_secs(600), max_attempts: 1 },
+        lease: Duration::from_secs(60),
+        circuit_probe: Duration::from_secs(30),
+        retention: Retention { results: day * 90, telemetry: day, telemetry_flagged: day * 30 },
+        thresholds: Thresholds::default(),
+        node: "test".to_owned(),
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) headers: reqwest::header::HeaderMap,
+    pub(super) text: String,
+}
+
+impl Reply {
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e} in {}", self.text))
+    }
+
+    /// Status and code of an error.
+    pub(super) fn error(&self) -> (u16, String) {
+        let body = self.json();
+        for field in ["error", "message", "code"] {
+            assert!(body[field].as_str().is_some_and(|text| !text.is_empty()), "{field} in {body}");
+        }
+        (self.status, body["code"].as_str().unwrap().to_owned())
+    }
+
+    #[track_caller]
+    pub(super) fn is_error(&self, status: u16, code: &str) {
+        assert_eq!(self.error(), (status, code.to_owned()), "{}", self.text);
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+pub(super) async fn send(request: reqwest::RequestBuilder) -> Reply {
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Reply { status, headers, text: response.text().await.unwrap() }
+}
+
+pub(super) async fn read_all(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    // A reset after the answer is as good as an end here.
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// A session for the queue.
+pub(super) fn session(id: &str) -> Value {
+    let movements: Vec<_> = (0..30)
+        .map(|i| {
+            let t = f64::from(i);
+            json!({"x": 10.0 + t * 7.0, "y": 20.0 + (t * 0.7).sin() * 30.0, "timestamp": t * 16.0 + f64::from(i % 3)})
+        })
+        .collect();
+    json!({"sessionId": id, "gameType": "osu", "deviceType": "mouse", "durationMs": 480, "movements": movements,
+           "clicks": [{"x": 5, "y": 6, "timestamp": 100, "targetHit": true}], "hits": 3, "misses": 1, "useBatch": true})
+}
+
+/// `count` sessions as lines.
+pub(super) fn lines(prefix: &str, count: usize) -> String {
+    (1..=count).map(|n| format!("{}\n", session(&format!("{prefix}{n}")))).collect()
+}
