@@ -4,6 +4,8 @@
 
 pub mod v1;
 
+pub mod motion;
+
 use super::session::Session;
 
 /// The feature sets that exist.
@@ -11,17 +13,20 @@ use super::session::Session;
 pub enum FeatureSet {
     /// The 28 numeric columns that the original service computed; see [`v1`].
     V1,
+    /// How the pointer moved on a common clock, whatever recorded it; see [`motion`].
+    Motion,
 }
 
 impl FeatureSet {
     /// Every set, oldest first.
-    pub const ALL: [Self; 1] = [Self::V1];
+    pub const ALL: [Self; 2] = [Self::V1, Self::Motion];
 
     /// The name used in files, flags and the store.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::V1 => "v1",
+            Self::Motion => "motion",
         }
     }
 
@@ -36,6 +41,7 @@ impl FeatureSet {
     pub fn columns(self) -> &'static [&'static str] {
         match self {
             Self::V1 => &v1::COLUMNS,
+            Self::Motion => &motion::COLUMNS,
         }
     }
 }
@@ -44,6 +50,7 @@ impl FeatureSet {
 #[derive(Debug, Default)]
 pub struct Extractor {
     v1: v1::Workspace,
+    motion: motion::Workspace,
 }
 
 impl Extractor {
@@ -52,6 +59,7 @@ impl Extractor {
         row.clear();
         match set {
             FeatureSet::V1 => row.extend_from_slice(&self.v1(session).values()),
+            FeatureSet::Motion => self.motion.extract(session, row),
         }
     }
 
