@@ -1,0 +1,135 @@
+//! What a row of `score` and of `features` holds, computed as the service computes it.
+
+use crate::detector::embedded::Model;
+use crate::domain::features::{Extractor, FeatureSet};
+use crate::domain::heuristic::Heuristic;
+use crate::domain::result::{ModelIdentity, Source, Thresholds, Verdict};
+use crate::domain::session::Session;
+
+use super::pipeline::Worker;
+use super::table::{Kind, Rows};
+
+/// The columns of `score`.
+pub const COLUMNS: [(&str, Kind); 10] = [
+    ("sessionId", Kind::Text),
+    ("anomalyScore", Kind::OptionalNumber),
+    ("rawScore", Kind::OptionalNumber),
+    ("isAnomaly", Kind::Flag),
+    ("decision", Kind::Text),
+    ("confidence", Kind::Number),
+    ("source", Kind::Text),
+    ("modelId", Kind::Text),
+    ("modelVersion", Kind::Text),
+    ("reasons", Kind::Text),
+];
+
+/// Scores sessions with the embedded model.
+pub struct Scorer<'m> {
+    model: &'m Model,
+    identity: ModelIdentity,
+    thresholds: Thresholds,
+    extractor: Extractor,
+    features: Vec<f64>,
+    codes: String,
+}
+
+impl<'m> Scorer<'m> {
+    /// A scorer with buffers of its own.
+    #[must_use]
+    pub fn new(model: &'m Model, thresholds: Thresholds) -> Self {
+        Self {
+            model,
+            identity: model.identity(),
+            thresholds,
+            extractor: Extractor::default(),
+            features: Vec::new(),
+            codes: String::new(),
+        }
+    }
+
+    /// The verdict on one session.
+    pub fn verdict(&mut self, session: &Session) -> Verdict {
+        let v1 = self.extractor.v1(session);
+        let heuristic = Heuristic::judge(&v1);
+        let set = self.model.feature_set();
+        if set == FeatureSet::V1 {
+            self.features.clear();
+            self.features.extend_from_slice(&v1.values());
+        } else {
+            self.extractor.extract(set, session, &mut self.features);
+        }
+        let assessed = self.model.assess(&self.features, &session.device_type, heuristic.reasons);
+        Verdict::calibrated(
+            assessed.raw,
+            &assessed.calibrated,
+            &assessed.class,
+            heuristic.reasons,
+            Source::Embedded,
+            self.identity.clone(),
+            &self.thresholds,
+        )
+    }
+}
+
+impl Worker for Scorer<'_> {
+    fn session(&mut self, session: &Session, rows: &mut Rows) {
+        let verdict = self.verdict(session);
+        self.codes.clear();
+        for reason in verdict.reasons.iter() {
+            if !self.codes.is_empty() {
+                self.codes.push(';');
+            }
+            self.codes.push_str(reason.code());
+        }
+        rows.text(session.id.as_str());
+        rows.optional_number(verdict.anomaly_score);
+        rows.optional_number(verdict.raw_score);
+        rows.flag(verdict.is_anomaly());
+        rows.text(verdict.decision.name());
+        rows.number(verdict.confidence);
+        rows.text(verdict.source.name());
+        rows.text(&verdict.model.id);
+        rows.text(&verdict.model.version);
+        rows.text(&self.codes);
+        rows.end_row();
+    }
+}
+
+/// The columns of `features`: the session's names, then the set's numbers.
+#[must_use]
+pub fn feature_columns(set: FeatureSet) -> Vec<(&'static str, Kind)> {
+    let names = ["sessionId", "gameType", "deviceType"].map(|name| (name, Kind::Text));
+    names.into_iter().chain(set.columns().iter().map(|name| (*name, Kind::Number))).collect()
+}
+
+/// Writes the feature row of each session.
+pub struct FeatureRows {
+    set: FeatureSet,
+    extractor: Extractor,
+    features: Vec<f64>,
+}
+
+impl FeatureRows {
+    /// A writer with buffers of its own.
+    #[must_use]
+    pub fn new(set: FeatureSet) -> Self {
+        Self { set, extractor: Extractor::default(), features: Vec::new() }
+    }
+}
+
+impl Worker for FeatureRows {
+    fn session(&mut self, session: &Session, rows: &mut Rows) {
+        self.extractor.extract(self.set, session, &mut self.features);
+        rows.text(session.id.as_str());
+        rows.text(&session.game_type);
+        rows.text(&session.device_type);
+        for value in &self.features {
+            rows.number(*value);
+        }
+        rows.end_row();
+    }
+}
+
+#[cfg(test)]
+#[path = "score_tests.rs"]
+mod tests;
