@@ -1,1 +1,5 @@
 //! The commands of the binary.
+
+pub mod train;
+
+pub mod evaluate;

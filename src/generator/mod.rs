@@ -89,7 +89,11 @@ pub fn generate(family: Family, seed: u64, shape: Shape) -> Session {
         now += rng.random_range(20.0..120.0);
         let target_hit = rng.random_bool(0.9);
         clicks.push(Click { x: at.0, y: at.1, t: tenths(now), target_hit });
-        if target_hit { hits += 1 } else { misses += 1 }
+        if target_hit {
+            hits += 1
+        } else {
+            misses += 1
+        }
         now += rng.random_range(100.0..600.0);
     }
     let id = format!("bot-{}-{seed:016x}", family.name());
@@ -142,10 +146,8 @@ fn write_json(session: &Session, use_batch: bool, out: &mut Vec<u8>) -> std::io:
     write!(out, "{{\"sessionId\":\"{}\"", session.id)?;
     let deployment = (!session.deployment_id.is_empty()).then_some(&session.deployment_id);
     let texts = [("userId", session.user_id.as_ref()), ("deploymentId", deployment)];
-    let texts = texts.into_iter().chain([
-        ("gameType", Some(&session.game_type)),
-        ("deviceType", Some(&session.device_type)),
-    ]);
+    let texts =
+        texts.into_iter().chain([("gameType", Some(&session.game_type)), ("deviceType", Some(&session.device_type))]);
     for (name, text) in texts {
         if let Some(text) = text {
             write!(out, ",\"{name}\":")?;

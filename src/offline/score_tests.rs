@@ -17,19 +17,22 @@ const AFTER_SKIPPED_PAIRS: [&str; 6] =
     ["avgAccel", "maxAccel", "accelStd", "jerkStd", "avgJerk", "controlSmoothnessScore"];
 
 fn features_csv(sessions: &Path) -> String {
-    let table = Arc::new(Table {
-        columns: feature_columns(FeatureSet::V1),
-        format: Format::Csv,
-        quote: Quote::Always,
-    });
+    let table = Arc::new(Table { columns: feature_columns(FeatureSet::V1), format: Format::Csv, quote: Quote::Always });
     let mut lines = Lines::open(sessions, DEFAULT_LINE_LIMIT).unwrap();
     let mut text = table.header().into_bytes();
     let threads = NonZeroUsize::new(2).unwrap();
-    pipeline::run(&mut lines, threads, DEFAULT_LINE_LIMIT, &table, || FeatureRows::new(FeatureSet::V1), |chunk| {
-        assert_eq!(chunk.refused, []);
-        text.extend_from_slice(&chunk.rows.bytes);
-        Ok(())
-    })
+    pipeline::run(
+        &mut lines,
+        threads,
+        DEFAULT_LINE_LIMIT,
+        &table,
+        || FeatureRows::new(FeatureSet::V1),
+        |chunk| {
+            assert_eq!(chunk.refused, []);
+            text.extend_from_slice(&chunk.rows.bytes);
+            Ok(())
+        },
+    )
     .unwrap();
     String::from_utf8(text).unwrap()
 }
@@ -103,6 +106,9 @@ fn a_score_row_says_what_the_verdict_says() {
         assert_eq!(row[1].parse().ok(), verdict.anomaly_score);
         assert_eq!(row[2].parse().ok(), verdict.raw_score);
         assert_eq!((row[3].parse(), &row[4]), (Ok(verdict.is_anomaly()), verdict.decision.name()));
-        assert_eq!((&row[6], &row[7], &row[8]), ("embedded", verdict.model.id.as_str(), verdict.model.version.as_str()));
+        assert_eq!(
+            (&row[6], &row[7], &row[8]),
+            ("embedded", verdict.model.id.as_str(), verdict.model.version.as_str())
+        );
     }
 }

@@ -36,6 +36,16 @@ impl FeatureSet {
         Self::ALL.into_iter().find(|set| set.name() == name)
     }
 
+    /// The column that counts what a row's motion was computed from, and the least of it: rows with less carry zeros
+    /// in place of motion and can't be judged by it.
+    #[must_use]
+    pub fn evidence(self) -> (usize, f64) {
+        match self {
+            Self::V1 => (1, 10.0),
+            Self::Motion => (0, 16.0),
+        }
+    }
+
     /// The numeric columns in order; `sessionId`, `gameType` and `deviceType` stand before them in every export.
     #[must_use]
     pub fn columns(self) -> &'static [&'static str] {

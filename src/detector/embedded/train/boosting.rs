@@ -43,7 +43,10 @@ impl Binned {
                 let last = sorted.len() - 1;
                 let mut edges: Vec<f32> = (1..BINS).map(|b| sorted[last * b / BINS]).collect();
                 edges.dedup();
-                let bins = rows.iter().map(|r| edges.partition_point(|e| *e < r[c])).map(|b| u8::try_from(b).unwrap_or(u8::MAX));
+                let bins = rows
+                    .iter()
+                    .map(|r| edges.partition_point(|e| *e < r[c]))
+                    .map(|b| u8::try_from(b).unwrap_or(u8::MAX));
                 let bins = bins.collect();
                 (edges, bins)
             })
@@ -167,10 +170,8 @@ fn best_of_column(
             let mut best: Option<Best> = None;
             for (bin, sums) in node.iter().enumerate().take(BINS - 1) {
                 left = Sums { gradient: left.gradient + sums.gradient, curvature: left.curvature + sums.curvature };
-                let right = Sums {
-                    gradient: total.gradient - left.gradient,
-                    curvature: total.curvature - left.curvature,
-                };
+                let right =
+                    Sums { gradient: total.gradient - left.gradient, curvature: total.curvature - left.curvature };
                 if left.curvature < settings.least || right.curvature < settings.least {
                     continue;
                 }

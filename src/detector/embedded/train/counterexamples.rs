@@ -99,9 +99,7 @@ impl Style {
             11..13 => Path::Knots { smooth: true },
             13..15 => Path::Wind,
             15..17 => Path::Jumps,
-            17..19 => {
-                Path::Keyframes { smooth: rng.random_bool(0.5), every: rng.random_range(80.0..300.0) }
-            }
+            17..19 => Path::Keyframes { smooth: rng.random_bool(0.5), every: rng.random_range(80.0..300.0) },
             _ => Path::Replay,
         };
         let easing = match rng.random_range(0..10) {

@@ -21,6 +21,8 @@ pub fn re_record(session: &Session, rng: &mut impl Rng) -> Session {
     let lost = if rng.random_bool(0.4) { rng.random_range(0.0..0.5) } else { 0.0 };
     let tick = if rng.random_bool(0.35) { [15.625, 10.0, 16.67][rng.random_range(0..3)] } else { 1.0 };
     let late = if rng.random_bool(0.4) { rng.random_range(0.5..6.0) } else { 0.0 };
+    // Slower and faster people, too.
+    let pace = rng.random_range(-0.4..0.4f64).exp();
     let zoom = rng.random_range(-0.8..0.8f64).exp();
     let whole = rng.random_bool(0.8);
     let place = |v: f64| if whole { (v * zoom).round() } else { v * zoom };
@@ -32,7 +34,7 @@ pub fn re_record(session: &Session, rng: &mut impl Rng) -> Session {
     let mut last_kept = f64::NEG_INFINITY;
     let mut last_time = f64::NEG_INFINITY;
     for i in order {
-        let (t, x, y) = (moves.t[i], place(moves.x[i]), place(moves.y[i]));
+        let (t, x, y) = (pace * moves.t[i], place(moves.x[i]), place(moves.y[i]));
         let still = out.x.last() == Some(&x) && out.y.last() == Some(&y);
         if t - last_kept < least_gap || still || rng.random_bool(lost) {
             continue;
@@ -47,9 +49,9 @@ pub fn re_record(session: &Session, rng: &mut impl Rng) -> Session {
     if out.len() < 30 {
         return session.clone();
     }
-    let mut changed = Session { movements: out, ..session.clone() };
+    let mut changed = Session { movements: out, duration_ms: pace * session.duration_ms, ..session.clone() };
     for click in &mut changed.clicks {
-        (click.x, click.y) = (place(click.x), place(click.y));
+        (click.x, click.y, click.t) = (place(click.x), place(click.y), pace * click.t);
     }
     changed
 }
@@ -65,8 +67,7 @@ mod tests {
     fn a_re_recorded_session_keeps_its_order_and_rough_path() {
         let n = 400;
         let t: Vec<f64> = (0..n).map(|i| f64::from(i) * 16.0).collect();
-        let movements =
-            Movements { x: t.iter().map(|t| t / 4.0).collect(), y: vec![5.0; t.len()], t, trusted: vec![] };
+        let movements = Movements { x: t.iter().map(|t| t / 4.0).collect(), y: vec![5.0; t.len()], t, trusted: vec![] };
         let session = Session { movements, ..Session::default() };
         for seed in 0..50 {
             let again = re_record(&session, &mut ChaCha8Rng::seed_from_u64(seed)).movements;

@@ -91,7 +91,6 @@ pub struct Workspace {
     strokes: Strokes,
     a: Vec<f64>,
     b: Vec<f64>,
-    c: Vec<f64>,
 }
 
 impl Workspace {

@@ -82,7 +82,7 @@ impl Strokes {
             line.push(*length, *duration);
         }
         let profile_spread = self.profile_spread();
-        let mut spread = |series: &mut Vec<f64>| quantile(series, 0.75, 0.0) - quantile(series, 0.25, 0.0);
+        let spread = |series: &mut Vec<f64>| quantile(series, 0.75, 0.0) - quantile(series, 0.25, 0.0);
         row.extend([
             (count(strokes) / count(n) + 1e-3).ln(),
             quantile(&mut self.durations, 0.5, 0.0),
@@ -140,9 +140,8 @@ impl Strokes {
         let (cx, cy) = (steps.dx[begin..end].iter().sum::<f64>(), steps.dy[begin..end].iter().sum::<f64>());
         let chord = (cx * cx + cy * cy).sqrt();
         let deviation = largest_deviation(&steps.dx[begin..end], &steps.dy[begin..end], (cx, cy), chord);
-        let (peak_at, peak) = lengths.iter().enumerate().fold((0, 0.0f64), |best, (i, v)| {
-            if *v > best.1 { (i, *v) } else { best }
-        });
+        let (peak_at, peak) =
+            lengths.iter().enumerate().fold((0, 0.0f64), |best, (i, v)| if *v > best.1 { (i, *v) } else { best });
         let profile = profile(lengths, total);
         let half: f64 = lengths[..n / 2].iter().sum();
         self.durations.push(count(n).ln());
@@ -164,7 +163,7 @@ impl Strokes {
     /// Mean squared distance of the speed profiles from their mean profile.
     fn profile_spread(&self) -> f64 {
         let n = count(self.profiles.len().max(1));
-        let mut spread = 0.0;
+        let spread = 0.0;
         for bin in 0..PROFILE {
             let mean = self.profiles.iter().map(|p| p[bin]).sum::<f64>() / n;
             spread += self.profiles.iter().map(|p| (p[bin] - mean) * (p[bin] - mean)).sum::<f64>() / n;
