@@ -163,7 +163,7 @@ impl Strokes {
     /// Mean squared distance of the speed profiles from their mean profile.
     fn profile_spread(&self) -> f64 {
         let n = count(self.profiles.len().max(1));
-        let spread = 0.0;
+        let mut spread = 0.0;
         for bin in 0..PROFILE {
             let mean = self.profiles.iter().map(|p| p[bin]).sum::<f64>() / n;
             spread += self.profiles.iter().map(|p| (p[bin] - mean) * (p[bin] - mean)).sum::<f64>() / n;
