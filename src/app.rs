@@ -16,7 +16,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DetectorKind, StoreUrl};
 use crate::detector::Detector;
 use crate::detector::embedded::{EmbeddedDetector, Model};
-use crate::http::{self, HttpSettings, Service};
+use crate::http::{self, HttpSettings, Keys, Role, Service};
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::scheduler::{self, Scheduler};
@@ -29,7 +29,7 @@ use crate::store::sqlite::{self, Room, SqliteSettings, SqliteStore};
 pub struct Node {
     /// Where it listens.
     pub address: SocketAddr,
-    server: JoinHandle<()>,
+    server: JoinHandle<std::io::Result<()>>,
     scheduler: Scheduler,
     shutdown: Shutdown,
 }
@@ -78,7 +78,9 @@ impl Node {
             clock,
             settings: http_settings(config, address)?,
         });
-        let server = tokio::spawn(http::serve(listener, service, shutdown.clone()));
+        let stop = shutdown.clone();
+        let grace = config.shutdown_grace;
+        let server = tokio::spawn(async move { http::serve(listener, service, stop.soft(), grace).await });
         Ok(Self { address, server, scheduler, shutdown })
     }
 
@@ -91,7 +93,7 @@ impl Node {
             well
         };
         let served = async {
-            let outcome = self.server.await;
+            let outcome = self.server.await.map_err(std::io::Error::other).flatten();
             if let Err(error) = &outcome {
                 tracing::error!(%error, "the HTTP server died");
             }
@@ -140,6 +142,36 @@ fn detector(config: &Config, model: &Arc<Model>) -> anyhow::Result<Arc<dyn Detec
             anyhow::bail!("the Woodwide detector is not part of this version; set PLAYPROOF_DETECTOR=embedded")
         }
     }
+}
+
+fn http_settings(config: &Config, address: SocketAddr) -> anyhow::Result<HttpSettings> {
+    let mut keys = Keys::default();
+    let lists = [
+        (Role::Submit, &config.http.submit_keys),
+        (Role::Ingest, &config.http.ingest_keys),
+        (Role::Admin, &config.http.admin_keys),
+    ];
+    for (role, list) in lists {
+        for key in list {
+            keys.add(role, key.expose())?;
+        }
+    }
+    let spool_folder = match &config.store.url {
+        StoreUrl::Embedded(folder) => Some(folder.clone()),
+        StoreUrl::Postgres(_) => None,
+    };
+    Ok(HttpSettings {
+        keys,
+        cors_origins: config.http.cors_origins.clone(),
+        rate_limit: config.http.rate_limit,
+        trusted_proxies: config.http.trusted_proxies.clone(),
+        longpoll_max: config.http.longpoll_max,
+        body_limit: config.http.max_body,
+        max_connections: config.http.max_connections,
+        bounds: config.http.bounds,
+        spool_folder,
+        ..HttpSettings::new(address)
+    })
 }
 
 fn sqlite_settings(config: &Config) -> anyhow::Result<SqliteSettings> {

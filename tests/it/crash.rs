@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use playproof_batch::generator::{self, Family, Shape};
-use rand::{Rng as _, SeedableRng as _};
+use rand::{RngExt as _, SeedableRng as _};
 use serde_json::Value;
 
 use crate::process::Process;
@@ -29,8 +29,8 @@ fn plan() -> Plan {
 }
 
 fn body(n: usize) -> String {
-    let shape = Shape { movements: 60, ..Shape::default() };
-    let session = generator::generate(Family::ALL[n % Family::ALL.len()], n as u64, &shape);
+    let shape = Shape { movements: Some(60) };
+    let session = generator::generate(Family::ALL[n % Family::ALL.len()], n as u64, shape);
     let mut value: Value = serde_json::from_slice(&generator::to_json(&session, true)).unwrap();
     value["sessionId"] = format!("crash-{n}").into();
     value.to_string()
