@@ -85,9 +85,9 @@ impl Default for Recipe {
             mixture: mixture::Settings { parts: 4, rounds: 15, prior: 100.0 },
             mixture_weight: 0.2,
             boosting: boosting::Settings {
-                trees: 400,
+                trees: 600,
                 depth: 4,
-                rate: 0.1,
+                rate: 0.07,
                 rows: 0.6,
                 columns: 0.4,
                 ridge: 5.0,
