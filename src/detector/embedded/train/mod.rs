@@ -80,7 +80,7 @@ impl Default for Recipe {
             set: FeatureSet::Motion,
             seed: 1,
             recorders: 3,
-            calibration_recorders: 2,
+            calibration_recorders: 4,
             classes: true,
             mixture: mixture::Settings { parts: 4, rounds: 15, prior: 100.0 },
             mixture_weight: 0.2,
