@@ -217,3 +217,74 @@ fn as_json(evaluation: &Evaluation, model: &Model, refused: u64, unlabelled: u64
         "refused": refused, "unlabelled": unlabelled, "humans": humans, "bots": bots,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::domain::result::Decision;
+    use crate::offline::evaluation::{Ranked, ranking};
+
+    /// Recordings may not be shipped; where they lie beside the repository, the bundled model must keep its figures.
+    #[test]
+    fn the_bundled_model_keeps_its_figures() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/sessions");
+        let (sessions, labels) = (folder.join("devtest.ndjson.zst"), folder.join("devtest_labels.csv"));
+        if !sessions.exists() {
+            note("skipped: no recordings beside the repository");
+            return;
+        }
+        let model = Model::bundled().unwrap();
+        let labels = Labels::open(&[labels]).unwrap();
+        let mut falling = load::each(
+            &[sessions],
+            <(Extractor, Vec<f64>)>::default,
+            |(extractor, row), session| {
+                let human = labels.get(session.id.as_str())?.human;
+                extractor.extract(model.feature_set(), &session, row);
+                let assessed = model.assess(row, &session.device_type, Reasons::default());
+                let supported = assessed.calibrated.supported;
+                Some((Ranked { raw: assessed.raw, human, weight: 1.0 }, Thresholds::default().decide(supported)))
+            },
+            |refused| panic!("{refused}"),
+            |_| (),
+        )
+        .unwrap();
+        falling.sort_by(|a, b| b.0.raw.total_cmp(&a.0.raw));
+        let ranked: Vec<Ranked> = falling.iter().map(|(ranked, _)| *ranked).collect();
+        let figures = ranking(&ranked).unwrap();
+        assert!(figures.roc_auc > 0.95 && figures.tpr_at_1_percent > 0.75, "{figures:?}");
+        let humans = falling.iter().filter(|(r, _)| r.human).count();
+        let passed = falling.iter().filter(|(r, d)| r.human && *d == Decision::Pass).count();
+        let failed = falling.iter().filter(|(r, d)| r.human && *d == Decision::Fail).count();
+        assert!(passed * 100 > humans * 75 && failed * 100 < humans, "{passed} pass and {failed} fail of {humans}");
+        let mut raws: Vec<u64> = ranked.iter().map(|r| r.raw.to_bits()).collect();
+        raws.sort_unstable();
+        raws.dedup();
+        assert!(raws.len() * 1000 > ranked.len() * 999, "raw scores have no plateaus");
+    }
+
+    #[test]
+    fn tables_have_no_minus_zero_and_say_when_users_are_few() {
+        let scored: Vec<Scored> = (0..40)
+            .map(|i| Scored {
+                human: i % 2 == 0,
+                family: if i % 2 == 0 { "human".into() } else { "script".into() },
+                source: "lab".into(),
+                user: format!("u{}", i % 6),
+                raw: f64::from(i),
+                decision: Decision::Pass,
+            })
+            .collect();
+        let evaluation = evaluate(&scored, 1);
+        let text = as_text(&evaluation, &Model::bundled().unwrap(), 2, 0);
+        assert!(
+            !text.contains("-0.0") && text.contains("under 10 users") && text.contains("2 refused lines"),
+            "{text}"
+        );
+        let json = as_json(&evaluation, &Model::bundled().unwrap(), 2, 0);
+        assert_eq!(json["humans"][0]["tooFewUsersForIntervals"], true);
+        assert_eq!(json["bots"][1]["family"], "script");
+    }
+}

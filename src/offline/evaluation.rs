@@ -271,7 +271,8 @@ fn rates(
     let share = |weights: &[f64], decision: Decision| {
         let total: f64 = members.iter().map(|(i, _)| weights[*i]).sum();
         let hit: f64 = members.iter().filter(|(_, d)| *d == decision).map(|(i, _)| weights[*i]).sum();
-        (total > 0.0).then_some(hit / total)
+        // An empty sum is minus zero.
+        (total > 0.0).then_some(hit / total + 0.0)
     };
     let figure = |decision: Decision| Figure {
         value: share(once, decision).unwrap_or(0.0),

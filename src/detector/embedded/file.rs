@@ -292,4 +292,4 @@ fn printable(name: &str) -> String {
 
 #[cfg(test)]
 #[path = "file_tests.rs"]
-mod tests;
+pub(super) mod tests;

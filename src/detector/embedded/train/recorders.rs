@@ -16,9 +16,9 @@ pub fn re_record(session: &Session, rng: &mut impl Rng) -> Session {
         4 => 25.0,
         5 => 33.0,
         6 => 50.0,
-        _ => rng.random_range(5.0..100.0),
+        _ => rng.random_range(5.0..70.0),
     };
-    let lost = if rng.random_bool(0.4) { rng.random_range(0.0..0.5) } else { 0.0 };
+    let lost = if rng.random_bool(0.4) { rng.random_range(0.0..0.3) } else { 0.0 };
     let tick = if rng.random_bool(0.35) { [15.625, 10.0, 16.67][rng.random_range(0..3)] } else { 1.0 };
     let late = if rng.random_bool(0.4) { rng.random_range(0.5..6.0) } else { 0.0 };
     // Slower and faster people, too.

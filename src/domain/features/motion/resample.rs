@@ -64,7 +64,11 @@ impl Steps {
             self.order.sort_by(|a, b| moves.t[*a].total_cmp(&moves.t[*b]));
         }
         let order = std::mem::take(&mut self.order);
-        let mut samples = order.iter().map(|i| Sample { t: moves.t[*i], x: moves.x[*i], y: moves.y[*i] });
+        // Positions at one instant: only the last counts.
+        let last_of_instant =
+            |(place, i): &(usize, &usize)| order.get(place + 1).is_none_or(|next| moves.t[*next] > moves.t[**i]);
+        let kept = order.iter().enumerate().filter(last_of_instant);
+        let mut samples = kept.map(|(_, i)| Sample { t: moves.t[*i], x: moves.x[*i], y: moves.y[*i] });
         if let Some(first) = samples.next() {
             self.walk(first, samples);
         }
@@ -76,11 +80,6 @@ impl Steps {
         let (mut grid, mut last) = (first, first);
         for sample in samples {
             let dt = sample.t - last.t;
-            if dt <= 0.0 {
-                // Positions at one instant: only the last counts.
-                (last.x, last.y) = (sample.x, sample.y);
-                continue;
-            }
             self.span_ms += dt;
             if dt > GAP_MS {
                 self.rest_ms += dt;

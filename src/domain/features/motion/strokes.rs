@@ -69,7 +69,7 @@ impl Strokes {
             let stops = k == n || steps.length[k] < NEAR_STOP * mean || (k > begin && !steps.together(k - 1, k));
             if stops {
                 if k - begin >= MIN_STEPS {
-                    self.stroke(steps, begin, k);
+                    self.stroke(steps, begin, k, mean);
                     covered += k - begin;
                 }
                 let near_stop = k < n && steps.length[k] < NEAR_STOP * mean;
@@ -132,7 +132,7 @@ impl Strokes {
         self.modes = 0.0;
     }
 
-    fn stroke(&mut self, steps: &Steps, begin: usize, end: usize) {
+    fn stroke(&mut self, steps: &Steps, begin: usize, end: usize, mean: f64) {
         let lengths = &steps.length[begin..end];
         let n = lengths.len();
         let total: f64 = lengths.iter().sum();
@@ -145,7 +145,7 @@ impl Strokes {
         let profile = profile(lengths, total);
         let half: f64 = lengths[..n / 2].iter().sum();
         self.durations.push(count(n).ln());
-        self.lengths.push((total + 1.0).ln());
+        self.lengths.push((total / mean + 1.0).ln());
         self.bends.push((1e-3 + 1.0 - (chord / total).min(1.0)).ln());
         self.deviations.push((1e-3 + deviation / total).ln());
         self.peaks.push(peak / speed.mean);
