@@ -1,18 +1,206 @@
-//! The composition root: from a [`Config`] to the parts of the service. Nothing else knows which store and which detector
-//! there are.
+//! The composition root: from a [`Config`] to the parts of the service. Nothing else knows which store and which
+//! detector there are.
 
+use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::config::Config;
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, DetectorKind, StoreUrl};
+use crate::detector::Detector;
+use crate::detector::embedded::{EmbeddedDetector, Model};
+use crate::http::{self, HttpSettings, Keys, Role, Service};
+use crate::intake::Intake;
+use crate::metrics::Metrics;
+use crate::scheduler::{self, Scheduler};
+use crate::settled::Settled;
+use crate::shutdown::{Shutdown, Signals};
+use crate::store::Store;
+use crate::store::sqlite::{self, Room, SqliteSettings, SqliteStore};
+
+/// One running node.
+pub struct Node {
+    /// Where it listens.
+    pub address: SocketAddr,
+    server: JoinHandle<std::io::Result<()>>,
+    scheduler: Scheduler,
+    shutdown: Shutdown,
+}
+
+impl Node {
+    /// Puts the parts together and starts them; returns once requests are answered.
+    ///
+    /// # Errors
+    /// When the store, the model or the address cannot be used.
+    pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let model = Arc::new(load_model(config)?);
+        let detector = detector(config, &model)?;
+        let store = open_store(config, clock.as_ref())?;
+        let metrics = Arc::new(Metrics::new()?);
+        let settled = Settled::new();
+        let listener = TcpListener::bind(config.listen).await.with_context(|| {
+            format!("cannot listen on {}; stop what listens there or set PLAYPROOF_LISTEN", config.listen)
+        })?;
+        let address = listener.local_addr()?;
+
+        let parts = scheduler::Parts {
+            store: Arc::clone(&store),
+            detector: Arc::clone(&detector),
+            clock: Arc::clone(&clock),
+            metrics: Arc::clone(&metrics),
+            settled: Arc::clone(&settled),
+        };
+        let scheduler = Scheduler::start(parts, scheduler_settings(config), shutdown.clone());
+        let thresholds = config.detector.thresholds;
+        let intake = Intake::new(
+            Arc::clone(&store),
+            Arc::clone(&model),
+            Arc::clone(&clock),
+            Arc::clone(&metrics),
+            thresholds,
+        );
+        let service = Service::new(http::Parts {
+            store,
+            intake: Arc::new(intake),
+            scheduler: scheduler.handle(),
+            settled,
+            detector,
+            model: model.identity(),
+            metrics,
+            clock,
+            settings: http_settings(config, address)?,
+        });
+        let stop = shutdown.clone();
+        let grace = config.shutdown_grace;
+        let server = tokio::spawn(async move { http::serve(listener, service, stop.soft(), grace).await });
+        Ok(Self { address, server, scheduler, shutdown })
+    }
+
+    /// Waits until every part has ended; `false` when one of them died by itself.
+    pub async fn ended(mut self) -> bool {
+        // Whatever ends first by a fault of its own ends the node: half a service helps nobody.
+        let scheduled = async {
+            let well = self.scheduler.ended().await;
+            self.shutdown.trigger();
+            well
+        };
+        let served = async {
+            let outcome = self.server.await.map_err(std::io::Error::other).flatten();
+            if let Err(error) = &outcome {
+                tracing::error!(%error, "the HTTP server died");
+            }
+            self.shutdown.trigger();
+            outcome.is_ok()
+        };
+        let (scheduled, served) = tokio::join!(scheduled, served);
+        scheduled && served
+    }
+}
 
 /// Runs the service until it is told to end.
 ///
 /// # Errors
 /// When it cannot start, or a part of it died.
-pub fn serve(config: Config) -> anyhow::Result<ExitCode> {
-    drop(config);
-    anyhow::bail!("the service is not part of this build; use a later one")
+pub fn serve(config: &Config) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let well = runtime.block_on(async {
+        let signals = Signals::listen()?;
+        let shutdown = Shutdown::new();
+        let node = Node::start(config, shutdown.clone()).await?;
+        let mut out = std::io::stdout();
+        writeln!(out, "listening on http://{}", node.address).and_then(|()| out.flush())?;
+        let grace = config.shutdown_grace;
+        let listening = tokio::spawn(async move { shutdown.on_signals(signals, grace).await });
+        let well = node.ended().await;
+        listening.abort();
+        anyhow::Ok(well)
+    })?;
+    // Blocking reads may still run; the store is closed when they are done or abandoned.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn load_model(config: &Config) -> anyhow::Result<Model> {
+    let Some(path) = &config.detector.model else { return Ok(Model::bundled()?) };
+    let bytes = std::fs::read(path)
+        .with_context(|| format!("cannot read the model {}; set PLAYPROOF_MODEL to a model file", path.display()))?;
+    Model::load(&bytes).with_context(|| format!("{} is no usable model; train it again", path.display()))
+}
+
+fn detector(config: &Config, model: &Arc<Model>) -> anyhow::Result<Arc<dyn Detector>> {
+    match config.detector.kind {
+        DetectorKind::Embedded => Ok(Arc::new(EmbeddedDetector::new(Arc::clone(model)))),
+        DetectorKind::Woodwide => {
+            anyhow::bail!("the Woodwide detector is not part of this version; set PLAYPROOF_DETECTOR=embedded")
+        }
+    }
+}
+
+fn http_settings(config: &Config, address: SocketAddr) -> anyhow::Result<HttpSettings> {
+    let mut keys = Keys::default();
+    let lists = [
+        (Role::Submit, &config.http.submit_keys),
+        (Role::Ingest, &config.http.ingest_keys),
+        (Role::Admin, &config.http.admin_keys),
+    ];
+    for (role, list) in lists {
+        for key in list {
+            keys.add(role, key.expose())?;
+        }
+    }
+    let spool_folder = match &config.store.url {
+        StoreUrl::Embedded(folder) => Some(folder.clone()),
+        StoreUrl::Postgres(_) => None,
+    };
+    Ok(HttpSettings {
+        keys,
+        cors_origins: config.http.cors_origins.clone(),
+        rate_limit: config.http.rate_limit,
+        trusted_proxies: config.http.trusted_proxies.clone(),
+        longpoll_max: config.http.longpoll_max,
+        body_limit: config.http.max_body,
+        max_connections: config.http.max_connections,
+        bounds: config.http.bounds,
+        spool_folder,
+        ..HttpSettings::new(address)
+    })
+}
+
+fn sqlite_settings(config: &Config) -> anyhow::Result<SqliteSettings> {
+    let StoreUrl::Embedded(folder) = &config.store.url else {
+        anyhow::bail!("PostgreSQL stores are not part of this version; set PLAYPROOF_STORE=embedded:FOLDER")
+    };
+    let room = Room {
+        queue_limit: config.store.queue_limit,
+        store_limit: config.store.limit,
+        min_free_disk: config.store.min_free_disk,
+    };
+    Ok(SqliteSettings { folder: folder.clone(), room, autostart: config.scheduler.autostart })
+}
+
+fn open_store(config: &Config, clock: &dyn Clock) -> anyhow::Result<Arc<dyn Store>> {
+    Ok(Arc::new(SqliteStore::open(&sqlite_settings(config)?, clock.now().wall)?))
+}
+
+fn scheduler_settings(config: &Config) -> scheduler::Settings {
+    scheduler::Settings {
+        policy: config.scheduler.policy,
+        concurrency: config.scheduler.concurrency,
+        backoff: config.scheduler.backoff,
+        lease: config.scheduler.lease,
+        circuit_probe: config.scheduler.circuit_probe,
+        retention: config.store.retention,
+        thresholds: config.detector.thresholds,
+        node: format!("{}-{:08x}", std::process::id(), rand::random::<u32>()),
+    }
 }
 
 /// Opens the store as `serve` would, changes nothing, and says what it found.
@@ -20,7 +208,7 @@ pub fn serve(config: Config) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// When `serve` could not use it.
 pub fn probe_store(config: &Config) -> anyhow::Result<String> {
-    Ok(format!("{:?}", config.store.url))
+    Ok(sqlite::probe(&sqlite_settings(config)?.folder)?)
 }
 
 /// Loads the detector as `serve` would and says which model it has.
@@ -28,7 +216,11 @@ pub fn probe_store(config: &Config) -> anyhow::Result<String> {
 /// # Errors
 /// When `serve` could not use it.
 pub fn probe_detector(config: &Config) -> anyhow::Result<String> {
-    Ok(format!("{:?}", config.detector.kind))
+    let model = Arc::new(load_model(config)?);
+    let detector = detector(config, &model)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let identity = runtime.block_on(detector.health())?;
+    Ok(format!("{} answers with model {} version {}", detector.source().name(), identity.id, identity.version))
 }
 
 /// Brings the store's schema up to date and says what was done.
@@ -36,8 +228,9 @@ pub fn probe_detector(config: &Config) -> anyhow::Result<String> {
 /// # Errors
 /// When the store cannot be opened or migrated.
 pub fn migrate(config: &Config) -> anyhow::Result<String> {
-    let _ = config;
-    anyhow::bail!("the store is not part of this build; use a later one")
+    let settings = sqlite_settings(config)?;
+    drop(SqliteStore::open(&settings, SystemClock::new().now().wall)?);
+    Ok(format!("the store in {} is up to date", settings.folder.display()))
 }
 
 /// Copies the store into `folder` while it runs and says what was written.
@@ -45,8 +238,9 @@ pub fn migrate(config: &Config) -> anyhow::Result<String> {
 /// # Errors
 /// When there is no store, or the folder cannot be written.
 pub fn backup(config: &Config, folder: &Path) -> anyhow::Result<String> {
-    let _ = (config, folder);
-    anyhow::bail!("the store is not part of this build; use a later one")
+    let data = sqlite_settings(config)?.folder;
+    sqlite::backup(&data, folder)?;
+    Ok(format!("copied {} to {}", data.display(), folder.display()))
 }
 
 /// Puts the copy in `folder` in the store's place and says what was written.
@@ -54,8 +248,9 @@ pub fn backup(config: &Config, folder: &Path) -> anyhow::Result<String> {
 /// # Errors
 /// When the store is in use, or the copy is none.
 pub fn restore(config: &Config, folder: &Path) -> anyhow::Result<String> {
-    let _ = (config, folder);
-    anyhow::bail!("the store is not part of this build; use a later one")
+    let data = sqlite_settings(config)?.folder;
+    sqlite::restore(folder, &data)?;
+    Ok(format!("restored {} from {}", data.display(), folder.display()))
 }
 
 /// The OpenAPI document.
@@ -63,5 +258,5 @@ pub fn restore(config: &Config, folder: &Path) -> anyhow::Result<String> {
 /// # Errors
 /// When it cannot be written as JSON.
 pub fn openapi() -> anyhow::Result<String> {
-    anyhow::bail!("the document is not part of this build; use a later one")
+    Ok(http::openapi::document())
 }

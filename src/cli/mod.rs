@@ -8,6 +8,8 @@ mod check;
 
 pub mod demo;
 
+pub mod evaluate;
+
 pub mod features;
 
 pub mod local_node;
@@ -21,6 +23,8 @@ mod rows;
 pub mod score;
 
 mod serve;
+
+pub mod train;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -58,6 +62,10 @@ enum Command {
     Score(score::Args),
     /// Computes feature rows of a file of sessions.
     Features(features::Args),
+    /// Fits and calibrates a model on sessions of people.
+    Train(train::Args),
+    /// Measures how well a model tells people from bots.
+    Evaluate(evaluate::Args),
     /// Measures a node, or a part of the work, on this machine.
     Bench(bench::Args),
     /// Validates settings, store and detector and says what is wrong and how to mend it.
@@ -89,6 +97,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>, env: Env) -> ExitCode {
         Some(Command::Demo(args)) => demo::run(args),
         Some(Command::Score(args)) => score::run(args),
         Some(Command::Features(args)) => features::run(args),
+        Some(Command::Train(args)) => train::run(args),
+        Some(Command::Evaluate(args)) => evaluate::run(args),
         Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Check(flags)) => check::run(&flags, env),
         Some(Command::Migrate(flags)) => migrate::run(&flags, env),

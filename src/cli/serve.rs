@@ -6,5 +6,5 @@ use super::{Env, configure};
 use crate::config::Flags;
 
 pub(super) fn run(flags: &Flags, env: Env) -> anyhow::Result<ExitCode> {
-    crate::app::serve(configure(flags, env)?)
+    crate::app::serve(&configure(flags, env)?)
 }

@@ -15,7 +15,7 @@ mod secret;
 
 mod value;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ use crate::domain::backoff::Backoff;
 use crate::domain::batch::Policy;
 use crate::domain::result::Thresholds;
 use crate::domain::session::Bounds;
+use crate::http::RateLimit;
 use crate::store::Retention;
 
 /// Every setting, valid on its own and with the others.
@@ -65,8 +66,8 @@ pub struct HttpSettings {
     pub cors_origins: Vec<String>,
     /// Allowed to each key and each client address.
     pub rate_limit: Option<RateLimit>,
-    /// Networks whose `X-Forwarded-For` is believed, as address and prefix length.
-    pub trusted_proxies: Vec<(IpAddr, u8)>,
+    /// Networks whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
     /// Longest `?wait=`.
     pub longpoll_max: Duration,
     /// Largest body that is one session, bytes.
@@ -83,15 +84,6 @@ impl HttpSettings {
     pub fn has_keys(&self) -> bool {
         !(self.submit_keys.is_empty() && self.ingest_keys.is_empty() && self.admin_keys.is_empty())
     }
-}
-
-/// So many requests per span.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimit {
-    /// At least one.
-    pub requests: u32,
-    /// A second, a minute or an hour.
-    pub per: Duration,
 }
 
 /// What the store is told.

@@ -137,31 +137,14 @@ pub(super) fn listen(text: &str) -> Parsed<SocketAddr> {
     Ok(SocketAddr::new(host(name)?, port.parse().map_err(|_| wrong())?))
 }
 
-/// An address or ADDRESS/PREFIX.
-pub(super) fn network(text: &str) -> Parsed<(IpAddr, u8)> {
-    let wrong = || format!("names {text:?}; write an address or a network such as 10.0.0.0/8");
-    let (address, prefix) = match text.split_once('/') {
-        Some((address, prefix)) => (address, Some(prefix)),
-        None => (text, None),
-    };
-    let address: IpAddr = address.parse().map_err(|_| wrong())?;
-    let longest = if address.is_ipv4() { 32 } else { 128 };
-    let prefix = prefix.map_or(Ok(longest), str::parse).map_err(|_| wrong())?;
-    if prefix > longest { Err(wrong()) } else { Ok((address, prefix)) }
+/// An address or a network, as the HTTP API reads it.
+pub(super) fn network(text: &str) -> Parsed<ipnet::IpNet> {
+    crate::http::parse_network(text).map_err(|e| format!("has an entry that is wrong: {e}"))
 }
 
-/// N/s, N/m or N/h.
-pub(super) fn rate(text: &str) -> Parsed<super::RateLimit> {
-    let wrong = || format!("is {text:?}; write requests per unit of time, such as 100/s, 5000/m or 20000/h");
-    let (number, unit) = text.split_once('/').ok_or_else(wrong)?;
-    let per = match unit.trim() {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        _ => return Err(wrong()),
-    };
-    let requests: u32 = number.trim().parse().ok().filter(|n| *n > 0).ok_or_else(wrong)?;
-    Ok(super::RateLimit { requests, per: Duration::from_secs(per) })
+/// A rate, as the HTTP API reads it.
+pub(super) fn rate(text: &str) -> Parsed<crate::http::RateLimit> {
+    text.parse().map_err(|e| format!("is wrong: {e}"))
 }
 
 /// `*` or `scheme://host[:port]`, as browsers send it.
@@ -225,8 +208,8 @@ mod tests {
         assert_eq!(listen("localhost:80").unwrap(), "127.0.0.1:80".parse().unwrap());
         assert_eq!(listen("[::1]:0").unwrap(), "[::1]:0".parse().unwrap());
         assert!(listen("example.org:80").is_err() && listen(":80").is_err() && listen("127.0.0.1:70000").is_err());
-        assert_eq!(network("10.0.0.0/8").unwrap().1, 8);
-        assert_eq!(network("::1").unwrap().1, 128);
+        assert_eq!(network("10.0.0.0/8").unwrap().prefix_len(), 8);
+        assert_eq!(network("::1").unwrap().prefix_len(), 128);
         assert!(network("10.0.0.0/33").is_err() && network("proxy").is_err());
         assert_eq!(rate("5000/m").unwrap().per, Duration::from_secs(60));
         assert!(rate("0/s").is_err() && rate("5").is_err() && rate("5/w").is_err());

@@ -153,7 +153,7 @@ impl TestApp {
         };
         let scheduler = Scheduler::start(parts, scheduler_settings(), shutdown.clone());
         // The routes' own tests need no trained model.
-        let model = Arc::new(Model::bundled().unwrap_or(Model));
+        let model = Arc::new(Model::bundled().unwrap());
         let identity = model.identity();
         let thresholds = Thresholds::default();
         let intake = Arc::new(Intake::new(store.clone(), model, clock.clone(), metrics.clone(), thresholds));

@@ -1,9 +1,10 @@
 //! Stores: where accepted sessions, the queue and the results live. ADD A STORE: one folder here and one arm in the
-//! composition root; it must pass [`contract`].
+//! composition root; it must pass `contract`.
 //!
 //! Every method is one transaction. What a method returned as done is durable. Time is an argument.
 
-pub mod contract;
+#[cfg(test)]
+pub(crate) mod contract;
 
 pub mod error;
 

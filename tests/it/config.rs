@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use playproof_batch::config::{
-    Config, DetectorKind, Faults, Flags, Generation, RateLimit, Secret, StoreUrl, catalogue,
+    Config, DetectorKind, Faults, Flags, Generation, Secret, StoreUrl, catalogue,
 };
+use playproof_batch::http::RateLimit;
 
 fn flags(given: &[(&str, &str)]) -> Flags {
     Flags { config: None, values: given.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect() }

@@ -3,6 +3,10 @@
 
 mod config;
 
+mod crash;
+
 mod layers;
+
+mod process;
 
 mod surface;

@@ -34,6 +34,7 @@ impl WriterState {
         self.connection.prepare_cached("DELETE FROM telemetry WHERE session = ?")?.execute([seq])?;
         self.connection.prepare_cached("DELETE FROM sessions WHERE seq = ?")?.execute([seq])?;
         self.count(Some(state), None);
+        self.recheck_room();
         match removal {
             Removal::Erased | Removal::Cleared => self.counts.erased += 1,
             Removal::Pruned => self.counts.pruned += 1,
@@ -115,15 +116,19 @@ impl WriterState {
         }
         pruned.sessions = self.prune_sessions(now.minus(retention.results))?;
         let old = now.minus(retention.results).0;
-        self.connection
+        let batches = self
+            .connection
             .prepare_cached(
                 "DELETE FROM batches WHERE id IN (SELECT id FROM batches WHERE finished_at IS NOT NULL AND finished_at < ? LIMIT ?)",
             )?
             .execute(params![old, STEP])?;
-        self.connection
+        let tombstones = self
+            .connection
             .prepare_cached("DELETE FROM erased WHERE mac IN (SELECT mac FROM erased WHERE erased_at < ? LIMIT ?)")?
             .execute(params![old, STEP])?;
-        pruned.more = pruned.telemetry >= u64::from(STEP) || pruned.sessions >= u64::from(STEP);
+        let most = pruned.telemetry.max(pruned.sessions).max(batches.max(tombstones) as u64);
+        pruned.more = most >= u64::from(STEP);
+        self.recheck_room();
         Ok(pruned)
     }
 

@@ -8,12 +8,24 @@ mod backup;
 mod erase;
 mod fault;
 mod intake;
+mod probe;
 mod queue;
 mod read;
 mod rows;
 mod schema;
 mod state;
 mod writer;
+
+#[cfg(test)]
+mod file_tests;
+#[cfg(test)]
+mod plan_tests;
+#[cfg(test)]
+mod removal_tests;
+#[cfg(test)]
+mod room_tests;
+#[cfg(test)]
+mod tests;
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -25,6 +37,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use tokio::sync::{Notify, Semaphore};
 
 pub use backup::{backup, restore};
+pub use probe::probe;
 pub use state::Room;
 
 use self::fault::Fault;
@@ -45,6 +58,9 @@ const READERS: usize = 4;
 /// Pages of cache a connection may hold, in KiB. Small on purpose: the system's page cache does the caching, and the
 /// process must not grow with the store.
 const CACHE_KIB: i64 = 8 * 1024;
+
+/// How long a connection waits for a lock that another one has.
+const BUSY: Duration = Duration::from_secs(5);
 
 /// How to open the embedded store.
 #[derive(Clone, Debug)]
@@ -177,7 +193,7 @@ fn lock_folder(folder: &Path) -> StoreResult<File> {
 fn connect(path: &Path) -> Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -190,13 +206,7 @@ fn connect(path: &Path) -> Result<Connection, Fault> {
 
 /// Makes or migrates the schema, keeping a copy of a file that an earlier version wrote.
 fn prepare(connection: &mut Connection, path: &Path, settings: &SqliteSettings, now: Timestamp) -> Result<(), Fault> {
-    let found = schema::version(connection)?;
-    if found > 0 && found < schema::VERSION {
-        let kept = path.with_extension(format!("v{found}.backup"));
-        if !kept.exists() {
-            backup::copy(path, &kept)?;
-        }
-    }
+    keep_copy(path, schema::version(connection)?, schema::VERSION)?;
     schema::migrate(connection)?;
     let mut secret = [0u8; 32];
     rand::fill(&mut secret);
@@ -209,6 +219,25 @@ fn prepare(connection: &mut Connection, path: &Path, settings: &SqliteSettings, 
     )?;
     transaction.commit()?;
     Ok(())
+}
+
+/// Copies a file of version `found` before it becomes one of version `target`; where to.
+fn keep_copy(path: &Path, found: i64, target: i64) -> Result<Option<PathBuf>, Fault> {
+    if found == 0 || found >= target {
+        return Ok(None);
+    }
+    let kept = path.with_extension(format!("v{found}.backup"));
+    if !kept.exists() {
+        // A partial copy must not be taken for a whole one: it gets its name when it is whole.
+        let partial = path.with_extension("copying");
+        let named = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", kept.display()));
+        if partial.exists() {
+            fs::remove_file(&partial).map_err(named)?;
+        }
+        backup::copy(path, &partial)?;
+        fs::rename(&partial, &kept).map_err(named)?;
+    }
+    Ok(Some(kept))
 }
 
 fn void_leases(state: &mut WriterState, now: Timestamp) -> Result<(), Fault> {
@@ -326,7 +355,7 @@ impl Store for SqliteStore {
     }
 
     async fn health(&self) -> StoreResult<()> {
-        self.writer.execute(|state| state.check_room()).await
+        self.writer.execute(WriterState::probe).await
     }
 
     async fn backup(&self, folder: PathBuf) -> StoreResult<()> {

@@ -78,11 +78,11 @@ impl WriterState {
             );
         }
         let sql = format!(
-            "SELECT {SESSION_COLUMNS} FROM sessions s WHERE s.state = 2 AND s.not_before <= ? \
+            "SELECT {SESSION_COLUMNS} FROM sessions s WHERE s.state = 2 AND s.not_before <= ? AND s.seq <= ? \
              ORDER BY s.not_before, s.seq LIMIT ?"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
-        let mut due = rows::collect(&mut statement, params![now.0, request.max], rows::member)?;
+        let mut due = rows::collect(&mut statement, params![now.0, up_to, request.max], rows::member)?;
         // One that must run alone goes alone when it comes first, and ends the batch before it when it does not.
         let alone = due.iter().position(|m| m.entry.alone());
         due.truncate(alone.map_or(due.len(), |place| place.max(1)));

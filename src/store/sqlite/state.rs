@@ -9,6 +9,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use sha2::Sha256;
 
+use super::BUSY;
 use super::fault::Fault;
 use crate::domain::id::{LeaseToken, SessionKey};
 use crate::domain::queue::{Entry, State};
@@ -52,6 +53,7 @@ struct Saved {
     running: bool,
     last_batch: Option<Timestamp>,
     leases: HashMap<i64, Arc<HeldLease>>,
+    woken: bool,
 }
 
 pub(super) struct WriterState {
@@ -139,6 +141,7 @@ impl WriterState {
             running: self.running,
             last_batch: self.last_batch,
             leases: self.leases.clone(),
+            woken: self.woken,
         };
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         Ok(())
@@ -184,7 +187,7 @@ impl WriterState {
         self.leases = saved.leases;
         self.models.clear();
         self.room_checked = None;
-        self.woken = false;
+        self.woken = saved.woken;
     }
 
     /// Says that sessions may have become claimable, to whoever waits, once the group is committed.
@@ -268,6 +271,18 @@ impl WriterState {
         Ok(None)
     }
 
+    /// Looks at the room again before the next session: something was removed.
+    pub(super) fn recheck_room(&mut self) {
+        self.room_checked = None;
+    }
+
+    /// Writes something small, which fails where nothing can be written.
+    pub(super) fn probe(&mut self) -> Result<(), Fault> {
+        self.check_room()?;
+        self.connection.prepare_cached("UPDATE totals SET running = running WHERE id = 1")?.execute([])?;
+        Ok(())
+    }
+
     /// Whether telemetry of finished sessions should go early because room is short.
     pub(super) fn is_short_of_room(&self) -> Result<bool, Fault> {
         let usage = self.usage()?;
@@ -292,8 +307,11 @@ impl WriterState {
     /// Moves the write-ahead log into the file and empties it, so that erased bytes are in neither. `false` when a
     /// reader holds it.
     pub(super) fn empty_log(&self) -> Result<bool, Fault> {
-        let busy: i64 = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-        Ok(busy == 0)
+        // Not a moment's wait for readers here: everybody's writes would wait along.
+        self.connection.busy_timeout(Duration::ZERO)?;
+        let busy = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        self.connection.busy_timeout(BUSY)?;
+        Ok(busy? == 0)
     }
 
     pub(super) fn close(self) {

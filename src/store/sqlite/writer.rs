@@ -1,8 +1,8 @@
 //! The writer: one thread that owns the one writing connection and commits in groups.
 //!
 //! Whatever arrived while the last commit ran becomes the next transaction; an answer leaves when its group is on disk.
-//! Work that fails for a reason of its own is retried alone, so that it cannot sink its neighbours; a disk that is full
-//! sinks the group, and everyone in it is told.
+//! Work that fails for a reason of its own leaves the group, which then runs without it; a disk that is full sinks the
+//! group, and everyone in it is told.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,7 @@ use crate::store::{StoreError, StoreResult};
 /// Most pieces of work in one transaction.
 const GROUP: usize = 256;
 
-/// One piece of work. `apply` may run again when its group had to be split, so it must not keep state between runs.
+/// One piece of work. `apply` may run again when a neighbour left the group, so it must not keep state between runs.
 trait Work: Send {
     fn apply(&mut self, state: &mut WriterState) -> Result<(), Fault>;
     fn committed(self: Box<Self>);
@@ -166,26 +166,29 @@ fn gather(
 }
 
 fn commit(state: &mut WriterState, mut group: Vec<Box<dyn Work>>) {
-    match transaction(state, &mut group) {
-        Ok(()) => group.into_iter().for_each(Work::committed),
-        Err(fault) if group.len() > 1 && fault.is_of_this_work_alone() => {
-            for work in group {
-                commit(state, vec![work]);
-            }
+    while !group.is_empty() {
+        let Err((place, fault)) = transaction(state, &mut group) else {
+            return group.into_iter().for_each(Work::committed);
+        };
+        let error = fault.for_callers();
+        // A lost lease and a lack of room are answers; the rest is for the operator.
+        if matches!(fault, Fault::Engine(_)) {
+            tracing::error!(error = %fault, "the store could not write");
         }
-        Err(fault) => {
-            let error = fault.for_callers();
-            if !matches!(error, StoreError::LeaseLost(_)) {
-                tracing::error!(error = %fault, "the store could not write");
-            }
-            group.into_iter().for_each(|work| work.failed(error.clone()));
+        match place {
+            Some(place) if fault.is_of_this_work_alone() => group.remove(place).failed(error),
+            _ => return group.into_iter().for_each(|work| work.failed(error.clone())),
         }
     }
 }
 
-fn transaction(state: &mut WriterState, group: &mut [Box<dyn Work>]) -> Result<(), Fault> {
-    state.begin()?;
-    let outcome = group.iter_mut().try_for_each(|work| work.apply(state)).and_then(|()| state.commit());
+/// Applies and commits a group; when that fails, nothing of it is kept, and the place of the work at fault is told if it
+/// was one.
+fn transaction(state: &mut WriterState, group: &mut [Box<dyn Work>]) -> Result<(), (Option<usize>, Fault)> {
+    state.begin().map_err(|fault| (None, fault))?;
+    let mut works = group.iter_mut().enumerate();
+    let applied = works.try_for_each(|(place, work)| work.apply(state).map_err(|fault| (Some(place), fault)));
+    let outcome = applied.and_then(|()| state.commit().map_err(|fault| (None, fault)));
     if outcome.is_err() {
         state.rollback();
     }

@@ -1,0 +1,87 @@
+//! The contract every store passes: small tests over `&dyn Store`, each on a store of its own.
+//!
+//! A store's test module calls `store_contract!(open)` with an async function that makes a [`Fixture`]; the macro turns
+//! every function listed in it into a test. A function that is not listed is dead code and warned about.
+
+pub(crate) mod claiming;
+pub(crate) mod intake;
+pub(crate) mod leases;
+pub(crate) mod lists;
+mod random;
+pub(crate) mod removal;
+mod sample;
+pub(crate) mod settling;
+
+use std::any::Any;
+
+use super::Store;
+
+pub(crate) use random::check as check_random_histories;
+pub(crate) use sample::*;
+
+/// A new, empty store.
+pub(crate) struct Fixture {
+    pub(crate) store: Box<dyn Store>,
+    /// What must live as long as the store, such as its folder.
+    pub(crate) keep: Box<dyn Any + Send>,
+}
+
+/// The queue limit of a fixture where a test does not set one.
+pub(crate) const QUEUE_LIMIT: u64 = 1_000;
+
+/// One test for each function of the contract, over the stores that `$open` makes: `async fn(queue_limit: u64) -> Fixture`.
+macro_rules! store_contract {
+    ($open:ident) => {
+        store_contract! { $open,
+            intake: {
+                an_accepted_session_is_visible, a_duplicate_returns_the_first_verdict_and_the_present_state,
+                a_duplicate_of_a_processed_session_carries_its_result, other_content_is_a_conflict,
+                deployments_do_not_share_identifiers, the_queue_limit_counts_unfinished_sessions,
+                a_final_session_is_processed_at_once, concurrent_repetitions_are_accepted_once,
+                odd_text_and_numbers_come_back_unchanged,
+            }
+            claiming: {
+                claims_are_in_order_of_acceptance, a_claim_takes_no_more_than_asked, up_to_bounds_a_claim,
+                two_claims_share_no_session, concurrent_claims_share_no_session, an_empty_claim_leaves_no_trace,
+                a_retry_waits_until_it_is_due, retries_come_in_the_order_they_are_due,
+                members_carry_what_a_detector_needs, waiters_are_told_of_ready_sessions,
+            }
+            settling: {
+                a_scored_session_has_one_result, another_token_changes_nothing, settling_twice_changes_nothing,
+                a_batch_may_settle_in_parts, members_without_outcome_are_given_back,
+                a_session_outside_the_batch_refuses_the_whole, a_session_named_twice_refuses_the_whole,
+                attempts_count_up_to_the_last, outages_cost_no_attempt, a_rejected_session_fails_with_its_error,
+                a_refused_settlement_spares_its_neighbours,
+            }
+            leases: {
+                an_expired_lease_returns_its_sessions, a_running_lease_is_left_alone, renewing_extends_a_lease,
+                a_late_settlement_is_refused_and_the_second_stands, a_session_that_loses_leases_runs_alone,
+                a_session_that_loses_more_leases_fails, a_lost_batch_is_recorded_as_abandoned,
+            }
+            lists: {
+                a_snapshot_tells_the_queue, the_last_run_is_the_last_claim, the_running_state_is_kept,
+                results_are_listed_newest_first, results_are_filtered, pages_neither_skip_nor_repeat,
+                batches_are_listed_with_their_members, dead_sessions_are_listed, dead_sessions_are_requeued,
+                an_unknown_session_is_unknown, telemetry_comes_in_the_order_asked, a_backup_opens_by_itself,
+            }
+            removal: {
+                an_erased_session_is_gone_and_stays_so, erasing_what_is_unknown_says_so,
+                a_session_erased_while_leased_gets_no_result, a_user_is_erased_in_one_deployment_or_all,
+                clearing_removes_everything, telemetry_goes_by_class_and_age,
+                unfinished_sessions_keep_their_telemetry, old_sessions_go_with_their_results,
+                retention_goes_in_steps, a_requeued_session_keeps_its_telemetry,
+            }
+        }
+    };
+    ($open:ident, $($part:ident: { $($test:ident),* $(,)? })*) => {
+        $(mod $part { $(
+            #[tokio::test]
+            async fn $test() {
+                let fixture = super::$open(crate::store::contract::QUEUE_LIMIT).await;
+                crate::store::contract::$part::$test(&*fixture.store).await;
+                crate::store::contract::counts(&*fixture.store).await;
+            }
+        )* })*
+    };
+}
+pub(crate) use store_contract;

@@ -1,0 +1,186 @@
+//! Sessions, times and verdicts that the contract's tests are made of.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::domain::batch::Trigger;
+use crate::domain::features::v1;
+use crate::domain::heuristic::Heuristic;
+use crate::domain::id::{LeaseToken, Seq, SessionId, SessionKey};
+use crate::domain::reason::{Reason, Reasons};
+use crate::domain::record::SessionDigest;
+use crate::domain::result::{Decision, ModelIdentity, ScoreKind, Source, Thresholds, Verdict};
+use crate::domain::time::{Now, Timestamp};
+use crate::store::{
+    Acceptance, BatchEnd, BatchOutcome, Claim, ClaimRequest, Counts, FirstVerdict, Lookup, MemberOutcome, NewSession,
+    Settled, Settlement, Store, StoreResult, StoredSession,
+};
+
+/// How long the leases of [`request`] hold.
+pub(crate) const LEASE: Duration = Duration::from_secs(60);
+
+/// `seconds` after the tests' beginning, on both clocks.
+pub(crate) fn at(seconds: u64) -> Now {
+    let span = Duration::from_secs(seconds);
+    Now { wall: Timestamp(1_700_000_000_000).plus(span), monotonic: Duration::from_secs(5) + span }
+}
+
+pub(crate) fn key_in(deployment: &str, id: &str) -> SessionKey {
+    SessionKey { deployment: deployment.to_owned(), id: SessionId::parse(id).unwrap() }
+}
+
+pub(crate) fn key(id: &str) -> SessionKey {
+    key_in("", id)
+}
+
+/// A session accepted for the queue, whose content follows from its identifier.
+pub(crate) fn session(id: &str, now: Now) -> NewSession {
+    let record = id.bytes().cycle().take(300).collect::<Vec<u8>>();
+    let mut values = [0.5; 28];
+    values[0] = f64::from(u32::try_from(id.len()).unwrap());
+    let reasons = [Reason::NoJitter].into_iter().collect();
+    let verdict = Verdict::heuristic(&Heuristic { score: 0.25, reasons }, &Thresholds::default());
+    NewSession {
+        key: key(id),
+        user_id: Some(format!("user-of-{id}")),
+        game_type: "aim".to_owned(),
+        device_type: "mouse".to_owned(),
+        digest: SessionDigest::of(&record),
+        record,
+        features: v1::Features::from_values(values),
+        first: FirstVerdict { verdict, scored_at: now.wall, latency_ms: 1.5 },
+        is_final: false,
+    }
+}
+
+/// A session that was scored at once.
+pub(crate) fn final_session(id: &str, verdict: Verdict, now: Now) -> NewSession {
+    let first = FirstVerdict { verdict, scored_at: now.wall, latency_ms: 2.5 };
+    NewSession { first, is_final: true, ..session(id, now) }
+}
+
+/// A detector's verdict with this decision; `raw` tells verdicts apart.
+pub(crate) fn verdict(decision: Decision, raw: f64) -> Verdict {
+    Verdict {
+        decision,
+        confidence: 0.75,
+        anomaly_score: Some(raw / 2.0),
+        raw_score: Some(raw),
+        kind: ScoreKind::Calibrated,
+        extrapolated: raw > 5.0,
+        source: Source::Embedded,
+        model: ModelIdentity { id: "forest".to_owned(), version: "2026-01".to_owned() },
+        class: "pooled".to_owned(),
+        reasons: Reasons::from_iter([Reason::NoJitter, Reason::UnlikeHumans]),
+        fallback: false,
+    }
+}
+
+pub(crate) fn scored(raw: f64) -> MemberOutcome {
+    MemberOutcome::Scored(Box::new(verdict(Decision::Pass, raw)))
+}
+
+pub(crate) fn retry(not_before: Now, counts: bool, max_attempts: u32) -> MemberOutcome {
+    MemberOutcome::Retry {
+        not_before: not_before.wall,
+        counts,
+        max_attempts,
+        error: "the detector is tired".to_owned(),
+    }
+}
+
+pub(crate) fn rejected() -> MemberOutcome {
+    MemberOutcome::Rejected { error: "not a session".to_owned() }
+}
+
+/// A request for ready sessions, with a token that no other has.
+pub(crate) fn request(trigger: Trigger, max: u32) -> ClaimRequest {
+    static TOKEN: AtomicU64 = AtomicU64::new(u64::MAX / 2);
+    ClaimRequest {
+        trigger,
+        max,
+        up_to: None,
+        lease: LEASE,
+        token: LeaseToken(TOKEN.fetch_add(1, Ordering::Relaxed)),
+        owner: "node-1".to_owned(),
+        source: Source::Embedded,
+    }
+}
+
+pub(crate) fn end(outcome: BatchOutcome) -> BatchEnd {
+    BatchEnd { outcome, attempts: 1, detector_ms: 12.5, error: None }
+}
+
+/// Outcomes that end their batch.
+pub(crate) fn settlement(outcomes: Vec<(Seq, MemberOutcome)>) -> Settlement {
+    Settlement { outcomes, end: Some(end(BatchOutcome::Scored)) }
+}
+
+/// Accepts a session that must be new.
+pub(crate) async fn submit(store: &dyn Store, session: NewSession) -> Seq {
+    match store.accept(session).await.unwrap() {
+        Acceptance::New(seq) => seq,
+        other => panic!("not accepted as new: {other:?}"),
+    }
+}
+
+/// Accepts sessions called `ids` in this order.
+pub(crate) async fn submit_all(store: &dyn Store, ids: &[&str], now: Now) -> Vec<Seq> {
+    let mut seqs = Vec::new();
+    for id in ids {
+        seqs.push(submit(store, session(id, now)).await);
+    }
+    seqs
+}
+
+/// Claims ready sessions; there must be some.
+pub(crate) async fn claim(store: &dyn Store, max: u32, now: Now) -> Claim {
+    store.claim(request(Trigger::Manual, max), now).await.unwrap().expect("something ready")
+}
+
+/// Claims due retries, if there are any.
+pub(crate) async fn claim_retry(store: &dyn Store, max: u32, now: Now) -> Option<Claim> {
+    store.claim(request(Trigger::Retry, max), now).await.unwrap()
+}
+
+pub(crate) fn seqs(claim: &Claim) -> Vec<Seq> {
+    claim.members.iter().map(|member| member.seq).collect()
+}
+
+pub(crate) fn ids(claim: &Claim) -> Vec<&str> {
+    claim.members.iter().map(|member| member.key.id.as_str()).collect()
+}
+
+/// Settles every member of a batch with the same outcome and ends it.
+pub(crate) async fn settle_all(
+    store: &dyn Store,
+    claim: &Claim,
+    outcome: MemberOutcome,
+    now: Now,
+) -> StoreResult<Settled> {
+    let outcomes = claim.members.iter().map(|member| (member.seq, outcome.clone())).collect();
+    store.settle(claim.lease, settlement(outcomes), now).await
+}
+
+/// Accepts a session and gives it its result.
+pub(crate) async fn process(store: &dyn Store, session: NewSession, verdict: Verdict, now: Now) -> Seq {
+    let seq = submit(store, session).await;
+    let claim = claim(store, u32::MAX, now).await;
+    let outcome = MemberOutcome::Scored(Box::new(verdict));
+    store.settle(claim.lease, settlement(vec![(seq, outcome)]), now).await.unwrap();
+    seq
+}
+
+pub(crate) async fn found(store: &dyn Store, id: &str) -> StoredSession {
+    match store.session(key(id)).await.unwrap() {
+        Lookup::Found(session) => *session,
+        other => panic!("{id} is {other:?}"),
+    }
+}
+
+/// The counts, which must add up.
+pub(crate) async fn counts(store: &dyn Store) -> Counts {
+    let counts = store.snapshot().await.unwrap().counts;
+    assert_eq!(counts.accepted, counts.stored() + counts.erased + counts.pruned, "{counts:?}");
+    counts
+}

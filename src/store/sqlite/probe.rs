@@ -1,0 +1,45 @@
+//! Looking at an embedded store without opening it for work.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::fault::Fault;
+use super::{DATABASE, LOCK, read, schema};
+use crate::store::{StoreError, StoreResult};
+
+/// Says what is in `folder`, changing nothing: a store this program can use, with or without a node that has it open,
+/// or none yet.
+///
+/// # Errors
+/// When the file is damaged or from a later version.
+pub fn probe(folder: &Path) -> StoreResult<String> {
+    let path = folder.join(DATABASE);
+    if !path.exists() {
+        return Ok(format!("{} holds none yet; one is made at the first start", folder.display()));
+    }
+    let found = look(&path).map_err(|fault| fault.for_callers())?;
+    let user = if in_use(folder) { ", in use by a running node" } else { "" };
+    Ok(format!("{} {found}{user}", folder.display()))
+}
+
+fn in_use(folder: &Path) -> bool {
+    let lock = File::options().write(true).open(folder.join(LOCK));
+    lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+fn look(path: &Path) -> Result<String, Fault> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.pragma_update(None, "query_only", true)?;
+    let found = schema::version(&connection)?;
+    if found > schema::VERSION {
+        return Err(StoreError::Newer { found, known: schema::VERSION }.into());
+    }
+    if found < schema::VERSION {
+        return Ok(format!("has schema version {found}, brought to {} at the next start", schema::VERSION));
+    }
+    let counts = read::snapshot(&connection)?.counts;
+    Ok(format!("holds {} sessions, {} of them unprocessed", counts.stored(), counts.unprocessed()))
+}

@@ -1,0 +1,83 @@
+//! The real binary as a child process: started on a free port, asked over real sockets, ended by real signals.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// A running `playproof-batch serve`.
+pub(crate) struct Process {
+    child: Child,
+    /// `http://ADDRESS`
+    pub(crate) url: String,
+    /// From start to ready.
+    pub(crate) ready_after: Duration,
+}
+
+/// The binary with a clean environment but for `settings`.
+pub(crate) fn binary(settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_playproof-batch"));
+    command.env_clear().env("PLAYPROOF_LOG", "warn").env("PLAYPROOF_MIN_FREE_DISK", "0").envs(settings.iter().copied());
+    command
+}
+
+impl Process {
+    /// Starts a node on `folder` and waits until it is ready.
+    pub(crate) fn start(folder: &Path, settings: &[(&str, &str)]) -> Self {
+        let begun = Instant::now();
+        let mut child = binary(settings)
+            .env("PLAYPROOF_LISTEN", "127.0.0.1:0")
+            .env("PLAYPROOF_STORE", format!("embedded:{}", folder.display()))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("first line {line:?}")).to_owned();
+        let mut process = Self { child, url, ready_after: Duration::ZERO };
+        while process.status_of("/ready") != Some(200) {
+            assert!(begun.elapsed() < Duration::from_secs(30), "not ready after 30 s");
+        }
+        process.ready_after = begun.elapsed();
+        process
+    }
+
+    /// The status of a GET, asked by hand so that no runtime is needed.
+    fn status_of(&self, path: &str) -> Option<u16> {
+        use std::io::{Read as _, Write as _};
+        let address = self.url.strip_prefix("http://")?;
+        let mut stream = std::net::TcpStream::connect(address).ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        answer.split(' ').nth(1)?.parse().ok()
+    }
+
+    /// SIGKILL, and the process is gone when this returns.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// SIGTERM; the exit status and how long it took.
+    pub(crate) fn terminate(mut self) -> (ExitStatus, Duration) {
+        let begun = Instant::now();
+        self.signal("TERM");
+        (self.child.wait().unwrap(), begun.elapsed())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A failed test must not leave a node behind.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
