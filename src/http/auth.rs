@@ -277,7 +277,6 @@ fn is_local(authority: &str, listen: std::net::IpAddr) -> bool {
         })
 }
 
-
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
@@ -343,9 +342,16 @@ mod tests {
         for local in ["localhost", "LOCALHOST:80", "127.0.0.1:3000", "[::1]:3000", "[::1]", "127.0.0.9"] {
             assert!(is_local(local, listen), "{local}");
         }
-        for foreign in
-            ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "localhost@evil", "10.0.0.1", "", "null", "?"]
-        {
+        for foreign in [
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.nip.io",
+            "localhost@evil",
+            "10.0.0.1",
+            "",
+            "null",
+            "?",
+        ] {
             assert!(!is_local(foreign, listen), "{foreign}");
         }
     }

@@ -112,7 +112,7 @@ impl From<BatchRow> for BatchBody {
 
 /// Lists batches.
 #[utoipa::path(
-    get, path = "/api/v1/batch/batches", tag = "batches", params(PageParams),
+    get, path = "/api/v1/batch/batches", operation_id = "listBatches", tag = "batches", params(PageParams),
     responses(
         (status = 200, description = "A page", body = BatchesAnswer),
         (status = 400, description = "A wrong query", body = ErrorBody),
@@ -138,7 +138,7 @@ pub(super) async fn list(
 
 /// Reads one batch and its members.
 #[utoipa::path(
-    get, path = "/api/v1/batch/batches/{batchId}", tag = "batches",
+    get, path = "/api/v1/batch/batches/{batchId}", operation_id = "readBatch", tag = "batches",
     params(("batchId" = i64, Path, description = "The batch")),
     responses(
         (status = 200, description = "The batch", body = BatchAnswer),
@@ -183,7 +183,7 @@ pub(super) struct ProcessAnswer {
 /// Takes what is ready at the call, at most 20 batches, and answers after at most 25 s; a batch that still runs then
 /// finishes by itself and counts as remaining. Works while the scheduler is stopped and beside it. Needs no body.
 #[utoipa::path(
-    post, path = "/api/v1/batch/process", tag = "batches",
+    post, path = "/api/v1/batch/process", operation_id = "processNow", tag = "batches",
     responses(
         (status = 200, description = "What it did", body = ProcessAnswer),
         (status = 401, description = "No valid key", body = ErrorBody),
@@ -233,8 +233,14 @@ mod tests {
         assert_eq!((second["batches"].as_array().unwrap().len(), &second["nextCursor"]), (1, &json!(null)));
 
         let batch = app.get(&format!("/api/v1/batch/batches/{}", ids[0])).await.json();
-        assert_eq!((&batch["size"], &batch["trigger"], &batch["outcome"]), (&json!(50), &json!("manual"), &json!("scored")));
-        assert_eq!((&batch["source"], &batch["owner"], &batch["attempts"]), (&json!("embedded"), &json!("test"), &json!(1)));
+        assert_eq!(
+            (&batch["size"], &batch["trigger"], &batch["outcome"]),
+            (&json!(50), &json!("manual"), &json!("scored"))
+        );
+        assert_eq!(
+            (&batch["source"], &batch["owner"], &batch["attempts"]),
+            (&json!("embedded"), &json!("test"), &json!(1))
+        );
         assert_eq!((batch["sessions"].as_array().unwrap().len(), &batch["error"]), (50, &json!(null)));
         assert_eq!(batch["claimedAt"], "2026-01-31T12:00:00.000Z");
 

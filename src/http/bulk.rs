@@ -113,7 +113,7 @@ struct Summary {
 /// without the summary line broke off: send the lines that were not answered again. A client may send everything before
 /// it reads: unread answers wait on disk; beyond that room the rest is refused with one line of code `answers_unread`.
 #[utoipa::path(
-    post, path = "/api/v1/batch/sessions", tag = "sessions", params(BulkQuery),
+    post, path = "/api/v1/batch/sessions", operation_id = "submitSessions", tag = "sessions", params(BulkQuery),
     request_body(content = SessionSchema, content_type = "application/x-ndjson"),
     responses(
         (status = 200, description = "One LineAnswer per line, then one SummaryLine",
@@ -156,11 +156,12 @@ struct Outcome {
     line: u64,
     bytes: usize,
     id: Option<SessionId>,
-    outcome: Result<Receipt, ApiError>,
+    answer: Result<Receipt, ApiError>,
 }
 
 /// Lines between being read and being answered, in order.
-type InFlight = FuturesOrdered<Pin<Box<dyn Future<Output = Outcome> + Send>>>;
+type InFlight = FuturesOrdered<Pending>;
+type Pending = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
 enum Event {
     Line(Line),
@@ -202,13 +203,12 @@ impl Run {
             let event = {
                 let next = next_event(&mut lines, &mut in_flight, room, read_until, watched);
                 let mut next = std::pin::pin!(next);
-                match next.as_mut().now_or_never() {
-                    Some(event) => event,
-                    None => {
-                        // Nothing is at hand: what is answered goes out before waiting.
-                        self.hand_on(&writer).await;
-                        next.await
-                    }
+                if let Some(event) = next.as_mut().now_or_never() {
+                    event
+                } else {
+                    // Nothing is at hand: what is answered goes out before waiting.
+                    self.hand_on(&writer).await;
+                    next.await
                 }
             };
             match event {
@@ -241,7 +241,7 @@ impl Run {
     }
 
     /// Starts on a line; `None` when it gets no answer of its own.
-    fn take(&mut self, line: u64, text: Line) -> Option<(usize, Pin<Box<dyn Future<Output = Outcome> + Send>>)> {
+    fn take(&mut self, line: u64, text: Line) -> Option<(usize, Pending)> {
         let refusal = match (self.stop, text) {
             (Some(Stop::Silent), _) => {
                 self.count(Received::Refused);
@@ -257,8 +257,8 @@ impl Run {
                     let (bytes, id) = (text.len(), Some(session.id.clone()));
                     let (intake, received) = (self.service.intake.clone(), self.service.clock.now());
                     let outcome = async move {
-                        let outcome = intake.submit(session, received).await.map_err(ApiError::from);
-                        Outcome { line, bytes, id, outcome }
+                        let answer = intake.submit(session, received).await.map_err(ApiError::from);
+                        Outcome { line, bytes, id, answer }
                     };
                     return Some((bytes, Box::pin(outcome)));
                 }
@@ -267,7 +267,7 @@ impl Run {
             (None, Line::TimedOut) => ApiError::timeout(),
             (None, Line::TooLong | Line::Blank | Line::End) => ApiError::too_large(self.service.settings.body_limit),
         };
-        let refused = Outcome { line, bytes: 0, id: None, outcome: Err(refusal) };
+        let refused = Outcome { line, bytes: 0, id: None, answer: Err(refusal) };
         Some((0, Box::pin(std::future::ready(refused))))
     }
 
@@ -288,9 +288,9 @@ impl Run {
     }
 
     fn answer(&mut self, outcome: Outcome) {
-        let Outcome { line, id, outcome, .. } = outcome;
+        let Outcome { line, id, answer, .. } = outcome;
         let session_id = id.map(SessionText);
-        let answer = match outcome {
+        let answer = match answer {
             Ok(receipt) => {
                 self.count(if receipt.duplicate { Received::Duplicate } else { Received::Accepted });
                 if self.report == Report::Refused {

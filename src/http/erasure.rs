@@ -44,7 +44,7 @@ pub(super) struct DeploymentParams {
 
 /// Erases a session: telemetry, features and result. Its id stays used up. Erasing it again erases nothing.
 #[utoipa::path(
-    delete, path = "/api/v1/sessions/{sessionId}", tag = "erasure",
+    delete, path = "/api/v1/sessions/{sessionId}", operation_id = "eraseSession", tag = "erasure",
     params(("sessionId" = String, Path, description = "The session"), DeploymentParams),
     responses(
         (status = 200, description = "Erased", body = ErasedAnswer),
@@ -74,7 +74,7 @@ pub(super) async fn session(
 
 /// Erases every session of a user, in one deployment or in all.
 #[utoipa::path(
-    delete, path = "/api/v1/users/{userId}", tag = "erasure",
+    delete, path = "/api/v1/users/{userId}", operation_id = "eraseUser", tag = "erasure",
     params(("userId" = String, Path, description = "The user"), DeploymentParams),
     responses(
         (status = 200, description = "Erased", body = ErasedAnswer),
@@ -115,7 +115,7 @@ pub(super) struct ClearRequest {
 
 /// Erases every session. When keys are set the body must be `{"confirm":"clear"}`.
 #[utoipa::path(
-    post, path = "/api/v1/batch/clear", tag = "erasure",
+    post, path = "/api/v1/batch/clear", operation_id = "clear", tag = "erasure",
     request_body(content = Option<ClearRequest>, content_type = "application/json"),
     responses(
         (status = 200, description = "Cleared", body = ErasedAnswer),
@@ -157,7 +157,10 @@ mod tests {
         let app = TestApp::start().await;
         app.post("/api/v1/score", &session("a")).await;
         let erased = app.delete("/api/v1/sessions/a").await;
-        assert_eq!((erased.status, &erased.json()["success"], &erased.json()["erased"]), (200, &json!(true), &json!(1)));
+        assert_eq!(
+            (erased.status, &erased.json()["success"], &erased.json()["erased"]),
+            (200, &json!(true), &json!(1))
+        );
         assert_eq!(app.delete("/api/v1/sessions/a").await.json()["erased"], 0);
         app.get("/api/v1/batch/result/a").await.is_error(410, "session_erased");
         app.post("/api/v1/score", &session("a")).await.is_error(410, "session_erased");

@@ -75,9 +75,7 @@ impl Code {
                 (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", "Unsupported content encoding")
             }
             Self::OutOfBounds => (S::UNPROCESSABLE_ENTITY, "out_of_bounds", "Value out of bounds"),
-            Self::ConfirmationRequired => {
-                (S::UNPROCESSABLE_ENTITY, "confirmation_required", "Confirmation required")
-            }
+            Self::ConfirmationRequired => (S::UNPROCESSABLE_ENTITY, "confirmation_required", "Confirmation required"),
             Self::RateLimited => (S::TOO_MANY_REQUESTS, "rate_limited", "Too many requests"),
             Self::QueueFull => (S::SERVICE_UNAVAILABLE, "queue_full", "Queue full"),
             Self::StoreFull => (S::SERVICE_UNAVAILABLE, "store_full", "Store full"),
@@ -211,14 +209,13 @@ impl From<Refusal> for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         let (code, message) = match &error {
-            StoreError::Full(_) => (Code::StoreFull, "the store has no room left; nothing was stored, send it again later"),
+            StoreError::Full(_) => {
+                (Code::StoreFull, "the store has no room left; nothing was stored, send it again later")
+            }
             StoreError::Corrupt(_) => {
                 return Self::internal(error.to_string());
             }
-            StoreError::Unavailable(_)
-            | StoreError::LeaseLost(_)
-            | StoreError::Newer { .. }
-            | StoreError::InUse(_) => {
+            StoreError::Unavailable(_) | StoreError::LeaseLost(_) | StoreError::Newer { .. } | StoreError::InUse(_) => {
                 (Code::StoreUnavailable, "the store does not answer at the moment; send the request again later")
             }
         };

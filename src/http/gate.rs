@@ -177,7 +177,10 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{TestApp, add_keys, send, session};
     use super::*;
+    use serde_json::json;
+    use std::time::Duration;
 
     #[test]
     fn insane_request_ids_are_replaced() {
@@ -192,5 +195,159 @@ mod tests {
             assert_eq!(of(bad).len(), 16, "{bad}");
         }
         assert_ne!(ids.of(&HeaderMap::new()), ids.of(&HeaderMap::new()));
+    }
+
+    /// Every route that needs a key: method, path, the roles that may call it, and whether a bound admin may.
+    const GUARDED: [(&str, &str, &[&str], bool); 20] = [
+        ("POST", "/api/v1/score", &["submit", "ingest", "admin"], true),
+        ("POST", "/api/v1/batch/sessions", &["ingest", "admin"], true),
+        ("GET", "/api/v1/batch/result/a", &["ingest", "admin"], true),
+        ("GET", "/api/v1/batch/results", &["ingest", "admin"], true),
+        ("GET", "/api/v1/batch/batches", &["admin"], false),
+        ("GET", "/api/v1/batch/batches/1", &["admin"], false),
+        ("POST", "/api/v1/batch/process", &["admin"], false),
+        ("GET", "/api/v1/batch/stats", &["admin"], true),
+        ("GET", "/api/v1/batch/dead", &["admin"], true),
+        ("POST", "/api/v1/batch/dead/requeue", &["admin"], true),
+        ("POST", "/api/v1/batch/clear", &["admin"], false),
+        ("POST", "/api/v1/batch/scheduler/start", &["admin"], false),
+        ("POST", "/api/v1/batch/scheduler/stop", &["admin"], false),
+        ("GET", "/api/v1/batch/scheduler/status", &["admin"], true),
+        ("DELETE", "/api/v1/sessions/a", &["admin"], true),
+        ("DELETE", "/api/v1/users/a", &["admin"], true),
+        ("GET", "/api/v1/models", &["admin"], true),
+        ("POST", "/api/v1/datasets/upload", &["admin"], true),
+        ("GET", "/api/v1/training/m", &["admin"], true),
+        ("GET", "/metrics", &["admin"], false),
+    ];
+
+    #[tokio::test]
+    async fn every_route_asks_for_its_role() {
+        let app = TestApp::with_keys().await;
+        for (method, path, roles, bound) in GUARDED {
+            send(app.request(method, path)).await.is_error(401, "unauthorized");
+            let unknown = send(app.request(method, path).bearer_auth("unknown")).await;
+            unknown.is_error(401, "unauthorized");
+            assert_eq!(unknown.header("www-authenticate"), Some("Bearer"));
+            for role in ["submit", "ingest", "admin"] {
+                let reply = send(app.request(method, path).bearer_auth(role)).await;
+                let allowed = reply.status != 403 && reply.status != 401;
+                assert_eq!(allowed, roles.contains(&role), "{method} {path} as {role}: {}", reply.text);
+            }
+            let reply = send(app.request(method, path).bearer_auth("admin-eu")).await;
+            assert_eq!(reply.status != 403, bound, "{method} {path} as bound admin: {}", reply.text);
+        }
+        for path in ["/", "/health", "/ready", "/openapi.json"] {
+            assert_eq!(app.get(path).await.status, 200, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn every_documented_route_is_served() {
+        let app = TestApp::start().await;
+        let document = app.get("/openapi.json").await.json();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for method in methods.as_object().unwrap().keys() {
+                let path = path.replace("{sessionId}", "a").replace("{batchId}", "1").replace("{userId}", "u");
+                let reply = send(app.request(&method.to_uppercase(), &path.replace("{modelId}", "m"))).await;
+                assert!(reply.status != 405, "{method} {path}");
+                assert!(reply.status != 404 || reply.json()["code"] != "unknown_route", "{method} {path}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn without_keys_foreign_hosts_and_origins_are_refused() {
+        let app = TestApp::start().await;
+        let host = |name: &str| send(app.request("GET", "/api/v1/batch/stats").header("host", name));
+        for local in ["localhost", "localhost:9", "127.0.0.1:3000", "[::1]"] {
+            assert_eq!(host(local).await.status, 200, "{local}");
+        }
+        for foreign in ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:3000"] {
+            host(foreign).await.is_error(403, "foreign_host");
+        }
+        let origin = |name: &str| send(app.request("POST", "/api/v1/batch/process").header("origin", name));
+        assert_eq!(origin("http://localhost:8080").await.status, 200);
+        for foreign in ["https://evil.example", "null", "http://localhost.evil.example"] {
+            origin(foreign).await.is_error(403, "foreign_origin");
+        }
+        let keyed = TestApp::with_keys().await;
+        let reply =
+            send(keyed.request("GET", "/api/v1/batch/stats").header("host", "shop.example").bearer_auth("admin")).await;
+        assert_eq!(reply.status, 200);
+    }
+
+    #[tokio::test]
+    async fn listed_origins_may_call_and_others_are_not_told_anything() {
+        let app = TestApp::with(|choice| {
+            add_keys(&mut choice.http);
+            choice.http.cors_origins = vec!["https://shop.example".to_owned()];
+        })
+        .await;
+        let preflight = |origin: &str| {
+            let request = app.request("OPTIONS", "/api/v1/score").header("origin", origin);
+            send(request.header("access-control-request-method", "POST"))
+        };
+        let allowed = preflight("https://shop.example").await;
+        assert_eq!(
+            (allowed.status, allowed.header("access-control-allow-origin")),
+            (204, Some("https://shop.example"))
+        );
+        assert!(allowed.header("access-control-allow-headers").unwrap().contains("authorization"));
+        let refused = preflight("https://evil.example").await;
+        refused.is_error(403, "foreign_origin");
+        assert_eq!(refused.header("access-control-allow-origin"), None);
+        let request =
+            app.request("POST", "/api/v1/score").bearer_auth("submit").header("origin", "https://shop.example");
+        let reply = send(request.json(&session("a"))).await;
+        assert_eq!((reply.status, reply.header("access-control-allow-origin")), (200, Some("https://shop.example")));
+        assert_eq!(reply.header("vary"), Some("origin"));
+    }
+
+    #[tokio::test]
+    async fn request_ids_are_echoed_or_made() {
+        let app = TestApp::start().await;
+        let reply = send(app.request("GET", "/no/such").header("x-request-id", "mine-1")).await;
+        assert_eq!(reply.header("x-request-id"), Some("mine-1"));
+        let made = send(app.request("GET", "/health").header("x-request-id", "not sane")).await;
+        assert_eq!(made.header("x-request-id").unwrap().len(), 16);
+    }
+
+    #[tokio::test]
+    async fn a_rate_holds_per_key_and_per_address() {
+        let app = TestApp::with(|choice| choice.http.rate_limit = Some("3/s".parse().unwrap())).await;
+        for _ in 0..3 {
+            assert_eq!(app.get("/api/v1/batch/stats").await.status, 200);
+        }
+        let limited = app.get("/api/v1/batch/stats").await;
+        limited.is_error(429, "rate_limited");
+        assert_eq!(limited.header("retry-after"), Some("1"));
+        assert_eq!(app.get("/health").await.status, 200, "probes are never held back");
+        app.clock.advance(Duration::from_secs(1));
+        assert_eq!(app.get("/api/v1/batch/stats").await.status, 200);
+
+        let app = TestApp::with(|choice| {
+            add_keys(&mut choice.http);
+            choice.http.rate_limit = Some("2/s".parse().unwrap());
+            choice.http.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+        })
+        .await;
+        let from = |client: &str, key: &str| {
+            send(app.request("GET", "/api/v1/batch/stats").header("x-forwarded-for", client).bearer_auth(key))
+        };
+        assert_eq!(from("192.0.2.1", "admin").await.status, 200);
+        assert_eq!(from("192.0.2.2", "admin").await.status, 200);
+        from("192.0.2.3", "admin").await.is_error(429, "rate_limited");
+        assert_eq!(from("192.0.2.4", "admin-eu").await.status, 200);
+    }
+
+    #[tokio::test]
+    async fn unmatched_requests_get_json_errors() {
+        let app = TestApp::start().await;
+        app.get("/no/such").await.is_error(404, "unknown_route");
+        let wrong = app.get("/api/v1/score").await;
+        wrong.is_error(405, "method_not_allowed");
+        assert_eq!(wrong.header("allow"), Some("POST"));
+        assert_eq!(app.post("/api/v1/score", &json!([])).await.error().0, 400);
     }
 }

@@ -57,7 +57,7 @@ struct Checks {
 
 /// Says that the process lives.
 #[utoipa::path(
-    get, path = "/health", tag = "operation", security(()),
+    get, path = "/health", operation_id = "health", tag = "operation", security(()),
     responses((status = 200, description = "It lives", body = HealthAnswer))
 )]
 pub(super) async fn health() -> Response {
@@ -66,7 +66,7 @@ pub(super) async fn health() -> Response {
 
 /// Says whether store and detector can be used and the service is not shutting down.
 #[utoipa::path(
-    get, path = "/ready", tag = "operation", security(()),
+    get, path = "/ready", operation_id = "ready", tag = "operation", security(()),
     responses(
         (status = 200, description = "Ready", body = ReadyAnswer),
         (status = 503, description = "Not ready", body = ReadyAnswer),
@@ -117,7 +117,7 @@ async fn held<T, E: std::fmt::Display>(
 
 /// Metrics in Prometheus' text format; what the store knows comes from one snapshot.
 #[utoipa::path(
-    get, path = "/metrics", tag = "operation",
+    get, path = "/metrics", operation_id = "metrics", tag = "operation",
     responses(
         (status = 200, description = "Metrics", body = String, content_type = "text/plain"),
         (status = 401, description = "No valid key", body = ErrorBody),
@@ -157,7 +157,10 @@ mod tests {
     #[tokio::test]
     async fn it_is_ready_while_store_and_detector_are() {
         let app = TestApp::start().await;
-        assert_eq!(app.get("/ready").await.json(), json!({"status": "ready", "checks": {"store": "ok", "detector": "ok"}}));
+        assert_eq!(
+            app.get("/ready").await.json(),
+            json!({"status": "ready", "checks": {"store": "ok", "detector": "ok"}})
+        );
         let app = TestApp::start().await;
         app.store.fail(Some(StoreError::Unavailable("/secret".to_owned())));
         let ready = app.get("/ready").await;

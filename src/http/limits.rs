@@ -37,11 +37,7 @@ pub(super) struct Limiter {
 
 impl Limiter {
     pub(super) fn new(limit: RateLimit) -> Self {
-        Self {
-            cost: limit.per / limit.requests.max(1),
-            burst: limit.per,
-            full_at: Mutex::new(HashMap::new()),
-        }
+        Self { cost: limit.per / limit.requests.max(1), burst: limit.per, full_at: Mutex::new(HashMap::new()) }
     }
 
     /// Takes one request of a key; else how long to wait.
@@ -61,8 +57,9 @@ impl Limiter {
     fn take(&self, caller: Caller, now: Duration) -> Result<(), Duration> {
         let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         let next = full_at.get(&caller).copied().unwrap_or_default().max(now) + self.cost;
-        if next > now + self.burst {
-            return Err(next - now - self.burst);
+        let wait = next.saturating_sub(now + self.burst);
+        if !wait.is_zero() {
+            return Err(wait);
         }
         if full_at.len() >= CALLERS && !full_at.contains_key(&caller) {
             make_room(&mut full_at, now);

@@ -1,7 +1,7 @@
 //! The HTTP API: one file per group of endpoints with its requests, answers, OpenAPI text, handlers and tests; the
-//! [`gate`] that every request passes; the [`server`] below them.
+//! `gate` that every request passes; the `server` below them.
 //!
-//! Statuses are chosen in [`error`] alone, shapes in [`wire`]. Nothing here knows a detector beyond its health, and
+//! Statuses are chosen in `error` alone, shapes in `wire`. Nothing here knows a detector beyond its health, and
 //! nothing decides about sessions.
 
 mod auth;

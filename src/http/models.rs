@@ -31,7 +31,7 @@ pub(super) struct ModelsAnswer {
 
 /// Lists the versions of the embedded model and says which is active.
 #[utoipa::path(
-    get, path = "/api/v1/models", tag = "models",
+    get, path = "/api/v1/models", operation_id = "listModels", tag = "models",
     responses(
         (status = 200, description = "The versions", body = ModelsAnswer),
         (status = 401, description = "No valid key", body = ErrorBody),
@@ -55,7 +55,7 @@ fn not_configured() -> ApiError {
 
 /// Uploads a dataset to Woodwide.
 #[utoipa::path(
-    post, path = "/api/v1/datasets/upload", tag = "models",
+    post, path = "/api/v1/datasets/upload", operation_id = "uploadDataset", tag = "models",
     responses(
         (status = 401, description = "No valid key", body = ErrorBody),
         (status = 403, description = "Role below admin", body = ErrorBody),
@@ -68,7 +68,7 @@ pub(super) async fn upload(_: Admin) -> ApiError {
 
 /// Starts a training at Woodwide.
 #[utoipa::path(
-    post, path = "/api/v1/training/start", tag = "models",
+    post, path = "/api/v1/training/start", operation_id = "startTraining", tag = "models",
     responses(
         (status = 401, description = "No valid key", body = ErrorBody),
         (status = 403, description = "Role below admin", body = ErrorBody),
@@ -81,7 +81,7 @@ pub(super) async fn train(_: Admin) -> ApiError {
 
 /// Says how a training at Woodwide stands.
 #[utoipa::path(
-    get, path = "/api/v1/training/{modelId}", tag = "models",
+    get, path = "/api/v1/training/{modelId}", operation_id = "readTraining", tag = "models",
     params(("modelId" = String, Path, description = "The model")),
     responses(
         (status = 401, description = "No valid key", body = ErrorBody),
@@ -103,7 +103,10 @@ mod tests {
     async fn the_active_model_is_named_and_woodwide_is_not_there() {
         let app = TestApp::start().await;
         let models = app.get("/api/v1/models").await.json();
-        assert_eq!((&models["models"][0]["active"], &models["models"][0]["source"]), (&json!(true), &json!("embedded")));
+        assert_eq!(
+            (&models["models"][0]["active"], &models["models"][0]["source"]),
+            (&json!(true), &json!("embedded"))
+        );
         app.post("/api/v1/datasets/upload", &json!({})).await.is_error(409, "woodwide_not_configured");
         app.post("/api/v1/training/start", &json!({})).await.is_error(409, "woodwide_not_configured");
         app.get("/api/v1/training/m").await.is_error(409, "woodwide_not_configured");

@@ -78,7 +78,7 @@ pub(super) fn last_processed(at: Option<Timestamp>) -> Option<String> {
 
 /// Counts the queue.
 #[utoipa::path(
-    get, path = "/api/v1/batch/stats", tag = "queue",
+    get, path = "/api/v1/batch/stats", operation_id = "readStats", tag = "queue",
     responses(
         (status = 200, description = "Queue and scheduler", body = StatsAnswer),
         (status = 401, description = "No valid key", body = ErrorBody),
@@ -150,7 +150,7 @@ impl From<DeadRow> for DeadBody {
 
 /// Lists failed sessions.
 #[utoipa::path(
-    get, path = "/api/v1/batch/dead", tag = "queue", params(DeadParams),
+    get, path = "/api/v1/batch/dead", operation_id = "listFailed", tag = "queue", params(DeadParams),
     responses(
         (status = 200, description = "A page", body = DeadAnswer),
         (status = 400, description = "A wrong query", body = ErrorBody),
@@ -201,7 +201,7 @@ pub(super) struct RequeueAnswer {
 ///
 /// Without a body all of them, which needs a key that is bound to no deployment.
 #[utoipa::path(
-    post, path = "/api/v1/batch/dead/requeue", tag = "queue",
+    post, path = "/api/v1/batch/dead/requeue", operation_id = "requeueFailed", tag = "queue",
     request_body(content = Option<RequeueRequest>, content_type = "application/json"),
     responses(
         (status = 200, description = "How many went back", body = RequeueAnswer),
@@ -264,7 +264,8 @@ mod tests {
     async fn stats_count_what_is_stored() {
         let app = TestApp::start().await;
         let empty = app.get("/api/v1/batch/stats").await.json();
-        let zeros = json!({"total": 0, "unprocessed": 0, "processed": 0, "ready": 0, "leased": 0, "delayed": 0, "failed": 0});
+        let zeros =
+            json!({"total": 0, "unprocessed": 0, "processed": 0, "ready": 0, "leased": 0, "delayed": 0, "failed": 0});
         assert_eq!(empty["queue"], zeros);
         assert_eq!(empty["scheduler"], json!({"running": false, "isProcessing": false, "lastProcessed": null}));
         app.bulk("", lines("s", 3)).await;

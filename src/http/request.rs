@@ -169,13 +169,9 @@ pub(super) fn time(path: &str, text: Option<&str>) -> Result<Option<Timestamp>, 
         return Ok(Some(Timestamp(millis)));
     }
     // A `+` of an offset that was not percent-encoded arrives as a space.
-    match text.replace(' ', "+").parse::<jiff::Timestamp>() {
-        Ok(at) => Ok(Some(Timestamp(at.as_millisecond()))),
-        Err(_) => {
-            let message = format!("{path} must be a time such as 2026-01-31T12:00:00Z");
-            Err(ApiError::malformed(path, message))
-        }
-    }
+    let time = text.replace(' ', "+").parse::<jiff::Timestamp>();
+    let wrong = |_| ApiError::malformed(path, format!("{path} must be a time such as 2026-01-31T12:00:00Z"));
+    time.map(|at| Some(Timestamp(at.as_millisecond()))).map_err(wrong)
 }
 
 /// A page's size: `default` when not given, within `1..=max`.
@@ -199,12 +195,16 @@ mod tests {
 
     #[test]
     fn json_types_pass_and_others_do_not() {
-        for good in
-            ["application/json", "Application/JSON; charset=utf-8", "application/json;charset=\"UTF-8\"", "application/vnd.x+json"]
-        {
+        for good in [
+            "application/json",
+            "Application/JSON; charset=utf-8",
+            "application/json;charset=\"UTF-8\"",
+            "application/vnd.x+json",
+        ] {
             typed(good).unwrap();
         }
-        for bad in ["text/plain", "application/x-ndjson", "application/json; charset=utf-16", "multipart/form-data", ""] {
+        for bad in ["text/plain", "application/x-ndjson", "application/json; charset=utf-16", "multipart/form-data", ""]
+        {
             assert_eq!(typed(bad).unwrap_err().code, Code::UnsupportedMediaType, "{bad}");
         }
         assert!(check_type(&HeaderMap::new(), is_json, "").is_ok());

@@ -61,7 +61,7 @@ pub(super) struct ResultAnswer {
 #[serde(rename_all = "camelCase")]
 pub(super) struct NotFoundAnswer {
     session_id: String,
-    /// not_found
+    /// `not_found`
     #[schema(example = "not_found")]
     status: &'static str,
     #[serde(flatten)]
@@ -73,7 +73,7 @@ pub(super) struct NotFoundAnswer {
 /// With `wait`, answers as soon as the session is processed or failed, or with its state when the time is up or the
 /// service shuts down.
 #[utoipa::path(
-    get, path = "/api/v1/batch/result/{sessionId}", tag = "results",
+    get, path = "/api/v1/batch/result/{sessionId}", operation_id = "readResult", tag = "results",
     params(("sessionId" = String, Path, description = "The session"), ResultParams),
     responses(
         (status = 200, description = "queued, processed or failed", body = ResultAnswer),
@@ -97,11 +97,12 @@ pub(super) async fn read(
         None => Duration::ZERO,
     };
     let key = access.session(id, params.deployment_id)?;
-    let found = if wait.is_zero() { service.store.session(key.clone()).await? } else { settled(&service, &key, wait).await? };
+    let found =
+        if wait.is_zero() { service.store.session(key.clone()).await? } else { settled(&service, &key, wait).await? };
     match found {
         Lookup::Found(session) => Ok(wire::json(&answer(*session))),
         Lookup::Erased => Err(ApiError::new(Code::SessionErased, "the session with this id was erased")),
-        Lookup::Unknown => Ok(not_found(key)),
+        Lookup::Unknown => Ok(not_found(&key)),
     }
 }
 
@@ -148,7 +149,7 @@ fn answer(session: StoredSession) -> ResultAnswer {
     }
 }
 
-fn not_found(key: SessionKey) -> Response {
+fn not_found(key: &SessionKey) -> Response {
     let error = ApiError::new(Code::UnknownSession, "Session not found in queue or results");
     let mut response = ApiError::new(Code::UnknownSession, "").into_response();
     let body = NotFoundAnswer { session_id: key.id.to_string(), status: "not_found", error: error.body() };
@@ -156,4 +157,117 @@ fn not_found(key: SessionKey) -> Response {
     *response.body_mut() = told.into_body();
     response.headers_mut().remove(axum::http::header::CONTENT_LENGTH);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::super::testing::{TestApp, send, session};
+    use super::*;
+    use crate::domain::id::SessionId;
+    use crate::store::Store as _;
+
+    async fn until(condition: impl Fn() -> bool) {
+        let wait = async {
+            while !condition() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(10), wait).await.expect("it never came true");
+    }
+
+    #[tokio::test]
+    async fn a_session_goes_from_queued_to_processed_and_keeps_its_first_verdict() {
+        let app = TestApp::start().await;
+        let first = app.post("/api/v1/score", &session("a")).await.json();
+        let queued = app.get("/api/v1/batch/result/a").await.json();
+        assert_eq!((&queued["sessionId"], &queued["status"]), (&json!("a"), &json!("queued")));
+        assert!(queued["message"].is_string() && queued.get("result").is_none());
+        for field in ["decision", "confidence", "anomaly", "source", "reasons", "scoredAt", "latencyMs"] {
+            assert_eq!(queued["first"][field], first[field], "{field}");
+        }
+        send(app.request("POST", "/api/v1/batch/process")).await;
+        let processed = app.get("/api/v1/batch/result/a").await.json();
+        assert_eq!((&processed["status"], &processed["first"]), (&json!("processed"), &queued["first"]));
+        let result = &processed["result"];
+        assert!(result["anomalyScore"].is_number() && result["rawScore"].is_number() && result["batchId"].is_number());
+        assert_eq!(
+            (&result["source"], &result["modelId"], &result["modelVersion"]),
+            (&json!("embedded"), &json!("scripted"), &json!("1"))
+        );
+        assert_eq!((&result["scoreKind"], &result["calibrationClass"]), (&json!("calibrated"), &json!("pooled")));
+        assert_eq!(
+            (&result["attempts"], &result["fallback"], &result["extrapolated"]),
+            (&json!(0), &json!(false), &json!(false))
+        );
+        assert_eq!(result["isAnomaly"].as_bool().unwrap(), result["decision"] == "fail");
+        assert!(result["confidence"].is_number() && result["reasons"].is_array());
+        assert_eq!(result["scoredAt"], "2026-01-31T12:00:00.000Z");
+    }
+
+    #[tokio::test]
+    async fn unknown_sessions_get_the_originals_body_with_an_honest_status() {
+        let app = TestApp::start().await;
+        let reply = app.get("/api/v1/batch/result/unknown").await;
+        reply.is_error(404, "unknown_session");
+        assert_eq!((&reply.json()["sessionId"], &reply.json()["status"]), (&json!("unknown"), &json!("not_found")));
+        app.get("/api/v1/batch/result/a%2Fb").await.is_error(422, "out_of_bounds");
+        app.get("/api/v1/batch/result/a/b").await.is_error(404, "unknown_route");
+        app.get("/api/v1/batch/result/%FF").await.is_error(400, "malformed");
+        app.get("/api/v1/batch/result/unknown?wait=30s").await.is_error(404, "unknown_session");
+        app.get("/api/v1/batch/result/unknown?wait=soon").await.is_error(400, "malformed");
+    }
+
+    #[tokio::test]
+    async fn a_waiter_is_answered_when_its_session_is_settled() {
+        let app = TestApp::start().await;
+        app.post("/api/v1/score", &session("a")).await;
+        let settled = app.settled.clone();
+        let run = async {
+            until(|| settled.waiting() == 1).await;
+            send(app.request("POST", "/api/v1/batch/process")).await
+        };
+        let (reply, _) = tokio::join!(app.get("/api/v1/batch/result/a?wait=30s"), run);
+        assert_eq!(reply.json()["status"], "processed");
+        assert_eq!(settled.waiting(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_waiter_notices_what_another_node_did() {
+        let app = TestApp::start().await;
+        app.post("/api/v1/score", &session("a")).await;
+        let key = SessionKey { deployment: String::new(), id: SessionId::parse("a").unwrap() };
+        let elsewhere = async {
+            until(|| app.settled.waiting() == 1).await;
+            app.store.erase_session(key, app.now()).await.unwrap()
+        };
+        let (reply, _) = tokio::join!(app.get("/api/v1/batch/result/a?wait=30s"), elsewhere);
+        reply.is_error(410, "session_erased");
+    }
+
+    #[tokio::test]
+    async fn a_wait_ends_in_time_at_shutdown_and_when_its_client_leaves() {
+        let mut app = TestApp::with(|choice| choice.http.longpoll_max = Duration::from_millis(50)).await;
+        app.post("/api/v1/score", &session("a")).await;
+        assert_eq!(app.get("/api/v1/batch/result/a?wait=1m").await.json()["status"], "queued");
+        app.stop();
+
+        let mut app = TestApp::start().await;
+        app.post("/api/v1/score", &session("a")).await;
+        let settled = app.settled.clone();
+        let mut leaving = app.connect().await;
+        leaving.write_all(b"GET /api/v1/batch/result/a?wait=60s HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        until(|| settled.waiting() == 1).await;
+        drop(leaving);
+        until(|| settled.waiting() == 0).await;
+
+        let request = app.request("GET", "/api/v1/batch/result/a?wait=60s");
+        let waiting = tokio::spawn(send(request));
+        until(|| settled.waiting() == 1).await;
+        app.stop();
+        assert_eq!(waiting.await.unwrap().json()["status"], "queued");
+        app.stopped().await;
+    }
 }

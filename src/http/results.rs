@@ -66,7 +66,7 @@ pub(super) struct ResultItem {
 /// `Accept: text/csv` gives CSV; the cursor of the next page is in the header `X-Next-Cursor` then. A deployment's name
 /// that a spreadsheet would take for a formula gets a `'` before it in CSV.
 #[utoipa::path(
-    get, path = "/api/v1/batch/results", tag = "results", params(ResultsParams),
+    get, path = "/api/v1/batch/results", operation_id = "listResults", tag = "results", params(ResultsParams),
     responses(
         (status = 200, description = "A page", content((ResultsAnswer = "application/json"), (String = "text/csv"))),
         (status = 400, description = "A wrong query", body = ErrorBody),
@@ -203,7 +203,9 @@ fn read_cursor(text: &str) -> Result<Cursor, ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{TestApp, lines, send, session};
     use super::*;
+    use serde_json::{Value, json};
 
     #[test]
     fn cursors_survive_the_round_trip_and_others_are_refused() {
@@ -231,5 +233,72 @@ mod tests {
         };
         assert!(wants("text/csv") && wants("application/xml, text/CSV; q=0.9"));
         assert!(!wants("*/*") && !wants("application/json") && !wants_csv(&HeaderMap::new()));
+    }
+
+    async fn filled() -> TestApp {
+        let app = TestApp::start().await;
+        app.bulk("", lines("s", 5)).await;
+        send(app.request("POST", "/api/v1/batch/process")).await;
+        app.clock.advance(std::time::Duration::from_secs(60));
+        let mut other = session("eu1");
+        other["deploymentId"] = json!("=eu");
+        app.post("/api/v1/score", &other).await;
+        send(app.request("POST", "/api/v1/batch/process")).await;
+        app
+    }
+
+    fn ids(answer: &Value) -> Vec<&str> {
+        answer["results"].as_array().unwrap().iter().map(|r| r["sessionId"].as_str().unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn pages_hold_every_result_once_newest_first() {
+        let app = filled().await;
+        let all = app.get("/api/v1/batch/results").await.json();
+        assert_eq!((ids(&all).len(), ids(&all)[0], &all["nextCursor"]), (6, "eu1", &json!(null)));
+        assert_eq!(all["results"][0]["deploymentId"], "=eu");
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = app.get(&format!("/api/v1/batch/results?limit=2{cursor}")).await.json();
+            seen.extend(ids(&page).into_iter().map(str::to_owned));
+            match page["nextCursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(seen, ids(&all));
+    }
+
+    #[tokio::test]
+    async fn filters_narrow_and_wrong_ones_are_refused() {
+        let app = filled().await;
+        let count = async |query: &str| {
+            let answer = app.get(&format!("/api/v1/batch/results?{query}")).await.json();
+            ids(&answer).len()
+        };
+        assert_eq!(count("source=embedded").await, 6);
+        assert_eq!(count("source=woodwide").await, 0);
+        assert_eq!(count("since=2026-01-31T12:00:30Z").await, 1);
+        assert_eq!(count("until=2026-01-31T12:00:30Z").await, 5);
+        assert_eq!(count("deploymentId=%3Deu").await, 1);
+        let by_decision = [count("decision=pass").await, count("decision=review").await, count("decision=fail").await];
+        assert_eq!(by_decision.iter().sum::<usize>(), 6);
+        for wrong in ["decision=maybe", "source=x", "since=x", "until=x", "cursor=x", "limit=x"] {
+            app.get(&format!("/api/v1/batch/results?{wrong}")).await.is_error(400, "malformed");
+        }
+        app.get("/api/v1/batch/results?limit=1001").await.is_error(422, "out_of_bounds");
+    }
+
+    #[tokio::test]
+    async fn csv_has_the_same_rows() {
+        let app = filled().await;
+        let reply = send(app.request("GET", "/api/v1/batch/results?limit=4").header("accept", "text/csv")).await;
+        assert!(
+            reply.header("content-type").unwrap().starts_with("text/csv") && reply.header("x-next-cursor").is_some()
+        );
+        let mut rows = reply.text.lines();
+        assert_eq!(rows.next().unwrap(), COLUMNS.join(","));
+        assert!(rows.next().unwrap().starts_with("eu1,'=eu,"));
+        assert_eq!(rows.count(), 3);
     }
 }

@@ -43,7 +43,7 @@ impl From<Status> for StatusAnswer {
 
 /// Lets batches run by themselves; outlives restarts.
 #[utoipa::path(
-    post, path = "/api/v1/batch/scheduler/start", tag = "scheduler",
+    post, path = "/api/v1/batch/scheduler/start", operation_id = "startScheduler", tag = "scheduler",
     responses(
         (status = 200, description = "It runs", body = StartAnswer),
         (status = 401, description = "No valid key", body = ErrorBody),
@@ -59,7 +59,7 @@ pub(super) async fn start(State(service): State<Shared>, _: Operator) -> Result<
 
 /// Lets batches in flight finish and starts no more; outlives restarts.
 #[utoipa::path(
-    post, path = "/api/v1/batch/scheduler/stop", tag = "scheduler",
+    post, path = "/api/v1/batch/scheduler/stop", operation_id = "stopScheduler", tag = "scheduler",
     responses(
         (status = 200, description = "It is stopped", body = Done),
         (status = 401, description = "No valid key", body = ErrorBody),
@@ -74,7 +74,7 @@ pub(super) async fn stop(State(service): State<Shared>, _: Operator) -> Result<R
 
 /// Says how it stands.
 #[utoipa::path(
-    get, path = "/api/v1/batch/scheduler/status", tag = "scheduler",
+    get, path = "/api/v1/batch/scheduler/status", operation_id = "readScheduler", tag = "scheduler",
     responses(
         (status = 200, description = "Its state", body = StatusAnswer),
         (status = 401, description = "No valid key", body = ErrorBody),

@@ -12,7 +12,7 @@ use super::Shared;
 use super::auth::{Role, Submitter};
 use super::error::{ApiError, ErrorBody};
 use super::request;
-use super::wire::{self, Anomaly, FeatureSummary, ReasonBody};
+use super::wire::{self, AnomalyBody, FeatureSummary, ReasonBody};
 use crate::domain::session::Session;
 use crate::intake::Receipt;
 use crate::metrics::Received;
@@ -27,7 +27,7 @@ pub(super) struct ScoreAnswer<'a> {
     decision: &'static str,
     /// 0.5 to 1.
     confidence: f64,
-    anomaly: Anomaly,
+    anomaly: AnomalyBody,
     feature_summary: FeatureSummary,
     /// ISO 8601, UTC.
     #[schema(example = "2026-01-31T12:00:00.000Z")]
@@ -127,7 +127,7 @@ pub(super) struct ClickSchema {
 /// `false` it is scored now by the embedded model and `processed`. The same session sent again gets the first answer
 /// again. A key with the role submit gets `{sessionId, status}` only.
 #[utoipa::path(
-    post, path = "/api/v1/score", tag = "sessions",
+    post, path = "/api/v1/score", operation_id = "submitSession", tag = "sessions",
     request_body(content = SessionSchema, content_type = "application/json"),
     responses(
         (status = 200, description = "The first verdict (roles ingest and admin), or the status alone (role submit)",

@@ -14,7 +14,10 @@ async fn a_queued_session_gets_its_first_verdict_in_the_originals_shape() {
     let reply = app.post(SCORE, &session("a")).await;
     assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")));
     let body = reply.json();
-    assert_eq!((&body["sessionId"], &body["status"], &body["source"]), (&json!("a"), &json!("queued"), &json!("heuristic")));
+    assert_eq!(
+        (&body["sessionId"], &body["status"], &body["source"]),
+        (&json!("a"), &json!("queued"), &json!("heuristic"))
+    );
     assert_eq!(body["scoredAt"], "2026-01-31T12:00:00.000Z");
     assert!(["pass", "review", "fail"].contains(&body["decision"].as_str().unwrap()));
     assert!(body["confidence"].is_number() && body["latencyMs"].is_number() && body["reasons"].is_array());
@@ -23,8 +26,15 @@ async fn a_queued_session_gets_its_first_verdict_in_the_originals_shape() {
     assert_eq!((&anomaly["modelId"], &anomaly["modelVersion"]), (&json!("heuristic_fallback"), &json!("v1")));
     assert_eq!((&anomaly["scoreKind"], &anomaly["extrapolated"]), (&json!("heuristic"), &json!(false)));
     let names = [
-        "pathEfficiency", "controlSmoothnessScore", "avgSpeed", "speedStd", "smallJitterRatio", "numDirectionChanges",
-        "pauseTimeRatio", "overshootEvents", "clickAccuracy",
+        "pathEfficiency",
+        "controlSmoothnessScore",
+        "avgSpeed",
+        "speedStd",
+        "smallJitterRatio",
+        "numDirectionChanges",
+        "pauseTimeRatio",
+        "overshootEvents",
+        "clickAccuracy",
     ];
     let summary = body["featureSummary"].as_object().unwrap();
     assert!(summary.len() == names.len() && names.iter().all(|name| summary[*name].is_number()), "{summary:?}");
@@ -88,7 +98,8 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, u16, &'static str)> {
     let with = |field: &str, value: &str| {
         format!(r#"{{"sessionId":"h","movements":[{{"x":1,"y":2,"timestamp":3}}],"{field}":{value}}}"#).into_bytes()
     };
-    let movement = |x: &str| format!(r#"{{"sessionId":"h","movements":[{{"x":{x},"y":2,"timestamp":3}}]}}"#).into_bytes();
+    let movement =
+        |x: &str| format!(r#"{{"sessionId":"h","movements":[{{"x":{x},"y":2,"timestamp":3}}]}}"#).into_bytes();
     let nested = "[".repeat(100_000);
     let million = vec![r#"{"x":1,"y":2,"timestamp":3}"#; 1_000_000].join(",");
     let many = vec![r#"{"x":1,"y":2,"timestamp":3}"#; 20_001].join(",");

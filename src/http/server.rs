@@ -18,13 +18,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep};
 use tower_service::Service as _;
 
-use super::Service;
 use super::limits::Peer;
+use super::{HttpSettings, Service};
 
 /// Largest request head, and most bytes of a body read ahead.
 const BUFFER: usize = 64 << 10;
@@ -46,7 +46,10 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
     grace: Duration,
 ) -> io::Result<()> {
-    service.settings.check(listener.local_addr()?.ip()).map_err(|e| io::Error::new(io::ErrorKind::PermissionDenied, e))?;
+    service
+        .settings
+        .check(listener.local_addr()?.ip())
+        .map_err(|e| io::Error::new(io::ErrorKind::PermissionDenied, e))?;
     let router = super::router(Arc::clone(&service));
     run(listener, router, service, shutdown, grace).await
 }
@@ -59,6 +62,7 @@ pub(super) async fn run(
     shutdown: impl Future<Output = ()>,
     grace: Duration,
 ) -> io::Result<()> {
+    let closing = watch::Sender::new(false);
     let places = Arc::new(Semaphore::new(most_connections(service.settings.max_connections)));
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
@@ -74,7 +78,7 @@ pub(super) async fn run(
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = accepted => match accepted {
                 Ok((place, (stream, peer))) => {
-                    let connection = connection(stream, Peer(peer), router.clone(), Arc::clone(&service));
+                    let connection = connection(stream, Peer(peer), router.clone(), &service.settings, closing.subscribe());
                     connections.spawn(async move {
                         connection.await;
                         drop(place);
@@ -89,6 +93,7 @@ pub(super) async fn run(
     }
     drop(listener);
     service.drain();
+    closing.send_replace(true);
     let drained = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(grace, drained).await.is_err() {
         tracing::warn!(connections = connections.len(), "connections are cut off at the end of the grace period");
@@ -104,37 +109,45 @@ fn most_connections(wanted: usize) -> usize {
     wanted.min(usize::try_from(left).unwrap_or(usize::MAX)).min(Semaphore::MAX_PERMITS)
 }
 
-async fn connection(stream: TcpStream, peer: Peer, router: Router, service: Arc<Service>) {
-    // Answers are written whole; waiting to fill a packet would only delay them.
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
-    let (settings, mut draining) = (&service.settings, service.draining());
-    let io = TokioIo::new(Patient::new(stream, settings.write_timeout));
-    let answer = service_fn(move |request: Request<Incoming>| {
-        let mut router = router.clone();
-        async move {
-            let (mut parts, body) = request.into_parts();
-            parts.extensions.insert(peer);
-            let body = Lingering::new(body, parts.headers.contains_key(header::EXPECT));
-            router.call(Request::from_parts(parts, body)).await
+fn connection(
+    stream: TcpStream,
+    peer: Peer,
+    router: Router,
+    settings: &HttpSettings,
+    mut closing: watch::Receiver<bool>,
+) -> impl Future<Output = ()> + Send + use<> {
+    let (header_timeout, write_timeout) = (settings.header_timeout, settings.write_timeout);
+    async move {
+        // Answers are written whole; waiting to fill a packet would only delay them.
+        if stream.set_nodelay(true).is_err() {
+            return;
         }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(settings.header_timeout)
-        .max_buf_size(BUFFER)
-        .serve_connection(io, answer);
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = async { drop(draining.wait_for(|draining| *draining).await) } => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+        let io = TokioIo::new(Patient::new(stream, write_timeout));
+        let answer = service_fn(move |request: Request<Incoming>| {
+            let mut router = router.clone();
+            async move {
+                let (mut parts, body) = request.into_parts();
+                parts.extensions.insert(peer);
+                let body = Lingering::body(body, parts.headers.contains_key(header::EXPECT));
+                router.call(Request::from_parts(parts, body)).await
+            }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(header_timeout)
+            .max_buf_size(BUFFER)
+            .serve_connection(io, answer);
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = async { drop(closing.wait_for(|closing| *closing).await) } => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended early");
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
     }
 }
 
@@ -147,7 +160,7 @@ struct Lingering {
 }
 
 impl Lingering {
-    fn new(body: Incoming, expects: bool) -> Body {
+    fn body(body: Incoming, expects: bool) -> Body {
         if body.is_end_stream() {
             return Body::empty();
         }
@@ -159,10 +172,7 @@ impl hyper::body::Body for Lingering {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         self.unasked = false;
         match &mut self.body {
             Some(body) => Pin::new(body).poll_frame(cx),
@@ -197,16 +207,16 @@ impl Drop for Lingering {
 }
 
 /// A stream whose writes fail once neither direction has moved for a while: its client reads no more.
-struct Patient {
-    stream: TcpStream,
+struct Patient<S> {
+    stream: S,
     patience: Duration,
     moved: Instant,
     /// Armed while a write waits.
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
-impl Patient {
-    fn new(stream: TcpStream, patience: Duration) -> Self {
+impl<S> Patient<S> {
+    fn new(stream: S, patience: Duration) -> Self {
         Self { stream, patience, moved: Instant::now(), alarm: None }
     }
 
@@ -227,7 +237,7 @@ impl Patient {
     }
 }
 
-impl AsyncRead for Patient {
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
         if outcome.is_ready() {
@@ -237,7 +247,7 @@ impl AsyncRead for Patient {
     }
 }
 
-impl AsyncWrite for Patient {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.watch(cx, outcome)
@@ -262,5 +272,100 @@ impl AsyncWrite for Patient {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::super::testing::{TestApp, read_all, send, session};
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_nothing_is_given_up_and_one_that_sends_meanwhile_is_not() {
+        let (near, mut far) = tokio::io::duplex(16);
+        let mut near = Patient::new(near, Duration::from_secs(30));
+        let error = near.write_all(&[0; 100]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(far.read(&mut [0; 100]).await.unwrap(), 16);
+
+        let (near, mut far) = tokio::io::duplex(16);
+        let (mut reading, mut writing) = tokio::io::split(Patient::new(near, Duration::from_secs(30)));
+        let client = async {
+            for _ in 0..10 {
+                tokio::time::sleep(Duration::from_secs(20)).await;
+                far.write_all(b"x").await.unwrap();
+            }
+            let mut answer = [0; 100];
+            far.read_exact(&mut answer).await.unwrap();
+        };
+        let server = async {
+            let write = writing.write_all(&[0; 100]);
+            let read = async {
+                let mut pieces = [0; 10];
+                reading.read_exact(&mut pieces).await
+            };
+            let (written, read) = tokio::join!(write, read);
+            written.unwrap();
+            read.unwrap();
+        };
+        tokio::join!(client, server);
+    }
+
+    #[tokio::test]
+    async fn a_head_that_does_not_arrive_ends_the_connection() {
+        let app = TestApp::with(|choice| choice.http.header_timeout = Duration::from_millis(50)).await;
+        let mut slow = app.connect().await;
+        slow.write_all(b"GET /health HTTP/1.1\r\nHost:").await.unwrap();
+        read_all(&mut slow).await;
+        assert_eq!(app.get("/health").await.status, 200);
+    }
+
+    #[tokio::test]
+    async fn connections_beyond_the_bound_wait_for_a_place() {
+        let app = TestApp::with(|choice| choice.http.max_connections = 1).await;
+        let mut first = app.connect().await;
+        first.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        first.read_exact(&mut [0; 15]).await.unwrap();
+        let mut second = app.connect().await;
+        second.write_all(b"GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n").await.unwrap();
+        let mut byte = [0];
+        let waits = tokio::time::timeout(Duration::from_millis(100), second.read(&mut byte)).await;
+        assert!(waits.is_err(), "it was answered beyond the bound");
+        drop(first);
+        assert!(second.read(&mut byte).await.unwrap() == 1);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_500_and_the_process_lives() {
+        async fn panics() {
+            panic!("with a secret")
+        }
+        let routes = Router::new().route("/panic", get(panics)).route("/health", get(|| async {}));
+        let app = TestApp::with(|choice| choice.routes = Some(routes)).await;
+        let reply = app.get("/panic").await;
+        reply.is_error(500, "internal");
+        assert!(!reply.text.contains("secret"));
+        assert_eq!(app.get("/health").await.status, 200);
+    }
+
+    #[tokio::test]
+    async fn requests_in_flight_are_answered_on_shutdown_and_the_connection_closes() {
+        let mut app = TestApp::start().await;
+        let mut stream = app.connect().await;
+        let body = session("a").to_string();
+        let head = format!("POST /api/v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // The request is in flight once another one, sent later, was answered.
+        assert_eq!(send(app.request("GET", "/health").header("connection", "close")).await.status, 200);
+        app.stop();
+        stream.write_all(body.as_bytes()).await.unwrap();
+        let answer = read_all(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(answer.to_ascii_lowercase().contains("connection: close"), "{answer}");
+        app.stopped().await;
+        assert!(TcpStream::connect(app.address).await.is_err());
     }
 }

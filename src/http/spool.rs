@@ -49,6 +49,7 @@ impl Budget {
 
 /// Memory holds what is older than the file; once the file is in use it is read empty before memory is used again.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "four facts of three parties, each true on its own")]
 struct Inner {
     memory: VecDeque<Bytes>,
     in_memory: usize,
@@ -101,8 +102,7 @@ pub(super) enum SpoolError {
 
 /// A spool with nothing in it.
 pub(super) fn spool(budget: &Arc<Budget>) -> (Writer, Reader) {
-    let shared =
-        Arc::new(Shared { inner: Mutex::default(), readable: Notify::new(), budget: Arc::clone(budget) });
+    let shared = Arc::new(Shared { inner: Mutex::default(), readable: Notify::new(), budget: Arc::clone(budget) });
     (Writer(Arc::clone(&shared)), Reader(shared))
 }
 

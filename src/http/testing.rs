@@ -360,5 +360,5 @@ pub(super) fn session(id: &str) -> Value {
 
 /// `count` sessions as lines.
 pub(super) fn lines(prefix: &str, count: usize) -> String {
-    (1..=count).map(|n| format!("{}\n", session(&format!("{prefix}{n}")))).collect()
+    (1..=count).flat_map(|n| [session(&format!("{prefix}{n}")).to_string(), "\n".to_owned()]).collect()
 }
