@@ -171,7 +171,7 @@ impl Model {
         let plain = session(NAMES[name], self.now);
         let digest = SessionDigest::of(&[plain.record.as_slice(), &[content]].concat());
         let user_id = Some(format!("user-{}", name % 2));
-        let answer = store.accept(NewSession { digest, user_id, is_final, ..plain }).await.unwrap();
+        let answer = store.accept(NewSession { user_id, digest, is_final, ..plain }).await.unwrap();
         match (self.seq_of(name), answer) {
             (Some(seq), Acceptance::Duplicate(stored)) => {
                 assert_eq!(self.known[&seq].content, content);

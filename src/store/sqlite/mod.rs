@@ -160,13 +160,12 @@ impl SqliteStore {
 impl Readers {
     fn run<T>(&self, run: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => {
-                let connection = connect(&self.path)?;
-                connection.pragma_update(None, "query_only", true)?;
-                connection
-            }
+        let connection = if let Some(connection) = idle {
+            connection
+        } else {
+            let connection = connect(&self.path)?;
+            connection.pragma_update(None, "query_only", true)?;
+            connection
         };
         let outcome = run(&connection);
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
