@@ -53,7 +53,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     let outcome = prop_oneof![
         1 => Just(Outcome::None),
         4 => Just(Outcome::Scored),
-        2 => Just(Outcome::Answered),
+        4 => Just(Outcome::Answered),
         1 => Just(Outcome::Outage),
         1 => Just(Outcome::Rejected),
     ];
@@ -67,7 +67,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => any::<prop::sample::Index>().prop_map(|lease| Step::Renew { lease }),
         3 => prop_oneof![1..20u64, 60..200u64].prop_map(|seconds| Step::Wait { seconds }),
         2 => Just(Step::Expire),
-        1 => Just(Step::Restart),
+        3 => Just(Step::Restart),
         1 => prop::option::of(name()).prop_map(|name| Step::Requeue { name }),
         1 => name().prop_map(|name| Step::Erase { name }),
         1 => (0..2usize).prop_map(|user| Step::EraseUser { user }),
@@ -171,7 +171,7 @@ impl Model {
         let plain = session(NAMES[name], self.now);
         let digest = SessionDigest::of(&[plain.record.as_slice(), &[content]].concat());
         let user_id = Some(format!("user-{}", name % 2));
-        let answer = store.accept(NewSession { digest, user_id, is_final, ..plain }).await.unwrap();
+        let answer = store.accept(NewSession { user_id, digest, is_final, ..plain }).await.unwrap();
         match (self.seq_of(name), answer) {
             (Some(seq), Acceptance::Duplicate(stored)) => {
                 assert_eq!(self.known[&seq].content, content);

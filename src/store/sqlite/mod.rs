@@ -2,7 +2,7 @@
 //!
 //! One writer thread commits in groups ([`writer`]); readers have connections of their own. The write-ahead log is
 //! synced at every commit, so what was answered survives a power cut on a disk that honours the sync. Deleted content
-//! is overwritten (`secure_delete`), and erasure empties the log.
+//! is overwritten (`secure_delete`); erasure also overwrites what moved rows left behind ([`scrub`]) and empties the log.
 
 mod backup;
 mod erase;
@@ -13,6 +13,7 @@ mod queue;
 mod read;
 mod rows;
 mod schema;
+mod scrub;
 mod state;
 mod writer;
 
@@ -124,8 +125,13 @@ impl SqliteStore {
         outcome.map_err(|e| closed(e.to_string()))?.map_err(|fault| fault.for_callers())
     }
 
-    /// Empties the write-ahead log after an erasure; a reader may be in the way for a moment.
-    async fn empty_log(&self) -> StoreResult<()> {
+    /// Removes what an erasure left in unused parts of the file and in the write-ahead log; a reader may be in the way for
+    /// a moment.
+    async fn remove_traces(&self) -> StoreResult<()> {
+        let mut page = Some(1);
+        while let Some(first) = page {
+            page = self.writer.execute(move |state| state.scrub_step(first)).await?;
+        }
         for _ in 0..50 {
             if self.writer.outside(|state| state.empty_log()).await? {
                 return Ok(());
@@ -156,13 +162,12 @@ impl SqliteStore {
 impl Readers {
     fn run<T>(&self, run: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => {
-                let connection = connect(&self.path)?;
-                connection.pragma_update(None, "query_only", true)?;
-                connection
-            }
+        let connection = if let Some(connection) = idle {
+            connection
+        } else {
+            let connection = connect(&self.path)?;
+            connection.pragma_update(None, "query_only", true)?;
+            connection
         };
         let outcome = run(&connection);
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
@@ -318,21 +323,21 @@ impl Store for SqliteStore {
 
     async fn erase_session(&self, key: SessionKey, now: Now) -> StoreResult<bool> {
         let erased = self.writer.execute(move |state| state.erase_session(&key, now.wall)).await?;
-        self.empty_log().await?;
+        self.remove_traces().await?;
         Ok(erased)
     }
 
     async fn erase_user(&self, deployment: Option<String>, user: String, now: Now) -> StoreResult<u64> {
         let step = move |state: &mut WriterState| state.erase_user_step(deployment.as_deref(), &user, now.wall);
         let erased = self.repeat(step).await?;
-        self.empty_log().await?;
+        self.remove_traces().await?;
         Ok(erased)
     }
 
     async fn clear(&self, _now: Now) -> StoreResult<u64> {
         let last = self.writer.execute(|state| Ok(state.last_seq())).await?;
         let cleared = self.repeat(move |state| state.clear_step(last)).await?;
-        self.empty_log().await?;
+        self.remove_traces().await?;
         Ok(cleared)
     }
 

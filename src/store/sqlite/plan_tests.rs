@@ -128,8 +128,9 @@ async fn no_statement_reads_a_table_through_or_sorts() {
 }
 
 /// Walking an index in the order asked for ends at the limit; so does walking an index that holds only what is asked.
+/// The virtual table of pages knows one index: the number of the page.
 fn allowed(step: &str) -> bool {
-    ["results_by_time", "sessions_ready", "sessions_delayed", "sessions_failed"]
+    ["VIRTUAL TABLE INDEX 1", "results_by_time", "sessions_ready", "sessions_delayed", "sessions_failed"]
         .iter()
         .any(|index| step.contains(index))
 }

@@ -107,7 +107,11 @@ async fn the_stores_own_limit_holds_and_recovers_when_something_goes() {
         if !refused.is_empty() {
             break refused;
         }
-        store.writer.outside(|state| Ok(state.recheck_room())).await.unwrap();
+        let recheck = |state: &mut WriterState| {
+            state.recheck_room();
+            Ok(())
+        };
+        store.writer.outside(recheck).await.unwrap();
         assert!(offered.len() < 10_000, "the limit was never felt");
     };
     for error in refused {

@@ -229,13 +229,12 @@ impl WriterState {
         }
         let find = "SELECT id FROM models WHERE name = ? AND version = ?";
         let found = self.connection.query_row(find, params![model.id, model.version], |row| row.get(0)).optional()?;
-        let id = match found {
-            Some(id) => id,
-            None => {
-                let insert = "INSERT INTO models (name, version) VALUES (?, ?)";
-                self.connection.execute(insert, params![model.id, model.version])?;
-                self.connection.last_insert_rowid()
-            }
+        let id = if let Some(id) = found {
+            id
+        } else {
+            let insert = "INSERT INTO models (name, version) VALUES (?, ?)";
+            self.connection.execute(insert, params![model.id, model.version])?;
+            self.connection.last_insert_rowid()
         };
         self.models.insert(model.clone(), id);
         Ok(id)

@@ -25,10 +25,13 @@ trait Work: Send {
     fn failed(self: Box<Self>, error: StoreError);
 }
 
+/// Something to do between two transactions.
+type Outside = Box<dyn FnOnce(&mut WriterState) + Send>;
+
 /// What the thread is asked to do.
 enum Message {
     Work(Box<dyn Work>),
-    Outside(Box<dyn FnOnce(&mut WriterState) + Send>),
+    Outside(Outside),
 }
 
 struct Closure<T, F> {
@@ -138,12 +141,7 @@ fn run(mut state: WriterState, queue: &Receiver<Message>, ready: &Notify) {
 
 /// Takes what is waiting into `group`, up to something that must run outside a transaction, which it returns. Where the
 /// last group was large, more of the same size is on its way: waiting a moment for it saves a sync for each that comes.
-fn gather(
-    first: Message,
-    queue: &Receiver<Message>,
-    group: &mut Vec<Box<dyn Work>>,
-    last: usize,
-) -> Option<Box<dyn FnOnce(&mut WriterState) + Send>> {
+fn gather(first: Message, queue: &Receiver<Message>, group: &mut Vec<Box<dyn Work>>, last: usize) -> Option<Outside> {
     let deadline = Instant::now() + Duration::from_micros(if last > 3 { 300 } else { 0 });
     let mut next = first;
     loop {
