@@ -60,9 +60,11 @@ pub struct Args {
 ///
 /// # Errors
 /// When files cannot be read or nothing in them is labelled; one sentence with the mend.
+#[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments whole")]
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let thresholds = Thresholds { pass: args.threshold_pass, review: args.threshold_review };
-    if !(thresholds.pass < thresholds.review) {
+    let ordered = thresholds.pass < thresholds.review;
+    if !ordered {
         bail!("--threshold-pass must be below --threshold-review");
     }
     let model = open(args.model.as_ref())?;

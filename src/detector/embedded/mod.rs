@@ -75,7 +75,7 @@ impl Model {
     /// [`ModelError`]: one sentence with the mend.
     pub fn load(bytes: &[u8]) -> Result<Self, ModelError> {
         let (contents, digest) = Contents::decode(bytes)?;
-        let version = digest.iter().take(6).map(|b| format!("{b:02x}")).collect();
+        let version = digest.iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
         let values = contents.pooled.values();
         // One human in a hundred looks at least as odd: a score of 2, beyond pass and short of fail.
         let unjudged = scaling::quantile(values, 0.99);
@@ -124,7 +124,7 @@ impl Model {
         let fits = features.len() == self.contents.set.columns().len();
         let evidence = features.get(column).copied().filter(|_| fits).unwrap_or(0.0).max(0.0);
         // NaN is no evidence either.
-        if !(evidence >= least) {
+        if evidence.is_nan() || evidence < least {
             let raw = self.unjudged + 1e-6 * (least - evidence.min(least));
             return Assessment { raw, calibrated: self.contents.pooled.assess(raw), class: POOLED.to_owned() };
         }
