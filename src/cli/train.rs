@@ -84,6 +84,7 @@ fn parse_set(text: &str) -> Result<FeatureSet, String> {
 ///
 /// # Errors
 /// When files cannot be read or written or there are too few sessions; one sentence with the mend.
+#[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments whole")]
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if !args.exclude.is_empty() && args.labels.is_empty() {
         bail!("--exclude goes by the labels' source column: add --labels CSV");

@@ -330,7 +330,7 @@ mod tests {
             source: "s".into(),
             user: if human { format!("u{}", i % users) } else { "bot".into() },
             raw: f64::from(u32::try_from(i * 7919 % 101).unwrap()) + if human { 0.0 } else { 40.0 },
-            decision: if i % 10 == 0 { Decision::Review } else { Decision::Pass },
+            decision: if i.is_multiple_of(10) { Decision::Review } else { Decision::Pass },
         };
         (0..200).map(|i| one(i, true)).chain((0..100).map(|i| one(i, false))).collect()
     }

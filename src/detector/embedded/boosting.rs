@@ -1,7 +1,7 @@
 //! Gradient-boosted trees: the log-odds that a row is a counterexample rather than a human.
 //!
 //! Friedman, "Greedy function approximation", Annals of Statistics 29 (2001), with the second-order leaf values and
-//! gains of Chen and Guestrin, "XGBoost", KDD 2016. Every tree is complete to its depth and stored level by level, so
+//! gains of Chen and Guestrin, "`XGBoost`", KDD 2016. Every tree is complete to its depth and stored level by level, so
 //! that walking one is the same few instructions for every row.
 
 /// One inner node: rows whose value lies above `threshold` go right.

@@ -142,7 +142,9 @@ impl Writer {
 
     fn singles(&mut self, values: &[f32]) {
         self.count(values.len());
-        values.iter().for_each(|v| self.0.extend_from_slice(&v.to_le_bytes()));
+        for value in values {
+            self.0.extend_from_slice(&value.to_le_bytes());
+        }
     }
 
     fn text(&mut self, text: &str) {
@@ -152,11 +154,15 @@ impl Writer {
 
     fn calibration(&mut self, set: &Calibration) {
         self.count(set.len());
-        set.values().iter().for_each(|v| self.double(*v));
+        for value in set.values() {
+            self.double(*value);
+        }
     }
 
     fn member(&mut self, member: &Member) {
-        [member.weight, member.centre, member.spread].into_iter().for_each(|v| self.double(v));
+        for value in [member.weight, member.centre, member.spread] {
+            self.double(value);
+        }
         match &member.component {
             Component::Mixture(mixture) => {
                 self.0.push(TAG_MIXTURE);

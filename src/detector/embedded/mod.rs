@@ -75,10 +75,10 @@ impl Model {
     /// [`ModelError`]: one sentence with the mend.
     pub fn load(bytes: &[u8]) -> Result<Self, ModelError> {
         let (contents, digest) = Contents::decode(bytes)?;
-        let version = digest.iter().take(6).map(|b| format!("{b:02x}")).collect();
+        let version = digest.iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
         let values = contents.pooled.values();
-        // One human in a hundred looks at least as odd: a score of 2, beyond pass and short of fail.
-        let unjudged = scaling::quantile(values, 0.99);
+        // One human in two hundred looks at least as odd: a score of 2.3, beyond pass and short of fail.
+        let unjudged = scaling::quantile(values, 0.995);
         Ok(Self { contents, unjudged, identity: ModelIdentity { id: MODEL_ID.to_owned(), version } })
     }
 
@@ -115,7 +115,7 @@ impl Model {
     ///
     /// The class is claimed by the client, so it can only raise the score that all humans together give. Heuristic
     /// reasons were measured and add nothing to this model's raw score, so they do not enter it. A row without enough
-    /// motion ([`FeatureSet::evidence`]) is not taken for ordinary: it gets a raw score that one human in a hundred
+    /// motion ([`FeatureSet::evidence`]) is not taken for ordinary: it gets a raw score that one human in two hundred
     /// reaches, and a little more the less there is. A row of another width counts as one without motion.
     #[must_use]
     pub fn assess(&self, features: &[f64], device_type: &str, reasons: Reasons) -> Assessment {
@@ -124,7 +124,7 @@ impl Model {
         let fits = features.len() == self.contents.set.columns().len();
         let evidence = features.get(column).copied().filter(|_| fits).unwrap_or(0.0).max(0.0);
         // NaN is no evidence either.
-        if !(evidence >= least) {
+        if evidence.is_nan() || evidence < least {
             let raw = self.unjudged + 1e-6 * (least - evidence.min(least));
             return Assessment { raw, calibrated: self.contents.pooled.assess(raw), class: POOLED.to_owned() };
         }

@@ -24,7 +24,9 @@ impl ColumnScale {
         let [q05, q50, q95] = [0.05, 0.5, 0.95].map(|q| quantile(&values, q));
         let log = low >= 0.0 && q95 - q50 > 3.0 * (q50 - q05);
         if log {
-            values.iter_mut().for_each(|v| *v = v.ln_1p());
+            for value in &mut values {
+                *value = value.ln_1p();
+            }
         }
         let [q25, median, q75] = [0.25, 0.5, 0.75].map(|q| quantile(&values, q));
         let iqr = (q75 - q25) / 1.349;

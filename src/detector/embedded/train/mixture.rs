@@ -96,7 +96,9 @@ fn part_of(rows: &[Vec<f32>], share: &[f64], d: usize, prior: Option<(&[f64], f6
             *m += s * f64::from(*x);
         }
     }
-    mean.iter_mut().for_each(|m| *m /= total);
+    for m in &mut mean {
+        *m /= total;
+    }
     let mut covariance = vec![0.0; d * d];
     let mut centred = vec![0.0; d];
     for (row, s) in rows.iter().zip(share) {

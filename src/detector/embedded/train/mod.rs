@@ -189,7 +189,7 @@ pub fn split(examples: Vec<Example>, share: f64, seed: u64) -> (Vec<Example>, Ve
             (digest.finalize().into(), person, n)
         })
         .collect();
-    order.sort();
+    order.sort_unstable();
     #[expect(clippy::cast_precision_loss, reason = "a number of sessions")]
     let wanted = share * examples.len() as f64;
     let (mut taken, mut second) = (0.0, BTreeSet::new());
