@@ -14,7 +14,7 @@ use parquet::schema::types::Type;
 use super::table::{Cells, Kind, Rows, Table};
 
 /// Rows of a row group: enough to compress well, few enough to keep in memory.
-const GROUP_ROWS: usize = 16_384;
+const GROUP_ROWS: usize = 8192;
 
 /// Writes the rows of one table to one file.
 pub(super) struct GroupWriter<W: Write + Send> {
