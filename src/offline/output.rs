@@ -110,6 +110,15 @@ impl Output {
         written.map_err(|cause| fault(self.name.clone(), cause))
     }
 
+    /// The file that holds the rows until then; a process that ends before has to remove it. `None` for a stream.
+    #[must_use]
+    pub fn unfinished(&self) -> Option<&Path> {
+        match &self.sink {
+            Sink::Text(destination) => destination.unfinished(),
+            Sink::Parquet(writer) => writer.inner().unfinished(),
+        }
+    }
+
     /// Puts the whole file in its place, durably.
     ///
     /// # Errors
@@ -155,6 +164,13 @@ impl Destination {
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
         Ok(Self::Replacing(builder.tempfile_in(folder)?, path))
+    }
+
+    fn unfinished(&self) -> Option<&Path> {
+        match self {
+            Self::Stream(_) => None,
+            Self::Replacing(file, _) => Some(file.path()),
+        }
     }
 
     fn keep(self) -> io::Result<()> {

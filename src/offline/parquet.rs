@@ -40,6 +40,10 @@ impl<W: Write + Send> GroupWriter<W> {
         })
     }
 
+    pub(super) fn inner(&self) -> &W {
+        self.file.inner()
+    }
+
     /// Takes the rows; row groups end at the same rows however they arrive.
     pub(super) fn write(&mut self, rows: &Rows) -> Result<()> {
         let mut from = 0;
