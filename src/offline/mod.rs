@@ -14,3 +14,9 @@ pub mod output;
 mod parquet;
 
 pub mod score;
+
+pub mod labels;
+
+pub mod evaluation;
+
+pub mod load;

@@ -4,6 +4,8 @@
 
 pub mod v1;
 
+pub mod motion;
+
 use super::session::Session;
 
 /// The feature sets that exist.
@@ -11,17 +13,20 @@ use super::session::Session;
 pub enum FeatureSet {
     /// The 28 numeric columns that the original service computed; see [`v1`].
     V1,
+    /// How the pointer moved on a common clock, whatever recorded it; see [`motion`].
+    Motion,
 }
 
 impl FeatureSet {
     /// Every set, oldest first.
-    pub const ALL: [Self; 1] = [Self::V1];
+    pub const ALL: [Self; 2] = [Self::V1, Self::Motion];
 
     /// The name used in files, flags and the store.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::V1 => "v1",
+            Self::Motion => "motion",
         }
     }
 
@@ -31,11 +36,22 @@ impl FeatureSet {
         Self::ALL.into_iter().find(|set| set.name() == name)
     }
 
+    /// The column that counts what a row's motion was computed from, and the least of it: rows with less carry zeros
+    /// in place of motion and can't be judged by it.
+    #[must_use]
+    pub fn evidence(self) -> (usize, f64) {
+        match self {
+            Self::V1 => (1, 10.0),
+            Self::Motion => (0, 16.0),
+        }
+    }
+
     /// The numeric columns in order; `sessionId`, `gameType` and `deviceType` stand before them in every export.
     #[must_use]
     pub fn columns(self) -> &'static [&'static str] {
         match self {
             Self::V1 => &v1::COLUMNS,
+            Self::Motion => &motion::COLUMNS,
         }
     }
 }
@@ -44,6 +60,7 @@ impl FeatureSet {
 #[derive(Debug, Default)]
 pub struct Extractor {
     v1: v1::Workspace,
+    motion: motion::Workspace,
 }
 
 impl Extractor {
@@ -52,6 +69,7 @@ impl Extractor {
         row.clear();
         match set {
             FeatureSet::V1 => row.extend_from_slice(&self.v1(session).values()),
+            FeatureSet::Motion => self.motion.extract(session, row),
         }
     }
 

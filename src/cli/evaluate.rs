@@ -1,0 +1,219 @@
+//! `evaluate`: what a model is worth on sessions whose truth is known.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
+
+use super::train::{bytes_bar, note};
+use crate::detector::embedded::Model;
+use crate::domain::features::Extractor;
+use crate::domain::reason::Reasons;
+use crate::domain::result::{Source, Thresholds, Verdict};
+use crate::offline::evaluation::{Evaluation, Figure, MIN_USERS, Rates, Scored, evaluate};
+use crate::offline::labels::Labels;
+use crate::offline::load;
+
+/// Measure a model on labelled sessions.
+///
+/// Prints, overall and per bot family, how well its scores rank bots above humans, how many bots it catches when 1 % or
+/// 0.3 % of humans may be wrongly accused, and which decisions humans and bots get, with 95 % intervals.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Sessions: NDJSON, plain, .gz or .zst, or `-` for standard input
+    #[arg(long, required = true, value_name = "INPUT")]
+    sessions: Vec<PathBuf>,
+
+    /// CSV with sessionId, label (human or bot), family, source, user, variant; sessions without a label are left out
+    #[arg(long, required = true, value_name = "CSV")]
+    labels: Vec<PathBuf>,
+
+    /// Model file; the bundled model without it
+    #[arg(long, value_name = "MODEL")]
+    model: Option<PathBuf>,
+
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+
+    /// Up to this score a session passes
+    #[arg(long, default_value_t = Thresholds::default().pass)]
+    threshold_pass: f64,
+
+    /// Up to this score it is reviewed, above it fails
+    #[arg(long, default_value_t = Thresholds::default().review)]
+    threshold_review: f64,
+
+    /// Seed of the intervals
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+
+    /// Fail when a line is refused
+    #[arg(long)]
+    strict: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When files cannot be read or nothing in them is labelled; one sentence with the mend.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let thresholds = Thresholds { pass: args.threshold_pass, review: args.threshold_review };
+    if !(thresholds.pass < thresholds.review) {
+        bail!("--threshold-pass must be below --threshold-review");
+    }
+    let model = open(args.model.as_ref())?;
+    let labels = Labels::open(&args.labels)?;
+    let (mut refused, mut unlabelled) = (0u64, 0u64);
+    let bar = bytes_bar(&args.sessions);
+    let scored = load::each(
+        &args.sessions,
+        <(Extractor, Vec<f64>)>::default,
+        |(extractor, row), session| {
+            let Some(label) = labels.get(session.id.as_str()) else { return Some(None) };
+            extractor.extract(model.feature_set(), &session, row);
+            let assessed = model.assess(row, &session.device_type, Reasons::default());
+            let verdict = Verdict::calibrated(
+                assessed.raw,
+                &assessed.calibrated,
+                &assessed.class,
+                Reasons::default(),
+                Source::Embedded,
+                model.identity(),
+                &thresholds,
+            );
+            Some(Some(Scored {
+                human: label.human,
+                family: label.family.clone(),
+                source: label.source.clone(),
+                user: label.user.clone(),
+                raw: assessed.raw,
+                decision: verdict.decision,
+            }))
+        },
+        |sentence| {
+            refused += 1;
+            bar.suspend(|| note(&sentence));
+        },
+        |progress| bar.set_position(progress.read()),
+    );
+    bar.finish_and_clear();
+    let scored: Vec<Scored> = scored?
+        .into_iter()
+        .filter_map(|found| {
+            unlabelled += u64::from(found.is_none());
+            found
+        })
+        .collect();
+    if scored.is_empty() {
+        bail!("none of the sessions has a label; the labels' sessionId must be that of the sessions");
+    }
+    let evaluation = evaluate(&scored, args.seed);
+    let text = if args.json {
+        serde_json::to_string_pretty(&as_json(&evaluation, &model, refused, unlabelled))? + "\n"
+    } else {
+        as_text(&evaluation, &model, refused, unlabelled)
+    };
+    std::io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(if args.strict && refused > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn open(path: Option<&PathBuf>) -> anyhow::Result<Model> {
+    let Some(path) = path else { return Ok(Model::bundled()?) };
+    let failed = || format!("cannot read the model {}; check the path and its permissions", path.display());
+    let bytes = std::fs::read(path).with_context(failed)?;
+    Model::load(&bytes).with_context(|| format!("cannot use {}", path.display()))
+}
+
+fn as_text(evaluation: &Evaluation, model: &Model, refused: u64, unlabelled: u64) -> String {
+    let identity = model.identity();
+    let mut text =
+        format!("model {} version {}, feature set {}\n", identity.id, identity.version, model.feature_set().name());
+    let mut line = |args: std::fmt::Arguments<'_>| {
+        // Writing to a string cannot fail.
+        let _ = text.write_fmt(args);
+        text.push('\n');
+    };
+    if refused > 0 {
+        line(format_args!("left out: {refused} refused lines"));
+    }
+    if unlabelled > 0 {
+        line(format_args!("left out: {unlabelled} sessions without a label"));
+    }
+    line(format_args!(
+        "\n{:<20} {:>8} {:>6}  {:<19} {:<19} {:<19}",
+        "humans of", "sessions", "users", "pass", "review", "fail"
+    ));
+    for humans in &evaluation.humans {
+        let Rates { pass, review, fail } = &humans.decisions;
+        let few =
+            if humans.users < MIN_USERS { format!(" (under {MIN_USERS} users: no interval)") } else { String::new() };
+        line(format_args!(
+            "{:<20} {:>8} {:>6}  {:<19} {:<19} {:<19}{few}",
+            humans.source,
+            humans.sessions,
+            humans.users,
+            shown(pass),
+            shown(review),
+            shown(fail)
+        ));
+    }
+    let head = ["ROC-AUC", "PR-AUC", "TPR at 1 %", "TPR at 0.3 %", "pass", "review", "fail"];
+    let cells = |cells: [String; 7]| cells.iter().fold(String::new(), |line, cell| format!("{line} {cell:<19}"));
+    line(format_args!("\n{:<20} {:>8} {}", "bots", "sessions", cells(head.map(str::to_owned))));
+    for bots in &evaluation.bots {
+        let d = &bots.decisions;
+        let figures = [
+            &bots.roc_auc,
+            &bots.pr_auc,
+            &bots.tpr_at_1_percent,
+            &bots.tpr_at_0_3_percent,
+            &d.pass,
+            &d.review,
+            &d.fail,
+        ];
+        line(format_args!("{:<20} {:>8} {}", bots.family, bots.sessions, cells(figures.map(shown))));
+    }
+    text.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+fn shown(figure: &Figure) -> String {
+    match figure.interval {
+        Some((low, high)) => format!("{:.3} [{low:.3} {high:.3}]", figure.value),
+        None => format!("{:.3}", figure.value),
+    }
+}
+
+fn as_json(evaluation: &Evaluation, model: &Model, refused: u64, unlabelled: u64) -> Value {
+    let figure = |f: &Figure| json!({ "value": f.value, "interval95": f.interval.map(|(low, high)| [low, high]) });
+    let rates = |r: &Rates| json!({ "pass": figure(&r.pass), "review": figure(&r.review), "fail": figure(&r.fail) });
+    let humans: Vec<Value> = evaluation
+        .humans
+        .iter()
+        .map(|h| {
+            json!({
+                "source": h.source, "sessions": h.sessions, "users": h.users,
+                "tooFewUsersForIntervals": h.users < MIN_USERS, "decisions": rates(&h.decisions),
+            })
+        })
+        .collect();
+    let bots: Vec<Value> = evaluation
+        .bots
+        .iter()
+        .map(|b| {
+            json!({
+                "family": b.family, "sessions": b.sessions, "rocAuc": figure(&b.roc_auc), "prAuc": figure(&b.pr_auc),
+                "tprAt1PercentFpr": figure(&b.tpr_at_1_percent), "tprAt0_3PercentFpr": figure(&b.tpr_at_0_3_percent),
+                "decisions": rates(&b.decisions),
+            })
+        })
+        .collect();
+    let identity = model.identity();
+    json!({
+        "modelId": identity.id, "modelVersion": identity.version, "featureSet": model.feature_set().name(),
+        "refused": refused, "unlabelled": unlabelled, "humans": humans, "bots": bots,
+    })
+}

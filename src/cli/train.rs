@@ -1,0 +1,265 @@
+//! `train`: a model file from recordings of people.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::detector::embedded::Model;
+use crate::detector::embedded::train::{self, Example, Recipe, Report, Stage};
+use crate::domain::features::FeatureSet;
+use crate::offline::labels::Labels;
+use crate::offline::load;
+
+/// Fit and calibrate a model of the embedded detector on recordings of people.
+///
+/// No recordings of bots are needed: counterexamples are made from the people's own sessions. The same input and seed
+/// give the same file.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Sessions to fit on: NDJSON, plain, .gz or .zst, or `-` for standard input
+    #[arg(required = true, value_name = "INPUT")]
+    input: Vec<PathBuf>,
+
+    /// Sessions of other people to calibrate on; without them some of INPUT's people are kept apart for it
+    #[arg(long, value_name = "INPUT", num_args = 1..)]
+    calibration: Vec<PathBuf>,
+
+    /// CSV with sessionId, label and optionally source and user; bots and unlabelled sessions are then left out, and
+    /// nobody is both fitted on and calibrated on
+    #[arg(long, value_name = "CSV")]
+    labels: Vec<PathBuf>,
+
+    /// Leave out the sessions of a source, as `source=NAME` (needs --labels)
+    #[arg(long, value_name = "source=NAME", value_parser = parse_exclusion)]
+    exclude: Vec<String>,
+
+    /// Share of INPUT's sessions, by whole people, that calibrate; 0.25 without --calibration, else 0
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    hold_out: Option<f64>,
+
+    /// Feature set: motion or v1
+    #[arg(long, value_name = "SET", default_value = "motion", value_parser = parse_set)]
+    set: FeatureSet,
+
+    /// One calibration for all devices. Without it a device class with 400 calibration sessions of 10 people or more
+    /// gets its own, which can only make verdicts on that class stricter
+    #[arg(long)]
+    pooled: bool,
+
+    /// Seed of everything drawn at random
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+
+    /// Fail when a line is refused
+    #[arg(long)]
+    strict: bool,
+
+    /// Where the model file goes
+    #[arg(short, long, value_name = "MODEL")]
+    output: PathBuf,
+}
+
+fn parse_exclusion(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some(("source", name)) if !name.is_empty() => Ok(name.to_owned()),
+        _ => Err("write source=NAME".to_owned()),
+    }
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| "write a number from 0 to 0.9".to_owned())?;
+    if (0.0..=0.9).contains(&share) { Ok(share) } else { Err("write a number from 0 to 0.9".to_owned()) }
+}
+
+fn parse_set(text: &str) -> Result<FeatureSet, String> {
+    let names = || FeatureSet::ALL.map(FeatureSet::name).join(" or ");
+    FeatureSet::parse(text).ok_or_else(|| format!("write {}", names()))
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When files cannot be read or written or there are too few sessions; one sentence with the mend.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if !args.exclude.is_empty() && args.labels.is_empty() {
+        bail!("--exclude goes by the labels' source column: add --labels CSV");
+    }
+    let labels = if args.labels.is_empty() { None } else { Some(Labels::open(&args.labels)?) };
+    let mut census = Census::default();
+    let input = read(&args.input, labels.as_ref(), &args.exclude, &mut census)?;
+    let calibration = read(&args.calibration, labels.as_ref(), &args.exclude, &mut census)?;
+    let hold_out = args.hold_out.unwrap_or(if args.calibration.is_empty() { 0.25 } else { 0.0 });
+    let (fit, held_out) = train::split(input, hold_out, args.seed);
+    let calibration: Vec<Example> = calibration.into_iter().chain(held_out).collect();
+
+    let recipe = Recipe { set: args.set, seed: args.seed, classes: !args.pooled, ..Recipe::default() };
+    let bar = stages();
+    let trained = train::train(&fit, &calibration, &recipe, census.provenance(&recipe), &mut |stage| {
+        bar.inc(1);
+        bar.set_message(stage.message());
+    });
+    bar.finish_and_clear();
+    let (contents, report) = trained?;
+    let bytes = contents.encode();
+    let model = Model::load(&bytes).context("the new model does not load again; report this")?;
+    write(&args.output, &bytes)?;
+    print(&census, &report, &model, &args.output, bytes.len())?;
+    Ok(if args.strict && census.refused > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What was read and what was left out.
+#[derive(Default)]
+struct Census {
+    refused: u64,
+    bots: u64,
+    unlabelled: u64,
+    excluded: u64,
+    sources: BTreeMap<String, u64>,
+}
+
+impl Census {
+    fn provenance(&self, recipe: &Recipe) -> String {
+        let sources: Vec<String> = self.sources.iter().map(|(source, n)| format!("{source} ({n})")).collect();
+        format!(
+            "Human sessions of {}. Feature set {}, seed {}.",
+            if sources.is_empty() { "unnamed sources".to_owned() } else { sources.join(", ") },
+            recipe.set.name(),
+            recipe.seed
+        )
+    }
+}
+
+enum Found {
+    Human(Box<Example>, String),
+    Bot,
+    Unlabelled,
+    Excluded,
+}
+
+fn read(
+    paths: &[PathBuf],
+    labels: Option<&Labels>,
+    exclude: &[String],
+    census: &mut Census,
+) -> anyhow::Result<Vec<Example>> {
+    let bar = bytes_bar(paths);
+    let found = load::each(
+        paths,
+        || (),
+        |(), session| {
+            let Some(labels) = labels else {
+                let user = session.user_id.clone();
+                return Some(Found::Human(Box::new(Example { session, user }), String::new()));
+            };
+            Some(match labels.get(session.id.as_str()) {
+                None => Found::Unlabelled,
+                Some(label) if !label.human => Found::Bot,
+                Some(label) if exclude.contains(&label.source) => Found::Excluded,
+                Some(label) => {
+                    let user = Some(label.user.clone()).filter(|u| !u.is_empty()).or_else(|| session.user_id.clone());
+                    Found::Human(Box::new(Example { session, user }), label.source.clone())
+                }
+            })
+        },
+        |sentence| {
+            census.refused += 1;
+            bar.suspend(|| note(&sentence));
+        },
+        |progress| bar.set_position(progress.read()),
+    );
+    bar.finish_and_clear();
+    let mut humans = Vec::new();
+    for found in found? {
+        match found {
+            Found::Human(example, source) => {
+                if !source.is_empty() {
+                    *census.sources.entry(source).or_default() += 1;
+                }
+                humans.push(*example);
+            }
+            Found::Bot => census.bots += 1,
+            Found::Unlabelled => census.unlabelled += 1,
+            Found::Excluded => census.excluded += 1,
+        }
+    }
+    Ok(humans)
+}
+
+/// Writes a sentence to standard error; where that is closed there is nobody to tell.
+pub(super) fn note(sentence: &str) {
+    let _ = writeln!(std::io::stderr(), "{sentence}");
+}
+
+/// A bar over the bytes of the first file; of several files each starts anew.
+pub(super) fn bytes_bar(paths: &[PathBuf]) -> ProgressBar {
+    let total: u64 = paths.iter().filter_map(|p| std::fs::metadata(p).ok()).map(|m| m.len()).max().unwrap_or(0);
+    let bar = if total == 0 { ProgressBar::new_spinner() } else { ProgressBar::new(total) };
+    if let Ok(style) = ProgressStyle::with_template("reading {bar:32} {bytes}/{total_bytes} {elapsed}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn stages() -> ProgressBar {
+    let bar = ProgressBar::new(Stage::ALL.len() as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len} {msg} {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(std::time::Duration::from_millis(200));
+    bar
+}
+
+/// Replaces the file as a whole: a reader sees the old model or the new one.
+fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = || format!("cannot write the model to {}; check the folder and its permissions", path.display());
+    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
+    file.write_all(bytes).with_context(failed)?;
+    file.as_file().sync_all().with_context(failed)?;
+    file.persist(path).with_context(failed)?;
+    Ok(())
+}
+
+fn print(census: &Census, report: &Report, model: &Model, path: &Path, size: usize) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for (source, n) in &census.sources {
+        writeln!(out, "source {source}: {n} human sessions")?;
+    }
+    let left_out = [
+        (census.refused, "refused lines"),
+        (census.bots, "sessions labelled bot"),
+        (census.unlabelled, "sessions without a label"),
+        (census.excluded, "sessions of excluded sources"),
+        (report.shared as u64, "calibration sessions of people fitted on"),
+        (report.motionless as u64, "sessions with too little motion"),
+    ];
+    for (n, what) in left_out.into_iter().filter(|(n, _)| *n > 0) {
+        writeln!(out, "left out: {n} {what}")?;
+    }
+    writeln!(
+        out,
+        "fitted on {} sessions of {} people and {} counterexamples made from them",
+        report.fitted, report.fitted_people, report.counterexamples
+    )?;
+    let telling: Vec<String> = report.telling.iter().map(|(name, s)| format!("{name} {:.0} %", 100.0 * s)).collect();
+    writeln!(out, "columns asked most to tell them apart: {}", telling.join(", "))?;
+    writeln!(out, "calibrated on {} sessions of {} other people", report.calibrated, report.calibrated_people)?;
+    for (class, n) in &report.classes {
+        writeln!(out, "device class {class}: own calibration from {n} raw scores")?;
+    }
+    if model.pooled().len() < 316 {
+        writeln!(out, "fewer than 316 calibrate it: it sends sessions to review at worst and fails none")?;
+    }
+    writeln!(
+        out,
+        "model {} version {}: {size} bytes in {}",
+        model.identity().id,
+        model.identity().version,
+        path.display()
+    )?;
+    Ok(())
+}

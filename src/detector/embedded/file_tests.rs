@@ -1,0 +1,103 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::detector::embedded::Model;
+
+/// A small model with every kind of part.
+pub(in super::super) fn small() -> Contents {
+    let set = FeatureSet::V1;
+    let columns = vec![
+        (3, ColumnScale { log: true, median: 5.0, sigma: 1.0 }),
+        (16, ColumnScale { log: false, median: 0.3, sigma: 0.2 }),
+    ];
+    let part = |offset, at| Gaussian { offset, mean: vec![at, -at], factor: vec![1.0, 0.5, 2.0] };
+    let mixture = Mixture::from_parts(2, vec![part(-1.0, 0.0), part(-2.0, 1.5)]).unwrap();
+    let split = |column, threshold| Split { column, threshold };
+    let splits = vec![split(0, 0.1), split(1, f32::INFINITY), split(1, -0.3)];
+    let trees = Boosted::from_parts(2, splits, vec![0.1, -0.2, 0.3, -0.4], 2).unwrap();
+    let member = |component| Member { component, weight: 0.5, centre: 0.1, spread: 2.0 };
+    let members = vec![member(Component::Mixture(mixture)), member(Component::Boosted(trees))];
+    Contents {
+        set,
+        provenance: "Nobody.".to_owned(),
+        ensemble: Ensemble::from_parts(columns, members, set.columns().len()).unwrap(),
+        pooled: Calibration::new((0..400).map(|i| f64::from(i) / 100.0).collect()),
+        classes: vec![
+            ("strict".to_owned(), Calibration::new((0..400).map(|i| f64::from(i) / 1000.0).collect())),
+            ("mild".to_owned(), Calibration::new((0..400).map(|i| f64::from(i) / 10.0).collect())),
+        ],
+    }
+}
+
+#[test]
+fn a_model_comes_back_from_its_file_bit_for_bit() {
+    let file = small().encode();
+    let (back, _) = Contents::decode(&file).unwrap();
+    assert_eq!(back, small());
+    assert_eq!(back.encode(), file);
+}
+
+#[test]
+fn files_that_are_no_model_of_ours_are_refused_in_a_sentence() {
+    let message = |bytes: &[u8]| Model::load(bytes).unwrap_err().to_string();
+    assert!(message(b"").starts_with("this is not a model file"));
+    assert!(message(b"PK\x03\x04 something else").starts_with("this is not a model file"));
+    let mut newer = small().encode();
+    newer[8] = 9;
+    assert!(message(&newer).contains("format 9"));
+    let mut other = small();
+    other.provenance = "\u{1}".repeat(1000);
+    let file = other.encode();
+    assert!(message(&file[..file.len() - 1]).contains("its length is wrong"));
+}
+
+/// A file whose checksum and length fit, so that only the parser stands between it and the model.
+fn sealed(mut file: Vec<u8>) -> Vec<u8> {
+    file.truncate(file.len().saturating_sub(DIGEST));
+    let length = file.len() as u64 - 20;
+    file[12..20].copy_from_slice(&length.to_le_bytes());
+    let digest = Sha256::digest(&file);
+    file.extend_from_slice(&digest);
+    file
+}
+
+#[test]
+fn another_programs_columns_are_refused_even_with_a_valid_checksum() {
+    let mut file = small().encode();
+    let at = file.windows(8).position(|w| w == b"avgSpeed").unwrap();
+    file[at] = b'X';
+    assert_eq!(Model::load(&sealed(file)).unwrap_err(), ModelError::FeatureSet("v1".to_owned()));
+}
+
+proptest! {
+    #[test]
+    fn a_flipped_byte_never_passes_for_the_model(at in any::<prop::sample::Index>(), change in 1u8..) {
+        let mut file = small().encode();
+        let at = at.index(file.len());
+        file[at] ^= change;
+        prop_assert!(Model::load(&file).is_err());
+    }
+
+    #[test]
+    fn hostile_files_with_a_valid_checksum_neither_panic_nor_score_nonsense(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        cut in any::<Option<prop::sample::Index>>(),
+        row in proptest::collection::vec(-1e12..1e12f64, 28),
+    ) {
+        let mut file = small().encode();
+        for (at, value) in changes {
+            let at = 20 + at.index(file.len() - 20 - DIGEST);
+            file[at] = value;
+        }
+        if let Some(cut) = cut {
+            file.truncate(20 + cut.index(file.len() - 20) + DIGEST);
+        }
+        if file.len() < 20 + DIGEST {
+            return Ok(());
+        }
+        if let Ok(model) = Model::load(&sealed(file)) {
+            let assessed = model.assess(&row, "strict", crate::domain::reason::Reasons::default());
+            prop_assert!(assessed.raw.is_finite() && assessed.calibrated.score.is_finite());
+        }
+    }
+}

@@ -1,0 +1,100 @@
+use proptest::prelude::*;
+
+use super::file::tests::small;
+use super::*;
+use crate::domain::result::{Decision, Thresholds};
+
+fn model() -> Model {
+    Model::load(&small().encode()).unwrap()
+}
+
+fn row(total_moves: f64, speed: f64, efficiency: f64) -> Vec<f64> {
+    let mut row = vec![0.0; 28];
+    (row[1], row[3], row[16]) = (total_moves, speed, efficiency);
+    row
+}
+
+#[test]
+fn the_bundled_model_loads_and_says_what_it_is() {
+    let model = Model::bundled().unwrap();
+    assert_eq!((model.identity().id.as_str(), model.identity().version.len()), ("embedded", 12));
+    assert_eq!(model.feature_set(), FeatureSet::Motion);
+    assert!(model.pooled().len() >= 1000, "0.3 % must be resolved");
+    assert!(model.provenance().contains("osu_replays") && !model.provenance().contains("web_survey"));
+    assert_eq!(Model::bundled().unwrap().identity(), model.identity());
+}
+
+#[test]
+fn too_little_motion_goes_to_review_whatever_the_row_says() {
+    for model in [model(), Model::bundled().unwrap()] {
+        let width = model.feature_set().columns().len();
+        let (column, least) = model.feature_set().evidence();
+        let mut last = f64::INFINITY;
+        for evidence in [0.0, 1.0, least - 1.0] {
+            let mut row = vec![0.0; width];
+            row[column] = evidence;
+            let assessed = model.assess(&row, "mouse", Reasons::default());
+            assert_eq!(Thresholds::default().decide(assessed.calibrated.supported), Decision::Review);
+            assert!(assessed.raw < last, "less motion ranks as odder");
+            last = assessed.raw;
+        }
+        for broken in [vec![], vec![1e6; width + 1], vec![f64::NAN; width]] {
+            let assessed = model.assess(&broken, "mouse", Reasons::default());
+            assert!(assessed.raw.is_finite() && assessed.calibrated.score > 1.0);
+        }
+    }
+}
+
+#[test]
+fn the_class_that_was_used_is_named() {
+    let class = |device: &str| model().assess(&row(50.0, 200.0, 0.4), device, Reasons::default()).class;
+    assert_eq!(
+        [class("strict"), class("mild"), class("none"), class("pooled")],
+        ["strict", "pooled", "pooled", "pooled"]
+    );
+}
+
+#[tokio::test]
+async fn bad_rows_are_rejected_alone_and_every_row_has_its_outcome() {
+    let model = Arc::new(model());
+    let mut rows: Vec<Row> = (0..1000)
+        .map(|i| Row {
+            id: Seq(i),
+            game_type: String::new(),
+            device_type: "mouse".to_owned(),
+            features: row(50.0, 200.0 + f64::from(i32::try_from(i).unwrap()), 0.4),
+            reasons: Reasons::default(),
+        })
+        .collect();
+    rows[3].features.pop();
+    rows[700].features[5] = f64::NAN;
+    let detector = EmbeddedDetector::new(Arc::clone(&model));
+    let answer = detector.score(&rows).await.unwrap();
+    let one_by_one: Vec<_> = rows.iter().map(|row| detector.outcome(row)).collect();
+    assert_eq!(answer.outcomes, one_by_one, "the batch does not matter");
+    let rejected: Vec<&(Seq, Outcome)> =
+        answer.outcomes.iter().filter(|(_, o)| matches!(o, Outcome::Rejected(_))).collect();
+    assert_eq!(rejected.len(), 2);
+    assert_eq!(rejected[0], &(Seq(3), Outcome::Rejected("the row has 27 features, the model wants 28".to_owned())));
+    assert!(matches!(&rejected[1].1, Outcome::Rejected(m) if m.contains("speedStd") || m.contains("not a finite")));
+    assert_eq!(answer.model, model.identity());
+}
+
+proptest! {
+    #[test]
+    fn a_claimed_class_is_never_milder_than_everybody(speed in 0.0..1e6f64, efficiency in -10.0..10.0f64, device in "strict|mild|other") {
+        let model = model();
+        let row = row(50.0, speed, efficiency);
+        let (claimed, plain) = (model.assess(&row, &device, Reasons::default()), model.assess(&row, "", Reasons::default()));
+        prop_assert!(claimed.calibrated.score >= plain.calibrated.score);
+        prop_assert!(claimed.calibrated.supported >= plain.calibrated.supported);
+        prop_assert_eq!(claimed.raw, plain.raw);
+    }
+
+    #[test]
+    fn the_bundled_model_scores_any_finite_row(values in proptest::collection::vec(any::<f64>(), crate::domain::features::motion::WIDTH)) {
+        prop_assume!(values.iter().all(|v| v.is_finite()));
+        let assessed = Model::bundled().unwrap().assess(&values, "mouse", Reasons::default());
+        prop_assert!(assessed.raw.is_finite() && assessed.calibrated.score.is_finite());
+    }
+}

@@ -1,0 +1,95 @@
+use rand::RngExt as _;
+
+use super::*;
+use crate::detector::embedded::Model;
+use crate::domain::id::SessionId;
+use crate::domain::reason::Reasons;
+use crate::domain::session::Movements;
+
+/// Something like a hand: overlapping submovements with curved, skewed speed and signal-dependent noise.
+fn hand(index: usize) -> Example {
+    let mut rng = ChaCha8Rng::seed_from_u64(index as u64);
+    let mut moves = Movements::default();
+    let (mut x, mut y, mut t) = (300.0f64, 300.0f64, 0.0f64);
+    while t < 5000.0 {
+        let (tx, ty): (f64, f64) = (rng.random_range(0.0..900.0), rng.random_range(0.0..600.0));
+        let steps = rng.random_range(20..45);
+        let (sx, sy, bow) = (x, y, rng.random_range(-0.15..0.15));
+        for i in 1..=steps {
+            let u = (f64::from(i) / f64::from(steps)).powf(0.8);
+            let s = u * u * (3.0 - 2.0 * u);
+            let shake = rng.random_range(-1.0..1.0);
+            x = sx + s * (tx - sx) - bow * (std::f64::consts::PI * s).sin() * (ty - sy) + shake;
+            y = sy + s * (ty - sy) + bow * (std::f64::consts::PI * s).sin() * (tx - sx) + shake;
+            t += 16.0;
+            moves.x.push(x.round());
+            moves.y.push(y.round());
+            moves.t.push(t.round());
+        }
+        t += rng.random_range(0.0..300.0);
+    }
+    let id = SessionId::parse(&format!("s{index:04}")).unwrap();
+    let session =
+        Session { id, duration_ms: t, movements: moves, device_type: "mouse".to_owned(), ..Session::default() };
+    Example { session, user: Some(format!("u{}", index % 40)) }
+}
+
+fn quick() -> Recipe {
+    let boosting = boosting::Settings { trees: 20, depth: 3, ..Recipe::default().boosting };
+    Recipe { recorders: 1, calibration_recorders: 1, boosting, ..Recipe::default() }
+}
+
+fn fit(recipe: &Recipe, examples: Vec<Example>) -> (Vec<u8>, Report) {
+    let (fit, calibration) = split(examples, 0.3, recipe.seed);
+    let (contents, report) = train(&fit, &calibration, recipe, "test".to_owned(), &mut |_| ()).unwrap();
+    (contents.encode(), report)
+}
+
+#[test]
+fn the_same_sessions_and_seed_give_the_same_bytes_in_any_order_on_any_number_of_threads() {
+    let examples: Vec<Example> = (0..400).map(hand).collect();
+    let (first, report) = fit(&quick(), examples.clone());
+    let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let mut turned = examples.clone();
+    turned.reverse();
+    assert!(one_thread.install(|| fit(&quick(), turned)).0 == first);
+    assert!(fit(&Recipe { seed: 2, ..quick() }, examples).0 != first);
+    assert_eq!(report.fitted + report.calibrated, 400);
+    assert_eq!(report.fitted_people + report.calibrated_people, 40);
+
+    // What it learned: a straight line at constant speed is odder than nearly every hand it has not seen.
+    let model = Model::load(&first).unwrap();
+    let score = |session: &Session| {
+        let mut row = Vec::new();
+        Extractor::default().extract(model.feature_set(), session, &mut row);
+        model.assess(&row, "mouse", Reasons::default()).raw
+    };
+    let mut line = hand(1).session;
+    for (i, (x, y)) in line.movements.x.iter_mut().zip(&mut line.movements.y).enumerate() {
+        let around = f64::from(u32::try_from(i % 60).unwrap());
+        (*x, *y) = (10.0 * (around - 30.0).abs(), 5.0 * (around - 30.0).abs());
+    }
+    let odder = (1000..1100).filter(|i| score(&hand(*i).session) < score(&line)).count();
+    assert!(odder >= 99, "{odder} of 100 hands are less odd than a machine's line");
+}
+
+#[test]
+fn people_are_never_on_both_sides_of_a_split() {
+    let (fit, held_out) = split((0..400).map(hand).collect(), 0.25, 9);
+    let of = |examples: &[Example]| examples.iter().map(|e| e.user.clone()).collect::<BTreeSet<_>>();
+    assert!(of(&fit).is_disjoint(&of(&held_out)));
+    assert!((80..=120).contains(&held_out.len()), "{}", held_out.len());
+}
+
+#[test]
+fn too_few_sessions_are_refused_with_the_number_needed() {
+    let all: Vec<Example> = (0..400).map(hand).collect();
+    let attempt = |fit: &[Example], calibration: &[Example]| {
+        train(fit, calibration, &quick(), String::new(), &mut |_| ()).unwrap_err().to_string()
+    };
+    assert!(attempt(&all[..199], &all[200..]).contains("only 199 human sessions"));
+    // The calibration people are all fitted on.
+    assert!(attempt(&all[..300], &all[300..]).contains("only 0 human sessions"));
+    let still = Example { session: Session::default(), user: None };
+    assert!(attempt(&vec![still; 500], &[]).contains("only 0 human sessions"));
+}
