@@ -52,6 +52,9 @@ pub(super) fn convert<W: Worker>(
     let table = Arc::new(Table { columns, format, quote });
     let mut lines = Lines::open(&files.input, DEFAULT_LINE_LIMIT)?;
     let mut output = Output::create(&files.output, &table)?;
+    if let Some(path) = output.unfinished() {
+        remove_when_interrupted(path.to_owned());
+    }
     let bar = Bar::new(lines.progress());
     let mut done = 0u64;
     let totals = pipeline::run(&mut lines, threads(files.threads), DEFAULT_LINE_LIMIT, &table, new_worker, |chunk| {
@@ -67,6 +70,33 @@ pub(super) fn convert<W: Worker>(
     let Totals { sessions, refused } = totals;
     eprintln!("{sessions} {} written, {refused} {} refused", noun(sessions, "row"), noun(refused, "line"));
     Ok(if files.strict && refused > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// On Ctrl-C or SIGTERM, removes the unfinished file and ends the process. It acts from a thread of its own, because
+/// the reader may be waiting for standard input.
+fn remove_when_interrupted(path: PathBuf) {
+    std::thread::spawn(move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        let interrupted = runtime.block_on(async {
+            #[cfg(unix)]
+            {
+                use tokio::signal::unix::{SignalKind, signal};
+                let mut terminated = signal(SignalKind::terminate())?;
+                tokio::select! {
+                    interrupted = tokio::signal::ctrl_c() => interrupted,
+                    _ = terminated.recv() => Ok(()),
+                }
+            }
+            #[cfg(not(unix))]
+            tokio::signal::ctrl_c().await
+        });
+        if interrupted.is_ok() {
+            // The run may just have put the file in its place; then there is nothing to remove.
+            let _ = std::fs::remove_file(path);
+            eprintln!("interrupted; nothing was written");
+            std::process::exit(1);
+        }
+    });
 }
 
 /// The singular or its plural.
@@ -117,4 +147,56 @@ impl Bar {
 /// A style from a template of our own; an invalid one would fall back to the plain bar.
 pub(super) fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::domain::features::FeatureSet;
+    use crate::offline::score::{FeatureRows, feature_columns};
+
+    fn features(input: &str, name: &str, strict: bool) -> (anyhow::Result<ExitCode>, Option<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files {
+            input: folder.path().join("in.ndjson"),
+            output: folder.path().join(name),
+            format: None,
+            strict,
+            threads: None,
+        };
+        fs::write(&files.input, input).unwrap();
+        let set = FeatureSet::V1;
+        let code = convert(&files, feature_columns(set), Quote::Always, || FeatureRows::new(set));
+        (code, fs::read_to_string(&files.output).ok())
+    }
+
+    #[test]
+    fn refused_lines_fail_a_strict_run_only_and_the_rest_is_written_in_both() {
+        let input = concat!(
+            r#"{"sessionId":"first","movements":[{"x":1,"y":2,"timestamp":3}]}"#,
+            "\nnonsense\n\n",
+            r#"{"sessionId":"last","gameType":"osu","movements":[{"x":1,"y":2,"timestamp":3}]}"#,
+        );
+        for (strict, expected) in [(false, ExitCode::SUCCESS), (true, ExitCode::FAILURE)] {
+            let (code, text) = features(input, "out.csv", strict);
+            assert_eq!(code.unwrap(), expected);
+            let text = text.unwrap();
+            let starts: Vec<_> = text.lines().map(|line| line.split(',').take(2).collect::<Vec<_>>()).collect();
+            assert_eq!(starts, [["sessionId", "gameType"], ["\"first\"", "\"unknown\""], ["\"last\"", "\"osu\""]]);
+        }
+        let (code, text) = features(input, "out.ndjson", false);
+        assert_eq!(code.unwrap(), ExitCode::SUCCESS);
+        let row: serde_json::Value = serde_json::from_str(text.unwrap().lines().nth(1).unwrap()).unwrap();
+        assert_eq!((&row["sessionId"], &row["totalMoves"]), (&"last".into(), &1.into()));
+        assert_eq!(row.as_object().unwrap().len(), 31);
+    }
+
+    #[test]
+    fn a_name_without_a_format_is_refused_before_anything_is_read() {
+        let (code, text) = features("", "out.txt", false);
+        assert!(code.unwrap_err().to_string().contains("let it end in .csv, .ndjson or .parquet"));
+        assert_eq!(text, None);
+    }
 }

@@ -1,6 +1,6 @@
 //! Bot generators: families of synthetic sessions for the demo, for load and for tests.
 //!
-//! Each family moves a pointer from target to target in its own way ([`path`]); the round of targets, pauses and
+//! Each family moves a pointer from target to target in its own way (`path.rs`); the round of targets, pauses and
 //! clicks is the same for all. Everything follows from the family, the seed and the shape. None of it imitates a
 //! particular person, and nothing here is fitted to recordings.
 

@@ -23,12 +23,12 @@ const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
     /// There is no such file, or it may not be read.
-    #[error("cannot open {name}: {source}; check the path and its permissions")]
+    #[error("cannot open {name}: {cause}; check the path and its permissions")]
     Open {
         /// The file.
         name: String,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// It is a folder.
     #[error("{name} is a folder; name a file of sessions, one JSON object a line")]
@@ -37,14 +37,14 @@ pub enum InputError {
         name: String,
     },
     /// Reading stopped in the middle.
-    #[error("cannot read {name} after line {line}: {source}; the file may be damaged or cut short, get it again")]
+    #[error("cannot read {name} after line {line}: {cause}; the file may be damaged or cut short, get it again")]
     Read {
         /// The file.
         name: String,
         /// The last line that was read whole.
         line: u64,
         /// What the system or the decompressor said.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
@@ -129,7 +129,7 @@ impl Lines {
         }
         let name = path.display().to_string();
         let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
-        let (metadata, file) = opened.map_err(|source| InputError::Open { name: name.clone(), source })?;
+        let (metadata, file) = opened.map_err(|cause| InputError::Open { name: name.clone(), cause })?;
         if metadata.is_dir() {
             return Err(InputError::Folder { name });
         }
@@ -150,7 +150,7 @@ impl Lines {
         let read = Arc::new(AtomicU64::new(0));
         let counted = Counted { inner: reader, read: Arc::clone(&read) };
         let reader =
-            decompressed(counted).map_err(|source| InputError::Read { name: name.to_owned(), line: 0, source })?;
+            decompressed(counted).map_err(|cause| InputError::Read { name: name.to_owned(), line: 0, cause })?;
         Ok(Self { name: name.to_owned(), reader, limit, number: 0, progress: Progress { read, total } })
     }
 
@@ -177,7 +177,7 @@ impl Lines {
             match more {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(source) => return Err(InputError::Read { name: self.name.clone(), line: self.number, source }),
+                Err(cause) => return Err(InputError::Read { name: self.name.clone(), line: self.number, cause }),
             }
         }
         Ok(!block.is_empty())

@@ -19,21 +19,34 @@ pub enum OutputError {
         name: String,
     },
     /// The file cannot be made.
-    #[error("cannot create {name}: {source}; check that the folder exists and may be written")]
+    #[error("cannot create {name}: {cause}; check that the folder exists and may be written")]
     Create {
         /// The file.
         name: String,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
+    },
+    /// Whoever reads the rows has stopped.
+    #[error("{name} was closed by its reader before the last row")]
+    Closed {
+        /// The file.
+        name: String,
     },
     /// Writing failed.
-    #[error("cannot write {name}: {source}; check the space left, nothing was kept of this run")]
+    #[error("cannot write {name}: {cause}; check the space left, nothing was kept of this run")]
     Write {
         /// The file.
         name: String,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
+}
+
+fn fault(name: String, cause: io::Error) -> OutputError {
+    if cause.kind() == io::ErrorKind::BrokenPipe {
+        return OutputError::Closed { name };
+    }
+    OutputError::Write { name, cause }
 }
 
 /// The format that the name of `path` asks for; standard output (`-`) is CSV.
@@ -73,7 +86,7 @@ impl Output {
     pub fn create(path: &Path, table: &Table) -> Result<Self, OutputError> {
         let name = if path.as_os_str() == "-" { "standard output".to_owned() } else { path.display().to_string() };
         let mut destination =
-            Destination::open(path).map_err(|source| OutputError::Create { name: name.clone(), source })?;
+            Destination::open(path).map_err(|cause| OutputError::Create { name: name.clone(), cause })?;
         let sink = if table.format == Format::Parquet {
             GroupWriter::new(table, destination).map(|writer| Sink::Parquet(Box::new(writer))).map_err(io::Error::other)
         } else {
@@ -81,7 +94,7 @@ impl Output {
         };
         match sink {
             Ok(sink) => Ok(Self { name, sink }),
-            Err(source) => Err(OutputError::Write { name, source }),
+            Err(cause) => Err(fault(name, cause)),
         }
     }
 
@@ -94,7 +107,16 @@ impl Output {
             Sink::Text(destination) => destination.write_all(&rows.bytes),
             Sink::Parquet(writer) => writer.write(rows).map_err(io::Error::other),
         };
-        written.map_err(|source| OutputError::Write { name: self.name.clone(), source })
+        written.map_err(|cause| fault(self.name.clone(), cause))
+    }
+
+    /// The file that holds the rows until then; a process that ends before has to remove it. `None` for a stream.
+    #[must_use]
+    pub fn unfinished(&self) -> Option<&Path> {
+        match &self.sink {
+            Sink::Text(destination) => destination.unfinished(),
+            Sink::Parquet(writer) => writer.inner().unfinished(),
+        }
     }
 
     /// Puts the whole file in its place, durably.
@@ -107,7 +129,7 @@ impl Output {
             Sink::Parquet(writer) => writer.finish().map_err(io::Error::other),
         };
         let finished = destination.and_then(Destination::keep);
-        finished.map_err(|source| OutputError::Write { name: self.name, source })
+        finished.map_err(|cause| fault(self.name, cause))
     }
 }
 
@@ -142,6 +164,13 @@ impl Destination {
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
         Ok(Self::Replacing(builder.tempfile_in(folder)?, path))
+    }
+
+    fn unfinished(&self) -> Option<&Path> {
+        match self {
+            Self::Stream(_) => None,
+            Self::Replacing(file, _) => Some(file.path()),
+        }
     }
 
     fn keep(self) -> io::Result<()> {

@@ -14,7 +14,7 @@ use parquet::schema::types::Type;
 use super::table::{Cells, Kind, Rows, Table};
 
 /// Rows of a row group: enough to compress well, few enough to keep in memory.
-const GROUP_ROWS: usize = 16_384;
+const GROUP_ROWS: usize = 8192;
 
 /// Writes the rows of one table to one file.
 pub(super) struct GroupWriter<W: Write + Send> {
@@ -38,6 +38,10 @@ impl<W: Write + Send> GroupWriter<W> {
             pending: table.columns.iter().map(|(_, kind)| Cells::new(*kind)).collect(),
             rows: 0,
         })
+    }
+
+    pub(super) fn inner(&self) -> &W {
+        self.file.inner()
     }
 
     /// Takes the rows; row groups end at the same rows however they arrive.

@@ -245,7 +245,7 @@ mod tests {
     fn a_fault_on_any_side_ends_the_run_with_its_error() {
         let two = NonZeroUsize::new(2).unwrap();
         let full =
-            |_: &Chunk| Err(OutputError::Write { name: "out".to_owned(), source: io::Error::other("no space left") });
+            |_: &Chunk| Err(OutputError::Write { name: "out".to_owned(), cause: io::Error::other("no space left") });
         let error = run(&mut file(20_000), two, DEFAULT_LINE_LIMIT, &table(), || ids, full).unwrap_err();
         assert!(matches!(error, PipelineError::Output(_)));
 

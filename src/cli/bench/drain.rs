@@ -57,3 +57,38 @@ async fn sample(target: &Target) -> anyhow::Result<Sample> {
     };
     Ok(Sample { at: Instant::now(), backlog: count("unprocessed")?, processed: count("processed")? })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use axum::routing::get;
+    use axum::{Json, Router};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn results_are_counted_between_the_first_and_the_last_look() {
+        let looks = Arc::new(AtomicU64::new(0));
+        let stats = move || {
+            let look = looks.fetch_add(1, Ordering::Relaxed);
+            async move { Json(json!({"queue": {"unprocessed": 7 * look, "processed": 1000 + 50 * look}})) }
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let drain = tokio::task::LocalSet::new().block_on(&runtime, async {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+            listener.set_nonblocking(true).unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            let routes = Router::new().route("/api/v1/batch/stats", get(stats));
+            tokio::task::spawn_local(async move { axum::serve(listener, routes).await });
+            watch(Target::new(&url, None).unwrap(), Duration::from_millis(100)).await.unwrap()
+        });
+        assert_eq!([drain.backlog_start, drain.backlog_middle, drain.backlog_end], [0, 7, 14]);
+        // 100 results in at least 100 ms
+        assert!((1.0..=1000.0).contains(&drain.results_per_second), "{drain}");
+    }
+}

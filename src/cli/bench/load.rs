@@ -128,7 +128,8 @@ impl Target {
         let response = sender.send_request(self.request("GET", path, Empty::<Bytes>::new())?).await?;
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();
-        anyhow::ensure!(status.is_success(), "{path} answered {status}; give an admin key with --key");
+        let mend = if matches!(status.as_u16(), 401 | 403) { "; give an admin key with --key" } else { "" };
+        anyhow::ensure!(status.is_success(), "{path} answered {status}{mend}");
         Ok(serde_json::from_slice(&body)?)
     }
 }

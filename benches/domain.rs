@@ -1,0 +1,85 @@
+//! What a session costs: parsing, features, the compact record, scoring.
+
+use std::hint::black_box;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use playproof_batch::detector::embedded::Model;
+use playproof_batch::domain::features::{Extractor, FeatureSet};
+use playproof_batch::domain::record;
+use playproof_batch::domain::result::Thresholds;
+use playproof_batch::domain::session::{Bounds, Session};
+use playproof_batch::generator::{Family, Shape, generate, to_json};
+use playproof_batch::offline::score::Scorer;
+
+/// The usual session of a measurement.
+const MOVEMENTS: Shape = Shape { movements: Some(449) };
+const ROWS: u64 = 10_000;
+
+fn parse(criterion: &mut Criterion) {
+    let body = to_json(&generate(Family::WindMouse, 1, MOVEMENTS), true);
+    let mut group = criterion.benchmark_group("parse");
+    group.throughput(Throughput::Bytes(body.len() as u64));
+    let (mut session, bounds) = (Session::default(), Bounds::default());
+    group.bench_function("session of 449 movements", |bencher| {
+        bencher.iter(|| session.parse_into(black_box(&body), &bounds));
+    });
+    group.finish();
+}
+
+fn features(criterion: &mut Criterion) {
+    let session = generate(Family::WindMouse, 1, MOVEMENTS);
+    let (mut extractor, mut row) = (Extractor::default(), Vec::new());
+    criterion.bench_function("features v1 of 449 movements", |bencher| {
+        bencher.iter(|| extractor.extract(FeatureSet::V1, black_box(&session), &mut row));
+    });
+}
+
+fn encode(criterion: &mut Criterion) {
+    let session = generate(Family::WindMouse, 1, MOVEMENTS);
+    let mut record = Vec::new();
+    criterion.bench_function("compact record of 449 movements", |bencher| {
+        bencher.iter(|| {
+            record.clear();
+            record::encode(black_box(&session), &mut record);
+        });
+    });
+}
+
+fn score(criterion: &mut Criterion) {
+    let Ok(model) = Model::bundled() else {
+        eprintln!("scoring is not measured: this build has no bundled model");
+        return;
+    };
+    let mut extractor = Extractor::default();
+    let sessions: Vec<Session> = (0..ROWS)
+        .map(|seed| generate(Family::ALL[(seed % 4) as usize], seed, Shape { movements: Some(100) }))
+        .collect();
+    let rows: Vec<Vec<f64>> = sessions
+        .iter()
+        .map(|session| {
+            let mut row = Vec::new();
+            extractor.extract(model.feature_set(), session, &mut row);
+            row
+        })
+        .collect();
+    let mut group = criterion.benchmark_group("score");
+    group.throughput(Throughput::Elements(ROWS)).sample_size(10);
+    group.bench_function("10,000 feature rows", |bencher| {
+        bencher.iter(|| {
+            let raw =
+                |row: &Vec<f64>| model.assess(row, "mouse", playproof_batch::domain::reason::Reasons::default()).raw;
+            rows.iter().map(raw).sum::<f64>()
+        });
+    });
+    group.bench_function("10,000 sessions of 100 movements to verdicts", |bencher| {
+        bencher.iter_batched_ref(
+            || Scorer::new(&model, Thresholds::default()),
+            |scorer| sessions.iter().filter(|session| scorer.verdict(session).is_anomaly()).count(),
+            BatchSize::SmallInput,
+        );
+    });
+    group.finish();
+}
+
+criterion_group!(benches, parse, features, encode, score);
+criterion_main!(benches);
