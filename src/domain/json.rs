@@ -68,6 +68,12 @@ impl<'a> Scanner<'a> {
         Self { text, bytes: text.as_bytes(), pos: 0 }
     }
 
+    /// Bytes not read yet.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.bytes.len() - self.pos
+    }
+
     fn fail<T>(&self, what: &'static str) -> Scan<T> {
         Err(SyntaxError { what, offset: self.pos })
     }

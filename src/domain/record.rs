@@ -17,7 +17,7 @@ const MAX_DECIMALS: usize = 6;
 const RAW: u8 = 0xff;
 const SCALES: [f64; MAX_DECIMALS + 1] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6];
 /// Largest scaled integer: differences of two of them still fit an `i64` and each is exact in an `f64`.
-const MAX_SCALED: f64 = 9_007_199_254_740_992.0;
+const MAX_SCALED: u64 = 1 << 53;
 
 /// 128 bits that stand for a session's content: SHA-256 of its record, cut in half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +41,7 @@ pub struct DamagedRecord;
 
 /// Appends the compact record of `session` to `out`.
 pub fn encode(session: &Session, out: &mut Vec<u8>) {
+    let mut integers = Vec::with_capacity(session.movements.len());
     out.push(FORMAT);
     put_string(out, &session.game_type);
     put_string(out, &session.device_type);
@@ -57,16 +58,16 @@ pub fn encode(session: &Session, out: &mut Vec<u8>) {
 
     let moves = &session.movements;
     put_varint(out, moves.len() as u64);
-    put_column(out, moves.t.iter().copied());
-    put_column(out, moves.x.iter().copied());
-    put_column(out, moves.y.iter().copied());
+    put_column(out, &mut integers, moves.t.iter().copied());
+    put_column(out, &mut integers, moves.x.iter().copied());
+    put_column(out, &mut integers, moves.y.iter().copied());
     put_varint(out, moves.trusted.len() as u64);
     out.extend(moves.trusted.iter().map(|t| t.map_or(2, u8::from)));
 
     put_varint(out, session.clicks.len() as u64);
-    put_column(out, session.clicks.iter().map(|c| c.t));
-    put_column(out, session.clicks.iter().map(|c| c.x));
-    put_column(out, session.clicks.iter().map(|c| c.y));
+    put_column(out, &mut integers, session.clicks.iter().map(|c| c.t));
+    put_column(out, &mut integers, session.clicks.iter().map(|c| c.x));
+    put_column(out, &mut integers, session.clicks.iter().map(|c| c.y));
     out.extend(session.clicks.iter().map(|c| u8::from(c.target_hit)));
 }
 
@@ -131,6 +132,7 @@ pub fn decode(record: &[u8]) -> Result<Session, DamagedRecord> {
     })
 }
 
+#[inline]
 fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value.to_le_bytes()[0] | 0x80);
@@ -147,30 +149,32 @@ fn put_string(out: &mut Vec<u8>, text: &str) {
 /// `value` as an integer of `10^-decimals`, when that integer gives `value` back bit for bit.
 #[inline]
 fn scaled(value: f64, decimals: usize) -> Option<i64> {
-    let integer = (value * SCALES[decimals]).round();
+    let scale = SCALES[decimals];
+    let product = value * scale;
+    // Half is added by sign and the cast cuts off: a rounding without a call. Where it rounds the wrong way the check
+    // below says so.
+    #[expect(clippy::cast_possible_truncation, reason = "the cast saturates, and then the check fails")]
+    let integer = (product + 0.5f64.copysign(product)) as i64;
     // A correctly rounded quotient of exact operands is the decimal's own value, so equality means no loss.
-    let same = (integer / SCALES[decimals]).to_bits() == value.to_bits();
-    #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
-    (same && integer.abs() < MAX_SCALED).then_some(integer as i64)
+    #[expect(clippy::cast_precision_loss, reason = "below 2^53 by the check")]
+    let same = integer.unsigned_abs() < MAX_SCALED && (integer as f64 / scale).to_bits() == value.to_bits();
+    same.then_some(integer)
 }
 
-/// The fewest decimals that hold every value of the column, or `None`.
-fn decimals(values: impl Iterator<Item = f64> + Clone) -> Option<usize> {
-    let mut decimals = 0;
-    for value in values.clone() {
-        while scaled(value, decimals).is_none() {
-            decimals += 1;
-            if decimals > MAX_DECIMALS {
-                return None;
-            }
+/// The fewest decimals that hold every value of the column, which is left in `integers`; `None` when too few do.
+fn scale_column(values: impl Iterator<Item = f64> + Clone, integers: &mut Vec<i64>) -> Option<usize> {
+    for decimals in 0..=MAX_DECIMALS {
+        integers.clear();
+        integers.extend(values.clone().map_while(|value| scaled(value, decimals)));
+        if integers.len() == values.clone().count() {
+            return Some(decimals);
         }
     }
-    // An early value may have grown too large for the scale that a later one needed.
-    (decimals == 0 || values.into_iter().all(|v| scaled(v, decimals).is_some())).then_some(decimals)
+    None
 }
 
-fn put_column(out: &mut Vec<u8>, values: impl Iterator<Item = f64> + Clone) {
-    let Some(decimals) = decimals(values.clone()) else {
+fn put_column(out: &mut Vec<u8>, integers: &mut Vec<i64>, values: impl Iterator<Item = f64> + Clone) {
+    let Some(decimals) = scale_column(values.clone(), integers) else {
         out.push(RAW);
         for value in values {
             out.extend_from_slice(&value.to_bits().to_le_bytes());
@@ -180,10 +184,9 @@ fn put_column(out: &mut Vec<u8>, values: impl Iterator<Item = f64> + Clone) {
     #[expect(clippy::cast_possible_truncation, reason = "at most MAX_DECIMALS")]
     out.push(decimals as u8);
     let mut last = 0;
-    for value in values {
-        let integer = scaled(value, decimals).unwrap_or(last);
-        let delta = integer - last;
-        last = integer;
+    for integer in integers {
+        let delta = *integer - last;
+        last = *integer;
         put_varint(out, ((delta << 1) ^ (delta >> 63)).cast_unsigned());
     }
 }

@@ -16,6 +16,9 @@ pub const MAX_HITS: f64 = 1e6;
 /// The longest string other than the identifier, in bytes.
 pub const MAX_STRING: usize = 256;
 
+/// Bytes of a movement as browsers write it, `{"x":1,"y":2,"timestamp":3},` and some digits more.
+const TYPICAL_MOVEMENT: usize = 36;
+
 /// Bounds that an operator may set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -322,6 +325,11 @@ impl Reader<'_> {
     }
 
     fn movements(&mut self, kind: Kind, out: &mut Movements) -> Read<()> {
+        // One allocation a column: a movement takes at least so many bytes of text, as real clients write it.
+        let expected = (self.scan.left() / TYPICAL_MOVEMENT).min(self.bounds.movements);
+        for column in [&mut out.x, &mut out.y, &mut out.t] {
+            column.reserve(expected);
+        }
         self.points("movements", kind, self.bounds.movements, |index, point| {
             out.x.push(point.x);
             out.y.push(point.y);

@@ -32,7 +32,9 @@ impl WriterState {
     fn remove(&mut self, seq: i64, state: State, removal: Removal) -> Result<(), Fault> {
         self.connection.prepare_cached("DELETE FROM results WHERE session = ?")?.execute([seq])?;
         self.connection.prepare_cached("DELETE FROM telemetry WHERE session = ?")?.execute([seq])?;
-        self.connection.prepare_cached("DELETE FROM sessions WHERE seq = ?")?.execute([seq])?;
+        let delete = "DELETE FROM sessions WHERE seq = ? RETURNING id_hash";
+        let hash = self.connection.prepare_cached(delete)?.query_row([seq], |row| row.get(0))?;
+        self.keys.remove(&self.connection, hash, seq)?;
         self.count(Some(state), None);
         self.recheck_room();
         match removal {
@@ -51,13 +53,13 @@ impl WriterState {
 
     pub(super) fn erase_session(&mut self, key: &SessionKey, now: Timestamp) -> Result<bool, Fault> {
         let hasher = self.hasher();
-        let found = {
-            let mut statement = self
-                .connection
-                .prepare_cached("SELECT seq, state FROM sessions WHERE id_hash = ? AND deployment = ? AND id = ?")?;
-            let params = params![hasher.hash(key).short, key.deployment, key.id.as_str()];
-            rows::collect(&mut statement, params, seq_and_state)?
-        };
+        let mut found = Vec::new();
+        for seq in self.keys.recent().candidates(&self.connection, hasher.hash(key).short)? {
+            let sql = "SELECT seq, state FROM sessions WHERE seq = ? AND deployment = ? AND id = ?";
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let params = params![seq, key.deployment, key.id.as_str()];
+            found.extend(rows::collect(&mut statement, params, seq_and_state)?);
+        }
         for (seq, state) in &found {
             self.remove(*seq, *state, Removal::Erased)?;
         }
@@ -181,13 +183,14 @@ impl WriterState {
         let hasher = self.hasher();
         let mut sent = 0;
         for key in keys {
-            let failed = {
+            let mut failed = Vec::new();
+            for seq in self.keys.recent().candidates(&self.connection, hasher.hash(key).short)? {
                 let sql = "SELECT seq, state, attempts AS session_attempts, lost_leases, not_before FROM sessions \
-                           WHERE id_hash = ? AND deployment = ? AND id = ? AND state = 4";
+                           WHERE seq = ? AND deployment = ? AND id = ? AND state = 4";
                 let mut statement = self.connection.prepare_cached(sql)?;
-                let params = params![hasher.hash(key).short, key.deployment, key.id.as_str()];
-                rows::collect(&mut statement, params, seq_and_entry)?
-            };
+                let params = params![seq, key.deployment, key.id.as_str()];
+                failed.extend(rows::collect(&mut statement, params, seq_and_entry)?);
+            }
             for (seq, entry) in failed {
                 sent += u64::from(self.requeue_one(seq, entry, now)?);
             }

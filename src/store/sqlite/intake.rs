@@ -1,6 +1,6 @@
 //! Accepting a session: known, erased, in conflict, no room, or stored.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension as _, params};
 
 use super::fault::Fault;
 use super::read;
@@ -36,17 +36,14 @@ pub(super) struct NewResult<'a> {
 impl WriterState {
     pub(super) fn accept(&mut self, new: &NewSession, hash: KeyHash) -> Result<Acceptance, Fault> {
         let known = {
-            let mut statement =
-                self.connection.prepare_cached("SELECT seq, deployment, id, digest FROM sessions WHERE id_hash = ?")?;
-            let mut rows = statement.query([hash.short])?;
             let mut known = None;
-            while let Some(row) = rows.next()? {
-                let same_key = row.get_ref("deployment")?.as_str().ok() == Some(new.key.deployment.as_str())
-                    && row.get_ref("id")?.as_str().ok() == Some(new.key.id.as_str());
-                if same_key {
-                    let digest: [u8; 16] = row.get("digest")?;
-                    known = Some((row.get::<_, i64>("seq")?, SessionDigest(digest)));
-                }
+            for seq in self.keys.recent().candidates(&self.connection, hash.short)? {
+                let mut statement = self
+                    .connection
+                    .prepare_cached("SELECT digest FROM sessions WHERE seq = ? AND deployment = ? AND id = ?")?;
+                let params = params![seq, new.key.deployment, new.key.id.as_str()];
+                let digest: Option<[u8; 16]> = statement.query_row(params, |row| row.get(0)).optional()?;
+                known = digest.map(|digest| (seq, SessionDigest(digest))).or(known);
             }
             known
         };
@@ -120,6 +117,7 @@ impl WriterState {
                 attempts: 0,
             })?;
         }
+        self.keys.add(hash.short, seq);
         self.count(None, Some(state));
         Ok(Seq(seq))
     }

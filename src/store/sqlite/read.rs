@@ -4,6 +4,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::fault::Fault;
+use super::keys::RecentKeys;
 use super::queue::member_list;
 use super::rows::{self, Numbered as _, RESULT_COLUMNS, SESSION_COLUMNS};
 use super::state::KeyHash;
@@ -68,11 +69,18 @@ pub(super) fn session_by_seq(connection: &Connection, seq: i64) -> Result<Stored
     found.into_iter().next().ok_or_else(|| StoreError::Corrupt(format!("session {seq} vanished")).into())
 }
 
-pub(super) fn session(connection: &Connection, key: &SessionKey, hash: KeyHash) -> Result<Lookup, Fault> {
-    let mut statement = connection.prepare_cached(&joined("s.id_hash = ? AND s.deployment = ? AND s.id = ?"))?;
-    let params = params![hash.short, key.deployment, key.id.as_str()];
-    if let Some(found) = rows::collect(&mut statement, params, rows::session)?.into_iter().next() {
-        return Ok(Lookup::Found(Box::new(found)));
+pub(super) fn session(
+    connection: &Connection,
+    recent: &RecentKeys,
+    key: &SessionKey,
+    hash: KeyHash,
+) -> Result<Lookup, Fault> {
+    for seq in recent.candidates(connection, hash.short)? {
+        let mut statement = connection.prepare_cached(&joined("s.seq = ? AND s.deployment = ? AND s.id = ?"))?;
+        let params = params![seq, key.deployment, key.id.as_str()];
+        if let Some(found) = rows::collect(&mut statement, params, rows::session)?.into_iter().next() {
+            return Ok(Lookup::Found(Box::new(found)));
+        }
     }
     let erased = connection.prepare_cached("SELECT 1 FROM erased WHERE mac = ?")?.exists([hash.mac])?;
     Ok(if erased { Lookup::Erased } else { Lookup::Unknown })

@@ -11,6 +11,7 @@ use sha2::Sha256;
 
 use super::BUSY;
 use super::fault::Fault;
+use super::keys::KeyIndex;
 use crate::domain::id::{LeaseToken, SessionKey};
 use crate::domain::queue::{Entry, State};
 use crate::domain::result::ModelIdentity;
@@ -66,6 +67,7 @@ pub(super) struct WriterState {
     saved: Saved,
     secret: Hmac<Sha256>,
     models: HashMap<ModelIdentity, i64>,
+    pub(super) keys: KeyIndex,
     folder: PathBuf,
     woken: bool,
     room_checked: Option<std::time::Instant>,
@@ -114,6 +116,7 @@ impl WriterState {
             Ok((super::read::counts(row)?, row.get("running")?, row.get::<_, Option<i64>>("last_batch")?))
         })?;
         let secret = KeyHasher::load(&connection)?.0;
+        let keys = KeyIndex::load(&connection)?;
         Ok(Self {
             connection,
             counts,
@@ -124,6 +127,7 @@ impl WriterState {
             saved: Saved::default(),
             secret,
             models: HashMap::new(),
+            keys,
             folder,
             woken: false,
             room_checked: None,
@@ -148,6 +152,7 @@ impl WriterState {
     }
 
     pub(super) fn commit(&mut self) -> Result<(), Fault> {
+        self.keys.write_piece(&self.connection, stored(self.counts.accepted))?;
         let changed = self.counts != self.saved.counts
             || self.running != self.saved.running
             || self.last_batch != self.saved.last_batch;
@@ -172,6 +177,7 @@ impl WriterState {
                 ])?;
         }
         self.connection.prepare_cached("COMMIT")?.execute([])?;
+        self.keys.committed();
         Ok(())
     }
 
@@ -186,6 +192,7 @@ impl WriterState {
         self.last_batch = saved.last_batch;
         self.leases = saved.leases;
         self.models.clear();
+        self.keys.rolled_back();
         self.room_checked = None;
         self.woken = saved.woken;
     }
