@@ -12,8 +12,9 @@ use crate::domain::id::SessionKey;
 use crate::domain::queue::State;
 use crate::domain::reason::Reasons;
 use crate::domain::record::{self, SessionDigest};
+use crate::domain::refusal::Refusal;
 use crate::domain::result::{Source, Thresholds, Verdict};
-use crate::domain::session::Session;
+use crate::domain::session::{Bounds, Session};
 use crate::domain::time::Now;
 use crate::metrics::Metrics;
 use crate::store::{Acceptance, FirstVerdict, NewSession, Store, StoreError, StoredSession};
@@ -72,6 +73,15 @@ impl Intake {
         Self { store, model, clock, metrics, thresholds }
     }
 
+    /// Parses a session into buffers that an earlier one on this thread has left.
+    ///
+    /// # Errors
+    /// A [`Refusal`] naming the field's path and the mend.
+    pub fn parse(&self, body: &[u8], bounds: &Bounds) -> Result<Session, Refusal> {
+        let mut session = WORKSPACE.with_borrow_mut(|workspace| std::mem::take(&mut workspace.spare));
+        session.parse_into(body, bounds).map(|()| session)
+    }
+
     /// Judges `session` and makes it durable: queued when it asks for a batch, else scored now. `received` is when its
     /// request arrived.
     ///
@@ -99,7 +109,7 @@ impl Intake {
     }
 
     /// The session as it will be stored: features, first verdict and compact record.
-    fn judge(&self, session: Session, received: Now, workspace: &mut Workspace) -> NewSession {
+    fn judge(&self, mut session: Session, received: Now, workspace: &mut Workspace) -> NewSession {
         let features = workspace.extractor.v1(&session);
         let heuristic = Heuristic::judge(&features);
         let is_final = !session.use_batch;
@@ -109,22 +119,30 @@ impl Intake {
             Verdict::heuristic(&heuristic, &self.thresholds)
         };
         let mut record = Vec::with_capacity(64 + 8 * session.movements.len());
-        record::encode(&session, &mut record);
+        record::encode(&session, &mut workspace.integers, &mut record);
         let digest = SessionDigest::of(&record);
         let latency = self.clock.now().monotonic.saturating_sub(received.monotonic);
         let first =
             FirstVerdict { verdict, scored_at: received.wall, latency_ms: (latency.as_secs_f64() * 1e6).round() / 1e3 };
-        NewSession {
-            key: SessionKey { deployment: session.deployment_id, id: session.id },
-            user_id: session.user_id,
-            game_type: session.game_type,
-            device_type: session.device_type,
+        let new = NewSession {
+            key: SessionKey {
+                deployment: std::mem::take(&mut session.deployment_id),
+                id: std::mem::take(&mut session.id),
+            },
+            user_id: session.user_id.take(),
+            game_type: std::mem::take(&mut session.game_type),
+            device_type: std::mem::take(&mut session.device_type),
             digest,
             record,
             features,
             first,
             is_final,
+        };
+        // A session of the largest size must not keep its buffers for good.
+        if session.movements.len() <= SPARED_MOVEMENTS {
+            workspace.spare = session;
         }
+        new
     }
 
     fn model_verdict(&self, session: &Session, heuristic: Reasons, workspace: &mut Workspace) -> Verdict {
@@ -147,7 +165,12 @@ impl Intake {
 struct Workspace {
     extractor: Extractor,
     row: Vec<f64>,
+    integers: Vec<i64>,
+    spare: Session,
 }
+
+/// Most movements of a session whose buffers are used again.
+const SPARED_MOVEMENTS: usize = 2_000;
 
 thread_local! {
     static WORKSPACE: RefCell<Workspace> = RefCell::default();

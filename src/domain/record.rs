@@ -39,9 +39,8 @@ impl SessionDigest {
 #[error("the telemetry record is damaged or of a later format")]
 pub struct DamagedRecord;
 
-/// Appends the compact record of `session` to `out`.
-pub fn encode(session: &Session, out: &mut Vec<u8>) {
-    let mut integers = Vec::with_capacity(session.movements.len());
+/// Appends the compact record of `session` to `out`; `integers` is a buffer to work in.
+pub fn encode(session: &Session, integers: &mut Vec<i64>, out: &mut Vec<u8>) {
     out.push(FORMAT);
     put_string(out, &session.game_type);
     put_string(out, &session.device_type);
@@ -58,16 +57,16 @@ pub fn encode(session: &Session, out: &mut Vec<u8>) {
 
     let moves = &session.movements;
     put_varint(out, moves.len() as u64);
-    put_column(out, &mut integers, moves.t.iter().copied());
-    put_column(out, &mut integers, moves.x.iter().copied());
-    put_column(out, &mut integers, moves.y.iter().copied());
+    put_column(out, integers, moves.t.iter().copied());
+    put_column(out, integers, moves.x.iter().copied());
+    put_column(out, integers, moves.y.iter().copied());
     put_varint(out, moves.trusted.len() as u64);
     out.extend(moves.trusted.iter().map(|t| t.map_or(2, u8::from)));
 
     put_varint(out, session.clicks.len() as u64);
-    put_column(out, &mut integers, session.clicks.iter().map(|c| c.t));
-    put_column(out, &mut integers, session.clicks.iter().map(|c| c.x));
-    put_column(out, &mut integers, session.clicks.iter().map(|c| c.y));
+    put_column(out, integers, session.clicks.iter().map(|c| c.t));
+    put_column(out, integers, session.clicks.iter().map(|c| c.x));
+    put_column(out, integers, session.clicks.iter().map(|c| c.y));
     out.extend(session.clicks.iter().map(|c| u8::from(c.target_hit)));
 }
 
@@ -292,7 +291,7 @@ mod tests {
                 ..Session::default()
             };
             let mut record = Vec::new();
-            encode(&session, &mut record);
+            encode(&session, &mut Vec::new(), &mut record);
             prop_assert_eq!(decode(&record).unwrap(), session);
         }
 
@@ -306,7 +305,7 @@ mod tests {
     fn the_digest_ignores_spelling_and_the_wish_for_a_batch_but_no_content() {
         let digest = |text: &str| {
             let mut record = Vec::new();
-            encode(&Session::parse(text.as_bytes(), &Bounds::default()).unwrap(), &mut record);
+            encode(&Session::parse(text.as_bytes(), &Bounds::default()).unwrap(), &mut Vec::new(), &mut record);
             SessionDigest::of(&record)
         };
         let base = digest(r#"{"sessionId":"a","movements":[{"x":1,"y":2,"timestamp":0}],"hits":1}"#);

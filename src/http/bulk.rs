@@ -272,7 +272,7 @@ impl Run {
     }
 
     fn parse(&self, text: &[u8]) -> Result<Session, ApiError> {
-        let mut session = Session::parse(text, &self.service.settings.bounds)?;
+        let mut session = self.service.intake.parse(text, &self.service.settings.bounds)?;
         session.use_batch = true;
         self.access.submit_to(&mut session.deployment_id)?;
         Ok(session)

@@ -169,7 +169,7 @@ fn parse(service: &Shared, body: &Bytes) -> Result<Session, ApiError> {
     if body.is_empty() {
         return Err(ApiError::malformed("body", "the body is empty; send a session as JSON"));
     }
-    Ok(Session::parse(body, &service.settings.bounds)?)
+    Ok(service.intake.parse(body, &service.settings.bounds)?)
 }
 
 fn answer(receipt: &Receipt, role: Role) -> Response {

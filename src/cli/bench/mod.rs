@@ -6,6 +6,7 @@ mod histogram;
 mod intake;
 mod load;
 mod parse;
+mod store;
 
 use std::process::ExitCode;
 
@@ -20,6 +21,7 @@ pub struct Args {
 enum What {
     Intake(intake::Args),
     Parse(parse::Args),
+    Store(store::Args),
 }
 
 /// Runs `bench`.
@@ -28,5 +30,6 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match &args.what {
         What::Intake(args) => intake::run(args),
         What::Parse(args) => parse::run(args),
+        What::Store(args) => store::run(args),
     }
 }

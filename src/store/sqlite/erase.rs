@@ -32,9 +32,14 @@ impl WriterState {
     fn remove(&mut self, seq: i64, state: State, removal: Removal) -> Result<(), Fault> {
         self.connection.prepare_cached("DELETE FROM results WHERE session = ?")?.execute([seq])?;
         self.connection.prepare_cached("DELETE FROM telemetry WHERE session = ?")?.execute([seq])?;
-        let delete = "DELETE FROM sessions WHERE seq = ? RETURNING id_hash";
-        let hash = self.connection.prepare_cached(delete)?.query_row([seq], |row| row.get(0))?;
+        let delete = "DELETE FROM sessions WHERE seq = ? RETURNING id_hash, user";
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, Option<String>>(1)?));
+        let (hash, user) = self.connection.prepare_cached(delete)?.query_row([seq], read)?;
         self.keys.remove(&self.connection, hash, seq)?;
+        if let Some(user) = user {
+            let user = self.hasher().hash_user(&user);
+            self.keys.remove(&self.connection, user, seq)?;
+        }
         self.count(Some(state), None);
         self.recheck_room();
         match removal {
@@ -76,15 +81,19 @@ impl WriterState {
         user: &str,
         now: Timestamp,
     ) -> Result<u64, Fault> {
-        let found = {
-            let mut statement = self.connection.prepare_cached(
-                "SELECT seq, state, deployment, id FROM sessions WHERE user = ?1 AND (?2 IS NULL OR deployment = ?2) LIMIT ?3",
-            )?;
-            rows::collect(&mut statement, params![user, deployment, STEP], |row| {
-                Ok((seq_and_state(row)?, rows::key(row, "deployment", "id")?))
-            })?
-        };
         let hasher = self.hasher();
+        let mut found = Vec::new();
+        for seq in self.keys.recent().candidates(&self.connection, hasher.hash_user(user))? {
+            let sql = "SELECT seq, state, deployment, id FROM sessions \
+                       WHERE seq = ?1 AND user = ?2 AND (?3 IS NULL OR deployment = ?3)";
+            let mut statement = self.connection.prepare_cached(sql)?;
+            found.extend(rows::collect(&mut statement, params![seq, user, deployment], |row| {
+                Ok((seq_and_state(row)?, rows::key(row, "deployment", "id")?))
+            })?);
+            if found.len() as u64 >= u64::from(STEP) {
+                break;
+            }
+        }
         for ((seq, state), key) in &found {
             self.remove(*seq, *state, Removal::Erased)?;
             self.remember_erased(&hasher, key, now)?;

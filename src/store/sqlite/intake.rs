@@ -118,6 +118,10 @@ impl WriterState {
             })?;
         }
         self.keys.add(hash.short, seq);
+        if let Some(user) = &new.user_id {
+            let user = self.hasher().hash_user(user);
+            self.keys.add(user, seq);
+        }
         self.count(None, Some(state));
         Ok(Seq(seq))
     }

@@ -1,4 +1,4 @@
-//! Which session has which key: an index by keyed hash that is written in sorted runs.
+//! Which sessions have which key, and which user: an index by keyed hash that is written in sorted runs.
 //!
 //! Hashes are random, so an index kept up to date with every session would dirty a page of its own for each. New keys
 //! therefore wait in memory, and now and then all that wait go to the table in order, a piece with each group, so that a
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, params};
 
 use super::fault::Fault;
+use super::state::KeyHasher;
 
 /// Keys in memory from which a run starts.
 const RUN: usize = 16_384;
@@ -25,10 +26,10 @@ impl RecentKeys {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The sessions whose key may have this hash. Memory comes first: what leaves it is in the table already.
+    /// The sessions whose key or user may have this hash. Memory comes first: what leaves it is in the table already.
     pub(super) fn candidates(&self, connection: &Connection, hash: i64) -> Result<Vec<i64>, Fault> {
         let mut found: Vec<i64> = self.lock().range((hash, i64::MIN)..=(hash, i64::MAX)).map(|(_, seq)| *seq).collect();
-        let mut statement = connection.prepare_cached("SELECT seq FROM keys WHERE id_hash = ?")?;
+        let mut statement = connection.prepare_cached("SELECT seq FROM keys WHERE hash = ?")?;
         let mut rows = statement.query([hash])?;
         while let Some(row) = rows.next()? {
             let seq = row.get(0)?;
@@ -61,10 +62,16 @@ impl KeyIndex {
     pub(super) fn load(connection: &Connection) -> Result<Self, Fault> {
         let indexed = connection.query_row("SELECT indexed FROM totals WHERE id = 1", [], |row| row.get(0))?;
         let index = Self { indexed, ..Self::default() };
-        let mut statement = connection.prepare("SELECT id_hash, seq FROM sessions WHERE seq > ?")?;
+        let hasher = KeyHasher::load(connection)?;
+        let mut statement = connection.prepare("SELECT seq, id_hash, user FROM sessions WHERE seq > ?")?;
         let mut rows = statement.query([indexed])?;
         while let Some(row) = rows.next()? {
-            index.recent.lock().insert((row.get(0)?, row.get(1)?));
+            let seq = row.get(0)?;
+            let mut recent = index.recent.lock();
+            recent.insert((row.get(1)?, seq));
+            if let Some(user) = row.get::<_, Option<String>>(2)? {
+                recent.insert((hasher.hash_user(&user), seq));
+            }
         }
         Ok(index)
     }
@@ -79,7 +86,7 @@ impl KeyIndex {
     }
 
     pub(super) fn remove(&mut self, connection: &Connection, hash: i64, seq: i64) -> Result<(), Fault> {
-        connection.prepare_cached("DELETE FROM keys WHERE id_hash = ? AND seq = ?")?.execute([hash, seq])?;
+        connection.prepare_cached("DELETE FROM keys WHERE hash = ? AND seq = ?")?.execute([hash, seq])?;
         if self.recent.lock().remove(&(hash, seq)) {
             self.removed.push((hash, seq));
         }
@@ -96,7 +103,7 @@ impl KeyIndex {
             self.run = recent.iter().copied().collect();
             self.run_end = last_seq;
         }
-        let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO keys (id_hash, seq) VALUES (?, ?)")?;
+        let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO keys (hash, seq) VALUES (?, ?)")?;
         for key in self.run.drain(..PIECE.min(self.run.len())) {
             // A session removed since the run began must not come back.
             if self.recent.lock().contains(&key) {

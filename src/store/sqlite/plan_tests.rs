@@ -110,7 +110,6 @@ async fn no_statement_reads_a_table_through_or_sorts() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     for index in [
-        "sessions_by_user",
         "sessions_ready",
         "sessions_delayed",
         "sessions_failed",

@@ -54,18 +54,17 @@ CREATE TABLE sessions (
     telemetry INTEGER,                 -- null while unfinished; then 1 kept, 2 kept longer, 0 pruned
     error TEXT
 );
-CREATE INDEX sessions_by_user ON sessions (user) WHERE user IS NOT NULL;
 CREATE INDEX sessions_ready ON sessions (seq) WHERE state = 0;
 CREATE INDEX sessions_delayed ON sessions (not_before, seq) WHERE state = 2;
 CREATE INDEX sessions_failed ON sessions (seq) WHERE state = 4;
 CREATE INDEX sessions_finished ON sessions (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX sessions_telemetry ON sessions (telemetry, finished_at) WHERE telemetry > 0;
 
--- Sessions by the keyed hash of their key; written in sorted runs, behind the sessions.
+-- Sessions by the keyed hashes of their key and of their user; written in sorted runs, behind the sessions.
 CREATE TABLE keys (
-    id_hash INTEGER NOT NULL,
+    hash INTEGER NOT NULL,
     seq INTEGER NOT NULL,
-    PRIMARY KEY (id_hash, seq)
+    PRIMARY KEY (hash, seq)
 ) WITHOUT ROWID;
 
 CREATE TABLE telemetry (

@@ -106,6 +106,18 @@ impl KeyHasher {
         short.copy_from_slice(&full[..8]);
         KeyHash { mac, short: i64::from_le_bytes(short) }
     }
+
+    /// A keyed hash of a user, under which all of the user's sessions are found.
+    pub(super) fn hash_user(&self, user: &str) -> i64 {
+        let mut keyed = self.0.clone();
+        // A length that no deployment has keeps users and keys apart.
+        keyed.update(&u64::MAX.to_le_bytes());
+        keyed.update(user.as_bytes());
+        let full = keyed.finalize().into_bytes();
+        let mut short = [0; 8];
+        short.copy_from_slice(&full[..8]);
+        i64::from_le_bytes(short)
+    }
 }
 
 impl WriterState {

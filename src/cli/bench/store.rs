@@ -1,0 +1,170 @@
+//! `bench store`: whether the embedded store's costs and the process's memory stay flat as sessions pile up.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+
+use crate::detector::embedded::Model;
+use crate::domain::batch::Trigger;
+use crate::domain::features::Extractor;
+use crate::domain::heuristic::Heuristic;
+use crate::domain::id::{LeaseToken, SessionId, SessionKey};
+use crate::domain::record::{self, SessionDigest};
+use crate::domain::result::{Source, Thresholds, Verdict};
+use crate::domain::session::Session;
+use crate::domain::time::{Now, Timestamp};
+use crate::generator::{self, Family, Shape};
+use crate::store::sqlite::{Room, SqliteSettings, SqliteStore};
+use crate::store::{BatchEnd, BatchOutcome, ClaimRequest, FirstVerdict, MemberOutcome, NewSession, Settlement, Store};
+
+/// Submitters at the same time.
+const SUBMITTERS: usize = 64;
+const NOW: Now = Now { wall: Timestamp(1_700_000_000_000), monotonic: Duration::ZERO };
+
+/// Measure submit, claim, stats and result by id, and memory, in a store that holds ever more queued sessions
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Queued sessions at which to measure, ascending
+    #[arg(long, value_delimiter = ',', default_value = "1000,10000,100000,1000000")]
+    sessions: Vec<u64>,
+    /// Movements of a session
+    #[arg(long, default_value_t = 449)]
+    movements: usize,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let folder = tempfile::tempdir_in(".").context("cannot create a folder for the store here")?;
+    let room = Room { queue_limit: u64::MAX, store_limit: None, min_free_disk: 0 };
+    let store =
+        SqliteStore::open(&SqliteSettings { folder: folder.path().to_owned(), room, autostart: false }, NOW.wall)?;
+    let bench = Bench { store: Arc::new(store), template: template(args.movements), model: Model::bundled()? };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let mut table = String::from("  queued   submit us   claim+settle ms   stats us   result us   RSS MiB\n");
+    runtime.block_on(async {
+        let mut stored = 0;
+        for size in &args.sessions {
+            bench.submit(stored..*size).await?;
+            stored = *size;
+            table += &bench.measure(&mut stored).await?;
+        }
+        anyhow::Ok(())
+    })?;
+    crate::cli::say(table.trim_end())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One generated session as intake would store it.
+fn template(movements: usize) -> NewSession {
+    let session: Session = generator::generate(Family::WindMouse, 1, Shape { movements: Some(movements) });
+    let features = Extractor::default().v1(&session);
+    let verdict = Verdict::heuristic(&Heuristic::judge(&features), &Thresholds::default());
+    let mut record = Vec::new();
+    record::encode(&session, &mut Vec::new(), &mut record);
+    NewSession {
+        key: SessionKey { deployment: String::new(), id: session.id },
+        user_id: None,
+        game_type: session.game_type,
+        device_type: session.device_type,
+        digest: SessionDigest::of(&record),
+        record,
+        features,
+        first: FirstVerdict { verdict, scored_at: NOW.wall, latency_ms: 0.1 },
+        is_final: false,
+    }
+}
+
+struct Bench {
+    store: Arc<dyn Store>,
+    template: NewSession,
+    model: Model,
+}
+
+impl Bench {
+    fn key(n: u64) -> Option<SessionKey> {
+        // A multiplication spreads the identifiers as random ones are spread.
+        let spread = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Some(SessionKey { deployment: String::new(), id: SessionId::parse(&format!("{spread:016x}-{n}"))? })
+    }
+
+    async fn submit(&self, numbers: std::ops::Range<u64>) -> anyhow::Result<()> {
+        let sessions = numbers.filter_map(Self::key).map(|key| NewSession { key, ..self.template.clone() });
+        let accepted = stream::iter(sessions).map(|session| self.store.accept(session)).buffer_unordered(SUBMITTERS);
+        accepted.try_for_each(|_| std::future::ready(Ok(()))).await?;
+        Ok(())
+    }
+
+    /// One row of the table. What it claims it first submits, so that the queue keeps its size.
+    async fn measure(&self, stored: &mut u64) -> anyhow::Result<String> {
+        const SUBMITS: u64 = 5_000;
+        const BATCHES: u64 = 100;
+        const LOOKS: u64 = 1_000;
+        let queued = *stored;
+        let started = Instant::now();
+        self.submit(queued..queued + SUBMITS).await?;
+        *stored += SUBMITS;
+        let submit = per(started, SUBMITS);
+
+        let started = Instant::now();
+        for token in 0..BATCHES {
+            self.batch(token).await?;
+        }
+        let claim = per(started, BATCHES);
+
+        let started = Instant::now();
+        for _ in 0..LOOKS {
+            self.store.snapshot().await?;
+        }
+        let stats = per(started, LOOKS);
+
+        let started = Instant::now();
+        for n in 0..LOOKS {
+            let key = Self::key(n * (queued / LOOKS)).context("a key")?;
+            self.store.session(key).await?;
+        }
+        let result = per(started, LOOKS);
+        Ok(format!(
+            "{queued:>8} {submit:>11.1} {:>17.2} {stats:>10.1} {result:>11.1} {:>9.1}\n",
+            claim / 1e3,
+            resident_mib()?
+        ))
+    }
+
+    async fn batch(&self, token: u64) -> anyhow::Result<()> {
+        let request = ClaimRequest {
+            trigger: Trigger::Full,
+            max: 50,
+            up_to: None,
+            lease: Duration::from_secs(60),
+            token: LeaseToken(token),
+            owner: "bench".to_owned(),
+            source: Source::Embedded,
+        };
+        let claim = self.store.claim(request, NOW).await?.context("the queue is empty")?;
+        let verdict =
+            Verdict { source: Source::Embedded, model: self.model.identity(), ..self.template.first.verdict.clone() };
+        let outcomes =
+            claim.members.iter().map(|m| (m.seq, MemberOutcome::Scored(Box::new(verdict.clone())))).collect();
+        let end = BatchEnd { outcome: BatchOutcome::Scored, attempts: 1, detector_ms: 0.0, error: None };
+        self.store.settle(claim.lease, Settlement { outcomes, end: Some(end) }, NOW).await?;
+        Ok(())
+    }
+}
+
+/// Microseconds each.
+fn per(started: Instant, count: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "small counts")]
+    let count = count as f64;
+    started.elapsed().as_secs_f64() * 1e6 / count
+}
+
+/// Memory of this process that is not the system's cache of files.
+fn resident_mib() -> anyhow::Result<f64> {
+    let status =
+        std::fs::read_to_string("/proc/self/status").context("this system does not tell a process's memory")?;
+    let kib =
+        status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    Ok(kib.context("this system does not tell a process's memory")? / 1024.0)
+}
