@@ -193,23 +193,30 @@ async fn rows(engine: &Engine, members: &[Member]) -> StoreResult<(Vec<Row>, Vec
         return Ok((rows, Vec::new()));
     }
     let records = engine.parts.store.telemetry(members.iter().map(|m| m.seq).collect()).await?;
-    let mut extractor = Extractor::default();
+    // Off the async workers: a batch of long sessions would keep every request behind it waiting.
+    let extracted = tokio::task::spawn_blocking(move || extract(set, records)).await;
+    let extracted = extracted.map_err(|e| StoreError::Unavailable(format!("features could not be computed: {e}")))?;
     let (mut rows, mut rejected) = (Vec::new(), Vec::new());
-    for (member, record) in members.iter().zip(records) {
-        match record.as_deref().map(record::decode) {
-            Some(Ok(session)) => {
-                let mut features = Vec::new();
-                extractor.extract(set, &session, &mut features);
-                rows.push(row(member, features));
-            }
-            Some(Err(damaged)) => rejected.push((member.seq, MemberOutcome::Rejected { error: damaged.to_string() })),
-            None => {
-                let error = "its telemetry is gone, and the model needs it".to_owned();
-                rejected.push((member.seq, MemberOutcome::Rejected { error }));
-            }
+    for (member, features) in members.iter().zip(extracted) {
+        match features {
+            Ok(features) => rows.push(row(member, features)),
+            Err(error) => rejected.push((member.seq, MemberOutcome::Rejected { error })),
         }
     }
     Ok((rows, rejected))
+}
+
+/// The feature rows of compact records, or why there is none.
+fn extract(set: FeatureSet, records: Vec<Option<Vec<u8>>>) -> Vec<Result<Vec<f64>, String>> {
+    let mut extractor = Extractor::default();
+    let mut extract = |record: Option<Vec<u8>>| {
+        let record = record.ok_or("its telemetry is gone, and the model needs it")?;
+        let session = record::decode(&record).map_err(|damaged| damaged.to_string())?;
+        let mut features = Vec::new();
+        extractor.extract(set, &session, &mut features);
+        Ok(features)
+    };
+    records.into_iter().map(&mut extract).collect()
 }
 
 /// One call to the detector, counted, its answer paired by id.
