@@ -96,7 +96,8 @@ pub(super) fn duration(text: &str, least: Duration) -> Parsed<Duration> {
 /// A whole number of B, KB, KiB and so on, within `range`.
 pub(super) fn size(text: &str, range: &RangeInclusive<u64>) -> Parsed<u64> {
     let wrong = || format!("is {text:?}; write a whole number and a unit (B, KB, MB, GB, KiB, MiB, GiB), such as 8MiB");
-    let (number, unit) = with_unit(text).ok_or_else(wrong)?;
+    // Nothing is nothing in every unit.
+    let (number, unit) = if text == "0" { (0, "B") } else { with_unit(text).ok_or_else(wrong)? };
     let factor: u64 = match unit {
         "B" => 1,
         "KB" => 1_000,

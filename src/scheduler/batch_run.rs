@@ -63,8 +63,11 @@ pub(super) async fn run(engine: &Engine, claim: Claim, trigger: Trigger, shutdow
     let outcome = settlement.end.as_ref().map_or(BatchOutcome::Abandoned, |end| end.outcome);
     let settled = engine.parts.store.settle(lease, settlement, engine.parts.clock.now()).await?;
     report(engine, &claim, &verdicts, settled);
-    engine.parts.metrics.batch(outcome, trigger, claimed, started.elapsed());
-    tracing::info!(
+    // A batch that was given back did not end; its sessions are in another one soon.
+    if outcome != BatchOutcome::Abandoned {
+        engine.parts.metrics.batch(outcome, trigger, claimed, started.elapsed());
+    }
+    tracing::debug!(
         batch = lease.batch.0,
         trigger = trigger.name(),
         outcome = outcome.name(),
@@ -75,6 +78,14 @@ pub(super) async fn run(engine: &Engine, claim: Claim, trigger: Trigger, shutdow
         took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "batch"
     );
+    if settled.delayed + settled.failed > 0 {
+        tracing::warn!(
+            batch = lease.batch.0,
+            delayed = settled.delayed,
+            failed = settled.failed,
+            "sessions of a batch were not scored"
+        );
+    }
     Ok(Ran { claimed: claimed as u64, scored: settled.processed })
 }
 

@@ -72,6 +72,7 @@ pub(super) struct WriterState {
     woken: bool,
     room_checked: Option<std::time::Instant>,
     room_fault: Option<StoreError>,
+    complained: Option<std::time::Instant>,
 }
 
 /// A keyed hash of a session's key: 128 bits for tombstones, of which the first 64 index live sessions.
@@ -144,6 +145,7 @@ impl WriterState {
             woken: false,
             room_checked: None,
             room_fault: None,
+            complained: None,
         })
     }
 
@@ -207,6 +209,15 @@ impl WriterState {
         self.keys.rolled_back();
         self.room_checked = None;
         self.woken = saved.woken;
+    }
+
+    /// Whether a failure may be logged: one line a second tells as much as a thousand.
+    pub(super) fn may_complain(&mut self) -> bool {
+        let quiet = self.complained.is_some_and(|at| at.elapsed() < Duration::from_secs(1));
+        if !quiet {
+            self.complained = Some(std::time::Instant::now());
+        }
+        !quiet
     }
 
     /// Says that sessions may have become claimable, to whoever waits, once the group is committed.

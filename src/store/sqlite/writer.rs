@@ -169,8 +169,8 @@ fn commit(state: &mut WriterState, mut group: Vec<Box<dyn Work>>) {
             return group.into_iter().for_each(Work::committed);
         };
         let error = fault.for_callers();
-        // A lost lease and a lack of room are answers; the rest is for the operator.
-        if matches!(fault, Fault::Engine(_)) {
+        // A lost lease and a lack of room are answers; the rest is for the operator, who needs no line for each.
+        if matches!(fault, Fault::Engine(_)) && state.may_complain() {
             tracing::error!(error = %fault, "the store could not write");
         }
         match place {
