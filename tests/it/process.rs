@@ -19,7 +19,7 @@ pub(crate) fn binary(settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_playproof-batch"));
     command
         .env_clear()
-        .env("PLAYPROOF_LOG", "warn")
+        .env("PLAYPROOF_LOG", "error")
         .env("PLAYPROOF_MIN_FREE_DISK", "0B")
         .envs(settings.iter().copied());
     command

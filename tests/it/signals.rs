@@ -53,14 +53,15 @@ async fn an_idle_node_ends_at_once_whatever_connections_are_open() {
 async fn a_loaded_node_ends_in_time_and_its_sessions_are_finished_after_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     let told = Arc::new(Told::default());
-    let node = Process::start(folder.path(), &[]);
+    let node = Process::start(folder.path(), &[("PLAYPROOF_SCHEDULER_AUTOSTART", "false")]);
+    fill(&node.url, &told, 2_000).await;
     let clients: Vec<_> = (0..8)
         .map(|_| {
             let (url, told) = (node.url.clone(), told.clone());
             tokio::spawn(async move { load(&url, &told).await })
         })
         .collect();
-    fill(&node.url, &told, 1_000).await;
+    post(&node.url, "/api/v1/batch/scheduler/start").await;
     let (status, took) = node.terminate();
     assert_eq!(status.code(), Some(0));
     assert!(took < Duration::from_secs(25), "{took:?}");
@@ -68,9 +69,16 @@ async fn a_loaded_node_ends_in_time_and_its_sessions_are_finished_after_the_next
         let last = client.await.unwrap();
         assert!(matches!(last, None | Some(503)), "{last:?}");
     }
+    let (_, left, _) = run(&["check"], &[("PLAYPROOF_STORE", &store(folder.path()))]);
+    assert!(!left.contains(" 0 of them unprocessed"), "the node ended with its queue, not after it: {left}");
+
     let node = Process::start(folder.path(), &[]);
     finish(&node.url).await;
     assert_eq!(told.lost(&all_results(&node.url).await), 0);
+    let batches = get(&node.url, "/api/v1/batch/batches?limit=500").await;
+    for batch in batches["batches"].as_array().unwrap() {
+        assert_eq!(batch["outcome"], "scored", "every batch was finished or given back: {batch}");
+    }
 }
 
 #[tokio::test]
