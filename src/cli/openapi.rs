@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 pub(super) fn run() -> anyhow::Result<ExitCode> {
-    super::say(&crate::app::openapi()?)?;
+    // The document brings its line end.
+    super::say(crate::app::openapi()?.trim_end())?;
     Ok(ExitCode::SUCCESS)
 }

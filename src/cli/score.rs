@@ -18,13 +18,13 @@ pub struct Args {
     #[command(flatten)]
     files: Files,
     /// Model file of the embedded detector; by default the bundled model
-    #[arg(long, value_name = "FILE", env = "PLAYPROOF_MODEL")]
+    #[arg(long, value_name = "FILE", env = "PLAYPROOF_MODEL", hide_env_values = true)]
     model: Option<PathBuf>,
     /// Scores up to this pass
-    #[arg(long, value_name = "SCORE", env = "ANOMALY_THRESHOLD_PASS", default_value_t = Thresholds::default().pass)]
+    #[arg(long, value_name = "SCORE", env = "ANOMALY_THRESHOLD_PASS", hide_env_values = true, default_value_t = Thresholds::default().pass)]
     threshold_pass: f64,
     /// Scores above this fail; those between are for review
-    #[arg(long, value_name = "SCORE", env = "ANOMALY_THRESHOLD_REVIEW", default_value_t = Thresholds::default().review)]
+    #[arg(long, value_name = "SCORE", env = "ANOMALY_THRESHOLD_REVIEW", hide_env_values = true, default_value_t = Thresholds::default().review)]
     threshold_review: f64,
 }
 

@@ -102,11 +102,15 @@ impl<'a> Scanner<'a> {
             Some(b'[') => Ok(Kind::Array),
             Some(b'"') => Ok(Kind::String),
             Some(b'-' | b'0'..=b'9') => Ok(Kind::Number),
-            Some(b't' | b'f') => Ok(Kind::Bool),
-            Some(b'n') => Ok(Kind::Null),
+            Some(b't' | b'f') if self.literal(&["true", "false"]) => Ok(Kind::Bool),
+            Some(b'n') if self.literal(&["null"]) => Ok(Kind::Null),
             Some(_) => self.fail("unexpected character"),
             None => self.fail("unexpected end"),
         }
+    }
+
+    fn literal(&self, words: &[&str]) -> bool {
+        words.iter().any(|word| self.bytes[self.pos..].starts_with(word.as_bytes()))
     }
 
     /// Consumes `expected` if it comes next, white space passed over first.

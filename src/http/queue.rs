@@ -302,6 +302,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn failed_requeued_and_erased_sessions_stay_counted_as_accepted() {
+        let app = TestApp::with(|choice| choice.detector = refusing()).await;
+        let stands_at = async |wanted: [(&str, u64); 3]| {
+            let mut sum = 0;
+            for state in ["ready", "leased", "delayed", "processed", "failed", "erased", "pruned"] {
+                let count = app.metric(&format!("playproof_store_sessions{{state=\"{state}\"}}")).await as u64;
+                let expected = wanted.iter().find(|(name, _)| *name == state).map_or(0, |(_, count)| *count);
+                assert_eq!(count, expected, "{state} of {wanted:?}");
+                sum += count;
+            }
+            assert_eq!(app.metric("playproof_store_accepted").await as u64, sum, "{wanted:?}");
+        };
+        app.bulk("", lines("s", 3)).await;
+        send(app.request("POST", "/api/v1/batch/process")).await;
+        stands_at([("ready", 0), ("failed", 3), ("erased", 0)]).await;
+        app.post("/api/v1/batch/dead/requeue", &json!({"sessionIds": ["s1"]})).await;
+        stands_at([("ready", 1), ("failed", 2), ("erased", 0)]).await;
+        app.delete("/api/v1/sessions/s2").await;
+        stands_at([("ready", 1), ("failed", 1), ("erased", 1)]).await;
+        send(app.request("POST", "/api/v1/batch/clear")).await;
+        stands_at([("ready", 0), ("failed", 0), ("erased", 3)]).await;
+    }
+
+    #[tokio::test]
     async fn wrong_requeues_are_refused() {
         let app = TestApp::start().await;
         let path = "/api/v1/batch/dead/requeue";

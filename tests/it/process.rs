@@ -17,7 +17,11 @@ pub(crate) struct Process {
 /// The binary with a clean environment but for `settings`.
 pub(crate) fn binary(settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_playproof-batch"));
-    command.env_clear().env("PLAYPROOF_LOG", "warn").env("PLAYPROOF_MIN_FREE_DISK", "0").envs(settings.iter().copied());
+    command
+        .env_clear()
+        .env("PLAYPROOF_LOG", "error")
+        .env("PLAYPROOF_MIN_FREE_DISK", "0B")
+        .envs(settings.iter().copied());
     command
 }
 

@@ -68,6 +68,15 @@ fn exit_codes_tell_usage_from_failure_and_errors_go_to_stderr() {
     }
 }
 
+#[test]
+fn the_printed_openapi_document_is_the_file_in_the_repository() {
+    let printed = run(&["openapi"]).stdout;
+    assert!(
+        printed == include_bytes!("../../openapi.json"),
+        "openapi.json is stale; run: cargo run -- openapi > openapi.json"
+    );
+}
+
 /// Names, types and helps, and every label set that exists from the start.
 #[test]
 fn metrics() {

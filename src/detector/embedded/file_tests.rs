@@ -1,3 +1,5 @@
+//! Model files: written and read back, and damaged ones refused.
+
 use proptest::prelude::*;
 
 use super::*;

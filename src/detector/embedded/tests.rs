@@ -1,3 +1,5 @@
+//! The embedded detector as the service sees it.
+
 use proptest::prelude::*;
 
 use super::file::tests::small;

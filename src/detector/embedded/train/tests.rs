@@ -1,3 +1,5 @@
+//! Training: what it accepts, what it learns, and that it is repeatable.
+
 use rand::RngExt as _;
 
 use super::*;
