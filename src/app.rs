@@ -60,13 +60,8 @@ impl Node {
         };
         let scheduler = Scheduler::start(parts, scheduler_settings(config), shutdown.clone());
         let thresholds = config.detector.thresholds;
-        let intake = Intake::new(
-            Arc::clone(&store),
-            Arc::clone(&model),
-            Arc::clone(&clock),
-            Arc::clone(&metrics),
-            thresholds,
-        );
+        let intake =
+            Intake::new(Arc::clone(&store), Arc::clone(&model), Arc::clone(&clock), Arc::clone(&metrics), thresholds);
         let service = Service::new(http::Parts {
             store,
             intake: Arc::new(intake),

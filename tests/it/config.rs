@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use playproof_batch::config::{
-    Config, DetectorKind, Faults, Flags, Generation, Secret, StoreUrl, catalogue,
-};
+use playproof_batch::config::{Config, DetectorKind, Faults, Flags, Generation, Secret, StoreUrl, catalogue};
 use playproof_batch::http::RateLimit;
 
 fn flags(given: &[(&str, &str)]) -> Flags {

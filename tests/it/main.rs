@@ -5,6 +5,8 @@ mod config;
 
 mod crash;
 
+mod fuzz;
+
 mod layers;
 
 mod process;
