@@ -1,8 +1,8 @@
 //! Mutation fuzzing of everything that reads bytes from outside: each target changes valid inputs at random and holds
 //! the reader to what it promises of any input. Not guided by coverage; it runs on stable Rust as ordinary tests.
 //!
-//! Input number n of a target follows from n alone, so a failure repeats: FUZZ_FROM=n starts there. FUZZ_SECONDS is the
-//! time a target gets; `scripts/fuzz` runs the long form.
+//! Input number n of a target follows from n alone, so a failure repeats: `FUZZ_FROM=n` starts there. `FUZZ_SECONDS` is
+//! the time a target gets; `scripts/fuzz` runs the long form.
 
 use std::io::{Cursor, Write as _};
 use std::num::NonZeroUsize;
