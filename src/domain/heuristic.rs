@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn each_rule_fires_at_its_own_edge() {
-        let cases: [(Reason, fn(&mut Features), fn(&mut Features)); 5] = [
+        type Change = fn(&mut Features);
+        let cases: [(Reason, Change, Change); 5] = [
             (Reason::PathTooStraight, |f| f.path_efficiency = 0.981, |f| f.path_efficiency = 0.98),
             (Reason::NoJitter, |f| f.small_jitter_ratio = 0.0099, |f| f.small_jitter_ratio = 0.01),
             (Reason::ImpossibleSpeed, |f| f.max_speed = 10_000.1, |f| f.max_speed = 10_000.0),
