@@ -3,6 +3,6 @@
 use std::process::ExitCode;
 
 pub(super) fn run() -> anyhow::Result<ExitCode> {
-    super::say(&crate::app::openapi()?)?;
+    super::say(crate::app::openapi()?.trim_end())?;
     Ok(ExitCode::SUCCESS)
 }
