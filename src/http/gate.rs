@@ -74,8 +74,11 @@ pub(super) async fn gate(State(service): State<Arc<Service>>, mut request: Reque
     let status = response.status();
     if let Some(Cause(code, cause)) = response.extensions_mut().remove::<Cause>() {
         let id = id.to_str().unwrap_or_default();
-        if status.is_server_error() {
+        if status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(request_id = id, route, status = status.as_u16(), code, cause, "request failed");
+        } else if status.is_server_error() {
+            // Full or shutting down is an answer, not a failure.
+            tracing::warn!(request_id = id, route, status = status.as_u16(), code, cause, "request put off");
         } else {
             tracing::debug!(request_id = id, route, status = status.as_u16(), code, "request refused");
         }

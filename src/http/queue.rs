@@ -208,6 +208,7 @@ pub(super) struct RequeueAnswer {
         (status = 400, description = "Malformed", body = ErrorBody),
         (status = 401, description = "No valid key", body = ErrorBody),
         (status = 403, description = "Role below admin, or another deployment", body = ErrorBody),
+        (status = 415, description = "Wrong content type or an encoded body", body = ErrorBody),
         (status = 422, description = "No possible session id", body = ErrorBody),
         (status = 503, description = "The store is away; see Retry-After", body = ErrorBody),
     )
@@ -219,13 +220,11 @@ pub(super) async fn requeue(
     body: Body,
 ) -> Result<Response, ApiError> {
     let body = request::read(&headers, body, service.body_limits()).await?;
-    let request = match request::json::<RequeueRequest>(&body)? {
-        Some(request) => {
-            request::check_type(&headers, request::is_json, "application/json")?;
-            request
-        }
-        None => RequeueRequest { session_ids: None, deployment_id: None },
-    };
+    if !body.trim_ascii().is_empty() {
+        request::check_type(&headers, request::is_json, "application/json")?;
+    }
+    let request = request::json::<RequeueRequest>(&body)?;
+    let request = request.unwrap_or(RequeueRequest { session_ids: None, deployment_id: None });
     let keys = match request.session_ids {
         Some(ids) => {
             let key = |(i, id): (usize, String)| {

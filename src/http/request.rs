@@ -142,7 +142,11 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
 fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, ApiError> {
     match Query::<T>::try_from_uri(uri) {
         Ok(Query(params)) => Ok(params),
-        Err(e) => Err(ApiError::malformed("query", format!("the query is wrong: {e}"))),
+        Err(e) => {
+            let text = e.body_text();
+            let fault = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+            Err(ApiError::malformed("query", format!("the query is wrong: {fault}")))
+        }
     }
 }
 

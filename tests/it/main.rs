@@ -1,5 +1,6 @@
 //! Tests of the service from outside its modules, in one binary.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at the first surprise")]
+#![expect(clippy::print_stdout, reason = "the long forms print their counts")]
 
 mod clients;
 
@@ -8,6 +9,8 @@ mod config;
 mod conservation;
 
 mod crash;
+
+mod fuzz;
 
 mod layers;
 
