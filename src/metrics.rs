@@ -206,6 +206,8 @@ impl Metrics {
             for outcome in CallOutcome::ALL {
                 self.detector_requests.with_label_values(&[source.name(), outcome.name()]);
             }
+        }
+        for source in Source::ALL {
             for decision in Decision::ALL {
                 self.decisions.with_label_values(&[decision.name(), source.name()]);
             }

@@ -200,7 +200,7 @@ mod tests {
         assert_eq!((&result["scoreKind"], &result["calibrationClass"]), (&json!("calibrated"), &json!("pooled")));
         assert_eq!(
             (&result["attempts"], &result["fallback"], &result["extrapolated"]),
-            (&json!(0), &json!(false), &json!(false))
+            (&json!(1), &json!(false), &json!(false))
         );
         assert_eq!(result["isAnomaly"].as_bool().unwrap(), result["decision"] == "fail");
         assert!(result["confidence"].is_number() && result["reasons"].is_array());

@@ -191,7 +191,7 @@ pub(super) struct ResultBody {
     #[schema(example = "2026-01-31T12:00:00.000Z")]
     pub(super) scored_at: String,
     pub(super) reasons: Vec<ReasonBody>,
-    /// Failed attempts before this result.
+    /// Attempts made, the one that scored included.
     pub(super) attempts: u32,
     /// Whether the configured detector was replaced because it was away too long.
     pub(super) fallback: bool,

@@ -242,7 +242,7 @@ pub struct StoredResult {
     pub batch: Option<BatchId>,
     /// When.
     pub scored_at: Timestamp,
-    /// Failed attempts before it.
+    /// Attempts made, the one that scored included.
     pub attempts: u32,
 }
 

@@ -94,7 +94,7 @@ pub(crate) async fn a_final_session_is_processed_at_once(store: &dyn Store) {
     let stored = found(store, "a").await;
     assert_eq!((stored.entry.state, stored.first), (State::Processed, new.first.clone()));
     let result = stored.result.unwrap();
-    assert_eq!((result.verdict, result.batch, result.attempts), (given.clone(), None, 0));
+    assert_eq!((result.verdict, result.batch, result.attempts), (given.clone(), None, 1));
     assert_eq!(result.scored_at, at(3).wall);
     let Acceptance::Duplicate(again) = store.accept(session("a", at(4))).await.unwrap() else { panic!("no duplicate") };
     assert_eq!((again.seq, again.first), (seq, new.first), "also when it is queued the second time");

@@ -17,7 +17,7 @@ pub(crate) async fn a_scored_session_has_one_result(store: &dyn Store) {
     let result = stored.result.unwrap();
     assert_eq!(stored.entry.state, State::Processed);
     assert_eq!((result.verdict, result.batch), (verdict(Decision::Pass, 3.5), Some(batch.lease.batch)));
-    assert_eq!((result.scored_at, result.attempts), (at(2).wall, 0));
+    assert_eq!((result.scored_at, result.attempts), (at(2).wall, 1));
     assert_eq!(stored.first.verdict, session("a", at(0)).first.verdict);
 }
 
@@ -127,7 +127,7 @@ pub(crate) async fn outages_cost_no_attempt(store: &dyn Store) {
     let batch = claim_retry(store, 1, at(5)).await.unwrap();
     settle_all(store, &batch, scored(1.0), at(6)).await.unwrap();
     let stored = found(store, "a").await;
-    assert_eq!((stored.result.unwrap().attempts, stored.last_error), (1, None), "a score ends the error");
+    assert_eq!((stored.result.unwrap().attempts, stored.last_error), (2, None), "a score ends the error");
 }
 
 pub(crate) async fn a_rejected_session_fails_with_its_error(store: &dyn Store) {

@@ -114,7 +114,7 @@ impl WriterState {
                 verdict,
                 batch: None,
                 scored_at: at,
-                attempts: 0,
+                attempts: 1,
             })?;
         }
         self.keys.add(hash.short, seq);

@@ -159,7 +159,7 @@ impl WriterState {
                     verdict,
                     batch: Some(batch.0),
                     scored_at: now,
-                    attempts: member.entry.attempts,
+                    attempts: member.entry.attempts + 1,
                 })?;
                 settled.processed += 1;
                 Ok(())
