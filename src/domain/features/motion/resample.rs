@@ -4,6 +4,9 @@
 //! movement without a gap is interpolated linearly on a 20 ms grid. No event means no motion, so after a gap the
 //! pointer is taken to have stayed until one step before the next event: a jump stays a jump.
 
+use std::iter;
+use std::ops::Range;
+
 use super::super::super::session::Movements;
 
 /// The common clock's step: a little slower than the 60 Hz of most recorders.
@@ -14,20 +17,20 @@ pub(super) const GAP_MS: f64 = 120.0;
 /// Steps on the common clock, all runs behind one another.
 #[derive(Debug, Default)]
 pub(super) struct Steps {
-    /// Horizontal part, px.
+    /// Horizontal part: px, mean steps once [`Steps::normalise`] was called.
     pub(super) dx: Vec<f64>,
-    /// Vertical part, px.
+    /// Vertical part, likewise.
     pub(super) dy: Vec<f64>,
-    /// Length, px.
+    /// Length, likewise.
     pub(super) length: Vec<f64>,
-    /// Which run a step belongs to, ascending from 0.
-    pub(super) run: Vec<u32>,
-    /// Number of runs.
-    pub(super) runs: u32,
+    /// Where each run ends; it starts where the one before ends, and may be empty.
+    pub(super) ends: Vec<usize>,
     /// From the first to the last sample, ms.
     pub(super) span_ms: f64,
     /// The part of it in gaps, ms.
     pub(super) rest_ms: f64,
+    /// Sums of `dx`, `dy`, `length` and `length^2` of all steps before, one more than there are steps.
+    pub(super) before: Vec<[f64; 4]>,
     order: Vec<usize>,
 }
 
@@ -44,9 +47,10 @@ impl Steps {
         self.length.len()
     }
 
-    /// Whether the steps `i` and `j` lie in one run.
-    pub(super) fn together(&self, i: usize, j: usize) -> bool {
-        self.run[i] == self.run[j]
+    /// The runs that have steps, in order.
+    pub(super) fn runs(&self) -> impl Iterator<Item = Range<usize>> {
+        let begins = iter::once(0).chain(self.ends.iter().copied());
+        begins.zip(self.ends.iter().copied()).filter(|(begin, end)| begin < end).map(|(begin, end)| begin..end)
     }
 
     /// Computes the steps of `moves` over whatever was here before.
@@ -56,19 +60,26 @@ impl Steps {
         self.dx.clear();
         self.dy.clear();
         self.length.clear();
-        self.run.clear();
-        (self.runs, self.span_ms, self.rest_ms) = (0, 0.0, 0.0);
-        self.order.clear();
-        self.order.extend(0..moves.len());
-        if !moves.t.is_sorted() {
-            self.order.sort_by(|a, b| moves.t[*a].total_cmp(&moves.t[*b]));
+        self.ends.clear();
+        (self.span_ms, self.rest_ms) = (0.0, 0.0);
+        let (x, y, t) = (&moves.x[..], &moves.y[..], &moves.t[..]);
+        if t.is_sorted_by(|a, b| a < b) {
+            let mut samples = t.iter().zip(x).zip(y).map(|((t, x), y)| Sample { t: *t, x: *x, y: *y });
+            if let Some(first) = samples.next() {
+                self.walk(first, samples);
+            }
+            return;
         }
-        let order = std::mem::take(&mut self.order);
+        let mut order = std::mem::take(&mut self.order);
+        order.clear();
+        order.extend(0..t.len());
+        if !t.is_sorted() {
+            order.sort_by(|a, b| t[*a].total_cmp(&t[*b]));
+        }
         // Positions at one instant: only the last counts.
-        let last_of_instant =
-            |(place, i): &(usize, &usize)| order.get(place + 1).is_none_or(|next| moves.t[*next] > moves.t[**i]);
+        let last_of_instant = |(place, i): &(usize, &usize)| order.get(place + 1).is_none_or(|next| t[*next] > t[**i]);
         let kept = order.iter().enumerate().filter(last_of_instant);
-        let mut samples = kept.map(|(_, i)| Sample { t: moves.t[*i], x: moves.x[*i], y: moves.y[*i] });
+        let mut samples = kept.map(|(_, i)| Sample { t: t[*i], x: x[*i], y: y[*i] });
         if let Some(first) = samples.next() {
             self.walk(first, samples);
         }
@@ -83,7 +94,7 @@ impl Steps {
             self.span_ms += dt;
             if dt > GAP_MS {
                 self.rest_ms += dt;
-                self.runs += 1;
+                self.ends.push(self.dx.len());
                 grid = Sample { t: sample.t - STEP_MS, ..last };
                 self.step(&mut grid, sample);
             } else {
@@ -103,16 +114,31 @@ impl Steps {
             }
             last = sample;
         }
-        self.runs += 1;
+        self.ends.push(self.dx.len());
+        self.length.extend(self.dx.iter().zip(&self.dy).map(|(dx, dy)| (dx * dx + dy * dy).sqrt()));
     }
 
     fn step(&mut self, from: &mut Sample, to: Sample) {
-        let (dx, dy) = (to.x - from.x, to.y - from.y);
-        self.dx.push(dx);
-        self.dy.push(dy);
-        self.length.push((dx * dx + dy * dy).sqrt());
-        self.run.push(self.runs);
+        self.dx.push(to.x - from.x);
+        self.dy.push(to.y - from.y);
         *from = to;
+    }
+
+    /// Measures the steps in multiples of `mean` from here on, and sums them up.
+    pub(super) fn normalise(&mut self, mean: f64) {
+        let unit = 1.0 / mean;
+        for series in [&mut self.dx, &mut self.dy, &mut self.length] {
+            series.iter_mut().for_each(|v| *v *= unit);
+        }
+        self.before.clear();
+        let mut sums = [0.0; 4];
+        self.before.push(sums);
+        self.before.extend(self.dx.iter().zip(&self.dy).zip(&self.length).map(|((dx, dy), length)| {
+            for (sum, value) in sums.iter_mut().zip([*dx, *dy, *length, length * length]) {
+                *sum += value;
+            }
+            sums
+        }));
     }
 }
 
@@ -144,8 +170,8 @@ mod tests {
     fn a_jump_after_a_rest_stays_a_jump() {
         let jump = steps(&[(0.0, 0.0, 0.0), (5.0, 0.0, 20.0), (305.0, 0.0, 1020.0)]);
         assert_eq!(jump.length, [5.0, 300.0]);
-        assert!(!jump.together(0, 1));
-        assert_eq!((jump.runs, jump.rest_ms, jump.span_ms), (2, 1000.0, 1020.0));
+        assert_eq!(jump.runs().collect::<Vec<_>>(), [0..1, 1..2]);
+        assert_eq!((jump.ends.len(), jump.rest_ms, jump.span_ms), (2, 1000.0, 1020.0));
     }
 
     #[test]
