@@ -47,7 +47,7 @@ fn too_little_motion_goes_to_review_whatever_the_row_says() {
 
 #[test]
 fn the_class_that_was_used_is_named() {
-    let class = |device: &str| model().assess(&row(50.0, 200.0, 0.4), device, Reasons::default()).class;
+    let class = |device: &str| model().assess(&row(50.0, 200.0, 0.4), device, Reasons::default()).class.to_owned();
     assert_eq!(
         [class("strict"), class("mild"), class("none"), class("pooled")],
         ["strict", "pooled", "pooled", "pooled"]

@@ -15,7 +15,7 @@ mod strokes;
 use std::ops::Range;
 
 use self::resample::Steps;
-use self::statistics::{Moments, Pairs, angle, count, dot, ln, quantiles, sorted, sums};
+use self::statistics::{Moments, Pairs, Selection, angle, count, dot, ln, sorted, sums};
 use self::strokes::Strokes;
 use super::super::session::Session;
 
@@ -97,7 +97,9 @@ pub struct Workspace {
     a: Vec<f64>,
     b: Vec<f64>,
     c: Vec<f64>,
+    d: Vec<f64>,
     bits: Vec<u64>,
+    selection: Selection,
     places: Vec<usize>,
 }
 
@@ -139,7 +141,7 @@ impl Workspace {
         let log = Moments::of(&self.a);
         let plain = Moments::of(steps);
         let [still] = sums(steps, |s| [if s < floor { 1.0 } else { 0.0 }]);
-        let [median, p95, max] = quantiles(&mut self.bits, [0.5, 0.95, 1.0], 0.0);
+        let [median, p95, max] = self.selection.quantiles(&self.bits, [0.5, 0.95, 1.0], 0.0);
         row.extend([
             log.std,
             log.skew,
@@ -218,15 +220,20 @@ impl Workspace {
             }
         }
         let places = &self.places[..turns];
+        for series in [&mut self.a, &mut self.b, &mut self.c, &mut self.d] {
+            series.resize(turns, 0.0);
+        }
         let (dx, dy, length) = (&steps.dx[..n], &steps.dy[..n], &steps.length[..n]);
-        self.a.clear();
-        self.a.extend(places.iter().map(|k| dx[k - 1] * dy[*k] - dy[k - 1] * dx[*k]));
-        self.b.clear();
-        self.b.extend(places.iter().map(|k| dx[k - 1] * dx[*k] + dy[k - 1] * dy[*k]));
-        self.c.clear();
-        self.c.extend(places.iter().map(|k| f64::midpoint(length[k - 1], length[*k])));
-        for (cross, dot) in self.a.iter_mut().zip(&self.b) {
-            *cross = angle(*cross, *dot);
+        let outputs = self.a.iter_mut().zip(&mut self.b).zip(&mut self.c).zip(&mut self.d);
+        for ((((cross, dot), speed), reach), k) in outputs.zip(places) {
+            let (k, j) = (*k, k.wrapping_sub(1));
+            *cross = dx[j] * dy[k] - dy[j] * dx[k];
+            *dot = dx[j] * dx[k] + dy[j] * dy[k];
+            *speed = 0.5 * (length[j] + length[k]);
+            *reach = length[j] * length[k];
+        }
+        for ((cross, dot), reach) in self.a.iter_mut().zip(&self.b).zip(&self.d) {
+            *cross = angle(*cross, *dot, *reach);
         }
         let (angles, speeds) = (&self.a, &self.c);
         self.bits.clear();
@@ -256,7 +263,7 @@ impl Workspace {
         let turns = count(turns.max(1));
         let slow = count(self.a.len()) - fast;
         let (fast_mean, slow_mean) = (fast_sum / fast.max(1.0), (all_sum - fast_sum) / slow.max(1.0));
-        let [median, p90] = quantiles(&mut self.bits, [0.5, 0.9], 0.0);
+        let [median, p90] = self.selection.quantiles(&self.bits, [0.5, 0.9], 0.0);
         row.extend([
             ln(1e-2 + all_sum / turns),
             ln(1e-3 + median),
@@ -277,23 +284,24 @@ impl Workspace {
         let n = steps.len();
         self.places.resize(n, 0);
         let mut found = 0;
-        self.a.clear();
-        self.b.clear();
-        self.c.clear();
+        for series in [&mut self.a, &mut self.b, &mut self.c] {
+            series.resize(n, 0.0);
+        }
         for run in steps.runs() {
             let (dx, dy) = (&steps.dx[run.clone()], &steps.dy[run.clone()]);
             for (k, (x, y)) in (run.start + 1..).zip(dx.windows(3).zip(dy.windows(3))) {
                 let (rx, ry) = (x[2] + x[0], y[2] + y[0]);
                 let (jx, jy) = (rx - 2.0 * x[1], ry - 2.0 * y[1]);
                 let reach = rx * rx + ry * ry;
-                if reach >= DIRECTED * DIRECTED {
-                    self.places[found] = k;
-                    found += 1;
-                    self.a.push(jy * rx - jx * ry);
-                    self.b.push(jx * rx + jy * ry);
-                    self.c.push(reach);
-                }
+                self.places[found] = k;
+                self.a[found] = jy * rx - jx * ry;
+                self.b[found] = jx * rx + jy * ry;
+                self.c[found] = reach;
+                found += usize::from(reach >= DIRECTED * DIRECTED);
             }
+        }
+        for series in [&mut self.a, &mut self.b, &mut self.c] {
+            series.truncate(found);
         }
         for (across, reach) in self.a.iter_mut().zip(&self.c) {
             *across /= reach.sqrt();
@@ -340,7 +348,7 @@ impl Workspace {
                 }
             }
             let empty = self.bits.is_empty();
-            let bends = quantiles(&mut self.bits, [0.1, 0.5, 0.9], 0.0);
+            let bends = self.selection.quantiles(&self.bits, [0.1, 0.5, 0.9], 0.0);
             row.extend(bends.map(|bent| if empty { 0.0 } else { ln(1e-4 + 1.0 - (1.0 - bent).sqrt()) }));
         }
     }

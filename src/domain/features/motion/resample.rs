@@ -14,6 +14,9 @@ pub(super) const STEP_MS: f64 = 20.0;
 /// A longer silence ends a run.
 pub(super) const GAP_MS: f64 = 120.0;
 
+/// More points than one interval without a gap can have.
+const ROOM: usize = 16;
+
 /// Steps on the common clock, all runs behind one another.
 #[derive(Debug, Default)]
 pub(super) struct Steps {
@@ -32,6 +35,11 @@ pub(super) struct Steps {
     /// Sums of `dx`, `dy`, `length` and `length^2` of all steps before, one more than there are steps.
     pub(super) before: Vec<[f64; 4]>,
     order: Vec<usize>,
+    /// Points on the grid, the first of each run left out but for the very first.
+    x: Vec<f64>,
+    y: Vec<f64>,
+    /// The first step of each run but the first.
+    jumps: Vec<(f64, f64)>,
 }
 
 #[derive(Clone, Copy)]
@@ -61,6 +69,7 @@ impl Steps {
         self.dy.clear();
         self.length.clear();
         self.ends.clear();
+        self.jumps.clear();
         (self.span_ms, self.rest_ms) = (0.0, 0.0);
         let (x, y, t) = (&moves.x[..], &moves.y[..], &moves.t[..]);
         if t.is_sorted_by(|a, b| a < b) {
@@ -77,51 +86,73 @@ impl Steps {
             order.sort_by(|a, b| t[*a].total_cmp(&t[*b]));
         }
         // Positions at one instant: only the last counts.
-        let last_of_instant = |(place, i): &(usize, &usize)| order.get(place + 1).is_none_or(|next| t[*next] > t[**i]);
-        let kept = order.iter().enumerate().filter(last_of_instant);
-        let mut samples = kept.map(|(_, i)| Sample { t: t[*i], x: x[*i], y: y[*i] });
+        let mut kept = 0;
+        for place in 0..order.len() {
+            if order.get(place + 1).is_none_or(|next| t[*next] > t[order[place]]) {
+                order[kept] = order[place];
+                kept += 1;
+            }
+        }
+        let mut samples = order[..kept].iter().map(|i| Sample { t: t[*i], x: x[*i], y: y[*i] });
         if let Some(first) = samples.next() {
             self.walk(first, samples);
         }
         self.order = order;
     }
 
-    fn walk(&mut self, first: Sample, samples: impl Iterator<Item = Sample>) {
-        // `grid` is the last point put on the grid, `last` the last sample.
-        let (mut grid, mut last) = (first, first);
+    fn walk(&mut self, first: Sample, samples: impl ExactSizeIterator<Item = Sample>) {
+        // `grid` is when the last point was put on the grid, `last` the last sample. Points are written before it is
+        // known that they count, because a branch that goes either way costs more than a point.
+        let room = 2 * samples.len() + ROOM;
+        self.x.resize(room, 0.0);
+        self.y.resize(room, 0.0);
+        (self.x[0], self.y[0]) = (first.x, first.y);
+        let (mut points, mut grid, mut last) = (1, first.t, first);
         for sample in samples {
+            if points + ROOM > self.x.len() {
+                let room = 2 * self.x.len();
+                self.x.resize(room, 0.0);
+                self.y.resize(room, 0.0);
+            }
             let dt = sample.t - last.t;
             self.span_ms += dt;
             if dt > GAP_MS {
                 self.rest_ms += dt;
-                self.ends.push(self.dx.len());
-                grid = Sample { t: sample.t - STEP_MS, ..last };
-                self.step(&mut grid, sample);
+                self.ends.push(points - 1);
+                self.jumps.push((sample.x - last.x, sample.y - last.y));
+                (self.x[points], self.y[points]) = (sample.x, sample.y);
+                points += 1;
+                grid = sample.t;
             } else {
-                while grid.t + STEP_MS <= sample.t {
-                    let at = ((grid.t + STEP_MS - last.t) / dt).clamp(0.0, 1.0);
-                    let next = Sample {
-                        t: grid.t + STEP_MS,
-                        x: last.x + at * (sample.x - last.x),
-                        y: last.y + at * (sample.y - last.y),
-                    };
-                    // Far from zero the clock's own resolution may exceed a step.
-                    if next.t <= grid.t {
+                let (x, y) = (&mut self.x[points..points + ROOM], &mut self.y[points..points + ROOM]);
+                let mut new = 0;
+                // A gap's length over a step's bounds the number of points, whatever rounding does.
+                loop {
+                    let next = grid + STEP_MS;
+                    let at = ((next - last.t) / dt).clamp(0.0, 1.0);
+                    x[new] = last.x + at * (sample.x - last.x);
+                    y[new] = last.y + at * (sample.y - last.y);
+                    let counts = next <= sample.t;
+                    new += usize::from(counts);
+                    let chosen = 0u64.wrapping_sub(u64::from(counts));
+                    grid = f64::from_bits((next.to_bits() & chosen) | (grid.to_bits() & !chosen));
+                    if grid + STEP_MS > sample.t || new + 1 >= ROOM {
                         break;
                     }
-                    self.step(&mut grid, next);
                 }
+                points += new;
             }
             last = sample;
         }
-        self.ends.push(self.dx.len());
+        self.ends.push(points - 1);
+        let (x, y) = (&self.x[..points], &self.y[..points]);
+        self.dx.extend(x[1..].iter().zip(x).map(|(to, from)| to - from));
+        self.dy.extend(y[1..].iter().zip(y).map(|(to, from)| to - from));
+        // A run's first step leads from where the pointer stood, not from the grid's last point.
+        for (at, (dx, dy)) in self.ends.iter().zip(&self.jumps) {
+            (self.dx[*at], self.dy[*at]) = (*dx, *dy);
+        }
         self.length.extend(self.dx.iter().zip(&self.dy).map(|(dx, dy)| (dx * dx + dy * dy).sqrt()));
-    }
-
-    fn step(&mut self, from: &mut Sample, to: Sample) {
-        self.dx.push(to.x - from.x);
-        self.dy.push(to.y - from.y);
-        *from = to;
     }
 
     /// Measures the steps in multiples of `mean` from here on, and sums them up.

@@ -89,44 +89,65 @@ pub(super) fn ln(x: f64) -> f64 {
     exponent * std::f64::consts::LN_2 + s * even
 }
 
-/// The angle of the vector `(x, y)`, to 1e-10, as a polynomial in the tangent reduced to an eighth of a turn and less;
-/// without branches. The vector must not be zero.
+/// The angle of the vector `(x, y)` of length `r`, above zero, to 1e-10: a polynomial in the tangent of a quarter of the
+/// acute angle to the line of the abscissa; without branches.
 #[inline]
-pub(super) fn angle(y: f64, x: f64) -> f64 {
-    const TAN_EIGHTH: f64 = 0.414_213_562_373_095;
-    let (ax, ay) = (x.abs(), y.abs());
-    let (small, large) = (if ax < ay { ax } else { ay }, if ax < ay { ay } else { ax });
-    let steep = small > TAN_EIGHTH * large;
-    let (top, bottom) = (if steep { small - large } else { small }, if steep { small + large } else { large });
-    let t = top / bottom;
+pub(super) fn angle(y: f64, x: f64, r: f64) -> f64 {
+    let half = y / (r + x.abs());
+    let t = half / (1.0 + (1.0 + half * half).sqrt());
     let z = t * t;
     let even = 0.999_999_999_978_399
         + z * (-0.333_333_320_976_116_45
             + z * (0.199_998_838_566_581_8
                 + z * (-0.142_815_887_745_984_7
                     + z * (0.110_404_892_436_695_8 + z * (-0.084_561_929_530_631_3 + z * 0.047_073_482_449_450_03)))));
-    let acute = (if steep { std::f64::consts::FRAC_PI_4 } else { 0.0 }) + t * even;
-    let right = if ax < ay { std::f64::consts::FRAC_PI_2 - acute } else { acute };
-    let full = if x < 0.0 { std::f64::consts::PI - right } else { right };
-    full.copysign(y)
+    let acute = 4.0 * t * even;
+    // Without a comparison: the sign of `x` as 1 or -1.
+    let side = 1f64.copysign(x);
+    side * acute + (0.5 - 0.5 * side) * std::f64::consts::PI.copysign(y)
 }
 
-/// Lower empirical quantiles, by selection; `empty` for an empty series. Reorders the series, whose values must not be
-/// negative: then they order like their bits, and integers compare faster. `shares` ascend.
-pub(super) fn quantiles<const N: usize>(series: &mut [u64], shares: [f64; N], empty: f64) -> [f64; N] {
-    let mut found = [empty; N];
-    let Some(last) = series.len().checked_sub(1) else { return found };
-    let mut left = series;
-    for (found, share) in found.iter_mut().zip(shares).rev() {
-        let at = place(last, share).min(last);
-        // All that belongs left of a selected place is there already.
-        *found = f64::from_bits(*left.select_nth_unstable(at).1);
-        left = &mut left[..=at];
+/// Finds quantiles; holds the buffer for it.
+#[derive(Debug, Default)]
+pub(super) struct Selection(Vec<u64>);
+
+impl Selection {
+    /// Lower empirical quantiles; `empty` for an empty series. The series holds the bits of values that are not negative:
+    /// those order like their bits. `shares` ascend.
+    ///
+    /// The values are put apart by exponent and first three bits of the mantissa, and only the bins that hold a quantile
+    /// are searched further.
+    pub(super) fn quantiles<const N: usize>(&mut self, series: &[u64], shares: [f64; N], empty: f64) -> [f64; N] {
+        const BINS: usize = 128;
+        const LOWEST: u64 = (1023 - 13) << 3;
+        let Some(last) = series.len().checked_sub(1) else { return [empty; N] };
+        #[expect(clippy::cast_possible_truncation, reason = "below the number of bins")]
+        let bin = |bits: u64| (bits >> 49).saturating_sub(LOWEST).min(BINS as u64 - 1) as usize;
+        let mut ends = [0usize; BINS];
+        for bits in series {
+            ends[bin(*bits)] += 1;
+        }
+        let mut sum = 0;
+        for end in &mut ends {
+            (*end, sum) = (sum, sum + *end);
+        }
+        self.0.resize(series.len().max(self.0.len()), 0);
+        let apart = &mut self.0[..series.len()];
+        for bits in series {
+            let end = &mut ends[bin(*bits)];
+            apart[*end] = *bits;
+            *end += 1;
+        }
+        shares.map(|share| {
+            let at = place(last, share).min(last);
+            let own = ends.partition_point(|end| *end <= at);
+            let begin = if own == 0 { 0 } else { ends[own - 1] };
+            f64::from_bits(*apart[begin..ends[own]].select_nth_unstable(at - begin).1)
+        })
     }
-    found
 }
 
-/// As [`quantiles`], of few values of any sign: sorts them.
+/// As [`Selection::quantiles`], of few values of any sign: sorts them.
 pub(super) fn sorted<const N: usize>(series: &mut [f64], shares: [f64; N], empty: f64) -> [f64; N] {
     let Some(last) = series.len().checked_sub(1) else { return [empty; N] };
     series.sort_unstable_by(f64::total_cmp);
@@ -229,11 +250,11 @@ mod tests {
         let values: Vec<f64> = (0..41).map(|i| f64::from(i * 17 % 41)).collect();
         for n in [1, 2, 3, 10, 41] {
             let shares = [0.1, 0.5, 0.9, 1.0];
-            let selected = quantiles(&mut bits(&values[..n]), shares, 9.0);
+            let selected = Selection::default().quantiles(&bits(&values[..n]), shares, 9.0);
             assert_eq!(selected, sorted(&mut values[..n].to_vec(), shares, 9.0));
         }
         assert_eq!(sorted(&mut [3.0, 1.0, 2.0], [0.5], 9.0), [2.0]);
-        assert_eq!((quantiles(&mut [], [0.5], 9.0), sorted(&mut [], [0.5], 9.0)), ([9.0], [9.0]));
+        assert_eq!((Selection::default().quantiles(&[], [0.5], 9.0), sorted(&mut [], [0.5], 9.0)), ([9.0], [9.0]));
     }
 
     #[test]
@@ -242,7 +263,7 @@ mod tests {
             let x = (f64::from(i) / 500.0 - 20.0).exp();
             assert!((ln(x) - x.ln()).abs() < 1e-10, "ln {x}");
             let (sin, cos) = (f64::from(i - 10_000) / 10_000.0 * std::f64::consts::PI).sin_cos();
-            assert!((angle(3.0 * sin, 3.0 * cos) - sin.atan2(cos)).abs() < 1e-9, "angle of {cos}, {sin}");
+            assert!((angle(3.0 * sin, 3.0 * cos, 3.0) - sin.atan2(cos)).abs() < 1e-9, "angle of {cos}, {sin}");
         }
     }
 }
