@@ -178,7 +178,7 @@ impl Workspace {
             for pair in steps.windows(2) {
                 let change = pair[1] - pair[0];
                 self.a.push(change);
-                let quick = (pair[0] > 1.0) & (pair[1] > 1.0);
+                let quick = pair[0] > 1.0 && pair[1] > 1.0;
                 fast += u32::from(quick);
                 even += u32::from(quick & (change.abs() < 0.05 * pair[1]));
             }
@@ -216,7 +216,7 @@ impl Workspace {
             let lengths = &steps.length[run.clone()];
             for (k, pair) in (run.start + 1..).zip(lengths.windows(2)) {
                 self.places[turns] = k;
-                turns += usize::from((pair[0] >= DIRECTED) & (pair[1] >= DIRECTED));
+                turns += usize::from(pair[0] >= DIRECTED && pair[1] >= DIRECTED);
             }
         }
         let places = &self.places[..turns];
@@ -241,13 +241,13 @@ impl Workspace {
 
         let (mut fast_sum, mut fast, mut all_sum) = (0.0, 0.0, 0.0);
         let (mut sharp, mut straight) = (0.0, 0.0);
-        for (turn, speed) in angles.iter().zip(speeds) {
+        for ((turn, dot), speed) in angles.iter().zip(&self.b).zip(speeds) {
             let size = turn.abs();
             let quick = if *speed > 1.0 { 1.0 } else { 0.0 };
             all_sum += size;
             fast += quick;
             fast_sum += quick * size;
-            sharp += if size > std::f64::consts::FRAC_PI_2 { 1.0 } else { 0.0 };
+            sharp += if *dot < 0.0 { 1.0 } else { 0.0 };
             straight += if size < 0.02 { 1.0 } else { 0.0 };
         }
         let auto = neighbours(places, angles);

@@ -159,7 +159,9 @@ impl Steps {
     pub(super) fn normalise(&mut self, mean: f64) {
         let unit = 1.0 / mean;
         for series in [&mut self.dx, &mut self.dy, &mut self.length] {
-            series.iter_mut().for_each(|v| *v *= unit);
+            for value in series {
+                *value *= unit;
+            }
         }
         self.before.clear();
         let mut sums = [0.0; 4];

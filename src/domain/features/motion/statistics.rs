@@ -121,7 +121,6 @@ impl Selection {
         const BINS: usize = 128;
         const LOWEST: u64 = (1023 - 13) << 3;
         let Some(last) = series.len().checked_sub(1) else { return [empty; N] };
-        #[expect(clippy::cast_possible_truncation, reason = "below the number of bins")]
         let bin = |bits: u64| (bits >> 49).saturating_sub(LOWEST).min(BINS as u64 - 1) as usize;
         let mut ends = [0usize; BINS];
         for bits in series {

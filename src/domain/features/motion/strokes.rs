@@ -182,7 +182,7 @@ impl Strokes {
         self.evenness.push((variance / count(n)).sqrt());
         self.symmetry.push((before[n / 2][2] - start) / total);
         self.profiles.push(profile(lengths, before, total));
-        let peaks = lengths.windows(3).filter(|w| (w[1] > w[0]) & (w[1] >= w[2])).count();
+        let peaks = lengths.windows(3).filter(|w| w[1] > w[0] && w[1] >= w[2]).count();
         self.modes += count(peaks) / count(n);
         n
     }
