@@ -151,7 +151,7 @@ impl Intake {
         Verdict::calibrated(
             assessed.raw,
             &assessed.calibrated,
-            &assessed.class,
+            assessed.class,
             heuristic,
             Source::Embedded,
             self.model.identity(),

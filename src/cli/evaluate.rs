@@ -81,7 +81,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             let verdict = Verdict::calibrated(
                 assessed.raw,
                 &assessed.calibrated,
-                &assessed.class,
+                assessed.class,
                 Reasons::default(),
                 Source::Embedded,
                 model.identity(),

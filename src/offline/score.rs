@@ -62,7 +62,7 @@ impl<'m> Scorer<'m> {
         Verdict::calibrated(
             assessed.raw,
             &assessed.calibrated,
-            &assessed.class,
+            assessed.class,
             heuristic.reasons,
             Source::Embedded,
             self.identity.clone(),

@@ -20,7 +20,13 @@ pub struct Gaussian {
 pub struct Mixture {
     dimension: usize,
     parts: Vec<Gaussian>,
+    /// The factor of each part, [`BLOCK`] rows at a time and within these column by column, padded with zeros: so the
+    /// rows of a block are summed up side by side.
+    blocks: Vec<Vec<[f32; BLOCK]>>,
 }
+
+/// Rows of a factor that are multiplied together.
+const BLOCK: usize = 16;
 
 /// Most dimensions that a model may hold, which bounds what one row costs.
 pub const MAX_DIMENSION: usize = 256;
@@ -37,7 +43,11 @@ impl Mixture {
                     && g.offset.is_finite()
                     && g.mean.iter().chain(&g.factor).all(|v| v.is_finite())
             });
-        sound.then_some(Self { dimension, parts })
+        if !sound {
+            return None;
+        }
+        let blocks = parts.iter().map(|part| in_blocks(&part.factor, dimension)).collect();
+        Some(Self { dimension, parts, blocks })
     }
 
     /// Number of values of a row.
@@ -59,11 +69,11 @@ impl Mixture {
         let mut centred = [0.0f32; MAX_DIMENSION];
         // The largest term is carried along, so that nothing overflows and one pass is enough.
         let (mut largest, mut sum) = (f64::NEG_INFINITY, 0.0);
-        for part in &self.parts {
+        for (part, blocks) in self.parts.iter().zip(&self.blocks) {
             for ((c, x), m) in centred.iter_mut().zip(row).zip(&part.mean) {
                 *c = x - m;
             }
-            let term = part.offset - 0.5 * squared_length(&part.factor, &centred[..self.dimension]);
+            let term = part.offset - 0.5 * squared_length(blocks, &centred[..self.dimension]);
             if term > largest {
                 sum = sum * (largest - term).exp() + 1.0;
                 largest = term;
@@ -75,28 +85,34 @@ impl Mixture {
     }
 }
 
-/// `|P c|^2` for a packed lower triangular `P`.
-fn squared_length(mut factor: &[f32], centred: &[f32]) -> f64 {
-    let mut total = 0.0;
-    for i in 1..=centred.len() {
-        let Some((row, rest)) = factor.split_at_checked(i) else { break };
-        factor = rest;
-        let value = f64::from(dot(row, &centred[..i]));
-        total += value * value;
-    }
-    total
-}
-
-/// Eight lanes, added in a fixed order: vector instructions, the same bits on every run.
-#[inline]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; 8];
-    let (left, right) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f32 = left.remainder().iter().zip(right.remainder()).map(|(x, y)| x * y).sum();
-    for (x, y) in left.zip(right) {
-        for ((lane, x), y) in lanes.iter_mut().zip(x).zip(y) {
-            *lane += x * y;
+/// The blocks of a packed lower triangular matrix: the one that begins at row `i` has `min(i + BLOCK, dimension)` columns.
+fn in_blocks(factor: &[f32], dimension: usize) -> Vec<[f32; BLOCK]> {
+    let mut blocks = Vec::new();
+    for first in (0..dimension).step_by(BLOCK) {
+        for column in 0..dimension.min(first + BLOCK) {
+            blocks.push(std::array::from_fn(|lane| {
+                let row = first + lane;
+                if row < dimension && column <= row { factor[row * (row + 1) / 2 + column] } else { 0.0 }
+            }));
         }
     }
-    lanes.iter().sum::<f32>() + rest
+    blocks
+}
+
+/// `|P c|^2` for the blocks of a lower triangular `P`; sums in a fixed order, the same bits on every run.
+fn squared_length(mut blocks: &[[f32; BLOCK]], centred: &[f32]) -> f64 {
+    let mut total = 0.0;
+    for first in (0..centred.len()).step_by(BLOCK) {
+        let columns = &centred[..centred.len().min(first + BLOCK)];
+        let Some((block, rest)) = blocks.split_at_checked(columns.len()) else { break };
+        blocks = rest;
+        let mut sums = [0.0f32; BLOCK];
+        for (factors, c) in block.iter().zip(columns) {
+            for (sum, factor) in sums.iter_mut().zip(factors) {
+                *sum += factor * c;
+            }
+        }
+        total += sums.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>();
+    }
+    total
 }

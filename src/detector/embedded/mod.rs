@@ -51,13 +51,13 @@ pub struct Model {
 
 /// What the model says of one row.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Assessment {
+pub struct Assessment<'m> {
     /// Uncalibrated, fine-grained, larger is odder.
     pub raw: f64,
     /// p-value and score.
     pub calibrated: Calibrated,
     /// The calibration class used.
-    pub class: String,
+    pub class: &'m str,
 }
 
 impl Model {
@@ -118,7 +118,7 @@ impl Model {
     /// motion ([`FeatureSet::evidence`]) is not taken for ordinary: it gets a raw score that one human in two hundred
     /// reaches, and a little more the less there is. A row of another width counts as one without motion.
     #[must_use]
-    pub fn assess(&self, features: &[f64], device_type: &str, reasons: Reasons) -> Assessment {
+    pub fn assess(&self, features: &[f64], device_type: &str, reasons: Reasons) -> Assessment<'_> {
         let _ = reasons;
         let (column, least) = self.contents.set.evidence();
         let fits = features.len() == self.contents.set.columns().len();
@@ -126,7 +126,7 @@ impl Model {
         // NaN is no evidence either.
         if evidence.is_nan() || evidence < least {
             let raw = self.unjudged + 1e-6 * (least - evidence.min(least));
-            return Assessment { raw, calibrated: self.contents.pooled.assess(raw), class: POOLED.to_owned() };
+            return Assessment { raw, calibrated: self.contents.pooled.assess(raw), class: POOLED };
         }
         let raw = self.contents.ensemble.raw(features);
         let raw = if raw.is_nan() { f64::MAX } else { raw.clamp(f64::MIN, f64::MAX) };
@@ -134,9 +134,9 @@ impl Model {
         let class = self.contents.classes.iter().find(|(name, _)| name == device_type);
         match class.map(|(name, set)| (name, set.assess(raw))) {
             Some((name, own)) if own.score > pooled.score && own.supported >= pooled.supported => {
-                Assessment { raw, calibrated: own, class: name.clone() }
+                Assessment { raw, calibrated: own, class: name }
             }
-            _ => Assessment { raw, calibrated: pooled, class: POOLED.to_owned() },
+            _ => Assessment { raw, calibrated: pooled, class: POOLED },
         }
     }
 }
@@ -165,7 +165,7 @@ impl EmbeddedDetector {
             return (row.id, Outcome::Rejected(message));
         }
         let Assessment { raw, calibrated, class } = self.model.assess(&row.features, &row.device_type, row.reasons);
-        (row.id, Outcome::Calibrated { raw, calibrated, class })
+        (row.id, Outcome::Calibrated { raw, calibrated, class: class.to_owned() })
     }
 }
 

@@ -49,7 +49,8 @@ fn too_little_motion_goes_to_review_whatever_the_row_says() {
 
 #[test]
 fn the_class_that_was_used_is_named() {
-    let class = |device: &str| model().assess(&row(50.0, 200.0, 0.4), device, Reasons::default()).class;
+    let model = model();
+    let class = |device: &str| model.assess(&row(50.0, 200.0, 0.4), device, Reasons::default()).class;
     assert_eq!(
         [class("strict"), class("mild"), class("none"), class("pooled")],
         ["strict", "pooled", "pooled", "pooled"]
@@ -96,7 +97,8 @@ proptest! {
     #[test]
     fn the_bundled_model_scores_any_finite_row(values in proptest::collection::vec(any::<f64>(), crate::domain::features::motion::WIDTH)) {
         prop_assume!(values.iter().all(|v| v.is_finite()));
-        let assessed = Model::bundled().unwrap().assess(&values, "mouse", Reasons::default());
+        let model = Model::bundled().unwrap();
+        let assessed = model.assess(&values, "mouse", Reasons::default());
         prop_assert!(assessed.raw.is_finite() && assessed.calibrated.score.is_finite());
     }
 }

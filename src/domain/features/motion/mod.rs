@@ -12,8 +12,10 @@ mod statistics;
 
 mod strokes;
 
+use std::ops::Range;
+
 use self::resample::Steps;
-use self::statistics::{Moments, Pairs, count, quantile};
+use self::statistics::{Moments, Pairs, Selection, angle, count, dot, ln, sorted, sums};
 use self::strokes::Strokes;
 use super::super::session::Session;
 
@@ -84,6 +86,9 @@ pub const COLUMNS: [&str; WIDTH] = {
     all
 };
 
+/// Shortest step, in mean steps, that has a direction.
+const DIRECTED: f64 = 0.2;
+
 /// Buffers that are reused from session to session.
 #[derive(Debug, Default)]
 pub struct Workspace {
@@ -91,25 +96,32 @@ pub struct Workspace {
     strokes: Strokes,
     a: Vec<f64>,
     b: Vec<f64>,
+    c: Vec<f64>,
+    d: Vec<f64>,
+    bits: Vec<u64>,
+    selection: Selection,
+    places: Vec<usize>,
 }
 
 impl Workspace {
     /// Appends the [`WIDTH`] values of `session` to `row`; every one is finite.
     pub fn extract(&mut self, session: &Session, row: &mut Vec<f64>) {
         let start = row.len();
+        row.reserve(WIDTH);
         self.steps.resample(&session.movements);
         let n = self.steps.len();
-        let mean = self.steps.length.iter().sum::<f64>() / count(n.max(1));
+        let mean = sums(&self.steps.length, |s| [s])[0] / count(n.max(1));
         row.push(count(n));
         if n >= MIN_STEPS && mean > 1e-6 {
-            self.speed(mean, row);
-            self.persistence(mean, row);
-            self.acceleration(mean, row);
-            self.turning(mean, row);
-            self.roughness(mean, row);
-            self.straightness(mean, row);
-            self.rests(mean, row);
-            self.strokes.measure(&self.steps, mean, row);
+            self.steps.normalise(mean);
+            self.speed(row);
+            self.persistence(row);
+            self.acceleration(row);
+            self.turning(row);
+            self.roughness(row);
+            self.straightness(row);
+            self.rests(row);
+            self.strokes.measure(&self.steps, row);
         } else {
             row[start] = count(n.min(MIN_STEPS - 1));
         }
@@ -119,216 +131,265 @@ impl Workspace {
         }
     }
 
-    fn speed(&mut self, mean: f64, row: &mut Vec<f64>) {
-        let floor = 0.05 * mean;
+    fn speed(&mut self, row: &mut Vec<f64>) {
+        let floor = 0.05;
         let steps = &self.steps.length;
         self.a.clear();
-        self.a.extend(steps.iter().map(|s| ((s + floor) / mean).ln()));
+        self.a.extend(steps.iter().map(|s| ln(s + floor)));
+        self.bits.clear();
+        self.bits.extend(steps.iter().map(|s| s.to_bits()));
         let log = Moments::of(&self.a);
         let plain = Moments::of(steps);
-        let still = steps.iter().filter(|s| **s < floor).count();
+        let [still] = sums(steps, |s| [if s < floor { 1.0 } else { 0.0 }]);
+        let [median, p95, max] = self.selection.quantiles(&self.bits, [0.5, 0.95, 1.0], 0.0);
         row.extend([
             log.std,
             log.skew,
-            plain.std / mean,
-            (1.0 + plain.kurtosis).ln(),
-            quantile(&mut self.a, 0.5, 0.0),
-            quantile(&mut self.a, 0.95, 0.0),
-            quantile(&mut self.a, 1.0, 0.0),
-            count(still) / count(steps.len()),
+            plain.std,
+            ln(1.0 + plain.kurtosis),
+            ln(median + floor),
+            ln(p95 + floor),
+            ln(max + floor),
+            still / count(steps.len()),
         ]);
     }
 
-    fn persistence(&self, mean: f64, row: &mut Vec<f64>) {
+    fn persistence(&self, row: &mut Vec<f64>) {
+        let (steps, before) = (&self.steps.length, &self.steps.before);
         for lag in [1, 2, 4, 8, 16] {
             let mut pairs = Pairs::default();
-            for k in lag..self.steps.len() {
-                if self.steps.together(k - lag, k) {
-                    pairs.push(self.steps.length[k - lag] / mean, self.steps.length[k] / mean);
-                }
+            for run in self.steps.runs().filter(|run| run.len() > lag) {
+                let (earlier, later) = (run.start..run.end - lag, run.start + lag..run.end);
+                let [_, _, x, xx] = difference(before, &earlier);
+                let [_, _, y, yy] = difference(before, &later);
+                pairs.add(Pairs { n: count(earlier.len()), x, y, xx, yy, xy: dot(&steps[earlier], &steps[later]) });
             }
             row.push(pairs.correlation());
         }
     }
 
-    fn acceleration(&mut self, mean: f64, row: &mut Vec<f64>) {
-        let (steps, lengths) = (&self.steps, &self.steps.length);
-        let (mut auto, mut even, mut fast) = (Pairs::default(), 0usize, 0usize);
+    fn acceleration(&mut self, row: &mut Vec<f64>) {
+        let mut auto = Pairs::default();
+        let (mut even, mut fast) = (0u32, 0u32);
         self.a.clear();
-        self.b.clear();
-        for k in 1..steps.len() {
-            if !steps.together(k - 1, k) {
-                continue;
+        for run in self.steps.runs() {
+            let steps = &self.steps.length[run];
+            let begin = self.a.len();
+            for pair in steps.windows(2) {
+                let change = pair[1] - pair[0];
+                self.a.push(change);
+                let quick = pair[0] > 1.0 && pair[1] > 1.0;
+                fast += u32::from(quick);
+                even += u32::from(quick & (change.abs() < 0.05 * pair[1]));
             }
-            let accel = (lengths[k] - lengths[k - 1]) / mean;
-            self.a.push(accel);
-            if lengths[k] > mean && lengths[k - 1] > mean {
-                fast += 1;
-                even += usize::from((lengths[k] - lengths[k - 1]).abs() < 0.05 * lengths[k]);
-            }
-            if k >= 2 && steps.together(k - 2, k) {
-                let before = (lengths[k - 1] - lengths[k - 2]) / mean;
-                auto.push(before, accel);
-                self.b.push(accel - before);
+            let changes = &self.a[begin..];
+            if let ([first, later @ ..], [earlier @ .., last]) = (changes, changes) {
+                let [all, squares] = sums(changes, |v| [v, v * v]);
+                auto.add(Pairs {
+                    n: count(later.len()),
+                    x: all - last,
+                    y: all - first,
+                    xx: squares - last * last,
+                    yy: squares - first * first,
+                    xy: dot(earlier, later),
+                });
             }
         }
-        let (accel, jerk) = (Moments::of(&self.a), Moments::of(&self.b));
+        let accel = Moments::of(&self.a);
         row.extend([
-            (accel.std + 1e-3).ln(),
+            ln(accel.std + 1e-3),
             accel.skew,
-            (1.0 + accel.kurtosis).ln(),
+            ln(1.0 + accel.kurtosis),
             auto.correlation(),
-            ((jerk.std + 1e-3) / (accel.std + 1e-3)).ln(),
-            count(even) / count(fast.max(1)),
+            ln((auto.difference_std() + 1e-3) / (accel.std + 1e-3)),
+            f64::from(even) / f64::from(fast.max(1)),
         ]);
     }
 
-    fn turning(&mut self, mean: f64, row: &mut Vec<f64>) {
+    fn turning(&mut self, row: &mut Vec<f64>) {
         let steps = &self.steps;
-        let (mut auto, mut law) = (Pairs::default(), Pairs::default());
-        let (mut fast_sum, mut fast, mut slow_sum, mut slow) = (0.0, 0usize, 0.0, 0usize);
-        let (mut sharp, mut straight) = (0usize, 0usize);
-        let mut last: Option<(usize, f64)> = None;
-        self.a.clear();
-        for k in 1..steps.len() {
-            let (s0, s1) = (steps.length[k - 1], steps.length[k]);
-            if !steps.together(k - 1, k) || s0 < 0.2 * mean || s1 < 0.2 * mean {
-                continue;
+        let n = steps.len();
+        // The places whose two steps lie in one run and have a direction, put one after the other without a branch.
+        self.places.resize(n, 0);
+        let mut turns = 0;
+        for run in steps.runs() {
+            let lengths = &steps.length[run.clone()];
+            for (k, pair) in (run.start + 1..).zip(lengths.windows(2)) {
+                self.places[turns] = k;
+                turns += usize::from(pair[0] >= DIRECTED && pair[1] >= DIRECTED);
             }
-            let cross = steps.dx[k - 1] * steps.dy[k] - steps.dy[k - 1] * steps.dx[k];
-            let dot = steps.dx[k - 1] * steps.dx[k] + steps.dy[k - 1] * steps.dy[k];
-            let turn = cross.atan2(dot);
-            let size = turn.abs();
-            self.a.push(size);
-            sharp += usize::from(size > std::f64::consts::FRAC_PI_2);
-            straight += usize::from(size < 0.02);
-            let speed = f64::midpoint(s0, s1) / mean;
-            if speed > 1.0 {
-                fast += 1;
-                fast_sum += size;
-            } else {
-                slow += 1;
-                slow_sum += size;
-            }
-            law.push((size / speed + 1e-2).ln(), speed.ln());
-            if let Some((at, before)) = last
-                && at == k - 1
-            {
-                auto.push(before, turn);
-            }
-            last = Some((k, turn));
         }
-        let turns = count(self.a.len().max(1));
-        let (fast_mean, slow_mean) = (fast_sum / count(fast.max(1)), slow_sum / count(slow.max(1)));
+        let places = &self.places[..turns];
+        for series in [&mut self.a, &mut self.b, &mut self.c, &mut self.d] {
+            series.resize(turns, 0.0);
+        }
+        let (dx, dy, length) = (&steps.dx[..n], &steps.dy[..n], &steps.length[..n]);
+        let outputs = self.a.iter_mut().zip(&mut self.b).zip(&mut self.c).zip(&mut self.d);
+        for ((((cross, dot), speed), reach), k) in outputs.zip(places) {
+            let (k, j) = (*k, k.wrapping_sub(1));
+            *cross = dx[j] * dy[k] - dy[j] * dx[k];
+            *dot = dx[j] * dx[k] + dy[j] * dy[k];
+            *speed = 0.5 * (length[j] + length[k]);
+            *reach = length[j] * length[k];
+        }
+        for ((cross, dot), reach) in self.a.iter_mut().zip(&self.b).zip(&self.d) {
+            *cross = angle(*cross, *dot, *reach);
+        }
+        let (angles, speeds) = (&self.a, &self.c);
+        self.bits.clear();
+        self.bits.extend(angles.iter().map(|turn| turn.abs().to_bits()));
+
+        let (mut fast_sum, mut fast, mut all_sum) = (0.0, 0.0, 0.0);
+        let (mut sharp, mut straight) = (0.0, 0.0);
+        for ((turn, dot), speed) in angles.iter().zip(&self.b).zip(speeds) {
+            let size = turn.abs();
+            let quick = if *speed > 1.0 { 1.0 } else { 0.0 };
+            all_sum += size;
+            fast += quick;
+            fast_sum += quick * size;
+            sharp += if *dot < 0.0 { 1.0 } else { 0.0 };
+            straight += if size < 0.02 { 1.0 } else { 0.0 };
+        }
+        let auto = neighbours(places, angles);
+        // The power law's pair takes the place of what it is computed from.
+        for ((bend, turn), speed) in self.b.iter_mut().zip(&self.a).zip(&self.c) {
+            *bend = ln(turn.abs() / speed + 1e-2);
+        }
+        self.c.iter_mut().for_each(|speed| *speed = ln(*speed));
+        let [x, xx] = sums(&self.b, |v| [v, v * v]);
+        let [y, yy] = sums(&self.c, |v| [v, v * v]);
+        let law = Pairs { n: count(turns), x, y, xx, yy, xy: dot(&self.b, &self.c) };
+
+        let turns = count(turns.max(1));
+        let slow = count(self.a.len()) - fast;
+        let (fast_mean, slow_mean) = (fast_sum / fast.max(1.0), (all_sum - fast_sum) / slow.max(1.0));
+        let [median, p90] = self.selection.quantiles(&self.bits, [0.5, 0.9], 0.0);
         row.extend([
-            (1e-2 + self.a.iter().sum::<f64>() / turns).ln(),
-            (1e-3 + quantile(&mut self.a, 0.5, 0.0)).ln(),
-            (1e-3 + quantile(&mut self.a, 0.9, 0.0)).ln(),
+            ln(1e-2 + all_sum / turns),
+            ln(1e-3 + median),
+            ln(1e-3 + p90),
             auto.correlation(),
-            count(sharp) / turns,
-            (1e-3 + fast_mean).ln(),
-            ((1e-2 + slow_mean) / (1e-2 + fast_mean)).ln(),
-            count(straight) / turns,
+            sharp / turns,
+            ln(1e-3 + fast_mean),
+            ln((1e-2 + slow_mean) / (1e-2 + fast_mean)),
+            straight / turns,
             law.slope(),
             law.correlation(),
         ]);
     }
 
     /// Third differences of the position: what is left when place, speed and acceleration are taken out.
-    fn roughness(&mut self, mean: f64, row: &mut Vec<f64>) {
+    fn roughness(&mut self, row: &mut Vec<f64>) {
         let steps = &self.steps;
-        let mut auto = Pairs::default();
-        let (mut along_sum, mut fast_sum, mut fast, mut slow_sum, mut slow) = (0.0, 0.0, 0usize, 0.0, 0usize);
-        let mut last: Option<(usize, f64)> = None;
-        self.a.clear();
-        for k in 1..steps.len().saturating_sub(1) {
-            if !steps.together(k - 1, k + 1) {
-                continue;
-            }
-            let (dx, dy) = (steps.dx[k + 1] + steps.dx[k - 1], steps.dy[k + 1] + steps.dy[k - 1]);
-            let reach = (dx * dx + dy * dy).sqrt();
-            if reach < 0.2 * mean {
-                continue;
-            }
-            let (ux, uy) = (dx / reach, dy / reach);
-            let jx = (steps.dx[k + 1] - 2.0 * steps.dx[k] + steps.dx[k - 1]) / mean;
-            let jy = (steps.dy[k + 1] - 2.0 * steps.dy[k] + steps.dy[k - 1]) / mean;
-            let (along, across) = (jx * ux + jy * uy, jy * ux - jx * uy);
-            along_sum += along * along;
-            if reach > 2.0 * mean {
-                fast += 1;
-                fast_sum += across * across;
-            } else {
-                slow += 1;
-                slow_sum += across * across;
-            }
-            self.a.push(across);
-            if let Some((at, before)) = last
-                && at == k - 1
-            {
-                auto.push(before, across);
-            }
-            last = Some((k, across));
+        let n = steps.len();
+        self.places.resize(n, 0);
+        let mut found = 0;
+        for series in [&mut self.a, &mut self.b, &mut self.c] {
+            series.resize(n, 0.0);
         }
-        let n = count(self.a.len().max(1));
-        let across = ((fast_sum + slow_sum) / n).sqrt();
-        let along = (along_sum / n).sqrt();
-        let (fast_rms, slow_rms) = ((fast_sum / count(fast.max(1))).sqrt(), (slow_sum / count(slow.max(1))).sqrt());
+        for run in steps.runs() {
+            let (dx, dy) = (&steps.dx[run.clone()], &steps.dy[run.clone()]);
+            for (k, (x, y)) in (run.start + 1..).zip(dx.windows(3).zip(dy.windows(3))) {
+                let (rx, ry) = (x[2] + x[0], y[2] + y[0]);
+                let (jx, jy) = (rx - 2.0 * x[1], ry - 2.0 * y[1]);
+                let reach = rx * rx + ry * ry;
+                self.places[found] = k;
+                self.a[found] = jy * rx - jx * ry;
+                self.b[found] = jx * rx + jy * ry;
+                self.c[found] = reach;
+                found += usize::from(reach >= DIRECTED * DIRECTED);
+            }
+        }
+        for series in [&mut self.a, &mut self.b, &mut self.c] {
+            series.truncate(found);
+        }
+        for (across, reach) in self.a.iter_mut().zip(&self.c) {
+            *across /= reach.sqrt();
+        }
+        let (mut along_sum, mut fast_sum, mut fast, mut all_sum) = (0.0, 0.0, 0.0, 0.0);
+        for ((across, along), reach) in self.a.iter().zip(&self.b).zip(&self.c) {
+            let quick = if *reach > 4.0 { 1.0 } else { 0.0 };
+            let square = across * across;
+            along_sum += along * along / reach;
+            all_sum += square;
+            fast += quick;
+            fast_sum += quick * square;
+        }
+        let n = count(found.max(1));
+        let slow = count(found) - fast;
+        let (across, along) = ((all_sum / n).sqrt(), (along_sum / n).sqrt());
+        let (fast_rms, slow_rms) =
+            ((fast_sum / fast.max(1.0)).sqrt(), ((all_sum - fast_sum).max(0.0) / slow.max(1.0)).sqrt());
         row.extend([
-            (1e-2 + across).ln(),
-            (1e-2 + along).ln(),
-            ((1e-2 + across) / (1e-2 + along)).ln(),
-            auto.correlation(),
-            (1.0 + Moments::of(&self.a).kurtosis).ln(),
-            ((1e-2 + fast_rms) / (1e-2 + slow_rms)).ln(),
+            ln(1e-2 + across),
+            ln(1e-2 + along),
+            ln((1e-2 + across) / (1e-2 + along)),
+            neighbours(&self.places[..found], &self.a).correlation(),
+            ln(1.0 + Moments::of(&self.a).kurtosis),
+            ln((1e-2 + fast_rms) / (1e-2 + slow_rms)),
         ]);
     }
 
     /// `ln(1 - chord / length)` of all windows of 100 and of 240 ms in motion.
-    fn straightness(&mut self, mean: f64, row: &mut Vec<f64>) {
-        let steps = &self.steps;
+    fn straightness(&mut self, row: &mut Vec<f64>) {
         for window in [5, 12] {
-            self.a.clear();
-            for end in window..=steps.len() {
-                let begin = end - window;
-                if !steps.together(begin, end - 1) {
-                    continue;
+            self.bits.clear();
+            let least = 0.5 * count(window);
+            for run in self.steps.runs().filter(|run| run.len() >= window) {
+                let before = &self.steps.before[run.start..=run.end];
+                for (begin, end) in before.iter().zip(&before[window..]) {
+                    let length = end[2] - begin[2];
+                    if length >= least {
+                        let (x, y) = (end[0] - begin[0], end[1] - begin[1]);
+                        // Orders as the value itself does, and costs less.
+                        let bent = 1.0 - (x * x + y * y) / (length * length);
+                        self.bits.push(bent.max(0.0).to_bits());
+                    }
                 }
-                let length: f64 = steps.length[begin..end].iter().sum();
-                if length < 0.5 * mean * count(window) {
-                    continue;
-                }
-                let (x, y) = (steps.dx[begin..end].iter().sum::<f64>(), steps.dy[begin..end].iter().sum::<f64>());
-                self.a.push((1e-4 + 1.0 - ((x * x + y * y).sqrt() / length).min(1.0)).ln());
             }
-            for q in [0.1, 0.5, 0.9] {
-                row.push(quantile(&mut self.a, q, 0.0));
-            }
+            let empty = self.bits.is_empty();
+            let bends = self.selection.quantiles(&self.bits, [0.1, 0.5, 0.9], 0.0);
+            row.extend(bends.map(|bent| if empty { 0.0 } else { ln(1e-4 + 1.0 - (1.0 - bent).sqrt()) }));
         }
     }
 
-    fn rests(&mut self, mean: f64, row: &mut Vec<f64>) {
+    fn rests(&mut self, row: &mut Vec<f64>) {
         let steps = &self.steps;
-        let (mut jumped, mut total, mut before) = (0.0, 0.0, 0u32);
+        let (mut jumped, n) = (0.0, steps.len());
         self.a.clear();
-        for k in 0..steps.len() {
-            total += steps.length[k];
-            if steps.run[k] != before {
-                jumped += steps.length[k];
-                before = steps.run[k];
+        for run in steps.runs() {
+            if steps.ends[0] <= run.start {
+                jumped += steps.length[run.start];
             }
-            let ends = k + 1 < steps.len() && !steps.together(k, k + 1);
-            if ends && k >= 2 && steps.together(k - 2, k) {
-                self.a.push(steps.length[k] / mean);
+            if run.end < n && run.len() >= 3 {
+                self.a.push(steps.length[run.end - 1]);
             }
         }
+        let [end_speed] = sorted(&mut self.a, [0.5], 0.3);
         row.extend([
-            jumped / total,
-            (f64::from(steps.runs) / count(steps.len())).ln(),
+            jumped / steps.before[n][2],
+            ln(count(steps.ends.len()) / count(n)),
             if steps.span_ms > 0.0 { steps.rest_ms / steps.span_ms } else { 0.0 },
-            quantile(&mut self.a, 0.5, 0.3),
+            end_speed,
         ]);
     }
+}
+
+/// The sums over `range`, from the sums before each place.
+fn difference(before: &[[f64; 4]], range: &Range<usize>) -> [f64; 4] {
+    let (begin, end) = (before[range.start], before[range.end]);
+    [0, 1, 2, 3].map(|i| end[i] - begin[i])
+}
+
+/// The pairs of values whose places follow each other.
+fn neighbours(places: &[usize], values: &[f64]) -> Pairs {
+    let mut pairs = Pairs::default();
+    for (place, value) in places.windows(2).zip(values.windows(2)) {
+        if place[0] + 1 == place[1] {
+            pairs.push(value[0], value[1]);
+        }
+    }
+    pairs
 }
 
 #[cfg(test)]

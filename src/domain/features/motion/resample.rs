@@ -4,6 +4,9 @@
 //! movement without a gap is interpolated linearly on a 20 ms grid. No event means no motion, so after a gap the
 //! pointer is taken to have stayed until one step before the next event: a jump stays a jump.
 
+use std::iter;
+use std::ops::Range;
+
 use super::super::super::session::Movements;
 
 /// The common clock's step: a little slower than the 60 Hz of most recorders.
@@ -11,24 +14,32 @@ pub(super) const STEP_MS: f64 = 20.0;
 /// A longer silence ends a run.
 pub(super) const GAP_MS: f64 = 120.0;
 
+/// More points than one interval without a gap can have.
+const ROOM: usize = 16;
+
 /// Steps on the common clock, all runs behind one another.
 #[derive(Debug, Default)]
 pub(super) struct Steps {
-    /// Horizontal part, px.
+    /// Horizontal part: px, mean steps once [`Steps::normalise`] was called.
     pub(super) dx: Vec<f64>,
-    /// Vertical part, px.
+    /// Vertical part, likewise.
     pub(super) dy: Vec<f64>,
-    /// Length, px.
+    /// Length, likewise.
     pub(super) length: Vec<f64>,
-    /// Which run a step belongs to, ascending from 0.
-    pub(super) run: Vec<u32>,
-    /// Number of runs.
-    pub(super) runs: u32,
+    /// Where each run ends; it starts where the one before ends, and may be empty.
+    pub(super) ends: Vec<usize>,
     /// From the first to the last sample, ms.
     pub(super) span_ms: f64,
     /// The part of it in gaps, ms.
     pub(super) rest_ms: f64,
+    /// Sums of `dx`, `dy`, `length` and `length^2` of all steps before, one more than there are steps.
+    pub(super) before: Vec<[f64; 4]>,
     order: Vec<usize>,
+    /// Points on the grid, the first of each run left out but for the very first.
+    x: Vec<f64>,
+    y: Vec<f64>,
+    /// The first step of each run but the first.
+    jumps: Vec<(f64, f64)>,
 }
 
 #[derive(Clone, Copy)]
@@ -44,9 +55,10 @@ impl Steps {
         self.length.len()
     }
 
-    /// Whether the steps `i` and `j` lie in one run.
-    pub(super) fn together(&self, i: usize, j: usize) -> bool {
-        self.run[i] == self.run[j]
+    /// The runs that have steps, in order.
+    pub(super) fn runs(&self) -> impl Iterator<Item = Range<usize>> {
+        let begins = iter::once(0).chain(self.ends.iter().copied());
+        begins.zip(self.ends.iter().copied()).filter(|(begin, end)| begin < end).map(|(begin, end)| begin..end)
     }
 
     /// Computes the steps of `moves` over whatever was here before.
@@ -56,63 +68,110 @@ impl Steps {
         self.dx.clear();
         self.dy.clear();
         self.length.clear();
-        self.run.clear();
-        (self.runs, self.span_ms, self.rest_ms) = (0, 0.0, 0.0);
-        self.order.clear();
-        self.order.extend(0..moves.len());
-        if !moves.t.is_sorted() {
-            self.order.sort_by(|a, b| moves.t[*a].total_cmp(&moves.t[*b]));
+        self.ends.clear();
+        self.jumps.clear();
+        (self.span_ms, self.rest_ms) = (0.0, 0.0);
+        let (x, y, t) = (&moves.x[..], &moves.y[..], &moves.t[..]);
+        if t.is_sorted_by(|a, b| a < b) {
+            let mut samples = t.iter().zip(x).zip(y).map(|((t, x), y)| Sample { t: *t, x: *x, y: *y });
+            if let Some(first) = samples.next() {
+                self.walk(first, samples);
+            }
+            return;
         }
-        let order = std::mem::take(&mut self.order);
+        let mut order = std::mem::take(&mut self.order);
+        order.clear();
+        order.extend(0..t.len());
+        if !t.is_sorted() {
+            order.sort_by(|a, b| t[*a].total_cmp(&t[*b]));
+        }
         // Positions at one instant: only the last counts.
-        let last_of_instant =
-            |(place, i): &(usize, &usize)| order.get(place + 1).is_none_or(|next| moves.t[*next] > moves.t[**i]);
-        let kept = order.iter().enumerate().filter(last_of_instant);
-        let mut samples = kept.map(|(_, i)| Sample { t: moves.t[*i], x: moves.x[*i], y: moves.y[*i] });
+        let mut kept = 0;
+        for place in 0..order.len() {
+            if order.get(place + 1).is_none_or(|next| t[*next] > t[order[place]]) {
+                order[kept] = order[place];
+                kept += 1;
+            }
+        }
+        let mut samples = order[..kept].iter().map(|i| Sample { t: t[*i], x: x[*i], y: y[*i] });
         if let Some(first) = samples.next() {
             self.walk(first, samples);
         }
         self.order = order;
     }
 
-    fn walk(&mut self, first: Sample, samples: impl Iterator<Item = Sample>) {
-        // `grid` is the last point put on the grid, `last` the last sample.
-        let (mut grid, mut last) = (first, first);
+    fn walk(&mut self, first: Sample, samples: impl ExactSizeIterator<Item = Sample>) {
+        // `grid` is when the last point was put on the grid, `last` the last sample. Points are written before it is
+        // known that they count, because a branch that goes either way costs more than a point.
+        let room = 2 * samples.len() + ROOM;
+        self.x.resize(room, 0.0);
+        self.y.resize(room, 0.0);
+        (self.x[0], self.y[0]) = (first.x, first.y);
+        let (mut points, mut grid, mut last) = (1, first.t, first);
         for sample in samples {
+            if points + ROOM > self.x.len() {
+                let room = 2 * self.x.len();
+                self.x.resize(room, 0.0);
+                self.y.resize(room, 0.0);
+            }
             let dt = sample.t - last.t;
             self.span_ms += dt;
             if dt > GAP_MS {
                 self.rest_ms += dt;
-                self.runs += 1;
-                grid = Sample { t: sample.t - STEP_MS, ..last };
-                self.step(&mut grid, sample);
+                self.ends.push(points - 1);
+                self.jumps.push((sample.x - last.x, sample.y - last.y));
+                (self.x[points], self.y[points]) = (sample.x, sample.y);
+                points += 1;
+                grid = sample.t;
             } else {
-                while grid.t + STEP_MS <= sample.t {
-                    let at = ((grid.t + STEP_MS - last.t) / dt).clamp(0.0, 1.0);
-                    let next = Sample {
-                        t: grid.t + STEP_MS,
-                        x: last.x + at * (sample.x - last.x),
-                        y: last.y + at * (sample.y - last.y),
-                    };
-                    // Far from zero the clock's own resolution may exceed a step.
-                    if next.t <= grid.t {
+                let (x, y) = (&mut self.x[points..points + ROOM], &mut self.y[points..points + ROOM]);
+                let mut new = 0;
+                // A gap's length over a step's bounds the number of points, whatever rounding does.
+                loop {
+                    let next = grid + STEP_MS;
+                    let at = ((next - last.t) / dt).clamp(0.0, 1.0);
+                    x[new] = last.x + at * (sample.x - last.x);
+                    y[new] = last.y + at * (sample.y - last.y);
+                    let counts = next <= sample.t;
+                    new += usize::from(counts);
+                    let chosen = 0u64.wrapping_sub(u64::from(counts));
+                    grid = f64::from_bits((next.to_bits() & chosen) | (grid.to_bits() & !chosen));
+                    if grid + STEP_MS > sample.t || new + 1 >= ROOM {
                         break;
                     }
-                    self.step(&mut grid, next);
                 }
+                points += new;
             }
             last = sample;
         }
-        self.runs += 1;
+        self.ends.push(points - 1);
+        let (x, y) = (&self.x[..points], &self.y[..points]);
+        self.dx.extend(x[1..].iter().zip(x).map(|(to, from)| to - from));
+        self.dy.extend(y[1..].iter().zip(y).map(|(to, from)| to - from));
+        // A run's first step leads from where the pointer stood, not from the grid's last point.
+        for (at, (dx, dy)) in self.ends.iter().zip(&self.jumps) {
+            (self.dx[*at], self.dy[*at]) = (*dx, *dy);
+        }
+        self.length.extend(self.dx.iter().zip(&self.dy).map(|(dx, dy)| (dx * dx + dy * dy).sqrt()));
     }
 
-    fn step(&mut self, from: &mut Sample, to: Sample) {
-        let (dx, dy) = (to.x - from.x, to.y - from.y);
-        self.dx.push(dx);
-        self.dy.push(dy);
-        self.length.push((dx * dx + dy * dy).sqrt());
-        self.run.push(self.runs);
-        *from = to;
+    /// Measures the steps in multiples of `mean` from here on, and sums them up.
+    pub(super) fn normalise(&mut self, mean: f64) {
+        let unit = 1.0 / mean;
+        for series in [&mut self.dx, &mut self.dy, &mut self.length] {
+            for value in series {
+                *value *= unit;
+            }
+        }
+        self.before.clear();
+        let mut sums = [0.0; 4];
+        self.before.push(sums);
+        self.before.extend(self.dx.iter().zip(&self.dy).zip(&self.length).map(|((dx, dy), length)| {
+            for (sum, value) in sums.iter_mut().zip([*dx, *dy, *length, length * length]) {
+                *sum += value;
+            }
+            sums
+        }));
     }
 }
 
@@ -144,8 +203,8 @@ mod tests {
     fn a_jump_after_a_rest_stays_a_jump() {
         let jump = steps(&[(0.0, 0.0, 0.0), (5.0, 0.0, 20.0), (305.0, 0.0, 1020.0)]);
         assert_eq!(jump.length, [5.0, 300.0]);
-        assert!(!jump.together(0, 1));
-        assert_eq!((jump.runs, jump.rest_ms, jump.span_ms), (2, 1000.0, 1020.0));
+        assert_eq!(jump.runs().collect::<Vec<_>>(), [0..1, 1..2]);
+        assert_eq!((jump.ends.len(), jump.rest_ms, jump.span_ms), (2, 1000.0, 1020.0));
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! A hand starts and ends a reach slowly, peaks before the middle and bends a little, each time differently (the
 //! minimum-jerk profile `30 t^2 (1 - t)^2` is the reference: Flash and Hogan, J. Neurosci. 5, 1985).
 
+use std::ops::Range;
+
 use super::resample::Steps;
-use super::statistics::{Moments, Pairs, count, quantile};
+use super::statistics::{Pairs, count, ln, sorted, sums};
 
 /// Names of the values that [`Strokes::measure`] appends.
 pub(super) const COLUMNS: [&str; 25] = [
@@ -60,21 +62,20 @@ pub(super) struct Strokes {
 }
 
 impl Strokes {
-    /// Appends the values named in [`COLUMNS`]; `mean` is the mean step, above zero.
-    pub(super) fn measure(&mut self, steps: &Steps, mean: f64, row: &mut Vec<f64>) {
+    /// Appends the values named in [`COLUMNS`]; `steps` are normalised.
+    pub(super) fn measure(&mut self, steps: &Steps, row: &mut Vec<f64>) {
         self.clear();
         let n = steps.len();
-        let (mut begin, mut covered) = (0, 0usize);
-        for k in 0..=n {
-            let stops = k == n || steps.length[k] < NEAR_STOP * mean || (k > begin && !steps.together(k - 1, k));
-            if stops {
-                if k - begin >= MIN_STEPS {
-                    self.stroke(steps, begin, k, mean);
-                    covered += k - begin;
+        let mut covered = 0;
+        for run in steps.runs() {
+            let mut begin = run.start;
+            for k in run.clone() {
+                if steps.length[k] < NEAR_STOP {
+                    covered += self.stroke(steps, begin..k);
+                    begin = k + 1;
                 }
-                let near_stop = k < n && steps.length[k] < NEAR_STOP * mean;
-                begin = if near_stop { k + 1 } else { k };
             }
+            covered += self.stroke(steps, begin..run.end);
         }
         let strokes = self.durations.len();
         let mut line = Pairs::default();
@@ -82,33 +83,44 @@ impl Strokes {
             line.push(*length, *duration);
         }
         let profile_spread = self.profile_spread();
-        let spread = |series: &mut Vec<f64>| quantile(series, 0.75, 0.0) - quantile(series, 0.25, 0.0);
+        let quarters = |series: &mut Vec<f64>| {
+            let [low, median, high] = sorted(series, [0.25, 0.5, 0.75], 0.0);
+            (low, median, high, high - low)
+        };
+        let median = |series: &mut Vec<f64>, empty| sorted(series, [0.5], empty)[0];
+        let durations = quarters(&mut self.durations);
+        let bends = quarters(&mut self.bends);
+        let deviations = quarters(&mut self.deviations);
+        let peaks = quarters(&mut self.peaks);
+        let peak_times = quarters(&mut self.peak_times);
+        let min_jerk = quarters(&mut self.min_jerk);
+        let evenness = quarters(&mut self.evenness);
         row.extend([
-            (count(strokes) / count(n) + 1e-3).ln(),
-            quantile(&mut self.durations, 0.5, 0.0),
-            spread(&mut self.durations),
-            spread(&mut self.lengths),
-            quantile(&mut self.bends, 0.25, 0.0),
-            quantile(&mut self.bends, 0.5, 0.0),
-            quantile(&mut self.bends, 0.75, 0.0),
-            quantile(&mut self.deviations, 0.5, 0.0),
-            spread(&mut self.deviations),
-            quantile(&mut self.peaks, 0.5, 0.0),
-            spread(&mut self.peaks),
-            quantile(&mut self.peak_times, 0.5, 0.5),
-            spread(&mut self.peak_times),
+            ln(count(strokes) / count(n) + 1e-3),
+            durations.1,
+            durations.3,
+            quarters(&mut self.lengths).3,
+            bends.0,
+            bends.1,
+            bends.2,
+            deviations.1,
+            deviations.3,
+            peaks.1,
+            peaks.3,
+            if strokes == 0 { 0.5 } else { peak_times.1 },
+            peak_times.3,
             self.modes / count(strokes.max(1)),
-            quantile(&mut self.starts, 0.5, 0.0),
-            quantile(&mut self.ends, 0.5, 0.0),
-            quantile(&mut self.min_jerk, 0.5, 0.0),
-            quantile(&mut self.min_jerk, 0.25, 0.0),
-            quantile(&mut self.evenness, 0.5, 0.0),
-            spread(&mut self.evenness),
+            median(&mut self.starts, 0.0),
+            median(&mut self.ends, 0.0),
+            min_jerk.1,
+            min_jerk.0,
+            evenness.1,
+            evenness.3,
             line.correlation(),
             line.slope(),
             profile_spread,
             1.0 - count(covered) / count(n),
-            quantile(&mut self.symmetry, 0.5, 0.5),
+            median(&mut self.symmetry, 0.5),
         ]);
     }
 
@@ -132,32 +144,47 @@ impl Strokes {
         self.modes = 0.0;
     }
 
-    fn stroke(&mut self, steps: &Steps, begin: usize, end: usize, mean: f64) {
-        let lengths = &steps.length[begin..end];
+    /// Measures the steps of `range` if they are enough for a stroke, and says how many they are.
+    fn stroke(&mut self, steps: &Steps, range: Range<usize>) -> usize {
+        if range.len() < MIN_STEPS {
+            return 0;
+        }
+        let lengths = &steps.length[range.clone()];
         let n = lengths.len();
-        let total: f64 = lengths.iter().sum();
-        let speed = Moments::of(lengths);
-        let (cx, cy) = (steps.dx[begin..end].iter().sum::<f64>(), steps.dy[begin..end].iter().sum::<f64>());
+        let before = &steps.before[range.start..=range.end];
+        let ([x, y, start, _], [end_x, end_y, end, _]) = (before[0], before[n]);
+        let total = end - start;
+        // Everything is measured in the stroke's own mean step.
+        let unit = count(n) / total;
+        let (cx, cy) = (end_x - x, end_y - y);
         let chord = (cx * cx + cy * cy).sqrt();
-        let deviation = largest_deviation(&steps.dx[begin..end], &steps.dy[begin..end], (cx, cy), chord);
-        let (peak_at, peak) =
-            lengths.iter().enumerate().fold((0, 0.0f64), |best, (i, v)| if *v > best.1 { (i, *v) } else { best });
-        let profile = profile(lengths, total);
-        let half: f64 = lengths[..n / 2].iter().sum();
-        self.durations.push(count(n).ln());
-        self.lengths.push((total / mean + 1.0).ln());
-        self.bends.push((1e-3 + 1.0 - (chord / total).min(1.0)).ln());
-        self.deviations.push((1e-3 + deviation / total).ln());
-        self.peaks.push(peak / speed.mean);
+        let away = before.iter().fold(0.0f64, |most, at| {
+            let away = ((at[0] - x) * cy - (at[1] - y) * cx).abs();
+            if away > most { away } else { most }
+        });
+        let deviation = if chord > 0.0 { away / chord } else { 0.0 };
+        let (mut peak_at, mut peak) = (0, 0.0);
+        for (i, length) in lengths.iter().enumerate() {
+            if *length > peak {
+                (peak_at, peak) = (i, *length);
+            }
+        }
+        let [variance] = sums(lengths, |v| [(v * unit - 1.0) * (v * unit - 1.0)]);
+        self.durations.push(ln(count(n)));
+        self.lengths.push(ln(total + 1.0));
+        self.bends.push(ln(1e-3 + 1.0 - (chord / total).min(1.0)));
+        self.deviations.push(ln(1e-3 + deviation / total));
+        self.peaks.push(peak * unit);
         self.peak_times.push((count(peak_at) + 0.5) / count(n));
-        self.starts.push(lengths[0] / speed.mean);
-        self.ends.push(lengths[n - 1] / speed.mean);
+        self.starts.push(lengths[0] * unit);
+        self.ends.push(lengths[n - 1] * unit);
         self.min_jerk.push(min_jerk_residual(lengths, total));
-        self.evenness.push(speed.std / speed.mean);
-        self.symmetry.push(half / total);
-        self.profiles.push(profile);
+        self.evenness.push((variance / count(n)).sqrt());
+        self.symmetry.push((before[n / 2][2] - start) / total);
+        self.profiles.push(profile(lengths, before, total));
         let peaks = lengths.windows(3).filter(|w| w[1] > w[0] && w[1] >= w[2]).count();
         self.modes += count(peaks) / count(n);
+        n
     }
 
     /// Mean squared distance of the speed profiles from their mean profile.
@@ -175,47 +202,33 @@ impl Strokes {
 /// Root mean square distance between the stroke's speeds and a minimum-jerk stroke of its length and duration.
 fn min_jerk_residual(lengths: &[f64], total: f64) -> f64 {
     let n = count(lengths.len());
-    let squares: f64 = lengths
-        .iter()
-        .enumerate()
-        .map(|(i, v)| {
-            let t = (count(i) + 0.5) / n;
-            let expected = 30.0 * t * t * (1.0 - t) * (1.0 - t);
-            let d = v * n / total - expected;
-            d * d
-        })
-        .sum();
+    let (unit, step) = (n / total, 1.0 / n);
+    let (mut squares, mut t) = (0.0, 0.5 * step);
+    for length in lengths {
+        let rise = t * (1.0 - t);
+        let d = length * unit - 30.0 * rise * rise;
+        squares += d * d;
+        t += step;
+    }
     (squares / n).sqrt()
 }
 
-/// The stroke's speeds over [`PROFILE`] equal parts of its duration, with mean 1.
-fn profile(lengths: &[f64], total: f64) -> [f64; PROFILE] {
-    let mut bins = [0.0; PROFILE];
+/// The stroke's speeds over [`PROFILE`] equal parts of its duration, with mean 1; `before` holds in its third place
+/// the sum of the lengths before each step.
+fn profile(lengths: &[f64], before: &[[f64; 4]], total: f64) -> [f64; PROFILE] {
     let width = count(lengths.len()) / count(PROFILE);
-    for (bin, value) in bins.iter_mut().enumerate() {
-        let (from, to) = (count(bin) * width, (count(bin) + 1.0) * width);
+    let (scale, start) = (count(PROFILE) / total, before[0][2]);
+    let mut done = 0.0;
+    std::array::from_fn(|bin| {
+        let to = count(bin + 1) * width;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the stroke's length")]
-        let (first, last) = (from as usize, (to.ceil() as usize).min(lengths.len()));
-        for (i, length) in lengths.iter().enumerate().take(last).skip(first) {
-            let overlap = (to.min(count(i) + 1.0) - from.max(count(i))).max(0.0);
-            *value += length * overlap;
-        }
-        *value *= count(PROFILE) / total;
-    }
-    bins
-}
-
-fn largest_deviation(dx: &[f64], dy: &[f64], (cx, cy): (f64, f64), chord: f64) -> f64 {
-    if chord <= 0.0 {
-        return 0.0;
-    }
-    let (mut x, mut y, mut largest) = (0.0, 0.0, 0.0f64);
-    for (dx, dy) in dx.iter().zip(dy) {
-        x += dx;
-        y += dy;
-        largest = largest.max((x * cy - y * cx).abs() / chord);
-    }
-    largest
+        let whole = (to as usize).min(lengths.len());
+        let part = lengths.get(whole).map_or(0.0, |length| length * (to - count(whole)));
+        let reached = before[whole][2] - start + part;
+        let value = (reached - done) * scale;
+        done = reached;
+        value
+    })
 }
 
 #[cfg(test)]
@@ -225,7 +238,8 @@ mod tests {
     #[test]
     fn a_profile_keeps_the_mean_and_the_shape() {
         let lengths: Vec<f64> = (1..=20).map(f64::from).collect();
-        let p = profile(&lengths, lengths.iter().sum());
+        let before: Vec<[f64; 4]> = (0..=20).map(|i| [0.0, 0.0, 7.0 + lengths[..i].iter().sum::<f64>(), 0.0]).collect();
+        let p = profile(&lengths, &before, lengths.iter().sum());
         assert!((p.iter().sum::<f64>() - 8.0).abs() < 1e-9);
         assert!(p.windows(2).all(|w| w[0] < w[1]));
     }
