@@ -216,7 +216,7 @@ fn sessions_parse_or_are_refused_as_serde_would() {
             assert!(e.to_string().contains("out of range"), "no JSON and accepted: {e}");
         }
         let mut stored = Vec::new();
-        record::encode(&session, &mut stored);
+        record::encode(&session, &mut Vec::new(), &mut stored);
         let mut read = record::decode(&stored).unwrap();
         let mut again = Vec::new();
         record::encode(&read, &mut again);
@@ -236,7 +236,7 @@ fn features_and_scores_of_accepted_sessions_are_finite_and_repeat() {
     fuzz("features", session_text, |input| {
         let Ok(session) = Session::parse(input, &Bounds::default()) else { return false };
         let mut stored = Vec::new();
-        record::encode(&session, &mut stored);
+        record::encode(&session, &mut Vec::new(), &mut stored);
         let read = record::decode(&stored).unwrap();
         for set in FeatureSet::ALL {
             extractor.extract(set, &session, &mut row);
