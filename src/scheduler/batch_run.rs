@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::engine::Engine;
 use super::isolate;
 use crate::detector::{Answer, DetectorError, Outcome, Row};
@@ -48,7 +50,16 @@ pub(super) struct Effort {
 
 /// Runs a claimed batch to its end. A hard shutdown or a lost lease ends it early; the sessions are then given back, or
 /// belong to somebody else already.
-pub(super) async fn run(engine: &Engine, claim: Claim, trigger: Trigger, shutdown: &Shutdown) -> StoreResult<Ran> {
+///
+/// `permit` is the batch's place among those in flight; it is free for the next one as soon as the detector has
+/// answered, so that waiting for the disk does not keep the detector idle.
+pub(super) async fn run(
+    engine: &Engine,
+    claim: Claim,
+    trigger: Trigger,
+    permit: OwnedSemaphorePermit,
+    shutdown: &Shutdown,
+) -> StoreResult<Ran> {
     let started = Instant::now();
     let lease = claim.lease;
     let claimed = claim.members.len();
@@ -60,6 +71,8 @@ pub(super) async fn run(engine: &Engine, claim: Claim, trigger: Trigger, shutdow
         }
         () = shutdown.hard() => (given_back("the process was stopped"), Vec::new()),
     };
+    drop(permit);
+    engine.changed.notify_one();
     let outcome = settlement.end.as_ref().map_or(BatchOutcome::Abandoned, |end| end.outcome);
     let settled = engine.parts.store.settle(lease, settlement, engine.parts.clock.now()).await?;
     report(engine, &claim, &verdicts, settled);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -104,8 +105,7 @@ async fn turn(
     };
     let (engine, shutdown) = (Arc::clone(engine), shutdown.clone());
     batches.spawn(async move {
-        run(&engine, claim, trigger, &shutdown).await;
-        drop(permit);
+        run(&engine, claim, trigger, permit, &shutdown).await;
     });
     Ok(Next::Now)
 }
@@ -132,9 +132,15 @@ impl Expiry {
     }
 }
 
-async fn run(engine: &Engine, claim: crate::store::Claim, trigger: Trigger, shutdown: &Shutdown) {
+async fn run(
+    engine: &Engine,
+    claim: crate::store::Claim,
+    trigger: Trigger,
+    permit: OwnedSemaphorePermit,
+    shutdown: &Shutdown,
+) {
     let batch = claim.lease.batch;
-    if let Err(error) = batch_run::run(engine, claim, trigger, shutdown).await {
+    if let Err(error) = batch_run::run(engine, claim, trigger, permit, shutdown).await {
         // Its lease runs out and its sessions come back.
         tracing::error!(%error, batch = batch.0, "a batch could not be settled");
     }

@@ -81,12 +81,11 @@ async fn next(
     let claimed = claim.members.len() as u64;
     let (engine, shutdown) = (Arc::clone(engine), shutdown.clone());
     running.spawn(async move {
-        let ran = batch_run::run(&engine, claim, Trigger::Manual, &shutdown).await;
-        drop(permit);
-        // The loop may have found every place taken.
-        engine.changed.notify_one();
+        let ran = batch_run::run(&engine, claim, Trigger::Manual, permit, &shutdown).await;
         ran.unwrap_or_else(|error| {
             tracing::error!(%error, batch = batch.0, "a batch could not be settled");
+            // The loop may have found every place taken.
+            engine.changed.notify_one();
             Ran { claimed, scored: 0 }
         })
     });

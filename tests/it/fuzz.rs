@@ -219,7 +219,7 @@ fn sessions_parse_or_are_refused_as_serde_would() {
         record::encode(&session, &mut Vec::new(), &mut stored);
         let mut read = record::decode(&stored).unwrap();
         let mut again = Vec::new();
-        record::encode(&read, &mut again);
+        record::encode(&read, &mut Vec::new(), &mut again);
         assert_eq!(SessionDigest::of(&stored), SessionDigest::of(&again), "a record changes when it is read");
         (read.id, read.deployment_id, read.use_batch) =
             (session.id.clone(), session.deployment_id.clone(), session.use_batch);
@@ -261,7 +261,7 @@ fn features_and_scores_of_accepted_sessions_are_finite_and_repeat() {
 fn records_decode_or_are_damaged() {
     let make = |rng: &mut ChaCha8Rng| {
         let mut record = Vec::new();
-        record::encode(&small_session(rng), &mut record);
+        record::encode(&small_session(rng), &mut Vec::new(), &mut record);
         mutate(rng, &mut record);
         record
     };
@@ -269,9 +269,9 @@ fn records_decode_or_are_damaged() {
     fuzz("record", make, |input| {
         let Ok(session) = record::decode(input) else { return false };
         let mut first = Vec::new();
-        record::encode(&session, &mut first);
+        record::encode(&session, &mut Vec::new(), &mut first);
         let mut second = Vec::new();
-        record::encode(&record::decode(&first).unwrap(), &mut second);
+        record::encode(&record::decode(&first).unwrap(), &mut Vec::new(), &mut second);
         assert_eq!(first, second);
         for set in FeatureSet::ALL {
             extractor.extract(set, &session, &mut row);
