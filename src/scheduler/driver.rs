@@ -1,6 +1,7 @@
 //! The loop: wake, look at the queue, decide, claim, hand the batch to a task; nothing else.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -95,19 +96,41 @@ async fn turn(
         // A batch that ends is what the loop waits for.
         return Ok(Next::At(None));
     };
-    let trigger = match decide(&snapshot.queue, &engine.settings.policy, now.wall, look) {
+    let mut view = snapshot.queue;
+    let claiming = engine.claiming.load(Ordering::SeqCst);
+    view.ready = view.ready.saturating_sub(claiming * engine.settings.policy.batch_size);
+    let trigger = match decide(&view, &engine.settings.policy, now.wall, look) {
+        // What a claim under way will take is not known yet; only another full batch is sure to be left.
+        Decision::Run(trigger) if claiming > 0 && trigger != Trigger::Full => return Ok(Next::At(None)),
         Decision::Run(trigger) => trigger,
         Decision::Wait(at) => return Ok(Next::At(at.map(|at| Instant::now() + at.since(now.wall)))),
     };
-    let Some(claim) = engine.parts.store.claim(engine.request(trigger, None), now).await? else {
-        // Somebody else was faster.
-        return Ok(Next::At(Some(Instant::now() + Duration::from_millis(50))));
-    };
+    engine.claiming.fetch_add(1, Ordering::SeqCst);
     let (engine, shutdown) = (Arc::clone(engine), shutdown.clone());
-    batches.spawn(async move {
-        run(&engine, claim, trigger, permit, &shutdown).await;
-    });
+    batches.spawn(async move { claim_and_run(&engine, trigger, permit, &shutdown).await });
     Ok(Next::Now)
+}
+
+/// Claims a batch and carries it to its end. The loop does not wait for the disk that a claim waits for.
+async fn claim_and_run(engine: &Engine, trigger: Trigger, permit: OwnedSemaphorePermit, shutdown: &Shutdown) {
+    let claimed = engine.parts.store.claim(engine.request(trigger, None), engine.parts.clock.now()).await;
+    match &claimed {
+        Ok(Some(_)) => {}
+        // Somebody else was faster.
+        Ok(None) => tokio::time::sleep(Duration::from_millis(50)).await,
+        Err(error) => {
+            tracing::warn!(%error, "the scheduler could not claim a batch; it tries again");
+            tokio::time::sleep(STORE_PAUSE).await;
+        }
+    }
+    engine.claiming.fetch_sub(1, Ordering::SeqCst);
+    engine.changed.notify_one();
+    let Ok(Some(claim)) = claimed else { return };
+    let batch = claim.lease.batch;
+    if let Err(error) = batch_run::run(engine, claim, trigger, permit, shutdown).await {
+        // Its lease runs out and its sessions come back.
+        tracing::error!(%error, batch = batch.0, "a batch could not be settled");
+    }
 }
 
 /// Returns the sessions of leases that ran out to the queue, whether or not batches may run; looked at once a second.
@@ -129,20 +152,6 @@ impl Expiry {
             engine.parts.metrics.retries("lease_lost", lost);
         }
         Ok(())
-    }
-}
-
-async fn run(
-    engine: &Engine,
-    claim: crate::store::Claim,
-    trigger: Trigger,
-    permit: OwnedSemaphorePermit,
-    shutdown: &Shutdown,
-) {
-    let batch = claim.lease.batch;
-    if let Err(error) = batch_run::run(engine, claim, trigger, permit, shutdown).await {
-        // Its lease runs out and its sessions come back.
-        tracing::error!(%error, batch = batch.0, "a batch could not be settled");
     }
 }
 

@@ -1,5 +1,6 @@
 //! What every batch run needs, in one place: the store, the detector, the policy and the circuit.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -58,6 +59,8 @@ pub(super) struct Engine {
     pub(super) settings: Settings,
     /// One permit per batch in flight.
     pub(super) permits: Arc<Semaphore>,
+    /// Claims of the loop that wait for the store.
+    pub(super) claiming: AtomicU64,
     /// Notified when a batch ended or somebody changed the scheduler's state.
     pub(super) changed: Notify,
     circuit: Mutex<Circuit>,
@@ -67,7 +70,14 @@ impl Engine {
     pub(super) fn new(parts: Parts, settings: Settings) -> Self {
         let in_flight = settings.concurrency.min(parts.detector.limits().in_flight).max(1);
         let circuit = Mutex::new(Circuit::new(settings.circuit_probe));
-        Self { parts, settings, permits: Arc::new(Semaphore::new(in_flight)), changed: Notify::new(), circuit }
+        Self {
+            parts,
+            settings,
+            permits: Arc::new(Semaphore::new(in_flight)),
+            claiming: AtomicU64::new(0),
+            changed: Notify::new(),
+            circuit,
+        }
     }
 
     pub(super) fn in_flight(&self) -> usize {
