@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::detector::embedded::Model;
 use crate::domain::features::{Extractor, v1};
-use crate::domain::heuristic::Heuristic;
+use crate::domain::heuristic::{self, Heuristic};
 use crate::domain::id::SessionKey;
 use crate::domain::queue::State;
 use crate::domain::reason::Reasons;
@@ -114,7 +114,7 @@ impl Intake {
         let heuristic = Heuristic::judge(&features);
         let is_final = !session.use_batch;
         let verdict = if is_final {
-            self.model_verdict(&session, heuristic.reasons, workspace)
+            self.model_verdict(&session, heuristic::noted(heuristic.reasons, &features), workspace)
         } else {
             Verdict::heuristic(&heuristic, &self.thresholds)
         };

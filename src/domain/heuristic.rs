@@ -1,6 +1,6 @@
 //! The heuristic verdict that answers at once: fixed rules over feature set v1, deterministic.
 
-use super::features::v1::Features;
+use super::features::v1::{self, Features};
 use super::reason::{Reason, Reasons};
 
 /// The largest score before reasons are added.
@@ -54,6 +54,17 @@ impl Heuristic {
     }
 }
 
+/// The reasons that go with a calibrated verdict: the rules that hold, and a note where there is hardly any motion to
+/// judge. The note is no rule: it must not raise the heuristic score.
+#[must_use]
+pub fn noted(rules: Reasons, f: &Features) -> Reasons {
+    let mut reasons = rules;
+    if f.total_moves < f64::from(v1::MIN_MOVEMENTS) {
+        reasons.insert(Reason::TooFewMovements);
+    }
+    reasons
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +111,14 @@ mod tests {
             assert_eq!(judge(over).iter().collect::<Vec<_>>(), [reason]);
             assert!(!judge(at).contains(reason));
         }
+    }
+
+    #[test]
+    fn a_session_of_a_few_points_is_noted_as_such() {
+        let few = Features { total_moves: 9.0, ..ordinary() };
+        assert!(noted(Reasons::default(), &few).contains(Reason::TooFewMovements));
+        assert!(noted(Reasons::default(), &Features { total_moves: 10.0, ..few }).is_empty());
+        assert!(Heuristic::judge(&few).reasons.is_empty());
     }
 
     #[test]

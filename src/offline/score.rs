@@ -2,7 +2,7 @@
 
 use crate::detector::embedded::Model;
 use crate::domain::features::{Extractor, FeatureSet};
-use crate::domain::heuristic::Heuristic;
+use crate::domain::heuristic::{self, Heuristic};
 use crate::domain::result::{ModelIdentity, Source, Thresholds, Verdict};
 use crate::domain::session::Session;
 
@@ -63,7 +63,7 @@ impl<'m> Scorer<'m> {
             assessed.raw,
             &assessed.calibrated,
             assessed.class,
-            heuristic.reasons,
+            heuristic::noted(heuristic.reasons, &v1),
             Source::Embedded,
             self.identity.clone(),
             &self.thresholds,

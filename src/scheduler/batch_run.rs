@@ -9,6 +9,7 @@ use super::isolate;
 use crate::detector::{Answer, DetectorError, Outcome, Row};
 use crate::domain::batch::Trigger;
 use crate::domain::features::{Extractor, FeatureSet};
+use crate::domain::heuristic;
 use crate::domain::id::Seq;
 use crate::domain::pairing::{PairingError, pair};
 use crate::domain::record;
@@ -178,7 +179,8 @@ async fn work(engine: &Engine, claim: &Claim) -> StoreResult<(Settlement, Vec<(S
 fn member_outcome(engine: &Engine, claim: &Claim, seq: Seq, judgement: isolate::Judgement) -> MemberOutcome {
     match judgement {
         isolate::Judgement::Scored(model, Outcome::Calibrated { raw, calibrated, class }) => {
-            let reasons = claim.members.iter().find(|m| m.seq == seq).map(|m| m.reasons).unwrap_or_default();
+            let member = claim.members.iter().find(|m| m.seq == seq);
+            let reasons = member.map(|m| heuristic::noted(m.reasons, &m.features)).unwrap_or_default();
             let source = engine.parts.detector.source();
             let thresholds = &engine.settings.thresholds;
             MemberOutcome::Scored(Box::new(Verdict::calibrated(

@@ -8,7 +8,7 @@
 use super::super::session::{Movements, Session};
 
 /// Sessions with fewer movements carry no kinematics.
-pub const MIN_MOVEMENTS: usize = 10;
+pub const MIN_MOVEMENTS: u32 = 10;
 const MIN_DT_MS: f64 = 0.001;
 const PAUSE_MS: f64 = 200.0;
 const JITTER_PX: f64 = 3.0;
@@ -140,7 +140,7 @@ impl Workspace {
             control_smoothness_score: 0.5,
             ..Features::default()
         };
-        if n < MIN_MOVEMENTS {
+        if n < MIN_MOVEMENTS as usize {
             return counted;
         }
 

@@ -187,7 +187,7 @@ fn an_earlier_version_is_copied_before_it_is_changed() {
     let folder = tempfile::tempdir().unwrap();
     drop(open_in(folder.path()));
     let path = folder.path().join(DATABASE);
-    let mut connection = connect(&path).unwrap();
+    let mut connection = connect(&path, WRITER_CACHE_KIB).unwrap();
     // There is one version so far; the copy is what `prepare` makes of any that is older than the program's.
     let kept = keep_copy(&path, schema::version(&connection).unwrap(), schema::VERSION + 1).unwrap().unwrap();
     assert!(kept.ends_with("playproof.v1.backup"), "{kept:?}");

@@ -58,9 +58,10 @@ pub const DATABASE: &str = "playproof.sqlite";
 const LOCK: &str = "lock";
 /// Readers at the same time; more wait.
 const READERS: usize = 4;
-/// Pages of cache a connection may hold, in KiB. Small on purpose: the system's page cache does the caching, and the
+/// Cache of the writer and of each reader, in KiB. Small on purpose: the system's page cache does the caching, and the
 /// process must not grow with the store.
-const CACHE_KIB: i64 = 8 * 1024;
+const WRITER_CACHE_KIB: i64 = 4 * 1024;
+const READER_CACHE_KIB: i64 = 512;
 /// Bytes of a page: some six compact records.
 const PAGE_SIZE: i64 = 16 * 1024;
 
@@ -105,7 +106,7 @@ impl SqliteStore {
         let folder = &settings.folder;
         let lock = lock_folder(folder)?;
         let path = folder.join(DATABASE);
-        let mut connection = connect(&path).map_err(|fault| fault.for_callers())?;
+        let mut connection = connect(&path, WRITER_CACHE_KIB).map_err(|fault| fault.for_callers())?;
         prepare(&mut connection, &path, settings, now).map_err(|fault| fault.for_callers())?;
         let hasher = KeyHasher::load(&connection).map_err(|fault| fault.for_callers())?;
         let mut state =
@@ -171,7 +172,7 @@ impl Readers {
         let connection = if let Some(connection) = idle {
             connection
         } else {
-            let connection = connect(&self.path)?;
+            let connection = connect(&self.path, READER_CACHE_KIB)?;
             connection.pragma_update(None, "query_only", true)?;
             connection
         };
@@ -201,7 +202,7 @@ fn lock_folder(folder: &Path) -> StoreResult<File> {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection, Fault> {
+fn connect(path: &Path, cache_kib: i64) -> Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
@@ -211,7 +212,7 @@ fn connect(path: &Path) -> Result<Connection, Fault> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "secure_delete", true)?;
-    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "cache_size", -cache_kib)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     Ok(connection)

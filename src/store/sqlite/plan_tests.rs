@@ -82,12 +82,12 @@ async fn no_statement_reads_a_table_through_or_sorts() {
     let seen = Seen::default();
     let (writes, reads) = (Arc::clone(&seen), Arc::clone(&seen));
     store.writer.outside(move |state| listen(&mut state.connection, writes)).await.unwrap();
-    let mut reader = connect(&folder.path().join(DATABASE)).unwrap();
+    let mut reader = connect(&folder.path().join(DATABASE), WRITER_CACHE_KIB).unwrap();
     listen(&mut reader, reads).unwrap();
     store.readers.idle.lock().unwrap().push(reader);
     work(&store).await;
 
-    let connection = connect(&folder.path().join(DATABASE)).unwrap();
+    let connection = connect(&folder.path().join(DATABASE), WRITER_CACHE_KIB).unwrap();
     let seen = std::mem::take(&mut *seen.lock().unwrap());
     let questions: Vec<&String> = seen
         .iter()

@@ -130,7 +130,7 @@ async fn moved_rows_leave_no_trace_of_what_is_erased() {
         assert!(left.contains_key(id), "{id} is still there");
     }
     drop(store);
-    let connection = connect(&folder.path().join(DATABASE)).unwrap();
+    let connection = connect(&folder.path().join(DATABASE), WRITER_CACHE_KIB).unwrap();
     let verdict: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(verdict, "ok");
 }
