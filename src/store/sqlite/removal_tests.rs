@@ -74,7 +74,7 @@ async fn churn(store: &SqliteStore, rounds: u64) {
         for batch in batches {
             let outcomes = batch.members.iter().map(|member| {
                 place += 1;
-                let error = "e".repeat(place * 7919 % 400);
+                let error = "e".repeat(place * 7919 % 3_000);
                 let not_before = at(10 * round + 10).wall;
                 let again = MemberOutcome::Retry { not_before, counts: true, max_attempts: 9, error };
                 (member.seq, if place % 5 == 0 { scored(1.0) } else { again })
@@ -116,9 +116,9 @@ async fn moved_rows_leave_no_trace_of_what_is_erased() {
     let store = open_in(folder.path());
     let ids = lived_in(&store, 2_000, 300).await;
     store.writer.outside(|state| state.empty_log()).await.unwrap();
-    // A user is in the session's row and in an index; what is there more often was left behind by a row that moved.
+    // A user is in the session's row; what is there more often was left behind by a row that moved.
     let users = users(folder.path());
-    let erased: Vec<&String> = ids.iter().filter(|id| users[*id] > 2).take(60).collect();
+    let erased: Vec<&String> = ids.iter().filter(|id| users[*id] > 1).take(60).collect();
     assert!(!erased.is_empty(), "no row has moved, so this test shows nothing");
     for id in &erased {
         assert_eq!(store.erase_user(None, format!("<user of {id}>"), at(99)).await.unwrap(), 1);

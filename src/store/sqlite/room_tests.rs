@@ -69,7 +69,7 @@ async fn a_full_disk_acknowledges_nothing_and_recovers() {
     let (mut accepted, refused) = offer(&store, &offered).await;
     assert!(refused.is_empty());
 
-    pages_left(&store, 40).await;
+    pages_left(&store, 10).await;
     for round in 0..4 {
         let more = names(&format!("full{round}-"), 100);
         let (taken, refused) = offer(&store, &more).await;
