@@ -161,7 +161,7 @@ fn scaled(value: f64, decimals: usize) -> Option<i64> {
 }
 
 /// The fewest decimals that hold every value of the column, which is left in `integers`; `None` when too few do.
-fn scale_column(values: impl Iterator<Item = f64> + Clone, integers: &mut Vec<i64>) -> Option<usize> {
+fn scale_column(values: &(impl Iterator<Item = f64> + Clone), integers: &mut Vec<i64>) -> Option<usize> {
     for decimals in 0..=MAX_DECIMALS {
         integers.clear();
         integers.extend(values.clone().map_while(|value| scaled(value, decimals)));
@@ -173,7 +173,7 @@ fn scale_column(values: impl Iterator<Item = f64> + Clone, integers: &mut Vec<i6
 }
 
 fn put_column(out: &mut Vec<u8>, integers: &mut Vec<i64>, values: impl Iterator<Item = f64> + Clone) {
-    let Some(decimals) = scale_column(values.clone(), integers) else {
+    let Some(decimals) = scale_column(&values, integers) else {
         out.push(RAW);
         for value in values {
             out.extend_from_slice(&value.to_bits().to_le_bytes());
