@@ -53,7 +53,7 @@ pub(super) struct KeyIndex {
     indexed: i64,
     /// Since the transaction began: new keys, keys of removed sessions, and keys that went to the table.
     added: Vec<(i64, i64)>,
-    removed: Vec<(i64, i64)>,
+    removed: BTreeSet<(i64, i64)>,
     written: Vec<(i64, i64)>,
 }
 
@@ -87,9 +87,8 @@ impl KeyIndex {
 
     pub(super) fn remove(&mut self, connection: &Connection, hash: i64, seq: i64) -> Result<(), Fault> {
         connection.prepare_cached("DELETE FROM keys WHERE hash = ? AND seq = ?")?.execute([hash, seq])?;
-        if self.recent.lock().remove(&(hash, seq)) {
-            self.removed.push((hash, seq));
-        }
+        // It stays in memory until the removal is on disk: a reader must find the session or learn that it was erased.
+        self.removed.insert((hash, seq));
         Ok(())
     }
 
@@ -106,7 +105,7 @@ impl KeyIndex {
         let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO keys (hash, seq) VALUES (?, ?)")?;
         for key in self.run.drain(..PIECE.min(self.run.len())) {
             // A session removed since the run began must not come back.
-            if self.recent.lock().contains(&key) {
+            if self.recent.lock().contains(&key) && !self.removed.contains(&key) {
                 insert.execute(params![key.0, key.1])?;
                 self.written.push(key);
             }
@@ -121,17 +120,16 @@ impl KeyIndex {
     /// The transaction is on disk: what went to the table leaves the memory.
     pub(super) fn committed(&mut self) {
         let mut recent = self.recent.lock();
-        for key in self.written.drain(..) {
+        for key in self.written.drain(..).chain(std::mem::take(&mut self.removed)) {
             recent.remove(&key);
         }
         self.added.clear();
-        self.removed.clear();
     }
 
     /// The transaction never was.
     pub(super) fn rolled_back(&mut self) {
         let mut recent = self.recent.lock();
-        recent.extend(self.removed.drain(..));
+        self.removed.clear();
         for key in self.added.drain(..) {
             recent.remove(&key);
         }
