@@ -66,8 +66,7 @@ fn score(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(ROWS)).sample_size(10);
     group.bench_function("10,000 feature rows", |bencher| {
         bencher.iter(|| {
-            let raw =
-                |row: &Vec<f64>| model.assess(row, "mouse", playproof_batch::domain::reason::Reasons::default()).raw;
+            let raw = |row: &Vec<f64>| model.assess(row, "mouse").raw;
             rows.iter().map(raw).sum::<f64>()
         });
     });

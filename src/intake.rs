@@ -114,7 +114,7 @@ impl Intake {
         let heuristic = Heuristic::judge(&features);
         let is_final = !session.use_batch;
         let verdict = if is_final {
-            self.model_verdict(&session, heuristic::noted(heuristic.reasons, &features), workspace)
+            self.model_verdict(&session, heuristic::noted(heuristic.reasons, features.total_moves), workspace)
         } else {
             Verdict::heuristic(&heuristic, &self.thresholds)
         };
@@ -147,7 +147,7 @@ impl Intake {
 
     fn model_verdict(&self, session: &Session, heuristic: Reasons, workspace: &mut Workspace) -> Verdict {
         workspace.extractor.extract(self.model.feature_set(), session, &mut workspace.row);
-        let assessed = self.model.assess(&workspace.row, &session.device_type, heuristic);
+        let assessed = self.model.assess(&workspace.row, &session.device_type);
         Verdict::calibrated(
             assessed.raw,
             &assessed.calibrated,

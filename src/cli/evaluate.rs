@@ -77,7 +77,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         |(extractor, row), session| {
             let Some(label) = labels.get(session.id.as_str()) else { return Some(None) };
             extractor.extract(model.feature_set(), &session, row);
-            let assessed = model.assess(row, &session.device_type, Reasons::default());
+            let assessed = model.assess(row, &session.device_type);
             let verdict = Verdict::calibrated(
                 assessed.raw,
                 &assessed.calibrated,
@@ -245,7 +245,7 @@ mod tests {
             |(extractor, row), session| {
                 let human = labels.get(session.id.as_str())?.human;
                 extractor.extract(model.feature_set(), &session, row);
-                let assessed = model.assess(row, &session.device_type, Reasons::default());
+                let assessed = model.assess(row, &session.device_type);
                 let supported = assessed.calibrated.supported;
                 Some((Ranked { raw: assessed.raw, human, weight: 1.0 }, Thresholds::default().decide(supported)))
             },

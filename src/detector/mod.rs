@@ -15,7 +15,6 @@ use async_trait::async_trait;
 use crate::domain::calibration::Calibrated;
 use crate::domain::features::FeatureSet;
 use crate::domain::id::Seq;
-use crate::domain::reason::Reasons;
 use crate::domain::result::{ModelIdentity, Source};
 
 /// One session as a detector sees it: numbers and the claimed classes, no identifiers.
@@ -29,8 +28,6 @@ pub struct Row {
     pub device_type: String,
     /// Values in the order of the detector's [`FeatureSet::columns`].
     pub features: Vec<f64>,
-    /// The heuristic rules that hold.
-    pub reasons: Reasons,
 }
 
 /// What a detector may be asked at once.

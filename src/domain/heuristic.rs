@@ -1,6 +1,6 @@
 //! The heuristic verdict that answers at once: fixed rules over feature set v1, deterministic.
 
-use super::features::v1::{self, Features};
+use super::features::v1::{self, Features, RuleInputs};
 use super::reason::{Reason, Reasons};
 
 /// The largest score before reasons are added.
@@ -25,14 +25,7 @@ impl Heuristic {
     /// Applies the rules to a row.
     #[must_use]
     pub fn judge(f: &Features) -> Self {
-        let rules = [
-            (Reason::PathTooStraight, f.path_efficiency > 0.98 && f.total_moves > 20.0),
-            (Reason::NoJitter, f.small_jitter_ratio < 0.01 && f.total_moves > 50.0),
-            (Reason::ImpossibleSpeed, f.max_speed > 10_000.0),
-            (Reason::PerfectAccuracy, f.click_accuracy >= 1.0 && f.total_clicks > 10.0),
-            (Reason::RoboticTiming, f.inter_move_time_std < 1.0 && f.total_moves > 50.0),
-        ];
-        let reasons: Reasons = rules.into_iter().filter(|(_, holds)| *holds).map(|(reason, _)| reason).collect();
+        let reasons = rules(&RuleInputs::from(f));
         let mut score = if f.path_efficiency > 0.9 { 5.0 * (f.path_efficiency - 0.9) } else { 0.0 };
         let signs = [
             f.control_smoothness_score > 0.95,
@@ -54,12 +47,25 @@ impl Heuristic {
     }
 }
 
+/// The rules that hold.
+#[must_use]
+pub fn rules(f: &RuleInputs) -> Reasons {
+    let rules = [
+        (Reason::PathTooStraight, f.path_efficiency > 0.98 && f.total_moves > 20.0),
+        (Reason::NoJitter, f.small_jitter_ratio < 0.01 && f.total_moves > 50.0),
+        (Reason::ImpossibleSpeed, f.max_speed > 10_000.0),
+        (Reason::PerfectAccuracy, f.click_accuracy >= 1.0 && f.total_clicks > 10.0),
+        (Reason::RoboticTiming, f.inter_move_time_std < 1.0 && f.total_moves > 50.0),
+    ];
+    rules.into_iter().filter(|(_, holds)| *holds).map(|(reason, _)| reason).collect()
+}
+
 /// The reasons that go with a calibrated verdict: the rules that hold, and a note where there is hardly any motion to
 /// judge. The note is no rule: it must not raise the heuristic score.
 #[must_use]
-pub fn noted(rules: Reasons, f: &Features) -> Reasons {
+pub fn noted(rules: Reasons, total_moves: f64) -> Reasons {
     let mut reasons = rules;
-    if f.total_moves < f64::from(v1::MIN_MOVEMENTS) {
+    if total_moves < f64::from(v1::MIN_MOVEMENTS) {
         reasons.insert(Reason::TooFewMovements);
     }
     reasons
@@ -116,8 +122,8 @@ mod tests {
     #[test]
     fn a_session_of_a_few_points_is_noted_as_such() {
         let few = Features { total_moves: 9.0, ..ordinary() };
-        assert!(noted(Reasons::default(), &few).contains(Reason::TooFewMovements));
-        assert!(noted(Reasons::default(), &Features { total_moves: 10.0, ..few }).is_empty());
+        assert!(noted(Reasons::default(), few.total_moves).contains(Reason::TooFewMovements));
+        assert!(noted(Reasons::default(), 10.0).is_empty());
         assert!(Heuristic::judge(&few).reasons.is_empty());
     }
 

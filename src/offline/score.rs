@@ -2,7 +2,7 @@
 
 use crate::detector::embedded::Model;
 use crate::domain::features::{Extractor, FeatureSet};
-use crate::domain::heuristic::{self, Heuristic};
+use crate::domain::heuristic;
 use crate::domain::result::{ModelIdentity, Source, Thresholds, Verdict};
 use crate::domain::session::Session;
 
@@ -49,21 +49,15 @@ impl<'m> Scorer<'m> {
 
     /// The verdict on one session.
     pub fn verdict(&mut self, session: &Session) -> Verdict {
-        let v1 = self.extractor.v1(session);
-        let heuristic = Heuristic::judge(&v1);
-        let set = self.model.feature_set();
-        if set == FeatureSet::V1 {
-            self.features.clear();
-            self.features.extend_from_slice(&v1.values());
-        } else {
-            self.extractor.extract(set, session, &mut self.features);
-        }
-        let assessed = self.model.assess(&self.features, &session.device_type, heuristic.reasons);
+        let inputs = self.extractor.rule_inputs(session);
+        let rules = heuristic::rules(&inputs);
+        self.extractor.extract(self.model.feature_set(), session, &mut self.features);
+        let assessed = self.model.assess(&self.features, &session.device_type);
         Verdict::calibrated(
             assessed.raw,
             &assessed.calibrated,
             assessed.class,
-            heuristic::noted(heuristic.reasons, &v1),
+            heuristic::noted(rules, inputs.total_moves),
             Source::Embedded,
             self.identity.clone(),
             &self.thresholds,

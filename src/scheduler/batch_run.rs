@@ -180,7 +180,7 @@ fn member_outcome(engine: &Engine, claim: &Claim, seq: Seq, judgement: isolate::
     match judgement {
         isolate::Judgement::Scored(model, Outcome::Calibrated { raw, calibrated, class }) => {
             let member = claim.members.iter().find(|m| m.seq == seq);
-            let reasons = member.map(|m| heuristic::noted(m.reasons, &m.features)).unwrap_or_default();
+            let reasons = member.map(|m| heuristic::noted(m.reasons, m.features.total_moves)).unwrap_or_default();
             let source = engine.parts.detector.source();
             let thresholds = &engine.settings.thresholds;
             MemberOutcome::Scored(Box::new(Verdict::calibrated(
@@ -212,7 +212,6 @@ async fn rows(engine: &Engine, members: &[Member]) -> StoreResult<(Vec<Row>, Vec
         game_type: member.game_type.clone(),
         device_type: member.device_type.clone(),
         features,
-        reasons: member.reasons,
     };
     if set == FeatureSet::V1 {
         let rows = members.iter().map(|member| row(member, member.features.values().to_vec())).collect();

@@ -16,7 +16,6 @@ use playproof_batch::detector::embedded::Model;
 use playproof_batch::domain::calibration::MAX_SCORE;
 use playproof_batch::domain::features::{Extractor, FeatureSet};
 use playproof_batch::domain::json::{MAX_DEPTH, Scanner};
-use playproof_batch::domain::reason::Reasons;
 use playproof_batch::domain::record::{self, SessionDigest};
 use playproof_batch::domain::result::Thresholds;
 use playproof_batch::domain::session::{Bounds, Session};
@@ -248,7 +247,7 @@ fn features_and_scores_of_accepted_sessions_are_finite_and_repeat() {
             let bits = |row: &[f64]| row.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(&row), bits(&again), "{} of the stored record", set.name());
             if set == model.feature_set() {
-                let assessed = model.assess(&row, &session.device_type, Reasons::default());
+                let assessed = model.assess(&row, &session.device_type);
                 assert!(assessed.raw.is_finite());
                 assert!((0.0..=MAX_SCORE).contains(&assessed.calibrated.score));
             }
@@ -430,7 +429,7 @@ fn models_load_whole_or_not_at_all() {
         let Ok(model) = Model::load(input) else { return false };
         extractor.extract(model.feature_set(), &session, &mut row);
         for device in ["mouse", "touch"] {
-            let assessed = model.assess(&row, device, Reasons::default());
+            let assessed = model.assess(&row, device);
             assert!(assessed.raw.is_finite());
             assert!((0.0..=MAX_SCORE).contains(&assessed.calibrated.score), "{:?}", assessed.calibrated);
         }

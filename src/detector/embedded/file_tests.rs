@@ -98,7 +98,7 @@ proptest! {
             return Ok(());
         }
         if let Ok(model) = Model::load(&sealed(file)) {
-            let assessed = model.assess(&row, "strict", crate::domain::reason::Reasons::default());
+            let assessed = model.assess(&row, "strict");
             prop_assert!(assessed.raw.is_finite() && assessed.calibrated.score.is_finite());
         }
     }

@@ -26,7 +26,6 @@ use super::{Answer, Detector, DetectorError, Limits, Outcome, Row};
 use crate::domain::calibration::{Calibrated, Calibration};
 use crate::domain::features::FeatureSet;
 use crate::domain::id::Seq;
-use crate::domain::reason::Reasons;
 use crate::domain::result::{ModelIdentity, Source};
 
 /// `modelId` of every embedded model.
@@ -118,8 +117,7 @@ impl Model {
     /// motion ([`FeatureSet::evidence`]) is not taken for ordinary: it gets a raw score that one human in two hundred
     /// reaches, and a little more the less there is. A row of another width counts as one without motion.
     #[must_use]
-    pub fn assess(&self, features: &[f64], device_type: &str, reasons: Reasons) -> Assessment<'_> {
-        let _ = reasons;
+    pub fn assess(&self, features: &[f64], device_type: &str) -> Assessment<'_> {
         let (column, least) = self.contents.set.evidence();
         let fits = features.len() == self.contents.set.columns().len();
         let evidence = features.get(column).copied().filter(|_| fits).unwrap_or(0.0).max(0.0);
@@ -164,7 +162,7 @@ impl EmbeddedDetector {
             let message = format!("the feature {} is not a finite number", self.model.feature_set().columns()[at]);
             return (row.id, Outcome::Rejected(message));
         }
-        let Assessment { raw, calibrated, class } = self.model.assess(&row.features, &row.device_type, row.reasons);
+        let Assessment { raw, calibrated, class } = self.model.assess(&row.features, &row.device_type);
         (row.id, Outcome::Calibrated { raw, calibrated, class: class.to_owned() })
     }
 }

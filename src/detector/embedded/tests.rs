@@ -35,13 +35,13 @@ fn too_little_motion_goes_to_review_whatever_the_row_says() {
         for evidence in [0.0, 1.0, least - 1.0] {
             let mut row = vec![0.0; width];
             row[column] = evidence;
-            let assessed = model.assess(&row, "mouse", Reasons::default());
+            let assessed = model.assess(&row, "mouse");
             assert_eq!(Thresholds::default().decide(assessed.calibrated.supported), Decision::Review);
             assert!(assessed.raw < last, "less motion ranks as odder");
             last = assessed.raw;
         }
         for broken in [vec![], vec![1e6; width + 1], vec![f64::NAN; width]] {
-            let assessed = model.assess(&broken, "mouse", Reasons::default());
+            let assessed = model.assess(&broken, "mouse");
             assert!(assessed.raw.is_finite() && assessed.calibrated.score > 1.0);
         }
     }
@@ -50,7 +50,7 @@ fn too_little_motion_goes_to_review_whatever_the_row_says() {
 #[test]
 fn the_class_that_was_used_is_named() {
     let model = model();
-    let class = |device: &str| model.assess(&row(50.0, 200.0, 0.4), device, Reasons::default()).class;
+    let class = |device: &str| model.assess(&row(50.0, 200.0, 0.4), device).class;
     assert_eq!(
         [class("strict"), class("mild"), class("none"), class("pooled")],
         ["strict", "pooled", "pooled", "pooled"]
@@ -66,7 +66,6 @@ async fn bad_rows_are_rejected_alone_and_every_row_has_its_outcome() {
             game_type: String::new(),
             device_type: "mouse".to_owned(),
             features: row(50.0, 200.0 + f64::from(i32::try_from(i).unwrap()), 0.4),
-            reasons: Reasons::default(),
         })
         .collect();
     rows[3].features.pop();
@@ -88,7 +87,7 @@ proptest! {
     fn a_claimed_class_is_never_milder_than_everybody(speed in 0.0..1e6f64, efficiency in -10.0..10.0f64, device in "strict|mild|other") {
         let model = model();
         let row = row(50.0, speed, efficiency);
-        let (claimed, plain) = (model.assess(&row, &device, Reasons::default()), model.assess(&row, "", Reasons::default()));
+        let (claimed, plain) = (model.assess(&row, &device), model.assess(&row, ""));
         prop_assert!(claimed.calibrated.score >= plain.calibrated.score);
         prop_assert!(claimed.calibrated.supported >= plain.calibrated.supported);
         prop_assert_eq!(claimed.raw.to_bits(), plain.raw.to_bits());
@@ -98,7 +97,7 @@ proptest! {
     fn the_bundled_model_scores_any_finite_row(values in proptest::collection::vec(any::<f64>(), crate::domain::features::motion::WIDTH)) {
         prop_assume!(values.iter().all(|v| v.is_finite()));
         let model = Model::bundled().unwrap();
-        let assessed = model.assess(&values, "mouse", Reasons::default());
+        let assessed = model.assess(&values, "mouse");
         prop_assert!(assessed.raw.is_finite() && assessed.calibrated.score.is_finite());
     }
 }

@@ -73,6 +73,11 @@ impl Extractor {
         }
     }
 
+    /// What the heuristic's rules look at, as [`Extractor::v1`] gives it.
+    pub fn rule_inputs(&mut self, session: &Session) -> v1::RuleInputs {
+        self.v1.rule_inputs(session)
+    }
+
     /// Feature set v1 by name.
     pub fn v1(&mut self, session: &Session) -> v1::Features {
         self.v1.extract(session)

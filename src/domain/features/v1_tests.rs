@@ -143,7 +143,9 @@ proptest! {
     ) {
         let mut s = session(&points);
         s.duration_ms = duration;
-        prop_assert!(Workspace::default().extract(&s).values().iter().all(|v| v.is_finite()));
+        let features = Workspace::default().extract(&s);
+        prop_assert!(features.values().iter().all(|v| v.is_finite()));
+        prop_assert_eq!(Workspace::default().rule_inputs(&s), RuleInputs::from(&features));
     }
 
     #[test]

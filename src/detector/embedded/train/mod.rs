@@ -85,7 +85,7 @@ impl Default for Recipe {
             mixture: mixture::Settings { parts: 4, rounds: 15, prior: 100.0 },
             mixture_weight: 0.2,
             boosting: boosting::Settings {
-                trees: 600,
+                trees: 400,
                 depth: 4,
                 rate: 0.07,
                 rows: 0.6,

@@ -5,7 +5,6 @@ use rand::RngExt as _;
 use super::*;
 use crate::detector::embedded::Model;
 use crate::domain::id::SessionId;
-use crate::domain::reason::Reasons;
 use crate::domain::session::Movements;
 
 /// Something like a hand: overlapping submovements with curved, skewed speed and signal-dependent noise.
@@ -64,7 +63,7 @@ fn the_same_sessions_and_seed_give_the_same_bytes_in_any_order_on_any_number_of_
     let score = |session: &Session| {
         let mut row = Vec::new();
         Extractor::default().extract(model.feature_set(), session, &mut row);
-        model.assess(&row, "mouse", Reasons::default()).raw
+        model.assess(&row, "mouse").raw
     };
     let mut line = hand(1).session;
     for (i, (x, y)) in line.movements.x.iter_mut().zip(&mut line.movements.y).enumerate() {

@@ -332,7 +332,7 @@ impl Workspace {
 
     /// `ln(1 - chord / length)` of all windows of 100 and of 240 ms in motion.
     fn straightness(&mut self, row: &mut Vec<f64>) {
-        for window in [5, 12] {
+        for window in [4, 10] {
             self.bits.clear();
             let least = 0.5 * count(window);
             for run in self.steps.runs().filter(|run| run.len() >= window) {

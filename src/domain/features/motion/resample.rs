@@ -1,7 +1,7 @@
 //! The path as it would look on one common clock: what a recorder's own rate, tick and event order leave behind.
 //!
 //! Samples are put in time order (stably), those that share a timestamp become the last of them, and each run of
-//! movement without a gap is interpolated linearly on a 20 ms grid. No event means no motion, so after a gap the
+//! movement without a gap is interpolated linearly on a 25 ms grid. No event means no motion, so after a gap the
 //! pointer is taken to have stayed until one step before the next event: a jump stays a jump.
 
 use std::iter;
@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::super::super::session::Movements;
 
 /// The common clock's step: a little slower than the 60 Hz of most recorders.
-pub(super) const STEP_MS: f64 = 20.0;
+pub(super) const STEP_MS: f64 = 25.0;
 /// A longer silence ends a run.
 pub(super) const GAP_MS: f64 = 120.0;
 
