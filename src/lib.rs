@@ -23,6 +23,8 @@ pub mod domain;
 
 pub mod clock;
 
+pub mod tls;
+
 pub mod shutdown;
 
 pub mod settled;

@@ -102,7 +102,7 @@ struct Verdicts {
 /// Submits everybody, then waits for the batch verdict of each, in order.
 async fn judge(url: &str, contestants: &[Contestant]) -> anyhow::Result<Vec<Verdicts>> {
     // A proxy from the environment must not come between us and our own node.
-    let client = reqwest::Client::builder().no_proxy().build()?;
+    let client = crate::tls::http_client().no_proxy().build()?;
     let bar =
         if io::stderr().is_terminal() { ProgressBar::new(2 * contestants.len() as u64) } else { ProgressBar::hidden() };
     bar.set_style(rows::style("{bar:30} {msg} {elapsed}"));

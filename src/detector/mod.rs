@@ -5,6 +5,8 @@
 
 pub mod embedded;
 
+pub mod woodwide;
+
 #[cfg(test)]
 pub(crate) mod scripted;
 
@@ -51,6 +53,8 @@ pub enum Outcome {
         /// The calibration class used.
         class: String,
     },
+    /// The source only flags.
+    Flagged(bool),
     /// This row can't be scored, and asking again won't help.
     Rejected(String),
 }
@@ -79,6 +83,12 @@ pub enum DetectorError {
     #[error("the detector refuses the batch: {message}")]
     Permanent {
         /// What happened.
+        message: String,
+    },
+    /// Its answer cannot be about these rows, or says nothing; nothing of it is believed.
+    #[error("the detector's answer is of no use: {message}")]
+    Unusable {
+        /// What is wrong with it.
         message: String,
     },
     /// It works for nobody (unreachable, no credits, no valid key); no row is to blame.
@@ -114,4 +124,20 @@ pub trait Detector: Send + Sync {
     /// # Errors
     /// [`DetectorError`] as a call would give.
     async fn health(&self) -> Result<ModelIdentity, DetectorError>;
+}
+
+/// Where a detector keeps what it learned, so that a restart does not ask again.
+#[async_trait]
+pub trait Memory: Send + Sync {
+    /// What was kept under `key`.
+    ///
+    /// # Errors
+    /// One sentence when it cannot be read.
+    async fn recall(&self, key: &str) -> Result<Option<Vec<u8>>, String>;
+
+    /// Keeps `value` under `key`, in the place of what was there.
+    ///
+    /// # Errors
+    /// One sentence when it cannot be kept.
+    async fn remember(&self, key: &str, value: Vec<u8>) -> Result<(), String>;
 }

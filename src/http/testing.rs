@@ -182,7 +182,7 @@ impl TestApp {
             detector,
             clock,
             settled,
-            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            client: crate::tls::http_client().no_proxy().build().unwrap(),
             stop: Some(stop),
             serving,
             shutdown,

@@ -193,6 +193,7 @@ fn member_outcome(engine: &Engine, claim: &Claim, seq: Seq, judgement: isolate::
                 thresholds,
             )))
         }
+        isolate::Judgement::Scored(_, Outcome::Flagged(_)) => MemberOutcome::Rejected { error: String::new() },
         isolate::Judgement::Scored(_, Outcome::Rejected(error)) | isolate::Judgement::Rejected(error) => {
             MemberOutcome::Rejected { error }
         }
@@ -256,7 +257,7 @@ pub(super) async fn call(engine: &Engine, rows: &[Row], effort: &mut Effort) -> 
             Outcome::Calibrated { raw, calibrated, .. } => {
                 raw.is_finite() && (0.0..=1.0).contains(&calibrated.p) && calibrated.score.is_finite()
             }
-            Outcome::Rejected(_) => true,
+            Outcome::Rejected(_) | Outcome::Flagged(_) => true,
         });
         if usable { Ok((model, paired)) } else { Err(CallError::Mismatch(PairingError::NotANumber)) }
     });
@@ -268,7 +269,7 @@ pub(super) async fn call(engine: &Engine, rows: &[Row], effort: &mut Effort) -> 
         Err(CallError::Detector(DetectorError::Transient { .. })) => CallOutcome::Transient,
         Err(CallError::Detector(DetectorError::Permanent { .. })) => CallOutcome::Permanent,
         Err(CallError::Detector(DetectorError::Unavailable { .. })) => CallOutcome::Unavailable,
-        Err(CallError::Mismatch(_)) => CallOutcome::Mismatch,
+        Err(CallError::Detector(DetectorError::Unusable { .. }) | CallError::Mismatch(_)) => CallOutcome::Mismatch,
     };
     engine.parts.metrics.detector_call(engine.parts.detector.source(), outcome, took);
     result

@@ -69,6 +69,10 @@ async fn recover(engine: &Engine, rows: &[Row], error: CallError, effort: &mut E
             judged.retry(rows, due(engine, effort, retry_after), true, &message, "transient");
             judged.error = Some(message);
         }
+        CallError::Detector(DetectorError::Unusable { message }) => {
+            judged.retry(rows, due(engine, effort, None), true, &message, "mismatch");
+            judged.error = Some(message);
+        }
         CallError::Mismatch(error) => {
             let message = format!("the detector's answer does not fit: {error}");
             judged.retry(rows, due(engine, effort, None), true, &message, "mismatch");
@@ -115,6 +119,9 @@ async fn isolate(engine: &Engine, rows: &[Row], message: &str, effort: &mut Effo
             }
             Err(CallError::Detector(DetectorError::Transient { message, retry_after })) => {
                 judged.retry(part, due(engine, effort, retry_after), true, &message, "transient");
+            }
+            Err(CallError::Detector(DetectorError::Unusable { message })) => {
+                judged.retry(part, due(engine, effort, None), true, &message, "mismatch");
             }
             Err(CallError::Mismatch(error)) => {
                 judged.retry(part, due(engine, effort, None), true, &error.to_string(), "mismatch");

@@ -54,7 +54,7 @@ pub(crate) async fn score(client: &reqwest::Client, url: &str, body: String) -> 
 /// Sends one session after the other until it is told to stop or the node does not answer 200; the last status when it
 /// was another one.
 pub(crate) async fn load(url: &str, told: &Told) -> Option<u16> {
-    let client = reqwest::Client::new();
+    let client = playproof_batch::tls::http_client().build().unwrap();
     while !told.stop.load(Ordering::SeqCst) {
         let n = told.take(1);
         let answer = score(&client, url, session(n, true)).await.ok()?;
@@ -70,7 +70,7 @@ pub(crate) async fn load(url: &str, told: &Told) -> Option<u16> {
 
 /// Sends NDJSON lines; the answers.
 pub(crate) async fn bulk(url: &str, query: &str, lines: String) -> Vec<Value> {
-    let answer = reqwest::Client::new()
+    let answer = playproof_batch::tls::http_client().build().unwrap()
         .post(format!("{url}/api/v1/batch/sessions{query}"))
         .header("content-type", "application/x-ndjson")
         .body(lines)
@@ -97,7 +97,7 @@ pub(crate) async fn get(url: &str, path: &str) -> Value {
 
 /// Sends a POST without a body.
 pub(crate) async fn post(url: &str, path: &str) -> Value {
-    let answer = reqwest::Client::new().post(format!("{url}{path}")).send().await.unwrap();
+    let answer = playproof_batch::tls::http_client().build().unwrap().post(format!("{url}{path}")).send().await.unwrap();
     assert_eq!(answer.status(), 200, "{path}");
     answer.json().await.unwrap()
 }

@@ -41,7 +41,7 @@ fn refusal(settings: &[(&str, &str)]) -> String {
 async fn an_idle_node_ends_at_once_whatever_connections_are_open() {
     let folder = tempfile::tempdir().unwrap();
     let node = Process::start(folder.path(), &[]);
-    let client = reqwest::Client::new();
+    let client = playproof_batch::tls::http_client().build().unwrap();
     let kept_open = client.get(format!("{}/health", node.url)).send().await.unwrap();
     assert_eq!(kept_open.status(), 200);
     let (status, took) = node.terminate();

@@ -1,0 +1,284 @@
+//! The Woodwide service as a detector: a batch goes out as a table, its scores come back checked and calibrated.
+//!
+//! [`service`] speaks [`ga`] or [`beta`] over [`transport`], [`answer`] reads what they say; [`layout`] adds known rows
+//! ([`reference`](mod@reference)) to the batch, and [`profile`] knows what these must answer; [`asking`] goes on until there is an answer.
+
+mod answer;
+mod asking;
+mod beta;
+mod failure;
+mod ga;
+mod layout;
+mod profile;
+mod reference;
+mod service;
+mod table;
+mod transport;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use self::asking::{Answered, Start, ask};
+use self::layout::{Layout, Slot};
+use self::profile::{CALIBRATION_ROWS, Profile, Suspicion, nature, trials};
+pub use self::reference::DamagedReference;
+use self::reference::Reference;
+use self::service::Service;
+use self::transport::Transport;
+use super::{Answer, Detector, DetectorError, Limits, Memory, Outcome, Row};
+use crate::config::WoodwideSettings;
+use crate::domain::features::FeatureSet;
+use crate::domain::result::{ModelIdentity, Source};
+
+/// Time for one batch, from the first request to the last.
+const BATCH_DEADLINE: Duration = Duration::from_secs(240);
+/// Time for a probe.
+const PROBE_DEADLINE: Duration = Duration::from_secs(60);
+/// Answers about other rows, one after the other, after which the model is taken to have changed.
+const SUSPICIONS: u32 = 2;
+/// Most rows of a batch.
+const MAX_ROWS: usize = 5000;
+/// Calibration class named in results.
+const CLASS: &str = "reference";
+
+/// Why the detector cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// No model is named.
+    #[error("ANOMALY_MODEL_ID is not set; set it to the id of a trained Woodwide anomaly model")]
+    NoModel,
+    /// TLS or the like.
+    #[error("the HTTP client cannot be set up: {0}")]
+    Client(#[from] reqwest::Error),
+    /// A broken build.
+    #[error(transparent)]
+    Reference(#[from] DamagedReference),
+    /// The store.
+    #[error("what was learned about Woodwide cannot be read: {0}")]
+    Memory(String),
+}
+
+/// Scores by the Woodwide service.
+pub struct WoodwideDetector {
+    service: Service,
+    reference: Arc<Reference>,
+    memory: Arc<dyn Memory>,
+    min_rows: usize,
+    in_flight: usize,
+    profile: Mutex<Option<Arc<Profile>>>,
+    suspicions: AtomicU32,
+}
+
+impl WoodwideDetector {
+    /// The detector behind `settings`. Nothing is asked yet.
+    ///
+    /// `shared` says whether other processes use the same memory.
+    ///
+    /// # Errors
+    /// [`SetupError`], with the mend.
+    pub async fn new(settings: &WoodwideSettings, memory: Arc<dyn Memory>, shared: bool) -> Result<Self, SetupError> {
+        let model = settings.model_id.clone().ok_or(SetupError::NoModel)?;
+        let transport = Transport::new(&settings.base_url, settings.keys.clone(), settings.in_flight)?;
+        let installation = installation(memory.as_ref()).await.map_err(SetupError::Memory)?;
+        let service = Service::new(transport, settings.generation, model, &installation, shared);
+        Ok(Self {
+            service,
+            reference: Reference::bundled()?,
+            memory,
+            min_rows: settings.min_rows,
+            in_flight: settings.in_flight,
+            profile: Mutex::new(None),
+            suspicions: AtomicU32::new(0),
+        })
+    }
+
+    /// What is known of the model version in use; found out at first use.
+    async fn profile(&self, deadline: Instant) -> Result<Arc<Profile>, DetectorError> {
+        let mut known = self.profile.lock().await;
+        if let Some(profile) = known.as_ref() {
+            return Ok(Arc::clone(profile));
+        }
+        let version = self.service.resolve(deadline).await?;
+        let kept = self.memory.recall(&self.key(&version)).await.unwrap_or_default();
+        let kept = kept.and_then(|bytes| serde_json::from_slice::<Profile>(&bytes).ok());
+        let profile = match kept.filter(|kept| kept.version == version && kept.reference == self.reference.digest) {
+            Some(profile) => profile,
+            None => self.explore(version, deadline).await?,
+        };
+        tracing::info!(model = self.service.model, version = profile.version, "Woodwide {}", profile.kind());
+        let profile = Arc::new(profile);
+        *known = Some(Arc::clone(&profile));
+        Ok(profile)
+    }
+
+    /// Scores the known rows twice in different company.
+    async fn explore(&self, version: String, deadline: Instant) -> Result<Profile, DetectorError> {
+        let rows = CALIBRATION_ROWS.min(self.reference.len());
+        let [first, second] = trials(rows);
+        let start = Start { top_up: 1000, ..Start::default() };
+        let make = |layout: &Layout| {
+            let layout = layout.clone();
+            move |_| {
+                let table = layout.table(self.service.name(now_ms()), &[], &self.reference);
+                (layout.clone(), table)
+            }
+        };
+        let (alone, company) = tokio::try_join!(
+            ask(&self.service, &version, start, deadline, make(&first)),
+            ask(&self.service, &version, start, deadline, make(&second)),
+        )?;
+        let nature = nature(rows, &alone.scores, &company.scores).map_err(|suspicion| match suspicion {
+            Suspicion::Useless => {
+                DetectorError::Unavailable { message: suspicion.to_string(), retry_after: Some(Duration::from_secs(300)) }
+            }
+            other => DetectorError::Unusable { message: other.to_string() },
+        })?;
+        let profile =
+            Profile { version, reference: self.reference.digest.clone(), nature, top_up: 0, warm_up_ms: 0 };
+        self.keep(&profile).await;
+        Ok(profile)
+    }
+
+    fn key(&self, version: &str) -> String {
+        format!("woodwide/profile/{}/{version}", self.service.model)
+    }
+
+    async fn keep(&self, profile: &Profile) {
+        let Ok(bytes) = serde_json::to_vec(profile) else { return };
+        // Without it the next start asks again; that costs two calls.
+        if let Err(error) = self.memory.remember(&self.key(&profile.version), bytes).await {
+            tracing::warn!(error, "what was learned about the Woodwide model could not be kept");
+        }
+    }
+
+    /// Keeps the size and the time that worked, if they differ from what was known.
+    async fn learn(&self, profile: &Profile, answered: &Answered) {
+        let took = u64::try_from(answered.took.as_millis()).unwrap_or(u64::MAX);
+        // Only a wait that was one: an ordinary answer's seconds say nothing of a fresh dataset.
+        let warm_up_ms = if took > 5_000 { took } else { 0 };
+        let slower = warm_up_ms > profile.warm_up_ms.saturating_mul(2);
+        if answered.top_up == profile.top_up && !slower {
+            return;
+        }
+        let learned = Profile { top_up: answered.top_up, warm_up_ms, ..profile.clone() };
+        self.keep(&learned).await;
+        *self.profile.lock().await = Some(Arc::new(learned));
+    }
+
+    /// Another answer that cannot be about our rows: after some of them the model is looked at anew.
+    async fn suspect(&self, suspicion: &Suspicion) -> DetectorError {
+        if self.suspicions.fetch_add(1, Ordering::Relaxed) + 1 >= SUSPICIONS {
+            self.suspicions.store(0, Ordering::Relaxed);
+            if let Some(profile) = self.profile.lock().await.take() {
+                // An empty value is none.
+                let _ = self.memory.remember(&self.key(&profile.version), Vec::new()).await;
+            }
+        }
+        DetectorError::Unusable { message: format!("Woodwide: {suspicion}") }
+    }
+
+    fn identity_of(&self, profile: &Profile) -> ModelIdentity {
+        ModelIdentity { id: self.service.model.clone(), version: profile.version.clone() }
+    }
+}
+
+#[async_trait]
+impl Detector for WoodwideDetector {
+    fn source(&self) -> Source {
+        Source::Woodwide
+    }
+
+    fn feature_set(&self) -> FeatureSet {
+        FeatureSet::V1
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { rows: MAX_ROWS, in_flight: self.in_flight }
+    }
+
+    async fn score(&self, rows: &[Row]) -> Result<Answer, DetectorError> {
+        let deadline = Instant::now() + BATCH_DEADLINE;
+        self.service.tidy(now_ms(), deadline).await;
+        let profile = self.profile(deadline).await?;
+        let start = Start { top_up: profile.top_up, warm_up: Duration::from_millis(profile.warm_up_ms) };
+        let make = |top_up: usize| {
+            let least = self.min_rows.max(if top_up == 0 { 0 } else { rows.len() + top_up });
+            let mut rng = rand::rng();
+            let layout = Layout::mixed(rows.len(), profile.added(rows.len(), least, &mut rng), &mut rng);
+            let table = layout.table(self.service.name(now_ms()), rows, &self.reference);
+            (layout, table)
+        };
+        let asked = ask(&self.service, &profile.version, start, deadline, make).await;
+        let answered = match asked {
+            Ok(answered) => answered,
+            Err(failure) => {
+                if matches!(failure, failure::Failure::Missing(_)) {
+                    // The version may be gone; the next call looks for it anew.
+                    *self.profile.lock().await = None;
+                }
+                return Err(failure.into());
+            }
+        };
+        let calibration = match profile.check(&answered.layout, &answered.scores) {
+            Ok(calibration) => calibration,
+            Err(suspicion) => return Err(self.suspect(&suspicion).await),
+        };
+        self.suspicions.store(0, Ordering::Relaxed);
+        self.learn(&profile, &answered).await;
+        let outcomes = answered.layout.sessions(&answered.scores).filter_map(|(place, score, flag)| {
+            let row = rows.get(place)?;
+            let outcome = match (&calibration, score) {
+                (Some(people), Some(raw)) => {
+                    Outcome::Calibrated { raw, calibrated: people.assess(raw), class: CLASS.to_owned() }
+                }
+                _ => Outcome::Flagged(flag),
+            };
+            Some((row.id, outcome))
+        });
+        Ok(Answer { model: self.identity_of(&profile), outcomes: outcomes.collect() })
+    }
+
+    /// Knocks with one request, then has a known person scored.
+    async fn health(&self) -> Result<ModelIdentity, DetectorError> {
+        let deadline = Instant::now() + PROBE_DEADLINE;
+        self.service.knock(deadline).await?;
+        let known = self.profile.lock().await.clone();
+        let (version, start) = match &known {
+            Some(profile) => {
+                let warm_up = Duration::from_millis(profile.warm_up_ms);
+                (profile.version.clone(), Start { top_up: profile.top_up, warm_up })
+            }
+            None => (self.service.resolve(deadline).await?, Start::default()),
+        };
+        let make = |top_up: usize| {
+            let rows = self.min_rows.max(top_up).max(1);
+            let layout = Layout::fixed((0..rows).map(Slot::Known).collect());
+            let table = layout.table(self.service.name(now_ms()), &[], &self.reference);
+            (layout, table)
+        };
+        ask(&self.service, &version, start, deadline, make).await?;
+        Ok(ModelIdentity { id: self.service.model.clone(), version })
+    }
+}
+
+/// The random name of this installation, made once.
+async fn installation(memory: &dyn Memory) -> Result<String, String> {
+    const KEY: &str = "woodwide/installation";
+    if let Some(name) = memory.recall(KEY).await?.and_then(|bytes| String::from_utf8(bytes).ok()) {
+        return Ok(name);
+    }
+    let name = format!("{:08x}", rand::random::<u32>());
+    memory.remember(KEY, name.clone().into_bytes()).await?;
+    Ok(name)
+}
+
+/// Wall-clock time for the names of datasets only.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

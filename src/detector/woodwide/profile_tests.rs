@@ -1,0 +1,105 @@
+//! How an answer about other rows is noticed, for each nature of a model.
+
+use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+
+const PEOPLE: usize = 200;
+
+/// What a model that looks at one row at a time answers: people below 1, the outlier at 9, sessions like people.
+fn alone(slot: Slot) -> f64 {
+    match slot {
+        Slot::Known(place) => (place as f64 * 0.618_034).fract(),
+        Slot::Session(place) => (place as f64 * 0.414_214).fract(),
+        Slot::Outlier => 9.0,
+    }
+}
+
+fn answer(layout: &Layout, score: impl Fn(Slot) -> f64) -> Scores {
+    let scores: Vec<f64> = layout.slots.iter().map(|slot| score(*slot)).collect();
+    Scores { flags: scores.iter().map(|score| *score > 0.98).collect(), scores: Some(scores) }
+}
+
+fn flags(layout: &Layout) -> Scores {
+    Scores { scores: None, ..answer(layout, alone) }
+}
+
+fn learn(answer: impl Fn(&Layout) -> Scores) -> Result<Profile, Suspicion> {
+    let [first, second] = trials(PEOPLE);
+    let nature = nature(PEOPLE, &answer(&first), &answer(&second))?;
+    Ok(Profile { version: "v".into(), reference: "r".into(), nature, top_up: 0, warm_up_ms: 0 })
+}
+
+/// A model that ranks rows within the call.
+fn ranked(layout: &Layout) -> Scores {
+    let all: Vec<f64> = layout.slots.iter().map(|slot| alone(*slot)).collect();
+    let scores = all.iter().map(|v| all.iter().filter(|other| *other < v).count() as f64 / all.len() as f64).collect();
+    Scores { flags: vec![false; all.len()], scores: Some(scores) }
+}
+
+#[test]
+fn the_first_two_calls_tell_what_the_answers_are_like() {
+    assert!(matches!(learn(|l| answer(l, alone)).unwrap().nature, Nature::ContextFree { outlier: 9.0, .. }));
+    assert!(matches!(learn(ranked).unwrap().nature, Nature::InContext { .. }));
+    assert!(matches!(learn(flags).unwrap().nature, Nature::FlagsOnly { .. }));
+}
+
+#[test]
+fn a_model_that_takes_a_planted_outlier_for_a_person_is_not_used() {
+    let blind = |slot| if slot == Slot::Outlier { 0.3 } else { alone(slot) };
+    assert_eq!(learn(|l| answer(l, blind)), Err(Suspicion::Useless));
+    let none = |l: &Layout| Scores { flags: vec![false; l.slots.len()], scores: None };
+    assert_eq!(learn(none), Err(Suspicion::Useless));
+    let all = |l: &Layout| Scores { flags: vec![true; l.slots.len()], scores: None };
+    assert_eq!(learn(all), Err(Suspicion::Useless));
+}
+
+#[test]
+fn honest_answers_are_believed() {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    for model in [&|l: &Layout| answer(l, alone) as Scores, &ranked as &dyn Fn(&Layout) -> Scores, &flags] {
+        let profile = learn(model).unwrap();
+        for sessions in [1, 10, 50] {
+            let layout = Layout::mixed(sessions, profile.added(sessions, 10, &mut rng), &mut rng);
+            assert!(profile.check(&layout, &model(&layout)).is_ok(), "{}", profile.kind());
+            assert!(layout.slots.len() >= 10);
+        }
+    }
+}
+
+#[test]
+fn scores_shifted_or_shuffled_under_right_ids_are_accepted_less_than_once_in_a_thousand_times() {
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let mut accepted = [0; 4];
+    for model in [&|l: &Layout| answer(l, alone) as Scores, &ranked as &dyn Fn(&Layout) -> Scores] {
+        let profile = learn(model).unwrap();
+        for round in 0..2000 {
+            let sessions = [10, 50][round % 2];
+            let layout = Layout::mixed(sessions, profile.added(sessions, 10, &mut rng), &mut rng);
+            let honest = model(&layout);
+            let mut shifted = honest.clone();
+            shifted.scores.as_mut().unwrap().rotate_right(1);
+            let mut shuffled = honest.clone();
+            shuffled.scores.as_mut().unwrap().shuffle(&mut rng);
+            let place = if matches!(profile.nature, Nature::ContextFree { .. }) { 0 } else { 2 };
+            accepted[place] += u32::from(profile.check(&layout, &shifted).is_ok());
+            accepted[place + 1] += u32::from(profile.check(&layout, &shuffled).is_ok());
+        }
+    }
+    assert!(accepted.iter().all(|count| *count <= 2), "{accepted:?} of 2000 each");
+}
+
+#[test]
+fn a_model_that_changed_is_noticed() {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let profile = learn(|l| answer(l, alone)).unwrap();
+    let layout = Layout::mixed(20, profile.added(20, 10, &mut rng), &mut rng);
+    let drifted = answer(&layout, |slot| alone(slot) * 1.001);
+    assert_eq!(profile.check(&layout, &drifted), Err(Suspicion::OtherScore));
+    assert_eq!(profile.check(&layout, &flags(&layout)), Err(Suspicion::OtherForm));
+    let flagging = learn(flags).unwrap();
+    let all = Scores { flags: vec![true; layout.slots.len()], scores: None };
+    assert_eq!(flagging.check(&layout, &all), Err(Suspicion::OtherFlag));
+}

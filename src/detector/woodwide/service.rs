@@ -1,0 +1,218 @@
+//! One Woodwide deployment, whichever generation: put a question, ask for the answer, leave nothing behind.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::Method;
+use tokio::time::Instant;
+
+use super::answer::Scores;
+use super::asking::RUNGS;
+use super::failure::Failure;
+use super::table::Table;
+use super::transport::{Body, Request, Transport};
+use super::{beta, ga};
+use crate::config::Generation;
+
+/// How the rows reach the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// With the question.
+    Inline,
+    /// As a dataset of their own.
+    Dataset,
+}
+
+/// A question that may be asked until it is answered.
+#[derive(Debug)]
+pub(super) enum Question {
+    /// The rows go along each time.
+    Inline(Table),
+    /// They are on the service.
+    Ga(ga::Dataset, Table),
+    /// Likewise, in the beta generation.
+    Beta(String, Table),
+}
+
+/// The service, and the names of what is ours there.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) transport: Transport,
+    pub(super) generation: Generation,
+    pub(super) model: String,
+    /// Begins the name of everything this installation puts on the service.
+    prefix: String,
+    /// Follows it in the names of this process.
+    process: String,
+    /// Whether other processes of this installation may be at work.
+    shared: bool,
+    /// Names in use now.
+    active: Mutex<BTreeSet<String>>,
+    /// Whether something may have been left behind.
+    untidy: AtomicBool,
+}
+
+/// What a crashed process of a shared installation left behind is removed after this time.
+const ABANDONED: Duration = Duration::from_secs(15 * 60);
+
+impl Service {
+    /// The deployment behind `transport`, with names that begin `playproof-INSTALLATION-`.
+    pub(super) fn new(
+        transport: Transport,
+        generation: Generation,
+        model: String,
+        installation: &str,
+        shared: bool,
+    ) -> Self {
+        Self {
+            transport,
+            generation,
+            model,
+            prefix: format!("playproof-{installation}-"),
+            process: format!("{:08x}", rand::random::<u32>()),
+            shared,
+            active: Mutex::default(),
+            // Whoever ran before may have been killed.
+            untidy: AtomicBool::new(true),
+        }
+    }
+
+    /// A name that nobody has used: installation, process, time in ms, and a random number.
+    pub(super) fn name(&self, now_ms: i64) -> String {
+        format!("{}{}-{now_ms}-{:08x}", self.prefix, self.process, rand::random::<u32>())
+    }
+
+    /// The version of the model that answers now.
+    pub(super) async fn resolve(&self, deadline: Instant) -> Result<String, Failure> {
+        match self.generation {
+            Generation::Ga => ga::resolve(&self.transport, &self.model, deadline).await,
+            Generation::Beta => beta::resolve(&self.transport, &self.model, deadline).await,
+        }
+    }
+
+    /// Whether it answers at all, by a single request.
+    pub(super) async fn knock(&self, deadline: Instant) -> Result<(), Failure> {
+        let path = match self.generation {
+            Generation::Ga => format!("/models/{}", self.model),
+            Generation::Beta => format!("/api/models/{}", self.model),
+        };
+        let request = Request { method: Method::GET, tries: 1, body: Body::None, ..Request::get(path) };
+        self.transport.send(&request, deadline).await?.json().map(|_| ())
+    }
+
+    /// The ways to put a question, from the one that worked last.
+    pub(super) fn rungs(&self, from: usize) -> Vec<(usize, Place)> {
+        let place = match self.generation {
+            Generation::Ga => Place::Inline,
+            Generation::Beta => Place::Dataset,
+        };
+        let mut rungs: Vec<_> = RUNGS.into_iter().filter(|size| *size >= from).map(|size| (size, place)).collect();
+        if place == Place::Inline {
+            // Where a call with the rows in it stays empty whatever their number, a dataset may not.
+            rungs.push((RUNGS[RUNGS.len() - 1], Place::Dataset));
+        }
+        rungs
+    }
+
+    /// Puts a question.
+    pub(super) async fn put(&self, table: Table, place: Place, deadline: Instant) -> Result<Question, Failure> {
+        if place == Place::Inline {
+            return Ok(Question::Inline(table));
+        }
+        self.active().insert(table.name.clone());
+        let put = match self.generation {
+            Generation::Ga => {
+                ga::upload(&self.transport, &table, deadline).await.map(|dataset| Question::Ga(dataset, table.clone()))
+            }
+            Generation::Beta => {
+                beta::upload(&self.transport, &table, deadline).await.map(|id| Question::Beta(id, table.clone()))
+            }
+        };
+        if put.is_err() {
+            self.active().remove(&table.name);
+            self.untidy.store(true, Ordering::Relaxed);
+        }
+        put
+    }
+
+    /// Asks for the answer; [`Failure::NotReady`] means ask again.
+    pub(super) async fn poll(&self, question: &Question, version: &str, deadline: Instant) -> Result<Scores, Failure> {
+        match question {
+            Question::Inline(table) => ga::infer(&self.transport, &self.model, version, table, deadline).await,
+            Question::Ga(dataset, table) => {
+                ga::infer_dataset(&self.transport, &self.model, version, dataset, table.rows, deadline).await
+            }
+            Question::Beta(id, table) => beta::infer(&self.transport, &self.model, id, table.rows, deadline).await,
+        }
+    }
+
+    /// Removes what the question left on the service; where that fails it is found later by its name.
+    pub(super) async fn forget(&self, question: Question, deadline: Instant) {
+        // Also when the question's own time is over.
+        let deadline = deadline.max(Instant::now() + Duration::from_secs(10));
+        let (removed, name) = match question {
+            Question::Inline(_) => return,
+            Question::Ga(dataset, table) => (ga::delete(&self.transport, &dataset.id, deadline).await, table.name),
+            Question::Beta(id, table) => (beta::delete(&self.transport, &id, deadline).await, table.name),
+        };
+        self.active().remove(&name);
+        if let Err(error) = removed {
+            tracing::debug!(%error, "a dataset could not be removed; it is removed later");
+            self.untidy.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Removes what earlier calls or a killed process left behind. Cheap when there is nothing to do.
+    pub(super) async fn tidy(&self, now_ms: i64, deadline: Instant) {
+        if !self.untidy.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let outcome = self.sweep(now_ms, deadline).await;
+        match outcome {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "datasets left behind on the Woodwide account were removed"),
+            Err(error) => {
+                self.untidy.store(true, Ordering::Relaxed);
+                tracing::debug!(%error, "leftovers on the Woodwide account could not be looked for");
+            }
+        }
+    }
+
+    async fn sweep(&self, now_ms: i64, deadline: Instant) -> Result<usize, Failure> {
+        let found = match self.generation {
+            Generation::Ga => ga::datasets(&self.transport, &self.prefix, deadline).await?,
+            Generation::Beta => beta::datasets(&self.transport, "", deadline).await?,
+        };
+        let mut removed = 0;
+        for (id, name) in found {
+            if !self.is_leftover(&name, now_ms) {
+                continue;
+            }
+            match self.generation {
+                Generation::Ga => ga::delete(&self.transport, &id, deadline).await?,
+                Generation::Beta => beta::delete(&self.transport, &id, deadline).await?,
+            }
+            removed += 1;
+        }
+        Ok(removed)
+    }
+
+    /// Ours, not in use, and of nobody who may still be at work.
+    fn is_leftover(&self, name: &str, now_ms: i64) -> bool {
+        let Some(rest) = name.strip_prefix(&self.prefix) else { return false };
+        let mut parts = rest.split('-');
+        let (process, made_ms) = (parts.next().unwrap_or_default(), parts.next().and_then(|ms| ms.parse::<i64>().ok()));
+        let Some(made_ms) = made_ms else { return false };
+        if self.active().contains(name) {
+            return false;
+        }
+        let old = u128::try_from(now_ms.saturating_sub(made_ms)).unwrap_or(0) > ABANDONED.as_millis();
+        process == self.process || !self.shared || old
+    }
+
+    fn active(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
