@@ -191,7 +191,14 @@ fn lock_folder(folder: &Path) -> StoreResult<File> {
             folder.display()
         ))
     };
-    fs::create_dir_all(folder).map_err(|e| cannot(&e))?;
+    if !folder.exists() {
+        fs::create_dir_all(folder).map_err(|e| cannot(&e))?;
+        // Or a power cut could take the folder away again, with all that is in it.
+        let parent = folder.canonicalize().ok().and_then(|folder| folder.parent().map(Path::to_path_buf));
+        if let Some(parent) = parent {
+            File::open(parent).and_then(|parent| parent.sync_all()).map_err(|e| cannot(&e))?;
+        }
+    }
     let lock =
         File::options().create(true).truncate(false).write(true).open(folder.join(LOCK)).map_err(|e| cannot(&e))?;
     match lock.try_lock() {
