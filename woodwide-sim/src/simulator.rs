@@ -13,7 +13,6 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
-use crate::detector::Detector;
 use crate::fault::{ArmedFault, Faults, Spec, SpecError};
 use crate::http;
 use crate::requests::{Entry, Log};
@@ -78,17 +77,6 @@ impl Sim {
         let _ = self;
         i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 4)
     }
-
-    /// The detector of a version that is still there.
-    pub(crate) fn detector(&self, version_id: &str) -> Option<Arc<Detector>> {
-        find_detector(&self.world(), version_id)
-    }
-}
-
-/// The detector of a version that is still there.
-pub(crate) fn find_detector(world: &World, version_id: &str) -> Option<Arc<Detector>> {
-    let mut versions = world.models.iter().flat_map(|model| &model.versions);
-    versions.find(|version| version.id == version_id)?.detector.clone()
 }
 
 /// Adds a key.

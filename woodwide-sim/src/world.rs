@@ -171,6 +171,11 @@ impl World {
         self.models.iter_mut().flat_map(|model| &mut model.versions).find(|version| version.id == version_id)
     }
 
+    /// The detector of a version that is still there.
+    pub(crate) fn detector(&self, version_id: &str) -> Option<Arc<Detector>> {
+        self.models.iter().flat_map(|model| &model.versions).find(|v| v.id == version_id)?.detector.clone()
+    }
+
     /// `processing`, `ready` or `failed`, after the job that makes the version.
     pub(crate) fn version_status(&self, job_id: &str, now: i64) -> &'static str {
         match self.job(job_id).map(|job| job.status(now)).as_deref() {

@@ -271,11 +271,11 @@ pub(crate) fn infer(sim: &Sim, call: &Call) -> Result<Reply, Refusal> {
     }
     let count = table.rows.len();
     let cold = call.fault(|fault| match fault {
-        Fault::WarmUp { rows, age_ms } => Some(count < *rows || age < *age_ms),
+        Fault::WarmUp { rows, age_ms } => (count < *rows || age < *age_ms).then_some(()),
         _ => None,
     });
     // A dataset that is not ready yet is met with an empty answer, not with an error.
-    if cold.unwrap_or(false) || status == "processing" {
+    if cold.is_some() || status == "processing" {
         return Ok(Reply::bytes("application/json", Bytes::new()).rows(count));
     }
     let scored = Scored {

@@ -10,7 +10,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use futures_util::stream;
+use futures_util::stream::{self, StreamExt as _};
 
 use super::call::Reply;
 use crate::fault::{Fault, Struck};
@@ -52,7 +52,7 @@ pub(crate) fn response(mut reply: Reply, struck: &[Struck]) -> Response {
             declared_length = Some(reply.body.len().max(1));
             broken_off(&reply.body)
         }
-        (_, _, Some(_), _) => Body::from_stream(stream::iter([Ok::<_, std::io::Error>(reply.body)])),
+        (_, _, Some(_), _) => ended_early(reply.body, None),
         (_, _, _, Some(pause)) => {
             declared_length = Some(reply.body.len());
             dribbled(reply.body, Duration::from_millis(pause))
@@ -84,23 +84,20 @@ fn gzip(body: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap_or_default()
 }
 
-/// Half of the body, then the end of the connection.
+/// Half of the body, then an error, which ends the connection.
 fn broken_off(body: &Bytes) -> Body {
-    let half = body.slice(..body.len() / 2);
-    let broken = || Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
-    Body::from_stream(stream::unfold(0, move |step| {
-        let half = half.clone();
-        async move {
-            match step {
-                0 => Some((Ok(half), 1)),
-                1 => {
-                    tokio::task::yield_now().await;
-                    Some((broken(), 2))
-                }
-                _ => None,
-            }
-        }
-    }))
+    let broken = Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
+    ended_early(body.slice(..body.len() / 2), Some(broken))
+}
+
+/// The content, and then the end of the stream or an error. What was given goes out while the stream waits; without the
+/// pause the end would overtake it.
+fn ended_early(content: Bytes, end: Option<Result<Bytes, std::io::Error>>) -> Body {
+    let late = async move {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        end
+    };
+    Body::from_stream(stream::iter([Ok(content)]).chain(stream::once(late).filter_map(std::future::ready)))
 }
 
 fn dribbled(body: Bytes, pause: Duration) -> Body {

@@ -17,6 +17,7 @@ use crate::route::Generation;
 use crate::simulator::Sim;
 use crate::table::Table;
 use crate::tamper::{Cell, Row, rows as result_rows};
+use crate::world::World;
 
 /// Rows of a page at most.
 const MAX_PAGE: usize = 500;
@@ -49,12 +50,14 @@ pub(crate) fn get(sim: &Sim, call: &Call) -> Result<Reply, Refusal> {
             answer.insert("training_results".to_owned(), json!({"metrics": {}}));
         }
         JobKind::InferSync | JobKind::Explain => {}
-        JobKind::InferBatch => inference(sim, call, job, scored(job)?, &mut answer),
+        JobKind::InferBatch => inference(sim, call, &world, job, &mut answer)?,
     }
     Ok(Reply::json(&Value::Object(answer)))
 }
 
-fn inference(sim: &Sim, call: &Call, job: &Job, scored: &Scored, answer: &mut Map<String, Value>) {
+/// `world` is held by the caller.
+fn inference(sim: &Sim, call: &Call, world: &World, job: &Job, answer: &mut Map<String, Value>) -> Result<(), Refusal> {
+    let scored = scored(job)?;
     let expires = call.now + sim.millis(sim.settings.url_lifetime);
     let url = |what: &str| {
         let object = format!("{}-{what}.{}", job.id, scored.output.name());
@@ -63,8 +66,7 @@ fn inference(sim: &Sim, call: &Call, job: &Job, scored: &Scored, answer: &mut Ma
     let rows = result_rows(scored);
     let scores = || rows.iter().filter_map(|row| if let Cell::Real(score) = row.score { Some(score) } else { None });
     let described = Table::read(&scored.input).ok().and_then(|table| {
-        let world_model = job.model.as_ref()?;
-        let detector = sim.detector(&world_model.version_id)?;
+        let detector = world.detector(&job.model.as_ref()?.version_id)?;
         Some(json!({"anomaly_descriptions": describe(&detector, &table, &scored.verdicts).to_string()}))
     });
     answer.insert("inference_results_uri".to_owned(), json!(url("results")));
@@ -82,6 +84,7 @@ fn inference(sim: &Sim, call: &Call, job: &Job, scored: &Scored, answer: &mut Ma
         }),
     );
     answer.insert("descriptions".to_owned(), json!(described));
+    Ok(())
 }
 
 /// An input row with what was found about it.
@@ -166,7 +169,7 @@ pub(crate) fn explain(sim: &Sim, call: &Call) -> Result<Reply, Refusal> {
         (scored(job)?.clone(), job.model.clone(), job.id.clone())
     };
     let table = Table::read(&scored.input).map_err(|why| Refusal::new(422, &why))?;
-    let detector = model.as_ref().and_then(|to| sim.detector(&to.version_id));
+    let detector = model.as_ref().and_then(|to| sim.world().detector(&to.version_id));
     let detector = detector.ok_or_else(|| Refusal::not_found("Model version"))?;
     let rows = ids.iter().filter_map(|id| plain(id).parse().ok()).filter(|row: &usize| *row < table.rows.len());
     let explanations: Vec<Value> = rows
