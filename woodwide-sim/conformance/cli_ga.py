@@ -99,6 +99,6 @@ with step("errors end with 1"):
     wwai("datasets", "list", key="sk_wrong", code=1)
 
 with step("models delete, datasets delete"):
-    wwai("models", "delete", model)
-    wwai("datasets", "delete", dataset)
+    wwai("models", "delete", model, "--yes")
+    wwai("datasets", "delete", dataset, "--yes")
     wwai("datasets", "get", dataset, code=1)

@@ -64,24 +64,37 @@ pub(crate) fn by_name(name: &str) -> Option<&'static Route> {
     ROUTES.iter().find(|route| route.name == name)
 }
 
-/// Routes and groups of routes by name.
+/// Some of the routes.
 #[derive(Debug, Clone)]
 pub(crate) struct RouteSet(Vec<&'static str>);
 
 impl RouteSet {
     /// The routes and groups in a list with commas; the error is the first name that is unknown.
     pub(crate) fn parse(list: &str) -> Result<Self, String> {
-        let known = |name: &str| names().find(|known| *known == name).ok_or_else(|| name.to_owned());
-        list.split(',').map(|name| known(name.trim())).collect::<Result<_, _>>().map(Self)
+        let wanted: Vec<&str> = list.split(',').map(str::trim).collect();
+        if let Some(unknown) = wanted.iter().find(|name| !names().any(|known| known == **name)) {
+            return Err((*unknown).to_owned());
+        }
+        let named = ROUTES.iter().filter(|route| wanted.iter().any(|name| route.is_in(name)));
+        Ok(Self(named.map(|route| route.name).collect()))
+    }
+
+    /// The routes that are in both.
+    pub(crate) fn within(&self, other: &Self) -> Self {
+        Self(self.0.iter().copied().filter(|name| other.0.contains(name)).collect())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(crate) fn holds(&self, route: &Route) -> bool {
-        self.0.iter().any(|name| route.is_in(name))
+        self.0.contains(&route.name)
     }
 
     #[cfg(test)]
-    pub(crate) fn holds_name(&self, name: &str) -> bool {
-        self.0.contains(&name)
+    pub(crate) fn names(&self) -> &[&'static str] {
+        &self.0
     }
 }
 

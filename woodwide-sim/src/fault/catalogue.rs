@@ -14,7 +14,7 @@ pub struct Kind {
     pub args: &'static str,
     /// What it does.
     pub meaning: &'static str,
-    /// The routes or groups of routes it strikes when the spec names none.
+    /// The routes or groups of routes it can strike, and does when the spec names none.
     pub routes: &'static str,
     pub(super) parse: fn(&Args<'_>) -> Result<Fault, String>,
 }
@@ -90,7 +90,7 @@ kinds! {
     };
     "status-before" "[STATUS]" @ "any": "an error (500) in place of the work" => |a| a.status(0, 500).map(Fault::StatusBefore);
     "status-after" "[STATUS]" @ "any": "an error (500) although the work was done" => |a| a.status(0, 500).map(Fault::StatusAfter);
-    "conflict-not-ready" "[COUNT]" @ "train,infer-batch": "409 `No ready dataset version found`, COUNT times for each version or for ever" => |a| {
+    "conflict-not-ready" "[COUNT]" @ "train,retrain-model,infer-batch": "409 `No ready dataset version found`, COUNT times for each version or for ever" => |a| {
         a.get(0).map_or(Ok(None), |_| a.number(0, 0).map(Some)).map(Fault::ConflictNotReady)
     };
     "infer-async-missing" "[404|405|501]" @ "infer-async": "the route does not exist" => |a| a.status(0, 404).map(Fault::InferAsyncMissing);

@@ -71,6 +71,11 @@ impl FromStr for Spec {
         let fault = (kind.parse)(&Args(&args)).map_err(explain)?;
         let routes = RouteSet::parse(routes.unwrap_or(kind.routes))
             .map_err(|name| unknown("route", &name, route::names().collect()))?;
+        let reach = RouteSet::parse(kind.routes).map_err(|name| unknown("route", &name, route::names().collect()))?;
+        let routes = routes.within(&reach);
+        if routes.is_empty() {
+            return Err(SpecError(format!("{name} cannot strike there; it strikes {}", kind.routes)));
+        }
 
         let mut spec = Self { text: text.trim().to_owned(), kind, fault, routes, limit: None, chance: None, after: 0 };
         if spec.fault == Fault::Credits {
@@ -129,8 +134,7 @@ mod tests {
         let spec: Spec = "rate-limit=date,3@infer,get-job;n=2;p=0.5;after=1".parse().unwrap();
         assert_eq!(spec.kind(), "rate-limit");
         assert_eq!((spec.limit, spec.chance, spec.after), (Some(2), Some(0.5), 1));
-        let struck: Vec<_> = route::names().filter(|name| spec.routes.holds_name(name)).collect();
-        assert_eq!(struck, ["infer", "get-job"], "in the order of the table");
+        assert_eq!(spec.routes.names(), ["infer", "get-job"], "in the order of the table");
     }
 
     #[test]
@@ -143,9 +147,17 @@ mod tests {
 
     #[test]
     fn wrong_arguments_are_refused_with_the_right_ones() {
-        for spec in
-            ["shape", "shape=round", "status-before=200", "hang=1", "credits", "poison=x", "hang;p=2", "hang;x=2"]
-        {
+        for spec in [
+            "shape",
+            "shape=round",
+            "status-before=200",
+            "hang=1",
+            "credits",
+            "poison=a:1@train",
+            "poison=x",
+            "hang;p=2",
+            "hang;x=2",
+        ] {
             assert!(spec.parse::<Spec>().is_err(), "{spec} was taken");
         }
     }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{FromRequestParts as _, RawPathParams, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use axum::http::request::Parts;
 use axum::response::Response;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
 
 use super::call::{Call, Caller, Refusal, Reply};
 use super::{deliver, form};
@@ -71,13 +72,13 @@ async fn answer(
     } else {
         DIRECT_LIMIT + FORM_ROOM
     };
-    // The body is read before any refusal: a client that is still writing would see a broken connection instead.
-    let body = to_bytes(body, limit).await;
+    let body = read(body, limit).await;
     let caller = authenticate(sim, route, &parts);
     let key = caller.as_ref().ok().and_then(Option::as_ref);
     let struck = sim.faults.draw(route, key.map(|(caller, secret)| (caller.label.as_str(), secret.as_str())));
     sim.log.amend(number, |entry| {
-        entry.bytes = body.as_ref().map_or(0, |body| u64::try_from(body.len()).unwrap_or(u64::MAX));
+        let body = body.as_ref().ok().and_then(Option::as_ref);
+        entry.bytes = body.map_or(0, |body| u64::try_from(body.len()).unwrap_or(u64::MAX));
         entry.key = key.map(|(caller, _)| caller.label.clone());
         entry.faults = struck.iter().map(|struck| struck.kind).collect();
     });
@@ -89,11 +90,33 @@ async fn answer(
     if let Some(refusal) = struck.iter().find_map(|struck| refused_before(&struck.fault)) {
         return (Err(refusal), struck);
     }
-    let Ok(body) = body else { return (Err(Refusal::new(413, "Request Entity Too Large")), struck) };
+    let body = match body {
+        Ok(Some(body)) => body,
+        Ok(None) => return (Err(Refusal::new(413, "Request Entity Too Large")), struck),
+        Err(_) => return (Err(Refusal::new(400, "The body ended early")), struck),
+    };
     match Box::pin(call(sim, parts, body, caller, struck.clone(), arrived)).await {
         Ok(call) => (handle(sim, route, &call).await, struck),
         Err(refusal) => (Err(refusal), struck),
     }
+}
+
+/// The whole body, or none when it is larger than `limit`. It is read to its end before any refusal, without keeping what
+/// is beyond the limit: a client that is still writing would see a broken connection instead of the refusal.
+async fn read(body: Body, limit: usize) -> Result<Option<Bytes>, axum::Error> {
+    let mut chunks = body.into_data_stream();
+    let mut whole = BytesMut::new();
+    let mut fits = true;
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk?;
+        fits = fits && whole.len() + chunk.len() <= limit;
+        if fits {
+            whole.extend_from_slice(&chunk);
+        } else {
+            whole = BytesMut::new();
+        }
+    }
+    Ok(fits.then(|| whole.freeze()))
 }
 
 /// The waits before any work.

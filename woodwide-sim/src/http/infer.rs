@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::call::{Call, Refusal, Reply, text};
-use super::models::{conflict, source};
+use super::models::source;
 use super::refer;
 use super::uploads::{full, new_job};
 use crate::detector::{Detector, Verdict};
@@ -113,12 +113,7 @@ fn poisoned_row(table: &Table, column: Option<&str>, value: &str) -> Option<usiz
 pub(crate) fn now(sim: &Sim, call: &Call) -> Result<Reply, Refusal> {
     let file = call.file()?;
     let wanted = wanted(call.field("output_type").as_deref(), call.field("anomaly_format").as_deref(), Output::Csv)?;
-    let chosen = {
-        let mut world = sim.world();
-        let chosen = choose(&mut world, call, call.field("model_version_id").as_deref())?;
-        conflict(&mut world, call, &chosen.to.version_id)?;
-        chosen
-    };
+    let chosen = choose(&mut sim.world(), call, call.field("model_version_id").as_deref())?;
     let (table, verdicts) = score(call, &chosen.detector, &file.content)?;
     let count = table.rows.len();
     let descriptions = describe(&chosen.detector, &table, &verdicts);
@@ -172,17 +167,10 @@ pub(crate) fn about(model: &Reference) -> [(&'static str, String); 3] {
 pub(crate) fn later(sim: &Sim, call: &Call) -> Result<Reply, Refusal> {
     let file = call.file()?;
     let wanted = wanted(call.field("output_type").as_deref(), call.field("anomaly_format").as_deref(), Output::Csv)?;
-    let chosen = {
-        let mut world = sim.world();
-        let chosen = choose(&mut world, call, call.field("model_version_id").as_deref())?;
-        conflict(&mut world, call, &chosen.to.version_id)?;
-        chosen
-    };
-    let mut world = sim.world();
-    if !world.make_room(file.content.len(), sim.settings.memory) {
+    let chosen = choose(&mut sim.world(), call, call.field("model_version_id").as_deref())?;
+    if !sim.world().make_room(file.content.len(), sim.settings.memory) {
         return Err(full());
     }
-    drop(world);
     let mut job = start(sim, call, &chosen, &wanted, &file.content)?;
     job.input_filename.clone_from(&file.filename);
     Ok(remember(sim, call, job, &chosen.to))

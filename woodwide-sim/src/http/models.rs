@@ -54,7 +54,7 @@ pub(crate) fn source(world: &mut World, call: &Call, body: &Map<String, Value>) 
 }
 
 /// The 409 of a fault, as often for this version as the fault says.
-pub(crate) fn conflict(world: &mut World, call: &Call, version_id: &str) -> Result<(), Refusal> {
+fn conflict(world: &mut World, call: &Call, version_id: &str) -> Result<(), Refusal> {
     let Some(times) = call.fault(|f| if let Fault::ConflictNotReady(times) = f { Some(*times) } else { None }) else {
         return Ok(());
     };

@@ -226,8 +226,10 @@ async fn jobs_take_their_time_and_versions_wait_for_them() {
 #[tokio::test]
 async fn a_file_beyond_the_limit_is_413() {
     let service = Service::start();
-    let large = vec![b'x'; 30 * 1024 * 1024 + 1];
-    assert_eq!(service.send(service.form("/datasets", &[], &large)).await.status, 413);
+    for mebibytes in [30, 40] {
+        let large = vec![b'x'; mebibytes * 1024 * 1024 + 1];
+        assert_eq!(service.send(service.form("/datasets", &[], &large)).await.status, 413);
+    }
 }
 
 #[tokio::test]
