@@ -134,7 +134,11 @@ fn fault_list() -> String {
     let mut lines: Vec<String> = KINDS
         .iter()
         .map(|kind| {
-            let args = if kind.args.is_empty() { String::new() } else { format!("={}", kind.args) };
+            let args = match kind.args.strip_prefix('[') {
+                _ if kind.args.is_empty() => String::new(),
+                Some(optional) => format!("[={optional}"),
+                None => format!("={}", kind.args),
+            };
             format!("{}{args}: {} [@{}]", kind.name, kind.meaning, kind.routes)
         })
         .collect();
@@ -173,6 +177,18 @@ mod tests {
     fn the_list_names_every_kind() {
         let list = fault_list();
         assert!(KINDS.iter().all(|kind| list.lines().any(|line| line.starts_with(kind.name))));
+    }
+
+    #[test]
+    fn the_readme_names_every_kind_and_flag() {
+        let readme = include_str!("../README.md");
+        for kind in KINDS {
+            assert!(readme.contains(&format!("| `{}", kind.name)), "{}", kind.name);
+            assert!(readme.contains(kind.meaning), "{}: {}", kind.name, kind.meaning);
+        }
+        for flag in Cli::command().get_arguments().filter_map(clap::Arg::get_long).filter(|flag| *flag != "help") {
+            assert!(flag == "version" || readme.contains(&format!("`--{flag}")), "--{flag}");
+        }
     }
 
     #[test]

@@ -136,7 +136,7 @@ pub(crate) static ROUTES: &[Route] = &[
     route("delete-model", DELETE, "/models/{id}", models::delete, &[]),
     route("list-model-versions", GET, "/models/{id}/versions", models::versions, &[]),
     route("get-model-version", GET, "/models/{id}/versions/{version_id}", models::version, &[]),
-    route("infer", POST, "/models/{id}/infer", infer::now, &["jobs", "charged", "inference"]),
+    route("infer", POST, "/models/{id}/infer", infer::now, &["charged", "inference"]),
     route("infer-async", POST, "/models/{id}/infer-async", infer::later, &["jobs", "charged", "inference"]),
     route("infer-batch", POST, "/models/{id}/infer-batch", infer::batch, &["jobs", "charged", "inference"]),
     route("list-jobs", GET, "/jobs", jobs::list, &[]),
@@ -167,5 +167,5 @@ pub(crate) static ROUTES: &[Route] = &[
     route("beta-list-models", GET, "/api/models", beta::list_models, &[]),
     route("beta-get-model", GET, "/api/models/{id}", beta::get_model, &[]),
     route("beta-train", POST, "/api/models/anomaly/train", beta::train, &["jobs", "charged"]),
-    route("beta-infer", POST, "/api/models/anomaly/{id}/infer", beta::infer, &["jobs", "charged", "inference"]),
+    route("beta-infer", POST, "/api/models/anomaly/{id}/infer", beta::infer, &["charged", "inference"]),
 ];

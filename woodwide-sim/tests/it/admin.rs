@@ -103,5 +103,5 @@ fn the_binary_says_where_it_listens_and_refuses_unknown_faults() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("\"hang\""));
     let list = Command::new(binary).args(["--fault", "list"]).output().unwrap();
-    assert!(String::from_utf8_lossy(&list.stdout).contains("\nwarm-up=[ROWS[,AGE]]: "));
+    assert!(String::from_utf8_lossy(&list.stdout).contains("\nwarm-up[=ROWS[,AGE]]: "));
 }
