@@ -1,7 +1,7 @@
 //! A detector for tests: it answers as it is told, and remembers what it was asked. Not part of the product.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
@@ -17,6 +17,7 @@ type Script = dyn Fn(&[Row]) -> Result<Answer, DetectorError> + Send + Sync;
 pub(crate) struct Scripted {
     script: Box<Script>,
     healthy: AtomicBool,
+    probes: AtomicUsize,
     /// One permit per call that may be answered.
     gate: Semaphore,
     /// The rows of each call.
@@ -43,6 +44,7 @@ impl Scripted {
         Self {
             script: Box::new(script),
             healthy: AtomicBool::new(true),
+            probes: AtomicUsize::new(0),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
             calls: Mutex::default(),
         }
@@ -64,6 +66,11 @@ impl Scripted {
 
     pub(crate) fn release(&self) {
         self.gate.add_permits(1000);
+    }
+
+    /// How often it was asked for its health.
+    pub(crate) fn probe_count(&self) -> usize {
+        self.probes.load(Ordering::SeqCst)
     }
 
     pub(crate) fn call_count(&self) -> usize {
@@ -92,6 +99,7 @@ impl Detector for Scripted {
     }
 
     async fn health(&self) -> Result<ModelIdentity, DetectorError> {
+        self.probes.fetch_add(1, Ordering::SeqCst);
         if self.healthy.load(Ordering::SeqCst) {
             return Ok(ModelIdentity { id: "scripted".to_owned(), version: "1".to_owned() });
         }

@@ -1,5 +1,7 @@
 //! The scheduler with a real store on a real disk and a detector that misbehaves by script.
 
+mod faults;
+
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -29,6 +31,7 @@ struct Bench {
     detector: Arc<Scripted>,
     clock: Arc<ManualClock>,
     settled: Arc<Settled>,
+    metrics: Arc<Metrics>,
     scheduler: Scheduler,
     shutdown: Shutdown,
 }
@@ -53,6 +56,10 @@ fn settings() -> Settings {
 }
 
 fn bench(detector: Scripted, autostart: bool) -> Bench {
+    bench_with(detector, autostart, settings())
+}
+
+fn bench_with(detector: Scripted, autostart: bool, settings: Settings) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let room = Room { queue_limit: 100_000, store_limit: None, min_free_disk: 0 };
     let open = SqliteSettings { folder: folder.path().to_owned(), room, autostart };
@@ -60,16 +67,17 @@ fn bench(detector: Scripted, autostart: bool) -> Bench {
     let detector = Arc::new(detector);
     let clock = Arc::new(ManualClock::new(START));
     let settled = Settled::new();
+    let metrics = Arc::new(Metrics::new().unwrap());
     let parts = Parts {
         store: store.clone(),
         detector: detector.clone(),
         clock: clock.clone(),
-        metrics: Arc::new(Metrics::new().unwrap()),
+        metrics: metrics.clone(),
         settled: settled.clone(),
     };
     let shutdown = Shutdown::new();
-    let scheduler = Scheduler::start(parts, settings(), shutdown.clone());
-    Bench { _folder: folder, store, detector, clock, settled, scheduler, shutdown }
+    let scheduler = Scheduler::start(parts, settings, shutdown.clone());
+    Bench { _folder: folder, store, detector, clock, settled, metrics, scheduler, shutdown }
 }
 
 fn key(n: usize) -> SessionKey {
