@@ -32,3 +32,5 @@ pub mod pairing;
 pub mod calibration;
 
 pub mod result;
+
+pub mod agreement;
