@@ -86,6 +86,7 @@ async fn batch(store: &SqliteStore) -> u64 {
         trigger: Trigger::Full,
         max: BATCH,
         up_to: None,
+        accepted_by: None,
         lease: Duration::from_secs(60),
         token: LeaseToken(NUMBER.fetch_add(1, Ordering::Relaxed)),
         owner: "bench".to_owned(),
@@ -93,7 +94,7 @@ async fn batch(store: &SqliteStore) -> u64 {
     };
     let Ok(Some(claim)) = store.claim(request, NOW).await else { return 0 };
     let outcomes = claim.members.iter().map(|member| (member.seq, scored())).collect();
-    let end = BatchEnd { outcome: BatchOutcome::Scored, attempts: 1, detector_ms: 1.0, error: None };
+    let end = BatchEnd { outcome: BatchOutcome::Scored, attempts: 1, detector_ms: 1.0, error: None, agreement: None };
     let settled = store.settle(claim.lease, Settlement { outcomes, end: Some(end) }, NOW).await;
     settled.map_or(0, |settled| settled.processed)
 }

@@ -53,7 +53,7 @@ pub enum Outcome {
         /// The calibration class used.
         class: String,
     },
-    /// The source only flags.
+    /// The detector only flags: no number at all.
     Flagged(bool),
     /// This row can't be scored, and asking again won't help.
     Rejected(String),
@@ -99,6 +99,17 @@ pub enum DetectorError {
         /// When the detector asked to be left alone until.
         retry_after: Option<Duration>,
     },
+}
+
+impl DetectorError {
+    /// When the detector asked to be left alone until.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Transient { retry_after, .. } | Self::Unavailable { retry_after, .. } => *retry_after,
+            Self::Permanent { .. } => None,
+        }
+    }
 }
 
 /// Scores rows. Implementations must be deterministic per row where the contract says so, and free of order effects.

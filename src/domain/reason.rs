@@ -19,11 +19,13 @@ pub enum Reason {
     CalibrationTooSmall,
     /// The session has too few movements to be judged by its motion.
     TooFewMovements,
+    /// A detector that gives no score flagged the session.
+    Flagged,
 }
 
 impl Reason {
     /// Every reason, in the order in which a verdict lists them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::PathTooStraight,
         Self::NoJitter,
         Self::ImpossibleSpeed,
@@ -32,6 +34,7 @@ impl Reason {
         Self::UnlikeHumans,
         Self::CalibrationTooSmall,
         Self::TooFewMovements,
+        Self::Flagged,
     ];
 
     /// The stable code.
@@ -46,6 +49,20 @@ impl Reason {
             Self::UnlikeHumans => "unlike_humans",
             Self::CalibrationTooSmall => "calibration_too_small",
             Self::TooFewMovements => "too_few_movements",
+            Self::Flagged => "flagged",
+        }
+    }
+
+    /// Whether it is one of the heuristic's rules, which speak against the session by themselves.
+    #[must_use]
+    pub fn is_rule(self) -> bool {
+        match self {
+            Self::PathTooStraight
+            | Self::NoJitter
+            | Self::ImpossibleSpeed
+            | Self::PerfectAccuracy
+            | Self::RoboticTiming => true,
+            Self::UnlikeHumans | Self::CalibrationTooSmall | Self::TooFewMovements | Self::Flagged => false,
         }
     }
 
@@ -63,6 +80,7 @@ impl Reason {
                 "The score would fail the session, but too few people calibrate it to be sure."
             }
             Self::TooFewMovements => "There are too few movements to judge the motion.",
+            Self::Flagged => "The detector flagged the session as an anomaly.",
         }
     }
 }

@@ -228,6 +228,40 @@ impl Verdict {
         }
     }
 
+    /// The verdict of a source that only flags. A flag alone is worth a second look, a heuristic rule alone too, both
+    /// together fail. There is no score, and the confidence is the least that such a decision has.
+    #[must_use]
+    pub fn flagged(
+        flagged: bool,
+        heuristic: Reasons,
+        source: Source,
+        model: ModelIdentity,
+        thresholds: &Thresholds,
+    ) -> Self {
+        let (decision, nearest) = match (flagged, heuristic.iter().any(Reason::is_rule)) {
+            (false, false) => (Decision::Pass, thresholds.pass),
+            (true, true) => (Decision::Fail, thresholds.review),
+            (true, false) | (false, true) => (Decision::Review, thresholds.review),
+        };
+        let mut reasons = heuristic;
+        if flagged {
+            reasons.insert(Reason::Flagged);
+        }
+        Self {
+            decision,
+            confidence: thresholds.confidence(decision, nearest),
+            anomaly_score: None,
+            raw_score: None,
+            kind: ScoreKind::Flag,
+            extrapolated: false,
+            source,
+            model,
+            class: String::new(),
+            reasons,
+            fallback: false,
+        }
+    }
+
     /// Whether the answer's `isAnomaly` is set: the decision is fail.
     #[must_use]
     pub fn is_anomaly(&self) -> bool {
@@ -271,6 +305,28 @@ mod tests {
             model,
             &Thresholds::default(),
         )
+    }
+
+    #[test]
+    fn a_flag_or_a_rule_is_reviewed_and_both_fail() {
+        let verdict = |flagged, reasons: &[Reason]| {
+            let model = ModelIdentity { id: "remote".into(), version: "1".into() };
+            let reasons = reasons.iter().copied().collect();
+            Verdict::flagged(flagged, reasons, Source::Woodwide, model, &Thresholds::default())
+        };
+        let decided = |flagged, reasons| {
+            let verdict = verdict(flagged, reasons);
+            (verdict.decision, verdict.confidence)
+        };
+        assert_eq!(decided(false, &[]), (Decision::Pass, 0.7));
+        assert_eq!(decided(false, &[Reason::NoJitter]).0, Decision::Review);
+        assert_eq!(decided(true, &[]).0, Decision::Review);
+        assert_eq!(decided(true, &[Reason::NoJitter]), (Decision::Fail, 0.7));
+        assert_eq!(decided(true, &[Reason::TooFewMovements]).0, Decision::Review, "a note is no rule");
+        let flagged = verdict(true, &[Reason::NoJitter]);
+        assert_eq!((flagged.anomaly_score, flagged.raw_score, flagged.kind.name()), (None, None, "flag"));
+        assert!(flagged.reasons.contains(Reason::Flagged) && flagged.reasons.contains(Reason::NoJitter));
+        assert!(verdict(false, &[]).reasons.is_empty());
     }
 
     #[test]

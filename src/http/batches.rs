@@ -10,6 +10,7 @@ use super::auth::Operator;
 use super::error::{ApiError, Code, ErrorBody};
 use super::request::{self, Params, TextPath};
 use super::wire;
+use crate::domain::agreement::Agreement;
 use crate::domain::id::{BatchId, SessionKey};
 use crate::store::BatchRow;
 
@@ -56,6 +57,26 @@ pub(super) struct BatchBody {
     outcome: Option<&'static str>,
     /// The last error.
     error: Option<String>,
+    /// How far the shadow detector agreed; `null` when none scored beside.
+    agreement: Option<AgreementBody>,
+}
+
+/// How far two detectors agree on the sessions of a batch.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AgreementBody {
+    /// Sessions that both scored.
+    sessions: u32,
+    /// Rank correlation of the raw scores, -1 to 1; `null` when a source only flags.
+    rank_correlation: Option<f64>,
+    /// Sessions that they decided differently.
+    flips: u32,
+}
+
+impl From<Agreement> for AgreementBody {
+    fn from(agreement: Agreement) -> Self {
+        Self { sessions: agreement.rows, rank_correlation: agreement.rank_correlation, flips: agreement.flips }
+    }
 }
 
 /// A page of batches, newest first.
@@ -105,6 +126,7 @@ impl From<BatchRow> for BatchBody {
             source: row.source.name(),
             owner: row.owner,
             outcome: row.end.as_ref().map(|e| e.outcome.name()),
+            agreement: row.end.as_ref().and_then(|e| e.agreement).map(AgreementBody::from),
             error: row.end.and_then(|e| e.error),
         }
     }
@@ -243,6 +265,7 @@ mod tests {
         );
         assert_eq!((batch["sessions"].as_array().unwrap().len(), &batch["error"]), (50, &json!(null)));
         assert_eq!(batch["claimedAt"], "2026-01-31T12:00:00.000Z");
+        assert_eq!(batch["agreement"], json!(null), "nobody scores beside the embedded model");
 
         let none = send(app.request("POST", "/api/v1/batch/process")).await.json();
         assert_eq!((&none["processed"], &none["message"]), (&json!(0), &json!("No sessions to process")));

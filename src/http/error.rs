@@ -212,7 +212,7 @@ impl From<StoreError> for ApiError {
             StoreError::Full(_) => {
                 (Code::StoreFull, "the store has no room left; nothing was stored, send it again later")
             }
-            StoreError::Corrupt(_) => {
+            StoreError::Corrupt(_) | StoreError::TooLarge(_) => {
                 return Self::internal(error.to_string());
             }
             StoreError::Unavailable(_) | StoreError::LeaseLost(_) | StoreError::Newer { .. } | StoreError::InUse(_) => {

@@ -137,7 +137,13 @@ async fn keep_lease(engine: &Engine, lease: Lease) -> StoreError {
 
 /// A settlement that returns every member untouched.
 fn given_back(why: &str) -> Settlement {
-    let end = BatchEnd { outcome: BatchOutcome::Abandoned, attempts: 0, detector_ms: 0.0, error: Some(why.to_owned()) };
+    let end = BatchEnd {
+        outcome: BatchOutcome::Abandoned,
+        attempts: 0,
+        detector_ms: 0.0,
+        error: Some(why.to_owned()),
+        agreement: None,
+    };
     Settlement { outcomes: Vec::new(), end: Some(end) }
 }
 
@@ -172,7 +178,7 @@ async fn work(engine: &Engine, claim: &Claim) -> StoreResult<(Settlement, Vec<(S
         }
     }
     let detector_ms = effort.spent.as_secs_f64() * 1000.0;
-    let end = BatchEnd { outcome, attempts: effort.calls, detector_ms, error };
+    let end = BatchEnd { outcome, attempts: effort.calls, detector_ms, error, agreement: None };
     Ok((Settlement { outcomes, end: Some(end) }, verdicts))
 }
 
@@ -193,7 +199,13 @@ fn member_outcome(engine: &Engine, claim: &Claim, seq: Seq, judgement: isolate::
                 thresholds,
             )))
         }
-        isolate::Judgement::Scored(_, Outcome::Flagged(_)) => MemberOutcome::Rejected { error: String::new() },
+        isolate::Judgement::Scored(model, Outcome::Flagged(flagged)) => {
+            let member = claim.members.iter().find(|m| m.seq == seq);
+            let reasons = member.map(|m| heuristic::noted(m.reasons, m.features.total_moves)).unwrap_or_default();
+            let source = engine.parts.detector.source();
+            let verdict = Verdict::flagged(flagged, reasons, source, model, &engine.settings.thresholds);
+            MemberOutcome::Scored(Box::new(verdict))
+        }
         isolate::Judgement::Scored(_, Outcome::Rejected(error)) | isolate::Judgement::Rejected(error) => {
             MemberOutcome::Rejected { error }
         }

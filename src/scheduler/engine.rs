@@ -120,6 +120,7 @@ impl Engine {
             trigger,
             max: u32::try_from(self.settings.policy.batch_size.min(rows)).unwrap_or(u32::MAX),
             up_to,
+            accepted_by: None,
             lease: self.settings.lease,
             token: LeaseToken(rand::random()),
             owner: self.settings.node.clone(),

@@ -23,6 +23,9 @@ pub enum StoreError {
         /// Latest version known.
         known: i64,
     },
+    /// A value is larger than the store keeps.
+    #[error("the value is too large for the store: {0}")]
+    TooLarge(String),
     /// Somebody else has it open.
     #[error("{0}")]
     InUse(String),

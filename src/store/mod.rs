@@ -23,6 +23,11 @@ pub use model::*;
 use crate::domain::id::{BatchId, Seq, SessionKey};
 use crate::domain::time::{Now, Timestamp};
 
+/// Most bytes of one value of a detector's memory.
+pub const LARGEST_MEMORY: usize = 4 << 20;
+/// Most bytes of a key of a detector's memory.
+pub const LONGEST_MEMORY_KEY: usize = 512;
+
 /// The outcome of every store call.
 pub type StoreResult<T> = Result<T, StoreError>;
 
@@ -84,6 +89,16 @@ pub trait Store: Send + Sync {
 
     /// Erases every session; how many.
     async fn clear(&self, now: Now) -> StoreResult<u64>;
+
+    /// Keeps what a detector learned under `key`, in place of what was there; `None` forgets it. It outlives the process
+    /// and clearing, and is part of a backup.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`] for a value above [`LARGEST_MEMORY`] or a key above [`LONGEST_MEMORY_KEY`].
+    async fn remember(&self, key: String, value: Option<Vec<u8>>) -> StoreResult<()>;
+
+    /// What is kept under `key`.
+    async fn recall(&self, key: String) -> StoreResult<Option<Vec<u8>>>;
 
     /// Sets the scheduler's running state, which outlives the process.
     async fn set_running(&self, running: bool) -> StoreResult<()>;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::domain::agreement::Agreement;
 use crate::domain::batch::{QueueView, Trigger};
 use crate::domain::features::v1;
 use crate::domain::id::{BatchId, LeaseToken, Seq, SessionKey};
@@ -69,6 +70,9 @@ pub struct ClaimRequest {
     pub max: u32,
     /// Only sessions accepted up to this one, for a manual run that takes what was there at the call.
     pub up_to: Option<Seq>,
+    /// Only sessions accepted at or before this time, for those that have waited too long. Of the ready ones it takes
+    /// the head of the line and stops at the first that is younger.
+    pub accepted_by: Option<Timestamp>,
     /// How long the lease holds without renewal.
     pub lease: Duration,
     /// A random number, unique with overwhelming probability.
@@ -184,6 +188,8 @@ pub struct BatchEnd {
     pub detector_ms: f64,
     /// The last error, if any.
     pub error: Option<String>,
+    /// How far the shadow detector agreed; `None` when there was none, or it did not answer.
+    pub agreement: Option<Agreement>,
 }
 
 /// Outcomes for members of a batch.

@@ -137,6 +137,7 @@ impl Bench {
             trigger: Trigger::Full,
             max: 50,
             up_to: None,
+            accepted_by: None,
             lease: Duration::from_secs(60),
             token: LeaseToken(token),
             owner: "bench".to_owned(),
@@ -147,7 +148,8 @@ impl Bench {
             Verdict { source: Source::Embedded, model: self.model.identity(), ..self.template.first.verdict.clone() };
         let outcomes =
             claim.members.iter().map(|m| (m.seq, MemberOutcome::Scored(Box::new(verdict.clone())))).collect();
-        let end = BatchEnd { outcome: BatchOutcome::Scored, attempts: 1, detector_ms: 0.0, error: None };
+        let end =
+            BatchEnd { outcome: BatchOutcome::Scored, attempts: 1, detector_ms: 0.0, error: None, agreement: None };
         self.store.settle(claim.lease, Settlement { outcomes, end: Some(end) }, NOW).await?;
         Ok(())
     }

@@ -42,6 +42,25 @@ pub(crate) async fn up_to_bounds_a_claim(store: &dyn Store) {
     assert_eq!(store.snapshot().await.unwrap().last_seq, seqs[2]);
 }
 
+pub(crate) async fn only_those_that_waited_long_enough_are_claimed(store: &dyn Store) {
+    for (id, second) in [("a", 1), ("b", 2), ("c", 3), ("d", 4)] {
+        submit(store, session(id, at(second))).await;
+    }
+    let waited = |trigger, by| ClaimRequest { accepted_by: Some(at(by).wall), ..request(trigger, 9) };
+    assert!(store.claim(waited(Trigger::MaxWait, 0), at(9)).await.unwrap().is_none());
+    let two = store.claim(waited(Trigger::MaxWait, 2), at(9)).await.unwrap().unwrap();
+    assert_eq!(ids(&two), ["a", "b"]);
+    let rest = store.claim(waited(Trigger::MaxWait, 9), at(9)).await.unwrap().unwrap();
+    assert_eq!(ids(&rest), ["c", "d"]);
+    // Due in another order than accepted.
+    settle_all(store, &rest, retry(at(10), false, 9), at(9)).await.unwrap();
+    settle_all(store, &two, retry(at(11), false, 9), at(9)).await.unwrap();
+    assert!(store.claim(waited(Trigger::Retry, 2), at(10)).await.unwrap().is_none(), "old, but not due");
+    let retried = store.claim(waited(Trigger::Retry, 3), at(11)).await.unwrap().unwrap();
+    assert_eq!(ids(&retried), ["c", "a", "b"]);
+    assert_eq!(ids(&claim_retry(store, 9, at(11)).await.unwrap()), ["d"]);
+}
+
 pub(crate) async fn two_claims_share_no_session(store: &dyn Store) {
     submit_all(store, &["a", "b"], at(0)).await;
     let batch = claim(store, 9, at(1)).await;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::sample::*;
+use crate::domain::agreement::Agreement;
 use crate::domain::batch::Trigger;
 use crate::domain::id::{BatchId, Seq};
 use crate::domain::queue::{Entry, State};
@@ -130,6 +131,7 @@ pub(crate) async fn batches_are_listed_with_their_members(store: &dyn Store) {
         attempts: 3,
         detector_ms: 99.5,
         error: Some("two calls timed out".to_owned()),
+        agreement: Some(Agreement { rows: 1, rank_correlation: Some(0.25), flips: 1 }),
     };
     let outcomes = vec![(first.members[0].seq, scored(1.0))];
     store.settle(first.lease, Settlement { outcomes, end: Some(ended.clone()) }, at(3)).await.unwrap();
@@ -142,6 +144,11 @@ pub(crate) async fn batches_are_listed_with_their_members(store: &dyn Store) {
     assert_eq!((row.trigger, row.size, row.owner.as_str()), (Trigger::Full, 2, "node-7"));
     assert_eq!((row.source, row.claimed_at, row.finished_at), (Source::Woodwide, at(1).wall, Some(at(3).wall)));
     assert_eq!((row.end, members), (Some(ended), vec![key("a"), key("b")]));
+    let flags = Agreement { rows: 1, rank_correlation: None, flips: 0 };
+    let flagged = BatchEnd { agreement: Some(flags), ..end(BatchOutcome::Scored) };
+    let outcomes = vec![(second.members[0].seq, scored(2.0))];
+    store.settle(second.lease, Settlement { outcomes, end: Some(flagged.clone()) }, at(4)).await.unwrap();
+    assert_eq!(store.batch(second.lease.batch).await.unwrap().unwrap().0.end, Some(flagged));
     let older = store.batches(Some(second.lease.batch), 9).await.unwrap();
     assert_eq!(older.len(), 1);
     assert_eq!(store.batches(None, 1).await.unwrap().len(), 1);
@@ -195,6 +202,7 @@ pub(crate) async fn telemetry_comes_in_the_order_asked(store: &dyn Store) {
 
 pub(crate) async fn a_backup_opens_by_itself(store: &dyn Store) {
     submit_all(store, &["a", "b"], at(0)).await;
+    store.remember("k".to_owned(), Some(b"v".to_vec())).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("copy");
     store.backup(copy.clone()).await.unwrap();

@@ -7,6 +7,7 @@ pub(crate) mod claiming;
 pub(crate) mod intake;
 pub(crate) mod leases;
 pub(crate) mod lists;
+pub(crate) mod memory;
 mod random;
 pub(crate) mod removal;
 mod sample;
@@ -42,6 +43,7 @@ macro_rules! store_contract {
             }
             claiming: {
                 claims_are_in_order_of_acceptance, a_claim_takes_no_more_than_asked, up_to_bounds_a_claim,
+                only_those_that_waited_long_enough_are_claimed,
                 two_claims_share_no_session, concurrent_claims_share_no_session, an_empty_claim_leaves_no_trace,
                 a_retry_waits_until_it_is_due, retries_come_in_the_order_they_are_due,
                 members_carry_what_a_detector_needs, waiters_are_told_of_ready_sessions,
@@ -63,6 +65,9 @@ macro_rules! store_contract {
                 results_are_listed_newest_first, results_are_filtered, pages_neither_skip_nor_repeat,
                 batches_are_listed_with_their_members, dead_sessions_are_listed, dead_sessions_are_requeued,
                 an_unknown_session_is_unknown, telemetry_comes_in_the_order_asked, a_backup_opens_by_itself,
+            }
+            memory: {
+                a_memory_is_kept_replaced_and_forgotten, a_memory_is_bounded, clearing_leaves_memories,
             }
             removal: {
                 an_erased_session_is_gone_and_stays_so, erasing_what_is_unknown_says_so,

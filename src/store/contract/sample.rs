@@ -100,6 +100,7 @@ pub(crate) fn request(trigger: Trigger, max: u32) -> ClaimRequest {
         trigger,
         max,
         up_to: None,
+        accepted_by: None,
         lease: LEASE,
         token: LeaseToken(TOKEN.fetch_add(1, Ordering::Relaxed)),
         owner: "node-1".to_owned(),
@@ -108,7 +109,7 @@ pub(crate) fn request(trigger: Trigger, max: u32) -> ClaimRequest {
 }
 
 pub(crate) fn end(outcome: BatchOutcome) -> BatchEnd {
-    BatchEnd { outcome, attempts: 1, detector_ms: 12.5, error: None }
+    BatchEnd { outcome, attempts: 1, detector_ms: 12.5, error: None, agreement: None }
 }
 
 /// Outcomes that end their batch.

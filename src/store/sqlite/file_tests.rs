@@ -24,11 +24,13 @@ async fn everything_is_there_after_opening_again() {
     submit_all(&store, &["gone", "waits"], at(2)).await;
     store.erase_session(crate::store::contract::key("gone"), at(3)).await.unwrap();
     store.set_running(false).await.unwrap();
+    store.remember("k".to_owned(), Some(b"v".to_vec())).await.unwrap();
     let before = (store.snapshot().await.unwrap(), found(&store, "done").await, found(&store, "waits").await);
     drop(store);
     assert!(!folder.path().join("playproof.sqlite-wal").exists(), "a store that was closed is one file");
     let store = open_in(folder.path());
     assert_eq!((store.snapshot().await.unwrap(), found(&store, "done").await, found(&store, "waits").await), before);
+    assert_eq!(store.recall("k".to_owned()).await.unwrap().as_deref(), Some(&b"v"[..]));
     assert_eq!(store.accept(session("gone", at(4))).await.unwrap(), Acceptance::Erased);
     assert!(!store.snapshot().await.unwrap().running, "an operator's stop outlives the process");
 }

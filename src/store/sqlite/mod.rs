@@ -9,6 +9,7 @@ mod erase;
 mod fault;
 mod intake;
 mod keys;
+mod memory;
 mod probe;
 mod queue;
 mod read;
@@ -361,6 +362,15 @@ impl Store for SqliteStore {
         let cleared = self.repeat(move |state| state.clear_step(last)).await?;
         self.remove_traces().await?;
         Ok(cleared)
+    }
+
+    async fn remember(&self, key: String, value: Option<Vec<u8>>) -> StoreResult<()> {
+        memory::check(&key, value.as_deref())?;
+        self.writer.execute(move |state| memory::remember(&state.connection, &key, value.as_deref())).await
+    }
+
+    async fn recall(&self, key: String) -> StoreResult<Option<Vec<u8>>> {
+        self.read(move |connection| memory::recall(connection, &key)).await
     }
 
     async fn set_running(&self, running: bool) -> StoreResult<()> {

@@ -54,6 +54,9 @@ async fn work(store: &SqliteStore) {
         };
         store.results(query).await.unwrap();
     }
+    store.remember("k".to_owned(), Some(vec![1])).await.unwrap();
+    store.recall("k".to_owned()).await.unwrap();
+    store.remember("k".to_owned(), None).await.unwrap();
     store.requeue(Some(vec![key("a")]), at(5)).await.unwrap();
     store.requeue(None, at(5)).await.unwrap();
     store.health().await.unwrap();

@@ -67,22 +67,23 @@ impl WriterState {
 
     fn candidates(&self, request: &ClaimRequest, now: Timestamp) -> Result<Vec<Member>, Fault> {
         let up_to = request.up_to.map_or(i64::MAX, |seq| seq.0);
+        let accepted_by = request.accepted_by.unwrap_or(Timestamp(i64::MAX));
         if request.trigger != Trigger::Retry {
             let sql = format!(
                 "SELECT {SESSION_COLUMNS} FROM sessions s WHERE s.state = 0 AND s.seq <= ? ORDER BY s.seq LIMIT ?"
             );
-            return rows::collect(
-                &mut *self.connection.prepare_cached(&sql)?,
-                params![up_to, request.max],
-                rows::member,
-            );
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            let mut line = rows::collect(&mut statement, params![up_to, request.max], rows::member)?;
+            // Whoever is further back came later; looking for older ones there could mean reading the whole line.
+            line.truncate(line.iter().position(|m| m.accepted_at > accepted_by).unwrap_or(line.len()));
+            return Ok(line);
         }
         let sql = format!(
             "SELECT {SESSION_COLUMNS} FROM sessions s WHERE s.state = 2 AND s.not_before <= ? AND s.seq <= ? \
-             ORDER BY s.not_before, s.seq LIMIT ?"
+             AND s.accepted_at <= ? ORDER BY s.not_before, s.seq LIMIT ?"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
-        let mut due = rows::collect(&mut statement, params![now.0, up_to, request.max], rows::member)?;
+        let mut due = rows::collect(&mut statement, params![now.0, up_to, accepted_by.0, request.max], rows::member)?;
         // One that must run alone goes alone when it comes first, and ends the batch before it when it does not.
         let alone = due.iter().position(|m| m.entry.alone());
         due.truncate(alone.map_or(due.len(), |place| place.max(1)));
@@ -223,9 +224,20 @@ impl WriterState {
     fn end_batch(&self, batch: i64, end: &BatchEnd, now: Timestamp) -> Result<(), Fault> {
         self.connection
             .prepare_cached(
-                "UPDATE batches SET finished_at = ?, outcome = ?, attempts = ?, detector_ms = ?, error = ? WHERE id = ?",
+                "UPDATE batches SET finished_at = ?, outcome = ?, attempts = ?, detector_ms = ?, error = ?, \
+                 agreement_rows = ?, agreement_rank = ?, agreement_flips = ? WHERE id = ?",
             )?
-            .execute(params![now.0, end.outcome.number(), end.attempts, end.detector_ms, end.error, batch])?;
+            .execute(params![
+                now.0,
+                end.outcome.number(),
+                end.attempts,
+                end.detector_ms,
+                end.error,
+                end.agreement.map(|a| a.rows),
+                end.agreement.and_then(|a| a.rank_correlation),
+                end.agreement.map(|a| a.flips),
+                batch
+            ])?;
         Ok(())
     }
 
@@ -276,6 +288,7 @@ impl WriterState {
             attempts: 0,
             detector_ms: 0.0,
             error: Some("the lease was lost".to_owned()),
+            agreement: None,
         };
         self.end_batch(batch, &end, now)?;
         Ok(settled.returned + settled.delayed + settled.failed)

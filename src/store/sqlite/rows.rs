@@ -3,6 +3,7 @@
 use rusqlite::Row;
 
 use super::fault::Fault;
+use crate::domain::agreement::Agreement;
 use crate::domain::batch::Trigger;
 use crate::domain::features::v1;
 use crate::domain::heuristic;
@@ -175,6 +176,7 @@ pub(super) fn batch(row: &Row<'_>) -> Result<BatchRow, Fault> {
             attempts: row.get::<_, Option<u32>>("attempts")?.unwrap_or(0),
             detector_ms: row.get::<_, Option<f64>>("detector_ms")?.unwrap_or(0.0),
             error: row.get("error")?,
+            agreement: agreement(row)?,
         }),
     };
     Ok(BatchRow {
@@ -187,6 +189,12 @@ pub(super) fn batch(row: &Row<'_>) -> Result<BatchRow, Fault> {
         finished_at: row.get::<_, Option<i64>>("finished_at")?.map(Timestamp),
         end,
     })
+}
+
+fn agreement(row: &Row<'_>) -> Result<Option<Agreement>, Fault> {
+    let Some(rows) = row.get("agreement_rows")? else { return Ok(None) };
+    let (rank_correlation, flips) = (row.get("agreement_rank")?, row.get("agreement_flips")?);
+    Ok(Some(Agreement { rows, rank_correlation, flips }))
 }
 
 /// Runs a query and collects what `read` makes of each row.

@@ -55,7 +55,8 @@ CREATE TABLE sessions (
     error TEXT
 );
 CREATE INDEX sessions_ready ON sessions (seq) WHERE state = 0;
-CREATE INDEX sessions_delayed ON sessions (not_before, seq) WHERE state = 2;
+-- The time of acceptance is in it so that those that waited too long are told apart without reading their rows.
+CREATE INDEX sessions_delayed ON sessions (not_before, seq, accepted_at) WHERE state = 2;
 CREATE INDEX sessions_failed ON sessions (seq) WHERE state = 4;
 CREATE INDEX sessions_finished ON sessions (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX sessions_telemetry ON sessions (telemetry, finished_at) WHERE telemetry > 0;
@@ -114,10 +115,19 @@ CREATE TABLE batches (
     outcome INTEGER,
     attempts INTEGER,
     detector_ms REAL,
-    error TEXT
+    error TEXT,
+    agreement_rows INTEGER,            -- null without a shadow's answer
+    agreement_rank REAL,
+    agreement_flips INTEGER
 );
 CREATE INDEX batches_open ON batches (id) WHERE finished_at IS NULL;
 CREATE INDEX batches_finished ON batches (finished_at) WHERE finished_at IS NOT NULL;
+
+-- What detectors learned; few and large, so with row ids.
+CREATE TABLE memory (
+    name TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+);
 
 -- Erased keys: a keyed hash, never the identifier.
 CREATE TABLE erased (
