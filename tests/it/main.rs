@@ -21,3 +21,5 @@ mod process;
 mod signals;
 
 mod surface;
+
+mod woodwide;

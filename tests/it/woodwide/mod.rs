@@ -1,0 +1,5 @@
+//! The Woodwide detector against the simulator, over real sockets.
+
+pub(crate) mod rig;
+
+mod scoring;

@@ -1,0 +1,133 @@
+//! A simulated Woodwide account with a trained model, and detectors that ask it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use playproof_batch::config::{Generation, Secret, WoodwideSettings};
+use playproof_batch::detector::woodwide::WoodwideDetector;
+use playproof_batch::detector::{Detector, DetectorError, Memory, Outcome, Row};
+use playproof_batch::domain::features::{Extractor, FeatureSet};
+use playproof_batch::domain::id::Seq;
+use playproof_batch::generator::{Family, Shape, generate};
+use serde_json::{Value, json};
+use woodwide_sim::{Entry, Settings, Simulator};
+
+/// The key that the simulator takes unless told otherwise.
+pub(crate) const KEY: &str = "sk_sim";
+
+/// What a detector learned, for as long as the test runs.
+#[derive(Default)]
+pub(crate) struct Notebook(Mutex<BTreeMap<String, Vec<u8>>>);
+
+#[async_trait]
+impl Memory for Notebook {
+    async fn recall(&self, key: &str) -> Result<Option<Vec<u8>>, String> {
+        Ok(self.0.lock().unwrap().get(key).cloned())
+    }
+
+    async fn remember(&self, key: &str, value: Vec<u8>) -> Result<(), String> {
+        self.0.lock().unwrap().insert(key.to_owned(), value);
+        Ok(())
+    }
+}
+
+pub(crate) struct Rig {
+    pub(crate) sim: Simulator,
+    pub(crate) model: String,
+    pub(crate) generation: Generation,
+    pub(crate) memory: Arc<Notebook>,
+}
+
+impl Rig {
+    /// A simulator with one model, trained on people.
+    pub(crate) async fn new(generation: Generation, settings: Settings) -> Self {
+        let sim = Simulator::start(settings).unwrap();
+        let model = train(&sim, generation).await;
+        sim.clear_requests();
+        Self { sim, model, generation, memory: Arc::default() }
+    }
+
+    pub(crate) fn settings(&self) -> WoodwideSettings {
+        WoodwideSettings {
+            keys: vec![Secret::new(KEY)],
+            base_url: self.sim.url().trim_end_matches('/').to_owned(),
+            generation: self.generation,
+            model_id: Some(self.model.clone()),
+            persistent_dataset: None,
+            min_rows: 10,
+            in_flight: 2,
+        }
+    }
+
+    /// A detector as a process that starts now would have it.
+    pub(crate) async fn detector(&self) -> WoodwideDetector {
+        self.detector_with(|_| {}).await
+    }
+
+    pub(crate) async fn detector_with(&self, change: impl FnOnce(&mut WoodwideSettings)) -> WoodwideDetector {
+        let mut settings = self.settings();
+        change(&mut settings);
+        WoodwideDetector::new(&settings, Arc::clone(&self.memory) as Arc<dyn Memory>, false).await.unwrap()
+    }
+
+    /// Names of the calls since the log was cleared.
+    pub(crate) fn calls(&self) -> Vec<&'static str> {
+        self.sim.requests().iter().filter_map(|entry: &Entry| entry.route).collect()
+    }
+}
+
+/// Rows of generated sessions, each different.
+pub(crate) fn rows(count: usize) -> Vec<Row> {
+    let mut extractor = Extractor::default();
+    (0..count)
+        .map(|i| {
+            let session = generate(Family::ALL[i % 4], 1000 + i as u64, Shape { movements: Some(120) });
+            let mut features = Vec::new();
+            extractor.extract(FeatureSet::V1, &session, &mut features);
+            Row { id: Seq(7 * i as i64 + 3), game_type: "bubble-pop".into(), device_type: "mouse".into(), features }
+        })
+        .collect()
+}
+
+/// Raw score by row id.
+pub(crate) async fn raw_scores(detector: &WoodwideDetector, rows: &[Row]) -> Result<Vec<(Seq, f64)>, DetectorError> {
+    let answer = detector.score(rows).await?;
+    let raw = answer.outcomes.into_iter().map(|(id, outcome)| match outcome {
+        Outcome::Calibrated { raw, .. } => (id, raw),
+        other => panic!("{other:?}"),
+    });
+    Ok(raw.collect())
+}
+
+pub(crate) fn people() -> Vec<u8> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/data/reference/rows.csv.zst");
+    zstd::decode_all(std::fs::File::open(path).unwrap()).unwrap()
+}
+
+async fn train(sim: &Simulator, generation: Generation) -> String {
+    let client = playproof_batch::tls::http_client().build().unwrap();
+    let url = sim.url().trim_end_matches('/').to_owned();
+    let file = || reqwest::multipart::Part::bytes(people()).file_name("people.csv");
+    let send = |request: reqwest::RequestBuilder| async move {
+        let response = request.bearer_auth(KEY).send().await.unwrap();
+        let (status, text) = (response.status(), response.text().await.unwrap());
+        assert!(status.is_success(), "{status} {text}");
+        serde_json::from_str::<Value>(&text).unwrap()
+    };
+    match generation {
+        Generation::Ga => {
+            let form = reqwest::multipart::Form::new().text("dataset_name", "people").part("file", file());
+            let dataset = send(client.post(format!("{url}/datasets")).multipart(form)).await;
+            let body = json!({"model_type": "anomaly", "dataset_version_id": dataset["version_id"]});
+            send(client.post(format!("{url}/models/train")).json(&body)).await["id"].as_str().unwrap().to_owned()
+        }
+        Generation::Beta => {
+            let form = reqwest::multipart::Form::new().text("name", "people").part("file", file());
+            let dataset = send(client.post(format!("{url}/api/datasets")).multipart(form)).await;
+            let path = format!("{url}/api/models/anomaly/train?dataset_id={}", dataset["id"].as_str().unwrap());
+            let form = [("model_name", "people")];
+            send(client.post(path).form(&form)).await["id"].as_str().unwrap().to_owned()
+        }
+    }
+}

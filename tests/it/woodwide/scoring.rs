@@ -1,0 +1,82 @@
+//! Scoring when nothing goes wrong: how many calls, which scores, what stays behind.
+
+use std::collections::BTreeSet;
+
+use playproof_batch::config::Generation;
+use playproof_batch::detector::{Detector, Outcome};
+use woodwide_sim::Settings;
+
+use super::rig::{Rig, raw_scores, rows};
+
+#[tokio::test]
+async fn a_batch_is_one_call_whatever_its_size() {
+    let rig = Rig::new(Generation::Ga, Settings::default()).await;
+    let detector = rig.detector().await;
+    detector.score(&rows(1)).await.unwrap();
+    for size in [50, 500, 5000] {
+        rig.sim.clear_requests();
+        let answer = detector.score(&rows(size)).await.unwrap();
+        assert_eq!(answer.outcomes.len(), size);
+        assert_eq!(rig.calls(), ["infer"]);
+    }
+    // A restart does not ask about the model's nature again.
+    let again = rig.detector().await;
+    rig.sim.clear_requests();
+    again.score(&rows(50)).await.unwrap();
+    assert_eq!(rig.calls(), ["list-datasets", "get-model", "infer"]);
+}
+
+#[tokio::test]
+async fn a_beta_batch_is_upload_and_question_and_leaves_nothing_behind() {
+    let rig = Rig::new(Generation::Beta, Settings::default()).await;
+    let detector = rig.detector().await;
+    detector.score(&rows(1)).await.unwrap();
+    for size in [50, 5000] {
+        rig.sim.clear_requests();
+        let answer = detector.score(&rows(size)).await.unwrap();
+        assert!(answer.outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::Flagged(_))));
+        assert_eq!(rig.calls(), ["beta-create-dataset", "beta-infer", "beta-delete-dataset"]);
+    }
+    assert_eq!(rig.sim.dataset_names(), ["people"]);
+}
+
+#[tokio::test]
+async fn a_rows_score_is_its_own_and_neither_its_place_nor_its_company_matters() {
+    let rig = Rig::new(Generation::Ga, Settings::default()).await;
+    let detector = rig.detector().await;
+    let rows = rows(40);
+    let together = raw_scores(&detector, &rows).await.unwrap();
+    assert!(together.iter().map(|(_, raw)| raw.to_bits()).collect::<BTreeSet<_>>().len() > 20, "scores differ");
+    for (row, (id, raw)) in rows.iter().zip(together) {
+        assert_eq!(raw_scores(&detector, std::slice::from_ref(row)).await.unwrap(), [(row.id, raw)]);
+        assert_eq!(id, row.id);
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_ranks_within_the_call_is_calibrated_within_the_call() {
+    let settings = Settings { context_dependent: true, ..Settings::default() };
+    let rig = Rig::new(Generation::Ga, settings).await;
+    let detector = rig.detector().await;
+    let answer = detector.score(&rows(50)).await.unwrap();
+    assert_eq!(answer.outcomes.len(), 50);
+    let odd = answer.outcomes.iter().filter(|(_, outcome)| match outcome {
+        Outcome::Calibrated { calibrated, .. } => calibrated.score > 1.0,
+        _ => false,
+    });
+    assert!(odd.count() > 5, "generated sessions look odd beside people");
+}
+
+#[tokio::test]
+async fn no_identifier_and_no_key_goes_where_it_must_not() {
+    let rig = Rig::new(Generation::Ga, Settings::default()).await;
+    rig.sim.arm("status-before=503@infer").unwrap();
+    let detector = rig.detector().await;
+    // Every synchronous call fails, so the batch goes the long way with its signed address.
+    detector.score(&rows(20)).await.unwrap();
+    let requests = rig.sim.requests();
+    let signed: Vec<_> = requests.iter().filter(|entry| entry.route == Some("get-object")).collect();
+    assert!(!signed.is_empty());
+    assert!(signed.iter().all(|entry| !entry.authorization), "a signed address gets no key");
+    assert!(requests.iter().filter(|entry| entry.route == Some("infer")).all(|entry| entry.authorization));
+}
