@@ -54,6 +54,7 @@ impl Node {
         let parts = scheduler::Parts {
             store: Arc::clone(&store),
             detector: Arc::clone(&detector),
+            local: local_detector(config, &model),
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
             settled: Arc::clone(&settled),
@@ -139,6 +140,14 @@ fn detector(config: &Config, model: &Arc<Model>) -> anyhow::Result<Arc<dyn Detec
     }
 }
 
+/// The embedded detector beside a remote one, as shadow and fallback; `None` where it is the detector itself.
+fn local_detector(config: &Config, model: &Arc<Model>) -> Option<Arc<dyn Detector>> {
+    match config.detector.kind {
+        DetectorKind::Embedded => None,
+        DetectorKind::Woodwide => Some(Arc::new(EmbeddedDetector::new(Arc::clone(model)))),
+    }
+}
+
 fn http_settings(config: &Config, address: SocketAddr) -> anyhow::Result<HttpSettings> {
     let mut keys = Keys::default();
     let lists = [
@@ -192,6 +201,7 @@ fn scheduler_settings(config: &Config) -> scheduler::Settings {
         backoff: config.scheduler.backoff,
         lease: config.scheduler.lease,
         circuit_probe: config.scheduler.circuit_probe,
+        fallback_after: config.scheduler.fallback_after,
         retention: config.store.retention,
         thresholds: config.detector.thresholds,
         node: format!("{}-{:08x}", std::process::id(), rand::random::<u32>()),

@@ -1,7 +1,7 @@
 //! A detector for tests: it answers as it is told, and remembers what it was asked. Not part of the product.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
@@ -16,11 +16,14 @@ type Script = dyn Fn(&[Row]) -> Result<Answer, DetectorError> + Send + Sync;
 
 pub(crate) struct Scripted {
     script: Box<Script>,
+    source: Source,
     healthy: AtomicBool,
     /// One permit per call that may be answered.
     gate: Semaphore,
     /// The rows of each call.
     pub(crate) calls: Mutex<Vec<Vec<Seq>>>,
+    /// Questions after its health.
+    pub(crate) probes: AtomicUsize,
 }
 
 /// The score that [`Scripted`] gives a row: a function of the row alone, so that a swapped score is noticed.
@@ -42,15 +45,22 @@ impl Scripted {
     pub(crate) fn new(script: impl Fn(&[Row]) -> Result<Answer, DetectorError> + Send + Sync + 'static) -> Self {
         Self {
             script: Box::new(script),
+            source: Source::Embedded,
             healthy: AtomicBool::new(true),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
             calls: Mutex::default(),
+            probes: AtomicUsize::new(0),
         }
     }
 
     /// Scores every row as [`score_of`] says.
     pub(crate) fn honest() -> Self {
         Self::new(|rows| Ok(answer(rows.iter().map(|row| (row.id, outcome_of(row.id))).collect())))
+    }
+
+    /// The same, answering as a remote detector.
+    pub(crate) fn remote(self) -> Self {
+        Self { source: Source::Woodwide, ..self }
     }
 
     pub(crate) fn set_healthy(&self, healthy: bool) {
@@ -74,7 +84,7 @@ impl Scripted {
 #[async_trait]
 impl Detector for Scripted {
     fn source(&self) -> Source {
-        Source::Embedded
+        self.source
     }
 
     fn feature_set(&self) -> FeatureSet {
@@ -92,6 +102,7 @@ impl Detector for Scripted {
     }
 
     async fn health(&self) -> Result<ModelIdentity, DetectorError> {
+        self.probes.fetch_add(1, Ordering::SeqCst);
         if self.healthy.load(Ordering::SeqCst) {
             return Ok(ModelIdentity { id: "scripted".to_owned(), version: "1".to_owned() });
         }
