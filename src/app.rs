@@ -9,12 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use async_trait::async_trait;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DetectorKind, StoreUrl};
-use crate::detector::Detector;
+use crate::detector::{Detector, Memory};
+use crate::detector::woodwide::WoodwideDetector;
 use crate::detector::embedded::{EmbeddedDetector, Model};
 use crate::http::{self, HttpSettings, Keys, Role, Service};
 use crate::intake::Intake;
@@ -42,8 +44,9 @@ impl Node {
     pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let model = Arc::new(load_model(config)?);
-        let detector = detector(config, &model)?;
         let store = open_store(config, clock.as_ref())?;
+        let memory = Arc::new(StoreMemory(Arc::clone(&store)));
+        let detector = detector(config, &model, memory).await?;
         let metrics = Arc::new(Metrics::new()?);
         let settled = Settled::new();
         let listener = TcpListener::bind(config.listen).await.with_context(|| {
@@ -54,6 +57,7 @@ impl Node {
         let parts = scheduler::Parts {
             store: Arc::clone(&store),
             detector: Arc::clone(&detector),
+            local: local_detector(config, &model),
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
             settled: Arc::clone(&settled),
@@ -67,7 +71,8 @@ impl Node {
             intake: Arc::new(intake),
             scheduler: scheduler.handle(),
             settled,
-            detector,
+            // A remote that is away must not take intake away: sessions wait, and this one judges them in the end.
+            detector: Arc::new(EmbeddedDetector::new(Arc::clone(&model))),
             model: model.identity(),
             metrics,
             clock,
@@ -130,12 +135,53 @@ fn load_model(config: &Config) -> anyhow::Result<Model> {
     Model::load(&bytes).with_context(|| format!("{} is no usable model; train it again", path.display()))
 }
 
-fn detector(config: &Config, model: &Arc<Model>) -> anyhow::Result<Arc<dyn Detector>> {
-    match config.detector.kind {
-        DetectorKind::Embedded => Ok(Arc::new(EmbeddedDetector::new(Arc::clone(model)))),
+async fn detector(
+    config: &Config,
+    model: &Arc<Model>,
+    memory: Arc<dyn Memory>,
+) -> anyhow::Result<Arc<dyn Detector>> {
+    Ok(match config.detector.kind {
+        DetectorKind::Embedded => Arc::new(EmbeddedDetector::new(Arc::clone(model))),
         DetectorKind::Woodwide => {
-            anyhow::bail!("the Woodwide detector is not part of this version; set PLAYPROOF_DETECTOR=embedded")
+            let shared = matches!(config.store.url, StoreUrl::Postgres(_));
+            Arc::new(WoodwideDetector::new(&config.woodwide, memory, shared).await?)
         }
+    })
+}
+
+/// The store as the place where a detector keeps what it learned.
+struct StoreMemory(Arc<dyn Store>);
+
+#[async_trait]
+impl Memory for StoreMemory {
+    async fn recall(&self, key: &str) -> Result<Option<Vec<u8>>, String> {
+        self.0.recall(key.to_owned()).await.map_err(|e| e.to_string())
+    }
+
+    async fn remember(&self, key: &str, value: Option<Vec<u8>>) -> Result<(), String> {
+        self.0.remember(key.to_owned(), value).await.map_err(|e| e.to_string())
+    }
+}
+
+/// For a look at the detector without a store: it learns, and forgets.
+struct NoMemory;
+
+#[async_trait]
+impl Memory for NoMemory {
+    async fn recall(&self, _: &str) -> Result<Option<Vec<u8>>, String> {
+        Ok(None)
+    }
+
+    async fn remember(&self, _: &str, _: Option<Vec<u8>>) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// The embedded detector beside a remote one, as shadow and fallback; `None` where it is the detector itself.
+fn local_detector(config: &Config, model: &Arc<Model>) -> Option<Arc<dyn Detector>> {
+    match config.detector.kind {
+        DetectorKind::Embedded => None,
+        DetectorKind::Woodwide => Some(Arc::new(EmbeddedDetector::new(Arc::clone(model)))),
     }
 }
 
@@ -192,6 +238,7 @@ fn scheduler_settings(config: &Config) -> scheduler::Settings {
         backoff: config.scheduler.backoff,
         lease: config.scheduler.lease,
         circuit_probe: config.scheduler.circuit_probe,
+        fallback_after: config.scheduler.fallback_after,
         retention: config.store.retention,
         thresholds: config.detector.thresholds,
         node: format!("{}-{:08x}", std::process::id(), rand::random::<u32>()),
@@ -212,9 +259,12 @@ pub fn probe_store(config: &Config) -> anyhow::Result<String> {
 /// When `serve` could not use it.
 pub fn probe_detector(config: &Config) -> anyhow::Result<String> {
     let model = Arc::new(load_model(config)?);
-    let detector = detector(config, &model)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let identity = runtime.block_on(detector.health())?;
+    let (detector, identity) = runtime.block_on(async {
+        let detector = detector(config, &model, Arc::new(NoMemory)).await?;
+        let identity = detector.health().await?;
+        anyhow::Ok((detector, identity))
+    })?;
     Ok(format!("{} answers with model {} version {}", detector.source().name(), identity.id, identity.version))
 }
 

@@ -6,10 +6,11 @@
 use std::time::Duration;
 
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
+use crate::domain::agreement::Agreement;
 use crate::domain::batch::Trigger;
 use crate::domain::result::{Decision, Source, Verdict};
 use crate::domain::time::Timestamp;
@@ -69,6 +70,8 @@ pub struct Metrics {
     detector_duration: HistogramVec,
     retries: IntCounterVec,
     fallbacks: IntCounterVec,
+    shadow_agreement: Histogram,
+    shadow_flips: IntCounter,
     decisions: IntCounterVec,
     anomaly_score: Histogram,
     http: HistogramVec,
@@ -84,6 +87,9 @@ const WAIT_SECONDS: [f64; 14] =
     [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 86400.0];
 const SESSIONS: [f64; 12] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0];
 const SCORES: [f64; 12] = [0.1, 0.3, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0];
+
+/// A histogram and no gauge: the last batch alone says little, and how many batches fell short is what to alert on.
+const CORRELATIONS: [f64; 9] = [-0.5, 0.0, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0];
 
 struct Builder(Registry);
 
@@ -151,6 +157,15 @@ impl Metrics {
                 "Sessions scored by the fallback, by reason.",
                 &["reason"],
             )?,
+            shadow_agreement: b.histogram(
+                "playproof_shadow_agreement",
+                "Rank correlation of a batch's scores with those of the shadow detector.",
+                &CORRELATIONS,
+            )?,
+            shadow_flips: b.keep(IntCounter::new(
+                "playproof_shadow_flips_total",
+                "Sessions that the shadow detector would have decided differently.",
+            ))?,
             decisions: b.counters(
                 "playproof_decisions_total",
                 "Results written, by decision and source.",
@@ -249,6 +264,14 @@ impl Metrics {
         }
         if verdict.fallback {
             self.fallbacks.with_label_values(&["circuit_open"]).inc();
+        }
+    }
+
+    /// Notes how far the shadow detector agreed on a batch.
+    pub fn shadow(&self, agreement: &Agreement) {
+        self.shadow_flips.inc_by(u64::from(agreement.flips));
+        if let Some(correlation) = agreement.rank_correlation {
+            self.shadow_agreement.observe(correlation);
         }
     }
 

@@ -107,7 +107,7 @@ impl DetectorError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Transient { retry_after, .. } | Self::Unavailable { retry_after, .. } => *retry_after,
-            Self::Permanent { .. } => None,
+            Self::Permanent { .. } | Self::Unusable { .. } => None,
         }
     }
 }
@@ -146,9 +146,9 @@ pub trait Memory: Send + Sync {
     /// One sentence when it cannot be read.
     async fn recall(&self, key: &str) -> Result<Option<Vec<u8>>, String>;
 
-    /// Keeps `value` under `key`, in the place of what was there.
+    /// Keeps `value` under `key`, in the place of what was there; `None` forgets it.
     ///
     /// # Errors
     /// One sentence when it cannot be kept.
-    async fn remember(&self, key: &str, value: Vec<u8>) -> Result<(), String>;
+    async fn remember(&self, key: &str, value: Option<Vec<u8>>) -> Result<(), String>;
 }

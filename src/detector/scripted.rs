@@ -16,12 +16,15 @@ type Script = dyn Fn(&[Row]) -> Result<Answer, DetectorError> + Send + Sync;
 
 pub(crate) struct Scripted {
     script: Box<Script>,
+    source: Source,
     healthy: AtomicBool,
     probes: AtomicUsize,
     /// One permit per call that may be answered.
     gate: Semaphore,
     /// The rows of each call.
     pub(crate) calls: Mutex<Vec<Vec<Seq>>>,
+    /// Questions after its health.
+    pub(crate) probes: AtomicUsize,
 }
 
 /// The score that [`Scripted`] gives a row: a function of the row alone, so that a swapped score is noticed.
@@ -43,16 +46,23 @@ impl Scripted {
     pub(crate) fn new(script: impl Fn(&[Row]) -> Result<Answer, DetectorError> + Send + Sync + 'static) -> Self {
         Self {
             script: Box::new(script),
+            source: Source::Embedded,
             healthy: AtomicBool::new(true),
             probes: AtomicUsize::new(0),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
             calls: Mutex::default(),
+            probes: AtomicUsize::new(0),
         }
     }
 
     /// Scores every row as [`score_of`] says.
     pub(crate) fn honest() -> Self {
         Self::new(|rows| Ok(answer(rows.iter().map(|row| (row.id, outcome_of(row.id))).collect())))
+    }
+
+    /// The same, answering as a remote detector.
+    pub(crate) fn remote(self) -> Self {
+        Self { source: Source::Woodwide, ..self }
     }
 
     pub(crate) fn set_healthy(&self, healthy: bool) {
@@ -81,7 +91,7 @@ impl Scripted {
 #[async_trait]
 impl Detector for Scripted {
     fn source(&self) -> Source {
-        Source::Embedded
+        self.source
     }
 
     fn feature_set(&self) -> FeatureSet {

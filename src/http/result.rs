@@ -166,6 +166,8 @@ mod tests {
 
     use super::super::testing::{TestApp, send, session};
     use super::*;
+    use crate::detector::scripted::{Scripted, answer};
+    use crate::detector::{Outcome, Row};
     use crate::domain::id::SessionId;
     use crate::store::Store as _;
 
@@ -205,6 +207,21 @@ mod tests {
         assert_eq!(result["isAnomaly"].as_bool().unwrap(), result["decision"] == "fail");
         assert!(result["confidence"].is_number() && result["reasons"].is_array());
         assert_eq!(result["scoredAt"], "2026-01-31T12:00:00.000Z");
+    }
+
+    #[tokio::test]
+    async fn a_source_that_only_flags_has_no_score() {
+        let flag = |rows: &[Row]| Ok(answer(rows.iter().map(|row| (row.id, Outcome::Flagged(true))).collect()));
+        let app = TestApp::with(|choice| choice.detector = Scripted::new(flag)).await;
+        app.post("/api/v1/score", &session("a")).await;
+        send(app.request("POST", "/api/v1/batch/process")).await;
+        let result = app.get("/api/v1/batch/result/a").await.json()["result"].take();
+        assert_eq!((&result["scoreKind"], &result["anomalyScore"]), (&json!("flag"), &json!(null)));
+        assert!(result.as_object().unwrap().contains_key("anomalyScore") && result.get("rawScore").is_none());
+        assert!(["review", "fail"].contains(&result["decision"].as_str().unwrap()));
+        assert!(result["reasons"].as_array().unwrap().iter().any(|reason| reason["code"] == "flagged"));
+        let listed = app.get("/api/v1/batch/results").await.json()["results"][0].take();
+        assert_eq!((&listed["scoreKind"], &listed["anomalyScore"]), (&json!("flag"), &json!(null)));
     }
 
     #[tokio::test]

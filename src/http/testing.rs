@@ -173,6 +173,7 @@ impl TestApp {
         let parts = scheduler::Parts {
             store: store.clone(),
             detector: detector.clone(),
+            local: None,
             clock: clock.clone(),
             metrics: metrics.clone(),
             settled: settled.clone(),
@@ -314,6 +315,7 @@ fn scheduler_settings() -> scheduler::Settings {
         backoff: Backoff { base: Duration::from_secs(2), max: Duration::from_secs(600), max_attempts: 1 },
         lease: Duration::from_secs(60),
         circuit_probe: Duration::from_secs(30),
+        fallback_after: Duration::from_secs(900),
         retention: Retention { results: day * 90, telemetry: day, telemetry_flagged: day * 30 },
         thresholds: Thresholds::default(),
         node: "test".to_owned(),

@@ -1,20 +1,17 @@
 //! One batch from lease to settled. No loop over batches here, so that each fault is one test.
 
-use std::time::{Duration, Instant};
+use std::collections::HashMap;
+use std::time::Instant;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::engine::Engine;
-use super::isolate;
-use crate::detector::{Answer, DetectorError, Outcome, Row};
+use super::asking::{self, Effort};
+use super::engine::{Engine, Scorer};
+use super::isolate::{self, Judged, Judgement};
+use super::{fallback, shadow};
 use crate::domain::batch::Trigger;
-use crate::domain::features::{Extractor, FeatureSet};
-use crate::domain::heuristic;
 use crate::domain::id::Seq;
-use crate::domain::pairing::{PairingError, pair};
-use crate::domain::record;
-use crate::domain::result::{ModelIdentity, Verdict};
-use crate::metrics::CallOutcome;
+use crate::domain::result::Verdict;
 use crate::shutdown::Shutdown;
 use crate::store::{
     BatchEnd, BatchOutcome, Claim, Lease, Member, MemberOutcome, Settled, Settlement, StoreError, StoreResult,
@@ -29,26 +26,6 @@ pub(super) struct Ran {
     pub(super) scored: u64,
 }
 
-/// Why a call brought no usable answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum CallError {
-    /// The detector said so.
-    Detector(DetectorError),
-    /// The answer does not belong to the question: nothing of it is believed.
-    Mismatch(PairingError),
-}
-
-/// Outcomes in the order of the rows asked about, and the model that gave them.
-pub(super) type CallResult = Result<(ModelIdentity, Vec<Outcome>), CallError>;
-
-/// Calls made and time spent, for the batch row, and how long retries of this run wait.
-#[derive(Debug, Default)]
-pub(super) struct Effort {
-    pub(super) calls: u32,
-    pub(super) spent: Duration,
-    pub(super) backoff: Duration,
-}
-
 /// Runs a claimed batch to its end. A hard shutdown or a lost lease ends it early; the sessions are then given back, or
 /// belong to somebody else already.
 ///
@@ -58,6 +35,7 @@ pub(super) async fn run(
     engine: &Engine,
     claim: Claim,
     trigger: Trigger,
+    scorer: &Scorer,
     permit: OwnedSemaphorePermit,
     shutdown: &Shutdown,
 ) -> StoreResult<Ran> {
@@ -65,7 +43,7 @@ pub(super) async fn run(
     let lease = claim.lease;
     let claimed = claim.members.len();
     let (settlement, verdicts) = tokio::select! {
-        done = work(engine, &claim) => done?,
+        done = work(engine, scorer, &claim) => done?,
         lost = keep_lease(engine, lease) => {
             tracing::warn!(batch = lease.batch.0, "the lease was lost; the work on the batch is dropped");
             return Err(lost);
@@ -75,8 +53,12 @@ pub(super) async fn run(
     drop(permit);
     engine.changed.notify_one();
     let outcome = settlement.end.as_ref().map_or(BatchOutcome::Abandoned, |end| end.outcome);
+    let agreement = settlement.end.as_ref().and_then(|end| end.agreement);
     let settled = engine.parts.store.settle(lease, settlement, engine.parts.clock.now()).await?;
     report(engine, &claim, &verdicts, settled);
+    if let Some(agreement) = agreement {
+        engine.parts.metrics.shadow(&agreement);
+    }
     // A batch that was given back did not end; its sessions are in another one soon.
     if outcome != BatchOutcome::Abandoned {
         engine.parts.metrics.batch(outcome, trigger, claimed, started.elapsed());
@@ -148,19 +130,24 @@ fn given_back(why: &str) -> Settlement {
 }
 
 /// Scores the members and says what to write about each; verdicts are in the order of the members.
-async fn work(engine: &Engine, claim: &Claim) -> StoreResult<(Settlement, Vec<(Seq, Verdict)>)> {
-    let (rows, mut outcomes) = rows(engine, &claim.members).await?;
+async fn work(engine: &Engine, scorer: &Scorer, claim: &Claim) -> StoreResult<(Settlement, Vec<(Seq, Verdict)>)> {
+    let set = scorer.detector.feature_set();
+    let (rows, without) = asking::rows(engine.parts.store.as_ref(), set, &claim.members).await?;
     let attempts = claim.members.iter().map(|m| m.entry.attempts).max().unwrap_or(0).saturating_add(1);
     let backoff = engine.settings.backoff.delay(attempts, rand::random());
     let mut effort = Effort { backoff, ..Effort::default() };
-    let mut error = None;
-    if !rows.is_empty() {
-        let judged = isolate::score(engine, &rows, &mut effort).await;
-        error = judged.error;
-        outcomes.extend(
-            judged.outcomes.into_iter().map(|(seq, judgement)| (seq, member_outcome(engine, claim, seq, judgement))),
-        );
-    }
+    let beside = if scorer.fallback { None } else { shadow::start(engine, claim, &rows) };
+    let judged = match (rows.is_empty(), scorer.fallback) {
+        (true, _) => Judged::default(),
+        (false, true) => fallback::score(engine, scorer, &rows, &mut effort).await,
+        (false, false) => isolate::score(engine, &rows, &mut effort).await,
+    };
+    let members: HashMap<Seq, &Member> = claim.members.iter().map(|m| (m.seq, m)).collect();
+    let without = without.into_iter().map(|(seq, error)| (seq, Judgement::Rejected(error)));
+    let outcomes: Vec<(Seq, MemberOutcome)> = without
+        .chain(judged.outcomes)
+        .filter_map(|(seq, judgement)| Some((seq, member_outcome(engine, scorer, members.get(&seq)?, judgement))))
+        .collect();
     let count = |matching: fn(&MemberOutcome) -> bool| outcomes.iter().filter(|(_, o)| matching(o)).count();
     let scored = count(|o| matches!(o, MemberOutcome::Scored(_)));
     let rejected = count(|o| matches!(o, MemberOutcome::Rejected { .. }));
@@ -171,116 +158,43 @@ async fn work(engine: &Engine, claim: &Claim) -> StoreResult<(Settlement, Vec<(S
         _ => BatchOutcome::Partial,
     };
     let mut verdicts = Vec::with_capacity(scored);
+    let by_seq: HashMap<Seq, &MemberOutcome> = outcomes.iter().map(|(seq, outcome)| (*seq, outcome)).collect();
     for member in &claim.members {
-        let found = outcomes.iter().find(|(seq, _)| *seq == member.seq);
-        if let Some((seq, MemberOutcome::Scored(verdict))) = found {
-            verdicts.push((*seq, verdict.as_ref().clone()));
+        if let Some(MemberOutcome::Scored(verdict)) = by_seq.get(&member.seq) {
+            verdicts.push((member.seq, verdict.as_ref().clone()));
         }
     }
+    let agreement = match beside {
+        Some(shadow) => shadow.agreement(&verdicts).await,
+        None => None,
+    };
     let detector_ms = effort.spent.as_secs_f64() * 1000.0;
-    let end = BatchEnd { outcome, attempts: effort.calls, detector_ms, error, agreement: None };
+    let end = BatchEnd { outcome, attempts: effort.calls, detector_ms, error: judged.error, agreement };
     Ok((Settlement { outcomes, end: Some(end) }, verdicts))
 }
 
-fn member_outcome(engine: &Engine, claim: &Claim, seq: Seq, judgement: isolate::Judgement) -> MemberOutcome {
+fn member_outcome(engine: &Engine, scorer: &Scorer, member: &Member, judgement: Judgement) -> MemberOutcome {
+    let max_attempts = engine.settings.backoff.max_attempts;
+    let rejected = |error: String| {
+        if !scorer.fallback {
+            return MemberOutcome::Rejected { error };
+        }
+        // The detector may well be able to score what its stand-in cannot.
+        engine.parts.metrics.retries("permanent", 1);
+        MemberOutcome::Retry { not_before: engine.much_later(), counts: false, max_attempts, error }
+    };
     match judgement {
-        isolate::Judgement::Scored(model, Outcome::Calibrated { raw, calibrated, class }) => {
-            let member = claim.members.iter().find(|m| m.seq == seq);
-            let reasons = member.map(|m| heuristic::noted(m.reasons, m.features.total_moves)).unwrap_or_default();
-            let source = engine.parts.detector.source();
-            let thresholds = &engine.settings.thresholds;
-            MemberOutcome::Scored(Box::new(Verdict::calibrated(
-                raw,
-                &calibrated,
-                &class,
-                reasons,
-                source,
-                model,
-                thresholds,
-            )))
+        Judgement::Scored(model, outcome) => {
+            let source = scorer.detector.source();
+            match asking::verdict(member, outcome, model, source, &engine.settings.thresholds) {
+                Ok(verdict) => MemberOutcome::Scored(Box::new(Verdict { fallback: scorer.fallback, ..verdict })),
+                Err(error) => rejected(error),
+            }
         }
-        isolate::Judgement::Scored(model, Outcome::Flagged(flagged)) => {
-            let member = claim.members.iter().find(|m| m.seq == seq);
-            let reasons = member.map(|m| heuristic::noted(m.reasons, m.features.total_moves)).unwrap_or_default();
-            let source = engine.parts.detector.source();
-            let verdict = Verdict::flagged(flagged, reasons, source, model, &engine.settings.thresholds);
-            MemberOutcome::Scored(Box::new(verdict))
-        }
-        isolate::Judgement::Scored(_, Outcome::Rejected(error)) | isolate::Judgement::Rejected(error) => {
-            MemberOutcome::Rejected { error }
-        }
-        isolate::Judgement::Retry { not_before, counts, error, reason } => {
+        Judgement::Rejected(error) => rejected(error),
+        Judgement::Retry { not_before, counts, error, reason } => {
             engine.parts.metrics.retries(reason, 1);
-            let max_attempts = engine.settings.backoff.max_attempts;
             MemberOutcome::Retry { not_before, counts, max_attempts, error }
         }
     }
-}
-
-/// The members as the detector wants to see them; those whose telemetry it needs and that have none are rejected.
-async fn rows(engine: &Engine, members: &[Member]) -> StoreResult<(Vec<Row>, Vec<(Seq, MemberOutcome)>)> {
-    let set = engine.parts.detector.feature_set();
-    let row = |member: &Member, features| Row {
-        id: member.seq,
-        game_type: member.game_type.clone(),
-        device_type: member.device_type.clone(),
-        features,
-    };
-    if set == FeatureSet::V1 {
-        let rows = members.iter().map(|member| row(member, member.features.values().to_vec())).collect();
-        return Ok((rows, Vec::new()));
-    }
-    let records = engine.parts.store.telemetry(members.iter().map(|m| m.seq).collect()).await?;
-    // Off the async workers: a batch of long sessions would keep every request behind it waiting.
-    let extracted = tokio::task::spawn_blocking(move || extract(set, records)).await;
-    let extracted = extracted.map_err(|e| StoreError::Unavailable(format!("features could not be computed: {e}")))?;
-    let (mut rows, mut rejected) = (Vec::new(), Vec::new());
-    for (member, features) in members.iter().zip(extracted) {
-        match features {
-            Ok(features) => rows.push(row(member, features)),
-            Err(error) => rejected.push((member.seq, MemberOutcome::Rejected { error })),
-        }
-    }
-    Ok((rows, rejected))
-}
-
-/// The feature rows of compact records, or why there is none.
-fn extract(set: FeatureSet, records: Vec<Option<Vec<u8>>>) -> Vec<Result<Vec<f64>, String>> {
-    let mut extractor = Extractor::default();
-    let mut extract = |record: Option<Vec<u8>>| {
-        let record = record.ok_or("its telemetry is gone, and the model needs it")?;
-        let session = record::decode(&record).map_err(|damaged| damaged.to_string())?;
-        let mut features = Vec::new();
-        extractor.extract(set, &session, &mut features);
-        Ok(features)
-    };
-    records.into_iter().map(&mut extract).collect()
-}
-
-/// One call to the detector, counted, its answer paired by id.
-pub(super) async fn call(engine: &Engine, rows: &[Row], effort: &mut Effort) -> CallResult {
-    let started = Instant::now();
-    let asked = engine.parts.detector.score(rows).await;
-    let result = asked.map_err(CallError::Detector).and_then(|Answer { model, outcomes }| {
-        let ids: Vec<Seq> = rows.iter().map(|row| row.id).collect();
-        let paired = pair(&ids, outcomes).map_err(CallError::Mismatch)?;
-        // A score that is no number, or on no scale, is an answer that says nothing; it must not become a verdict.
-        let usable = paired.iter().all(|outcome| match outcome {
-            Outcome::Calibrated { raw, calibrated, .. } => raw.is_finite() && calibrated.is_sound(),
-            Outcome::Rejected(_) | Outcome::Flagged(_) => true,
-        });
-        if usable { Ok((model, paired)) } else { Err(CallError::Mismatch(PairingError::NotANumber)) }
-    });
-    let took = started.elapsed();
-    effort.calls += 1;
-    effort.spent += took;
-    let outcome = match &result {
-        Ok(_) => CallOutcome::Ok,
-        Err(CallError::Detector(DetectorError::Transient { .. })) => CallOutcome::Transient,
-        Err(CallError::Detector(DetectorError::Permanent { .. })) => CallOutcome::Permanent,
-        Err(CallError::Detector(DetectorError::Unavailable { .. })) => CallOutcome::Unavailable,
-        Err(CallError::Detector(DetectorError::Unusable { .. }) | CallError::Mismatch(_)) => CallOutcome::Mismatch,
-    };
-    engine.parts.metrics.detector_call(engine.parts.detector.source(), outcome, took);
-    result
 }

@@ -60,6 +60,13 @@ impl Circuit {
         self.open = Some(Open { next_probe });
     }
 
+    /// A probe of an open circuit begins; the next is due an interval later, whatever becomes of this one.
+    pub fn probe(&mut self, now: Duration) {
+        if let Some(open) = &mut self.open {
+            open.next_probe = open.next_probe.max(now + self.probe_every);
+        }
+    }
+
     /// Closes it.
     pub fn succeed(&mut self) {
         self.open = None;
@@ -80,6 +87,8 @@ mod tests {
         assert_eq!(circuit.permission(S(10)), Permission::Wait(S(30)));
         assert_eq!(circuit.permission(S(39)), Permission::Wait(S(1)));
         assert_eq!(circuit.permission(S(40)), Permission::Probe);
+        circuit.probe(S(40));
+        assert_eq!(circuit.permission(S(40)), Permission::Wait(S(30)), "one at a time");
         circuit.fail(S(40), None);
         assert_eq!(circuit.permission(S(69)), Permission::Wait(S(1)));
         circuit.succeed();

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::batch_run;
 use super::circuit::Permission;
 use super::engine::Engine;
+use super::fallback::Fallback;
 use crate::domain::batch::{Decision, Trigger, decide};
 use crate::domain::time::Now;
 use crate::shutdown::Shutdown;
@@ -34,14 +35,14 @@ pub(super) async fn drive(engine: Arc<Engine>, shutdown: Shutdown) {
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     tick.reset();
     let mut look = false;
-    let mut expiry = Expiry::default();
+    let mut notes = Notes::default();
     while !shutdown.is_soft() {
         // Registered before the queue is looked at, or what arrives in between would wake nobody.
         let ready = engine.parts.store.ready().notified();
         tokio::pin!(ready);
         ready.as_mut().enable();
 
-        let at = match turn(&engine, look, &mut expiry, &mut batches, &shutdown).await {
+        let at = match turn(&engine, look, &mut notes, &mut batches, &shutdown).await {
             Ok(Next::Now) => continue,
             Ok(Next::At(at)) => at,
             Err(error) => {
@@ -73,24 +74,38 @@ async fn sleep_until(at: Option<Instant>) {
 async fn turn(
     engine: &Arc<Engine>,
     look: bool,
-    expiry: &mut Expiry,
+    notes: &mut Notes,
     batches: &mut JoinSet<()>,
     shutdown: &Shutdown,
 ) -> StoreResult<Next> {
     let now = engine.parts.clock.now();
-    expiry.check(engine, now).await?;
+    notes.expiry.check(engine, now).await?;
     let snapshot = engine.parts.store.snapshot().await?;
     if !snapshot.running || !has_work(&snapshot) {
         return Ok(Next::At(None));
     }
     let permission = engine.circuit().permission(now.monotonic);
-    match permission {
-        Permission::Call => {}
-        Permission::Wait(pause) => return Ok(Next::At(Some(Instant::now() + pause))),
-        Permission::Probe => {
-            probe(engine).await;
-            return Ok(Next::Now);
-        }
+    if permission == Permission::Probe {
+        engine.circuit().probe(now.monotonic);
+        let (engine, shutdown) = (Arc::clone(engine), shutdown.clone());
+        batches.spawn(async move {
+            tokio::select! {
+                () = engine.probe() => {}
+                () = shutdown.soft() => {}
+            }
+        });
+    }
+    if permission != Permission::Call {
+        let pause = match engine.circuit().permission(now.monotonic) {
+            Permission::Wait(pause) => pause,
+            // The probe was faster than this.
+            Permission::Call | Permission::Probe => return Ok(Next::Now),
+        };
+        return Ok(match notes.fallback.turn(engine, &snapshot.queue, now, batches, shutdown).await? {
+            Some(Duration::ZERO) => Next::Now,
+            Some(sooner) => Next::At(Some(Instant::now() + sooner.min(pause))),
+            None => Next::At(Some(Instant::now() + pause)),
+        });
     }
     let Ok(permit) = Arc::clone(&engine.permits).try_acquire_owned() else {
         // A batch that ends is what the loop waits for.
@@ -113,7 +128,8 @@ async fn turn(
 
 /// Claims a batch and carries it to its end. The loop does not wait for the disk that a claim waits for.
 async fn claim_and_run(engine: &Engine, trigger: Trigger, permit: OwnedSemaphorePermit, shutdown: &Shutdown) {
-    let claimed = engine.parts.store.claim(engine.request(trigger, None), engine.parts.clock.now()).await;
+    let scorer = engine.scorer();
+    let claimed = engine.parts.store.claim(engine.request(&scorer, trigger), engine.parts.clock.now()).await;
     match &claimed {
         Ok(Some(_)) => {}
         // Somebody else was faster.
@@ -127,10 +143,17 @@ async fn claim_and_run(engine: &Engine, trigger: Trigger, permit: OwnedSemaphore
     engine.changed.notify_one();
     let Ok(Some(claim)) = claimed else { return };
     let batch = claim.lease.batch;
-    if let Err(error) = batch_run::run(engine, claim, trigger, permit, shutdown).await {
+    if let Err(error) = batch_run::run(engine, claim, trigger, &scorer, permit, shutdown).await {
         // Its lease runs out and its sessions come back.
         tracing::error!(%error, batch = batch.0, "a batch could not be settled");
     }
+}
+
+/// What the loop keeps from turn to turn.
+#[derive(Default)]
+struct Notes {
+    expiry: Expiry,
+    fallback: Fallback,
 }
 
 /// Returns the sessions of leases that ran out to the queue, whether or not batches may run; looked at once a second.
@@ -157,12 +180,4 @@ impl Expiry {
 
 fn has_work(snapshot: &Snapshot) -> bool {
     snapshot.counts.ready + snapshot.counts.delayed > 0
-}
-
-/// Asks a detector that was away whether it works again.
-async fn probe(engine: &Engine) {
-    match engine.parts.detector.health().await {
-        Ok(_) => engine.close_circuit(),
-        Err(error) => engine.open_circuit(None, &error.to_string()),
-    }
 }

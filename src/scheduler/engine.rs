@@ -1,21 +1,26 @@
 //! What every batch run needs, in one place: the store, the detector, the policy and the circuit.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::timeout;
 
 use super::circuit::Circuit;
 use crate::clock::Clock;
 use crate::detector::Detector;
 use crate::domain::backoff::Backoff;
 use crate::domain::batch::{Policy, Trigger};
-use crate::domain::id::{LeaseToken, Seq};
+use crate::domain::id::LeaseToken;
 use crate::domain::result::Thresholds;
+use crate::domain::time::Timestamp;
 use crate::metrics::Metrics;
 use crate::settled::Settled;
 use crate::store::{ClaimRequest, Retention, Store};
+
+/// Unusable answers of different batches, one after the other, that are the detector's fault and not the batches'.
+const MOST_UNUSABLE: u32 = 3;
 
 /// The scheduler's settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +35,8 @@ pub struct Settings {
     pub lease: Duration,
     /// Time between probes of a detector that is away.
     pub circuit_probe: Duration,
+    /// How long a session waits for a detector that is away before the local one scores it.
+    pub fallback_after: Duration,
     /// How long things are kept.
     pub retention: Retention,
     /// From score to decision.
@@ -45,6 +52,9 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// Who scores.
     pub detector: Arc<dyn Detector>,
+    /// Where `detector` is a remote one, the one inside this program: it scores beside it, and in its place what has
+    /// waited too long while it is away. `None` where there is no other than `detector`.
+    pub local: Option<Arc<dyn Detector>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Counters.
@@ -53,36 +63,69 @@ pub struct Parts {
     pub settled: Arc<Settled>,
 }
 
+/// Who scores a batch.
+#[derive(Clone)]
+pub(super) struct Scorer {
+    pub(super) detector: Arc<dyn Detector>,
+    /// Whether it does so in another's place.
+    pub(super) fallback: bool,
+}
+
 /// The shared state of loop, batch runs and handle.
 pub(super) struct Engine {
     pub(super) parts: Parts,
     pub(super) settings: Settings,
     /// One permit per batch in flight.
     pub(super) permits: Arc<Semaphore>,
+    /// One permit per batch of the fallback, so that a detector that hangs does not keep it from working.
+    pub(super) local_permits: Arc<Semaphore>,
     /// Claims of the loop that wait for the store.
     pub(super) claiming: AtomicU64,
     /// Notified when a batch ended or somebody changed the scheduler's state.
     pub(super) changed: Notify,
     circuit: Mutex<Circuit>,
+    /// Unusable answers since the last usable one.
+    unusable: AtomicU32,
 }
 
 impl Engine {
     pub(super) fn new(parts: Parts, settings: Settings) -> Self {
-        let in_flight = settings.concurrency.min(parts.detector.limits().in_flight).max(1);
+        let places = |detector: &Arc<dyn Detector>| settings.concurrency.min(detector.limits().in_flight).max(1);
+        let permits = Arc::new(Semaphore::new(places(&parts.detector)));
+        let local_permits = Arc::new(Semaphore::new(parts.local.as_ref().map_or(0, places)));
         let circuit = Mutex::new(Circuit::new(settings.circuit_probe));
         Self {
             parts,
             settings,
-            permits: Arc::new(Semaphore::new(in_flight)),
+            permits,
+            local_permits,
             claiming: AtomicU64::new(0),
             changed: Notify::new(),
             circuit,
+            unusable: AtomicU32::new(0),
         }
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        let most = self.settings.concurrency.min(self.parts.detector.limits().in_flight).max(1);
-        most.saturating_sub(self.permits.available_permits())
+        let places = |detector: &Arc<dyn Detector>| self.settings.concurrency.min(detector.limits().in_flight).max(1);
+        let remote = places(&self.parts.detector).saturating_sub(self.permits.available_permits());
+        let local = self.parts.local.as_ref().map_or(0, places).saturating_sub(self.local_permits.available_permits());
+        remote + local
+    }
+
+    /// The detector, in its own place.
+    pub(super) fn scorer(&self) -> Scorer {
+        Scorer { detector: Arc::clone(&self.parts.detector), fallback: false }
+    }
+
+    /// Who scores in the detector's place, if anybody.
+    pub(super) fn fallback(&self) -> Option<Scorer> {
+        self.parts.local.as_ref().map(|local| Scorer { detector: Arc::clone(local), fallback: true })
+    }
+
+    /// When to try again what there is no hurry to try.
+    pub(super) fn much_later(&self) -> Timestamp {
+        self.parts.clock.now().wall.plus(self.settings.backoff.max)
     }
 
     /// The circuit, locked for a moment; never held across an await.
@@ -103,8 +146,35 @@ impl Engine {
         self.parts.metrics.circuit(self.parts.detector.source(), true);
     }
 
-    /// The detector answered.
-    pub(super) fn close_circuit(&self) {
+    /// The detector gave a usable answer about sessions.
+    pub(super) fn answered(&self) {
+        self.unusable.store(0, Ordering::SeqCst);
+        self.close_circuit();
+    }
+
+    /// The detector gave a batch an answer that does not fit; whether it has done so too often to blame the batches, in
+    /// which case it is left alone.
+    pub(super) fn unusable(&self, message: &str) -> bool {
+        let at_fault = self.unusable.fetch_add(1, Ordering::SeqCst).saturating_add(1) >= MOST_UNUSABLE;
+        if at_fault {
+            self.open_circuit(None, message);
+        }
+        at_fault
+    }
+
+    /// Asks a detector that was away whether it works again; takes at most the time between two probes.
+    pub(super) async fn probe(&self) {
+        self.circuit().probe(self.parts.clock.now().monotonic);
+        let patience = self.settings.circuit_probe.max(Duration::from_secs(1));
+        match timeout(patience, self.parts.detector.health()).await {
+            Ok(Ok(_)) => self.close_circuit(),
+            Ok(Err(error)) => self.open_circuit(error.retry_after(), &error.to_string()),
+            Err(_) => self.open_circuit(None, "it does not answer a probe"),
+        }
+    }
+
+    /// The circuit lets calls through again.
+    fn close_circuit(&self) {
         let mut circuit = self.circuit();
         if circuit.is_open() {
             tracing::info!("the detector answers again");
@@ -114,17 +184,18 @@ impl Engine {
         }
     }
 
-    pub(super) fn request(&self, trigger: Trigger, up_to: Option<Seq>) -> ClaimRequest {
-        let rows = u64::try_from(self.parts.detector.limits().rows).unwrap_or(u64::MAX);
+    /// A claim of a batch for `scorer`.
+    pub(super) fn request(&self, scorer: &Scorer, trigger: Trigger) -> ClaimRequest {
+        let rows = u64::try_from(scorer.detector.limits().rows).unwrap_or(u64::MAX);
         ClaimRequest {
             trigger,
             max: u32::try_from(self.settings.policy.batch_size.min(rows)).unwrap_or(u32::MAX),
-            up_to,
+            up_to: None,
             accepted_by: None,
             lease: self.settings.lease,
             token: LeaseToken(rand::random()),
             owner: self.settings.node.clone(),
-            source: self.parts.detector.source(),
+            source: scorer.detector.source(),
         }
     }
 }

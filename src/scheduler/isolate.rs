@@ -3,9 +3,10 @@
 //! A batch that is refused for its content is halved until the session at fault is alone. Before that a known-good row
 //! goes to the detector: where that is refused too, the detector is at fault and the sessions are kept.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use super::batch_run::{CallError, Effort, call};
+use super::asking::{self, CallError, CallResult, Effort};
 use super::engine::Engine;
 use crate::detector::{DetectorError, Outcome, Row};
 use crate::domain::id::Seq;
@@ -34,12 +35,19 @@ pub(super) struct Judged {
 }
 
 impl Judged {
-    fn scored(&mut self, rows: &[Row], model: &ModelIdentity, outcomes: Vec<Outcome>) {
+    pub(super) fn scored(&mut self, rows: &[Row], model: &ModelIdentity, outcomes: Vec<Outcome>) {
         let judged = rows.iter().zip(outcomes).map(|(row, o)| (row.id, Judgement::Scored(model.clone(), o)));
         self.outcomes.extend(judged);
     }
 
-    fn retry(&mut self, rows: &[Row], not_before: Timestamp, counts: bool, error: &str, reason: &'static str) {
+    pub(super) fn retry(
+        &mut self,
+        rows: &[Row],
+        not_before: Timestamp,
+        counts: bool,
+        error: &str,
+        reason: &'static str,
+    ) {
         let retry = Judgement::Retry { not_before, counts, error: error.to_owned(), reason };
         self.outcomes.extend(rows.iter().map(|row| (row.id, retry.clone())));
     }
@@ -49,38 +57,62 @@ impl Judged {
 pub(super) async fn score(engine: &Engine, rows: &[Row], effort: &mut Effort) -> Judged {
     let mut judged = Judged::default();
     match call(engine, rows, effort).await {
-        Ok((model, outcomes)) => {
-            engine.close_circuit();
-            judged.scored(rows, &model, outcomes);
+        Ok((model, outcomes)) => judged.scored(rows, &model, outcomes),
+        Err(CallError::Detector(DetectorError::Permanent { message })) => {
+            judged.error = Some(message.clone());
+            isolate(engine, rows, &message, effort, &mut judged).await;
         }
-        Err(error) => recover(engine, rows, error, effort, &mut judged).await,
+        Err(error) => {
+            judged.error = Some(error.to_string());
+            put_off(engine, rows, &error, effort, &mut judged);
+        }
     }
     judged
 }
 
-async fn recover(engine: &Engine, rows: &[Row], error: CallError, effort: &mut Effort, judged: &mut Judged) {
+/// One call to the detector. An answer that refuses every row is a refusal of the whole, whatever its form.
+async fn call(engine: &Engine, rows: &[Row], effort: &mut Effort) -> CallResult {
+    let (model, outcomes) = asking::ask(engine.parts.detector.as_ref(), &engine.parts.metrics, rows, effort).await?;
+    let refusal = |outcome: &Outcome| match outcome {
+        Outcome::Rejected(message) => Some(message.clone()),
+        Outcome::Calibrated { .. } | Outcome::Flagged(_) => None,
+    };
+    if let Some(message) =
+        outcomes.iter().map(refusal).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().next())
+    {
+        return Err(CallError::Detector(DetectorError::Permanent { message }));
+    }
+    engine.answered();
+    Ok((model, outcomes))
+}
+
+/// What to do about rows whose call failed for other reasons than their content; whether the detector is away.
+fn put_off(engine: &Engine, rows: &[Row], error: &CallError, effort: &mut Effort, judged: &mut Judged) -> bool {
     match error {
         CallError::Detector(DetectorError::Unavailable { message, retry_after }) => {
             // No judgement: the sessions go back in line, at no cost, and wait for the circuit.
-            engine.open_circuit(retry_after, &message);
-            judged.error = Some(message);
+            engine.open_circuit(*retry_after, message);
+            true
         }
-        CallError::Detector(DetectorError::Transient { message, retry_after }) => {
-            judged.retry(rows, due(engine, effort, retry_after), true, &message, "transient");
-            judged.error = Some(message);
+        CallError::Mismatch(_) => {
+            let message = error.to_string();
+            // One run is one batch, however many of its parts were answered so.
+            let at_fault = *effort.at_fault.get_or_insert_with(|| engine.unusable(&message));
+            if !at_fault {
+                judged.retry(rows, due(engine, effort, None), true, &message, error.outcome().name());
+            }
+            at_fault
         }
-        CallError::Detector(DetectorError::Unusable { message }) => {
-            judged.retry(rows, due(engine, effort, None), true, &message, "mismatch");
-            judged.error = Some(message);
-        }
-        CallError::Mismatch(error) => {
-            let message = format!("the detector's answer does not fit: {error}");
-            judged.retry(rows, due(engine, effort, None), true, &message, "mismatch");
-            judged.error = Some(message);
-        }
-        CallError::Detector(DetectorError::Permanent { message }) => {
-            judged.error = Some(message.clone());
-            isolate(engine, rows, &message, effort, judged).await;
+        CallError::Detector(failed) => {
+            let message = match failed {
+                DetectorError::Transient { message, .. }
+                | DetectorError::Permanent { message }
+                | DetectorError::Unusable { message }
+                | DetectorError::Unavailable { message, .. } => message,
+            };
+            let due = due(engine, effort, failed.retry_after());
+            judged.retry(rows, due, true, message, error.outcome().name());
+            false
         }
     }
 }
@@ -88,52 +120,64 @@ async fn recover(engine: &Engine, rows: &[Row], error: CallError, effort: &mut E
 /// Finds the rows that the detector refuses, by halving.
 async fn isolate(engine: &Engine, rows: &[Row], message: &str, effort: &mut Effort, judged: &mut Judged) {
     if let Err(error) = engine.parts.detector.health().await {
-        engine.open_circuit(None, &format!("it refuses a known-good row: {error}"));
+        engine.open_circuit(error.retry_after(), &format!("it refuses a known-good row: {error}"));
         return;
     }
     let mut refused: Vec<(&Row, String)> = Vec::new();
     let mut scored = false;
+    let mut away = false;
     let mut parts: Vec<&[Row]> = halves(rows);
     if parts.is_empty() {
         refused.extend(rows.first().map(|row| (row, message.to_owned())));
     }
-    while let Some(part) = parts.pop() {
-        if refused.len() >= MOST_ISOLATED {
-            judged.retry(part, due(engine, effort, None), false, message, "permanent");
-            continue;
-        }
-        match call(engine, part, effort).await {
-            Ok((model, outcomes)) => {
+    while refused.len() < MOST_ISOLATED && !away {
+        let Some(part) = parts.pop() else { break };
+        match (call(engine, part, effort).await, part) {
+            (Ok((model, outcomes)), _) => {
                 scored = true;
                 judged.scored(part, &model, outcomes);
             }
-            Err(CallError::Detector(DetectorError::Permanent { message })) => match part {
-                [row] => refused.push((row, message)),
-                _ => parts.extend(halves(part)),
-            },
-            Err(CallError::Detector(DetectorError::Unavailable { message, retry_after })) => {
-                // This part and the rest go back in line.
-                engine.open_circuit(retry_after, &message);
-                judged.error = Some(message);
-                break;
-            }
-            Err(CallError::Detector(DetectorError::Transient { message, retry_after })) => {
-                judged.retry(part, due(engine, effort, retry_after), true, &message, "transient");
-            }
-            Err(CallError::Detector(DetectorError::Unusable { message })) => {
-                judged.retry(part, due(engine, effort, None), true, &message, "mismatch");
-            }
-            Err(CallError::Mismatch(error)) => {
-                judged.retry(part, due(engine, effort, None), true, &error.to_string(), "mismatch");
-            }
+            (Err(CallError::Detector(DetectorError::Permanent { message })), [row]) => refused.push((row, message)),
+            (Err(CallError::Detector(DetectorError::Permanent { .. })), _) => parts.extend(halves(part)),
+            (Err(error), _) => away = put_off(engine, part, &error, effort, judged),
         }
+    }
+    if away {
+        // What was not asked about goes back in line. Who was refused by a detector that then failed was not judged.
+        refused.retain(|_| scored);
+        parts.clear();
+    }
+    if !scored && !away {
+        scored = passes_last(engine, &mut parts, effort, judged).await;
     }
     if !scored && refused.len() > 1 {
         // It took a known-good row but not one of several real ones: that is no poison, something is wrong with it.
+        // Nobody is blamed; but these step aside for a while, in case it is they after all.
         engine.open_circuit(None, "it refuses every session");
+        let judged_already: HashSet<Seq> = judged.outcomes.iter().map(|(seq, _)| *seq).collect();
+        let aside: Vec<Row> = rows.iter().filter(|row| !judged_already.contains(&row.id)).cloned().collect();
+        judged.retry(&aside, engine.much_later(), false, message, "permanent");
         return;
     }
+    for part in parts {
+        judged.retry(part, due(engine, effort, None), false, message, "permanent");
+    }
     judged.outcomes.extend(refused.into_iter().map(|(row, error)| (row.id, Judgement::Rejected(error))));
+}
+
+/// Where as many rows as may be were refused and none was scored: whether the row furthest from them is, which tells
+/// several poison sessions from a detector that takes none.
+async fn passes_last(engine: &Engine, parts: &mut [&[Row]], effort: &mut Effort, judged: &mut Judged) -> bool {
+    let Some(furthest) = parts.first_mut() else { return false };
+    let [rest @ .., row] = *furthest else { return false };
+    match call(engine, std::slice::from_ref(row), effort).await {
+        Ok((model, outcomes)) => {
+            judged.scored(std::slice::from_ref(row), &model, outcomes);
+            *furthest = rest;
+            true
+        }
+        Err(_) => false,
+    }
 }
 
 /// Both halves, the first on top of the stack; nothing for a single row.

@@ -12,7 +12,7 @@ use super::engine::Engine;
 use crate::domain::batch::Trigger;
 use crate::domain::id::{BatchId, Seq};
 use crate::shutdown::Shutdown;
-use crate::store::StoreResult;
+use crate::store::{ClaimRequest, StoreResult};
 
 /// Most batches of one manual run.
 const MOST_BATCHES: usize = 20;
@@ -67,13 +67,19 @@ async fn next(
     running: &mut JoinSet<Ran>,
     deadline: Instant,
 ) -> StoreResult<Option<BatchId>> {
-    if engine.circuit().permission(engine.parts.clock.now().monotonic) != Permission::Call {
+    let permission = || engine.circuit().permission(engine.parts.clock.now().monotonic);
+    if permission() == Permission::Probe {
+        // While the scheduler is stopped nobody else asks.
+        let _ = timeout_at(deadline, engine.probe()).await;
+    }
+    if permission() != Permission::Call {
         return Ok(None);
     }
     let Ok(Ok(permit)) = timeout_at(deadline, Arc::clone(&engine.permits).acquire_owned()).await else {
         return Ok(None);
     };
-    let request = engine.request(Trigger::Manual, Some(up_to));
+    let scorer = engine.scorer();
+    let request = ClaimRequest { up_to: Some(up_to), ..engine.request(&scorer, Trigger::Manual) };
     let Some(claim) = engine.parts.store.claim(request, engine.parts.clock.now()).await? else {
         return Ok(None);
     };
@@ -81,7 +87,7 @@ async fn next(
     let claimed = claim.members.len() as u64;
     let (engine, shutdown) = (Arc::clone(engine), shutdown.clone());
     running.spawn(async move {
-        let ran = batch_run::run(&engine, claim, Trigger::Manual, permit, &shutdown).await;
+        let ran = batch_run::run(&engine, claim, Trigger::Manual, &scorer, permit, &shutdown).await;
         ran.unwrap_or_else(|error| {
             tracing::error!(%error, batch = batch.0, "a batch could not be settled");
             // The loop may have found every place taken.

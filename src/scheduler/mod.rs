@@ -1,12 +1,15 @@
 //! The scheduler: wakes, decides, claims, runs a batch, settles; and the handle by which it is steered.
 
+mod asking;
 mod batch_run;
 mod circuit;
 mod driver;
 mod engine;
+mod fallback;
 mod isolate;
 mod manual;
 mod retention;
+mod shadow;
 
 use std::sync::Arc;
 
@@ -119,5 +122,9 @@ impl Handle {
     }
 }
 
+#[cfg(test)]
+mod fault_tests;
+#[cfg(test)]
+mod local_tests;
 #[cfg(test)]
 mod tests;

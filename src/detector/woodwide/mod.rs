@@ -151,7 +151,7 @@ impl WoodwideDetector {
     async fn keep(&self, profile: &Profile) {
         let Ok(bytes) = serde_json::to_vec(profile) else { return };
         // Without it the next start asks again; that costs two calls.
-        if let Err(error) = self.memory.remember(&self.key(&profile.version), bytes).await {
+        if let Err(error) = self.memory.remember(&self.key(&profile.version), Some(bytes)).await {
             tracing::warn!(error, "what was learned about the Woodwide model could not be kept");
         }
     }
@@ -175,8 +175,8 @@ impl WoodwideDetector {
         if self.suspicions.fetch_add(1, Ordering::Relaxed) + 1 >= SUSPICIONS {
             self.suspicions.store(0, Ordering::Relaxed);
             if let Some(profile) = self.profile.lock().await.take() {
-                // An empty value is none.
-                let _ = self.memory.remember(&self.key(&profile.version), Vec::new()).await;
+                // What is kept by mistake is found out again.
+                let _ = self.memory.remember(&self.key(&profile.version), None).await;
             }
         }
         DetectorError::Unusable { message: format!("Woodwide: {suspicion}") }
@@ -273,7 +273,7 @@ async fn installation(memory: &dyn Memory) -> Result<String, String> {
         return Ok(name);
     }
     let name = format!("{:08x}", rand::random::<u32>());
-    memory.remember(KEY, name.clone().into_bytes()).await?;
+    memory.remember(KEY, Some(name.clone().into_bytes())).await?;
     Ok(name)
 }
 

@@ -151,6 +151,7 @@ async fn a_backup_is_a_store_and_can_be_put_back() {
     let store = open_in(folder.path());
     process(&store, session("done", at(0)), verdict(Decision::Fail, 1.0), at(1)).await;
     submit(&store, session("waits", at(2))).await;
+    store.remember("k".to_owned(), Some(b"v".to_vec())).await.unwrap();
     let copy = folder.path().join("copy");
     store.backup(copy.clone()).await.unwrap();
     submit(&store, session("later", at(3))).await;
@@ -159,6 +160,7 @@ async fn a_backup_is_a_store_and_can_be_put_back() {
     let restored = open_in(&place);
     assert_eq!(found(&restored, "done").await, found(&store, "done").await);
     assert_eq!(counts(&restored).await.accepted, 2);
+    assert_eq!(restored.recall("k".to_owned()).await.unwrap().as_deref(), Some(&b"v"[..]));
     assert_eq!(restored.session(crate::store::contract::key("later")).await.unwrap(), Lookup::Unknown);
     assert!(matches!(restore(&copy, &place), Err(StoreError::InUse(_))), "a store is never written over");
     assert!(restore(&folder.path().join("nothing"), &folder.path().join("new")).is_err());

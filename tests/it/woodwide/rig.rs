@@ -26,8 +26,12 @@ impl Memory for Notebook {
         Ok(self.0.lock().unwrap().get(key).cloned())
     }
 
-    async fn remember(&self, key: &str, value: Vec<u8>) -> Result<(), String> {
-        self.0.lock().unwrap().insert(key.to_owned(), value);
+    async fn remember(&self, key: &str, value: Option<Vec<u8>>) -> Result<(), String> {
+        let mut kept = self.0.lock().unwrap();
+        match value {
+            Some(value) => kept.insert(key.to_owned(), value),
+            None => kept.remove(key),
+        };
         Ok(())
     }
 }
