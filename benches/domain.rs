@@ -10,6 +10,7 @@ use playproof_batch::domain::result::Thresholds;
 use playproof_batch::domain::session::{Bounds, Session};
 use playproof_batch::generator::{Family, Shape, generate, to_json};
 use playproof_batch::offline::score::Scorer;
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 /// The usual session of a measurement.
 const MOVEMENTS: Shape = Shape { movements: Some(449) };
@@ -64,12 +65,15 @@ fn score(criterion: &mut Criterion) {
         .collect();
     let mut group = criterion.benchmark_group("score");
     group.throughput(Throughput::Elements(ROWS)).sample_size(10);
-    group.bench_function("10,000 feature rows", |bencher| {
-        bencher.iter(|| {
-            let raw = |row: &Vec<f64>| model.assess(row, "mouse").raw;
-            rows.iter().map(raw).sum::<f64>()
-        });
+    let raw = |row: &Vec<f64>| model.assess(row, "mouse").raw;
+    group.bench_function("10,000 feature rows on one thread", |bencher| {
+        bencher.iter(|| rows.iter().map(raw).fold(0.0, f64::max));
     });
+    if let Ok(pool) = rayon::ThreadPoolBuilder::new().num_threads(2).build() {
+        group.bench_function("10,000 feature rows on two threads", |bencher| {
+            bencher.iter(|| pool.install(|| rows.par_iter().map(raw).reduce(|| 0.0, f64::max)));
+        });
+    }
     group.bench_function("10,000 sessions of 100 movements to verdicts", |bencher| {
         bencher.iter_batched_ref(
             || Scorer::new(&model, Thresholds::default()),

@@ -18,12 +18,11 @@ pub(crate) struct Scripted {
     script: Box<Script>,
     source: Source,
     healthy: AtomicBool,
+    probes: AtomicUsize,
     /// One permit per call that may be answered.
     gate: Semaphore,
     /// The rows of each call.
     pub(crate) calls: Mutex<Vec<Vec<Seq>>>,
-    /// Questions after its health.
-    pub(crate) probes: AtomicUsize,
 }
 
 /// The score that [`Scripted`] gives a row: a function of the row alone, so that a swapped score is noticed.
@@ -47,9 +46,9 @@ impl Scripted {
             script: Box::new(script),
             source: Source::Embedded,
             healthy: AtomicBool::new(true),
+            probes: AtomicUsize::new(0),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
             calls: Mutex::default(),
-            probes: AtomicUsize::new(0),
         }
     }
 
@@ -74,6 +73,11 @@ impl Scripted {
 
     pub(crate) fn release(&self) {
         self.gate.add_permits(1000);
+    }
+
+    /// How often it was asked for its health.
+    pub(crate) fn probe_count(&self) -> usize {
+        self.probes.load(Ordering::SeqCst)
     }
 
     pub(crate) fn call_count(&self) -> usize {

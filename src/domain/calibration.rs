@@ -31,6 +31,15 @@ pub struct Calibrated {
     pub extrapolated: bool,
 }
 
+impl Calibrated {
+    /// Whether every value lies on its scale, as those of [`Calibration::assess`] do.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let on_scale = |score: f64| (0.0..=MAX_SCORE).contains(&score);
+        (0.0..=1.0).contains(&self.p) && on_scale(self.score) && on_scale(self.supported)
+    }
+}
+
 impl Calibration {
     /// Builds the set from raw values in any order; values that are not finite are left out.
     #[must_use]

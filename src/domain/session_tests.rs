@@ -1,6 +1,7 @@
 //! What a client sees of the session parser: accepted values, refusals with their paths, and serde as the oracle.
 
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::refusal::RefusalKind;
@@ -109,6 +110,65 @@ fn lists_end_at_their_bound() {
     for (movements, clicks, list) in [(3, 0, "movements"), (1, 2, "clicks")] {
         let refusal = Session::parse(text(movements, clicks).as_bytes(), &bounds).unwrap_err();
         assert_eq!((refusal.kind, refusal.path), (RefusalKind::OutOfBounds, FieldPath::Field(list)));
+    }
+}
+
+/// Sets the value at `pointer` to `last`, which is taken, and to `beyond`, which is refused as out of bounds.
+fn holds(pointer: &str, last: impl Into<Value>, beyond: impl Into<Value>) {
+    let (last, beyond) = (last.into(), beyond.into());
+    let point = json!({"x": 1, "y": 1, "timestamp": 1});
+    let mut session = json!({"sessionId": "a", "userId": "", "deploymentId": "", "gameType": "", "deviceType": "",
+        "durationMs": 0, "movements": [point], "clicks": [point], "hits": 0, "misses": 0});
+    let mut with = |value: &Value| {
+        value.clone_into(session.pointer_mut(pointer).unwrap());
+        parse(&session.to_string())
+    };
+    let shown = |value: &Value| value.to_string().chars().take(40).collect::<String>();
+    assert!(with(&last).is_ok(), "{pointer} {}", shown(&last));
+    let refused = with(&beyond).expect_err(pointer);
+    assert_eq!(refused.kind, RefusalKind::OutOfBounds, "{pointer} {}", shown(&beyond));
+}
+
+#[test]
+fn every_bound_holds_to_its_last_value() {
+    for (field, bound) in [("x", 1e7_f64), ("y", 1e7), ("timestamp", 1e15)] {
+        for list in ["movements", "clicks"] {
+            let pointer = format!("/{list}/0/{field}");
+            holds(&pointer, json!(bound), json!(bound.next_up()));
+            holds(&pointer, json!(-bound), json!(-bound.next_up()));
+        }
+    }
+    holds("/durationMs", json!(1e15), json!(1e15_f64.next_up()));
+    holds("/durationMs", json!(-1e15), json!(-1e15_f64.next_up()));
+    for field in ["/hits", "/misses"] {
+        holds(field, json!(1_000_000), json!(1_000_001));
+        holds(field, json!(0), json!(-1));
+    }
+    for field in ["/userId", "/deploymentId", "/gameType", "/deviceType"] {
+        holds(field, json!("x".repeat(256)), json!("x".repeat(257)));
+        holds(field, json!("é".repeat(128)), json!("é".repeat(129)));
+    }
+    holds("/sessionId", json!("x".repeat(128)), json!("x".repeat(129)));
+    for beyond in [".", "..", "a/b", "a b", "é", "a\u{0}"] {
+        holds("/sessionId", json!("..."), json!(beyond));
+    }
+    let point = json!({"x": 1, "y": 1, "timestamp": 1});
+    for (list, most) in [("/movements", 20_000), ("/clicks", 2_000)] {
+        holds(list, json!(vec![&point; most]), json!(vec![&point; most + 1]));
+    }
+}
+
+#[test]
+fn what_is_skipped_may_nest_to_its_bound_wherever_it_stands() {
+    let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    for (depth, taken) in [(65, true), (66, false), (200_000, false)] {
+        let nested = nested(depth);
+        for text in [
+            format!(r#"{{"sessionId":"a","movements":[{{"x":1,"y":1,"timestamp":1}}],"other":{nested}}}"#),
+            format!(r#"{{"sessionId":"a","movements":[{{"x":1,"y":1,"timestamp":1,"other":{nested}}}]}}"#),
+        ] {
+            assert_eq!(parse(&text).is_ok(), taken, "{depth}");
+        }
     }
 }
 

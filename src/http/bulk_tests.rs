@@ -6,6 +6,7 @@ use tokio::net::TcpStream;
 
 use super::super::testing::{TestApp, lines as sessions, send, session};
 use super::*;
+use crate::store::StoreError;
 
 fn lines(pieces: &[&'static str], limit: usize) -> Lines {
     let pieces: Vec<_> = pieces.iter().map(|p| Ok::<_, std::io::Error>(Bytes::from_static(p.as_bytes()))).collect();
@@ -40,6 +41,19 @@ async fn a_long_line_is_skipped_to_its_end_without_being_kept() {
     assert_eq!(long.next().await, Line::Text(Bytes::from_static(b"{2}")));
     assert_eq!((long.next().await, long.number), (Line::TooLong, 3));
     assert_eq!(long.next().await, Line::End);
+}
+
+#[tokio::test]
+async fn a_long_line_costs_no_memory_however_it_arrives() {
+    let pieces = (0..1000).map(|_| Ok::<_, std::io::Error>(Bytes::from_static(b"0123456789")));
+    let unended = futures_util::stream::iter(pieces).chain(futures_util::stream::pending());
+    let mut unended = Lines::new(Body::from_stream(unended), 10, Duration::from_secs(30));
+    assert_eq!(unended.next().now_or_never(), None, "the line goes on");
+    assert!(unended.skipping && unended.buffer.capacity() < 1000, "{}", unended.buffer.capacity());
+
+    let mut whole = lines(&["0123456789x\n{2}"], 10);
+    assert_eq!(whole.next().await, Line::TooLong, "it came in one piece");
+    assert_eq!(whole.next().await, Line::Text(Bytes::from_static(b"{2}")));
 }
 
 #[tokio::test(start_paused = true)]
@@ -161,6 +175,20 @@ async fn a_line_over_the_limit_is_refused_and_skipped() {
     let answers = app.bulk("", format!("{}\n{}\n{}", session("a"), "x".repeat(1 << 20), session("b"))).await;
     assert_eq!((&answers[1]["code"], &answers[1]["line"]), (&json!("body_too_large"), &json!(2)));
     assert_eq!((&answers[2]["sessionId"], &answers[3]), (&json!("b"), &counted(2, 0, 1)));
+}
+
+#[tokio::test]
+async fn a_line_that_the_store_did_not_take_is_refused() {
+    let app = TestApp::start().await;
+    app.store.fail(Some(StoreError::Unavailable("/secret".to_owned())));
+    let answers = app.bulk("", sessions("s", 3)).await;
+    for answer in &answers[..3] {
+        assert_eq!((&answer["outcome"], &answer["code"]), (&json!("refused"), &json!("store_unavailable")));
+        assert!(!answer.to_string().contains("secret"));
+    }
+    assert_eq!(answers[3], counted(0, 0, 3));
+    app.store.fail(None);
+    assert_eq!(app.bulk("?report=refused", sessions("s", 3)).await, [counted(3, 0, 0)]);
 }
 
 /// More than the sockets' buffers hold, in both directions.

@@ -6,6 +6,8 @@
 
 mod auth;
 mod batches;
+#[cfg(test)]
+mod bounds_tests;
 mod bulk;
 mod erasure;
 mod error;

@@ -18,6 +18,8 @@ use crate::store::{Counts, DeadRow};
 
 const PAGE: u32 = 100;
 const LARGEST_PAGE: u32 = 1000;
+/// Most sessions named in one requeue: they go back in one transaction, behind which every submission waits.
+const MOST_REQUEUED: usize = 1000;
 
 /// How much is stored.
 #[derive(Debug, Serialize, ToSchema)]
@@ -181,6 +183,7 @@ pub(super) async fn dead(
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct RequeueRequest {
     /// These; all failed sessions when absent.
+    #[schema(max_items = 1000)]
     session_ids: Option<Vec<String>>,
     /// Their deployment; that of the key when it is bound, else none.
     deployment_id: Option<String>,
@@ -199,7 +202,7 @@ pub(super) struct RequeueAnswer {
 
 /// Sends failed sessions back to the queue.
 ///
-/// Without a body all of them, which needs a key that is bound to no deployment.
+/// At most 1000 at a time where they are named. Without a body all of them, which needs a key that is bound to no deployment.
 #[utoipa::path(
     post, path = "/api/v1/batch/dead/requeue", operation_id = "requeueFailed", tag = "queue",
     request_body(content = Option<RequeueRequest>, content_type = "application/json"),
@@ -226,6 +229,10 @@ pub(super) async fn requeue(
     let request = request::json::<RequeueRequest>(&body)?;
     let request = request.unwrap_or(RequeueRequest { session_ids: None, deployment_id: None });
     let keys = match request.session_ids {
+        Some(ids) if ids.len() > MOST_REQUEUED => {
+            let message = format!("sessionIds must hold at most {MOST_REQUEUED} items; send the rest apart");
+            return Err(ApiError::at(Code::OutOfBounds, "sessionIds", message));
+        }
         Some(ids) => {
             let key = |(i, id): (usize, String)| {
                 let id = SessionId::parse(&id).ok_or_else(|| {
@@ -331,6 +338,9 @@ mod tests {
         let wrong = app.post(path, &json!({"sessionIds": ["ok", "a/b"]})).await;
         wrong.is_error(422, "out_of_bounds");
         assert_eq!(wrong.json()["details"]["path"], "sessionIds[1]");
+        let many = vec!["s"; super::MOST_REQUEUED + 1];
+        app.post(path, &json!({"sessionIds": many})).await.is_error(422, "out_of_bounds");
+        assert_eq!(app.post(path, &json!({"sessionIds": many[1..]})).await.json()["requeued"], 0);
         app.post(path, &json!({"ids": []})).await.is_error(400, "malformed");
         app.post_text(path, "{").await.is_error(400, "malformed");
         app.post(path, &json!({"deploymentId": "eu"})).await.is_error(400, "malformed");

@@ -93,6 +93,48 @@ async fn a_full_queue_and_a_store_that_is_away_say_when_to_come_back() {
     app.get("/api/v1/batch/result/c").await.is_error(404, "unknown_session");
 }
 
+#[tokio::test]
+async fn nothing_is_acknowledged_that_the_store_did_not_take() {
+    let app = TestApp::start().await;
+    let mut offered = Vec::new();
+    for (n, fault) in ["full", "away", "corrupt"].into_iter().enumerate() {
+        app.store.fail(Some(match n {
+            0 => StoreError::Full(fault.to_owned()),
+            1 => StoreError::Unavailable(fault.to_owned()),
+            _ => StoreError::Corrupt(fault.to_owned()),
+        }));
+        for use_batch in [true, false] {
+            let id = format!("{fault}-{use_batch}");
+            let mut session = session(&id);
+            session["useBatch"] = json!(use_batch);
+            let reply = app.post(SCORE, &session).await;
+            assert!(reply.status >= 500, "{id}: {}", reply.text);
+            offered.push(id);
+        }
+    }
+    app.store.fail(None);
+    for id in offered {
+        app.get(&format!("/api/v1/batch/result/{id}")).await.is_error(404, "unknown_session");
+    }
+    assert_eq!(app.metric("playproof_sessions_received_total{outcome=\"accepted\"}").await as usize, 0);
+}
+
+#[tokio::test]
+async fn a_session_scored_at_once_is_one_decision_however_often_it_is_sent() {
+    let app = TestApp::start().await;
+    let mut session = session("a");
+    session["useBatch"] = json!(false);
+    let first = app.post(SCORE, &session).await.json();
+    app.clock.advance(std::time::Duration::from_secs(5));
+    for _ in 0..3 {
+        assert_eq!(app.post(SCORE, &session).await.json(), first);
+    }
+    let text = app.get("/metrics").await.text;
+    let decisions = text.lines().filter(|line| line.starts_with("playproof_decisions_total{"));
+    let decisions: f64 = decisions.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum();
+    assert_eq!(decisions as usize, 1);
+}
+
 /// Every body that must be refused, how, and with which path.
 fn hostile() -> Vec<(&'static str, Vec<u8>, u16, &'static str)> {
     let with = |field: &str, value: &str| {
@@ -188,7 +230,11 @@ async fn a_stream_over_the_limit_is_refused_without_being_announced() {
 async fn a_half_sent_body_ends_with_408_and_a_close() {
     let app = TestApp::with(|choice| choice.http.body_timeout = std::time::Duration::from_millis(50)).await;
     let half = b"POST /api/v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{\"sessionId\":";
-    let answer = app.raw(half).await;
+    let mut stream = app.connect().await;
+    stream.write_all(half).await.unwrap();
+    let answered = tokio::time::timeout(std::time::Duration::from_secs(8), stream.readable()).await;
+    answered.expect("it waits on for the rest").unwrap();
+    let answer = read_all(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("request_timeout"), "{answer}");
     assert!(answer.to_ascii_lowercase().contains("connection: close"), "{answer}");
     assert_eq!(app.post(SCORE, &session("next")).await.status, 200);

@@ -2,15 +2,16 @@
 //! to fail, a detector that answers by script, a clock that is moved by hand where a test needs it.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, RwLock, oneshot};
 use tokio::task::JoinHandle;
 
 use super::{HttpSettings, Parts, Role, Service, server};
@@ -39,6 +40,20 @@ pub(super) const START: Timestamp = Timestamp(1_769_860_800_000);
 pub(super) struct Faulty {
     inner: SqliteStore,
     fault: Mutex<Option<StoreError>>,
+    /// Held by a test, it keeps every call waiting.
+    pub(super) gate: RwLock<()>,
+    inside: AtomicUsize,
+    /// Most calls at the same time so far.
+    pub(super) most_inside: AtomicUsize,
+}
+
+/// A call to the store that is not over.
+struct Inside<'a>(&'a AtomicUsize);
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Faulty {
@@ -46,8 +61,11 @@ impl Faulty {
         *self.fault.lock().unwrap() = with;
     }
 
-    fn check(&self) -> StoreResult<()> {
-        self.fault.lock().unwrap().clone().map_or(Ok(()), Err)
+    async fn check(&self) -> StoreResult<Inside<'_>> {
+        self.most_inside.fetch_max(self.inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        let inside = Inside(&self.inside);
+        drop(self.gate.read().await);
+        self.fault.lock().unwrap().clone().map_or(Ok(inside), Err)
     }
 }
 
@@ -56,7 +74,7 @@ macro_rules! behind_the_switch {
         #[async_trait]
         impl Store for Faulty {
             $(async fn $name(&self, $($arg: $type),*) -> StoreResult<$out> {
-                self.check()?;
+                let _inside = self.check().await?;
                 self.inner.$name($($arg),*).await
             })*
 
@@ -142,7 +160,13 @@ impl TestApp {
         let room = Room { queue_limit: choice.queue_limit, store_limit: None, min_free_disk: 0 };
         let open = SqliteSettings { folder: folder.path().to_owned(), room, autostart: false };
         let inner = SqliteStore::open(&open, START).unwrap();
-        let store = Arc::new(Faulty { inner, fault: Mutex::default() });
+        let store = Arc::new(Faulty {
+            inner,
+            fault: Mutex::default(),
+            gate: RwLock::default(),
+            inside: AtomicUsize::default(),
+            most_inside: AtomicUsize::default(),
+        });
         let (detector, clock) = (Arc::new(choice.detector), Arc::new(ManualClock::new(START)));
         let (settled, metrics) = (Settled::new(), Arc::new(Metrics::new().unwrap()));
         let shutdown = Shutdown::new();
@@ -247,13 +271,6 @@ impl TestApp {
         reply.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// Sends bytes as they are and gives everything that comes back until the server closes.
-    pub(super) async fn raw(&self, bytes: &[u8]) -> String {
-        let mut stream = self.connect().await;
-        stream.write_all(bytes).await.unwrap();
-        read_all(&mut stream).await
-    }
-
     pub(super) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
@@ -346,7 +363,8 @@ pub(super) async fn send(request: reqwest::RequestBuilder) -> Reply {
 pub(super) async fn read_all(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     // A reset after the answer is as good as an end here.
-    let _ = stream.read_to_end(&mut answer).await;
+    let end = tokio::time::timeout(Duration::from_secs(25), stream.read_to_end(&mut answer)).await;
+    assert!(end.is_ok(), "the connection stays open after {}", String::from_utf8_lossy(&answer));
     String::from_utf8_lossy(&answer).into_owned()
 }
 

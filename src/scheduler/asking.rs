@@ -56,11 +56,9 @@ pub(super) async fn ask(detector: &dyn Detector, metrics: &Metrics, rows: &[Row]
     let result = asked.map_err(CallError::Detector).and_then(|Answer { model, outcomes }| {
         let ids: Vec<Seq> = rows.iter().map(|row| row.id).collect();
         let paired = pair(&ids, outcomes).map_err(CallError::Mismatch)?;
-        // A score that is no number is an answer that says nothing; it must not become a verdict.
+        // A score that is no number, or on no scale, is an answer that says nothing; it must not become a verdict.
         let usable = paired.iter().all(|outcome| match outcome {
-            Outcome::Calibrated { raw, calibrated, .. } => {
-                raw.is_finite() && (0.0..=1.0).contains(&calibrated.p) && calibrated.score.is_finite()
-            }
+            Outcome::Calibrated { raw, calibrated, .. } => raw.is_finite() && calibrated.is_sound(),
             Outcome::Flagged(_) | Outcome::Rejected(_) => true,
         });
         if usable { Ok((model, paired)) } else { Err(CallError::Mismatch(PairingError::NotANumber)) }

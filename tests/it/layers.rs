@@ -1,4 +1,5 @@
-//! Who may know whom, and other rules that the sources keep: read from the sources themselves.
+//! Who may know whom, and other rules that the sources keep: read from the sources themselves. Also that the document
+//! names tests that are there.
 
 use std::path::{Path, PathBuf};
 
@@ -169,6 +170,22 @@ fn the_sources_keep_the_rules() {
         .flat_map(|file| wrong_with(file.strip_prefix(&src).unwrap(), &std::fs::read_to_string(file).unwrap()))
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_tests_that_hold_the_promises_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let (_, after) = text.split_once("\n## Promises and their tests\n").unwrap();
+    let table = after.split("\n## ").next().unwrap().lines().filter(|line| line.starts_with("| "));
+    let named: Vec<&str> = table.flat_map(|line| line.split('`').skip(1).step_by(2)).collect();
+    assert!(named.len() > 50, "the table was not found");
+    let mut files = Vec::new();
+    sources(&root.join("src"), &mut files);
+    sources(&root.join("tests"), &mut files);
+    let code: String = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+    let missing: Vec<_> = named.iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]

@@ -10,6 +10,8 @@ mod conservation;
 
 mod crash;
 
+mod determinism;
+
 mod fuzz;
 
 mod layers;

@@ -1,6 +1,6 @@
 //! How a node starts, refuses to start, ends and comes back: the real binary, real signals, real files.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -160,4 +160,30 @@ async fn a_copy_made_while_a_node_runs_answers_for_what_was_acknowledged() {
     }
     finish(&node.url).await;
     assert_eq!(told.lost(&all_results(&node.url).await), 0);
+}
+
+#[tokio::test]
+async fn requests_that_never_end_hold_a_node_up_for_its_grace_period_and_no_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Process::start(folder.path(), &[("PLAYPROOF_SHUTDOWN_GRACE", "1s")]);
+    let address = node.url.strip_prefix("http://").unwrap();
+    let begin = |text: &str| {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        stream
+    };
+    let stalled = [
+        begin("POST /api/v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{\"sessionId\""),
+        begin(
+            "POST /api/v1/batch/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n\
+             Transfer-Encoding: chunked\r\n\r\n5\r\n{\"ses\r\n",
+        ),
+        begin("GET /health HTTP/1.1\r\nHost: loc"),
+    ];
+    // They are being served once a later request was answered.
+    assert_eq!(get(&node.url, "/api/v1/batch/stats").await["queue"]["total"], 0);
+    let (status, took) = node.terminate();
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    drop(stalled);
 }
