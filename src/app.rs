@@ -15,9 +15,9 @@ use tokio::task::JoinHandle;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DetectorKind, StoreUrl};
-use crate::detector::{Detector, Memory};
-use crate::detector::woodwide::WoodwideDetector;
 use crate::detector::embedded::{EmbeddedDetector, Model};
+use crate::detector::woodwide::WoodwideDetector;
+use crate::detector::{Detector, Memory};
 use crate::http::{self, HttpSettings, Keys, Role, Service};
 use crate::intake::Intake;
 use crate::metrics::Metrics;
@@ -46,7 +46,7 @@ impl Node {
         let model = Arc::new(load_model(config)?);
         let store = open_store(config, clock.as_ref())?;
         let memory = Arc::new(StoreMemory(Arc::clone(&store)));
-        let detector = detector(config, &model, memory).await?;
+        let detector = detector(config, &model, memory, &clock).await?;
         let metrics = Arc::new(Metrics::new()?);
         let settled = Settled::new();
         let listener = TcpListener::bind(config.listen).await.with_context(|| {
@@ -139,12 +139,13 @@ async fn detector(
     config: &Config,
     model: &Arc<Model>,
     memory: Arc<dyn Memory>,
+    clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Arc<dyn Detector>> {
     Ok(match config.detector.kind {
         DetectorKind::Embedded => Arc::new(EmbeddedDetector::new(Arc::clone(model))),
         DetectorKind::Woodwide => {
             let shared = matches!(config.store.url, StoreUrl::Postgres(_));
-            Arc::new(WoodwideDetector::new(&config.woodwide, memory, shared).await?)
+            Arc::new(WoodwideDetector::new(&config.woodwide, memory, Arc::clone(clock), shared).await?)
         }
     })
 }
@@ -260,8 +261,9 @@ pub fn probe_store(config: &Config) -> anyhow::Result<String> {
 pub fn probe_detector(config: &Config) -> anyhow::Result<String> {
     let model = Arc::new(load_model(config)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let (detector, identity) = runtime.block_on(async {
-        let detector = detector(config, &model, Arc::new(NoMemory)).await?;
+        let detector = detector(config, &model, Arc::new(NoMemory), &clock).await?;
         let identity = detector.health().await?;
         anyhow::Ok((detector, identity))
     })?;

@@ -25,6 +25,8 @@ pub mod clock;
 
 pub mod tls;
 
+pub mod secret;
+
 pub mod shutdown;
 
 pub mod settled;

@@ -11,17 +11,16 @@ mod flags;
 
 mod load;
 
-mod secret;
-
 mod value;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::detector::woodwide::{Generation, WoodwideSettings};
+pub use crate::secret::Secret;
 pub use flags::Flags;
 pub use load::Faults;
-pub use secret::Secret;
 
 use crate::domain::backoff::Backoff;
 use crate::domain::batch::Policy;
@@ -147,34 +146,6 @@ pub enum DetectorKind {
     Embedded,
     /// The Woodwide service.
     Woodwide,
-}
-
-/// What the remote detector is told.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WoodwideSettings {
-    /// Used in turn.
-    pub keys: Vec<Secret>,
-    /// Without a slash at its end.
-    pub base_url: String,
-    /// Which API.
-    pub generation: Generation,
-    /// Model that scores.
-    pub model_id: Option<String>,
-    /// One dataset that grows, in place of one per batch.
-    pub persistent_dataset: Option<String>,
-    /// Fewest rows in a call.
-    pub min_rows: usize,
-    /// Calls at the same time.
-    pub in_flight: usize,
-}
-
-/// Which generation of the Woodwide API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Generation {
-    /// Generally available.
-    Ga,
-    /// The one before.
-    Beta,
 }
 
 impl Config {

@@ -23,8 +23,6 @@ pub(crate) struct Scripted {
     gate: Semaphore,
     /// The rows of each call.
     pub(crate) calls: Mutex<Vec<Vec<Seq>>>,
-    /// Questions after its health.
-    pub(crate) probes: AtomicUsize,
 }
 
 /// The score that [`Scripted`] gives a row: a function of the row alone, so that a swapped score is noticed.
@@ -51,7 +49,6 @@ impl Scripted {
             probes: AtomicUsize::new(0),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
             calls: Mutex::default(),
-            probes: AtomicUsize::new(0),
         }
     }
 

@@ -39,7 +39,7 @@ pub fn rank_correlation(a: &[f64], b: &[f64]) -> Option<f64> {
     let (a, b) = (ranks(a), ranks(b));
     // Ranks are 1 to n whatever the ties, so both lists have the same mean.
     #[expect(clippy::cast_precision_loss, reason = "the size of a batch")]
-    let mean = (a.len() as f64 + 1.0) / 2.0;
+    let mean = f64::midpoint(a.len() as f64, 1.0);
     let moment = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| (x - mean) * (y - mean)).sum::<f64>();
     let spread = moment(&a, &a) * moment(&b, &b);
     (spread > 0.0).then(|| (moment(&a, &b) / spread.sqrt()).clamp(-1.0, 1.0))
@@ -55,7 +55,7 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     #[expect(clippy::float_cmp, reason = "a tie is equality")]
     for tied in order.chunk_by(|i, j| values[*i] == values[*j]) {
         #[expect(clippy::cast_precision_loss, reason = "the size of a batch")]
-        let rank = before as f64 + (tied.len() as f64 + 1.0) / 2.0;
+        let rank = before as f64 + f64::midpoint(tied.len() as f64, 1.0);
         for place in tied {
             ranks[*place] = rank;
         }

@@ -46,7 +46,7 @@ async fn five_hours_away_fail_nobody_and_those_that_waited_long_enough_get_a_fal
     let calls = bench.detector.call_count();
     assert!(calls <= 2, "{calls} calls through an open circuit");
     // A minute a step: one probe each at most.
-    let probes = bench.detector.probes.load(Ordering::SeqCst);
+    let probes = bench.detector.probe_count();
     assert!((STEPS / 2..=STEPS + 1).contains(&probes), "{probes} probes");
     let counts = bench.counts().await;
     assert_eq!((counts.failed, counts.delayed, counts.ready), (0, 0, 42));

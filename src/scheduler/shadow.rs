@@ -53,12 +53,11 @@ pub(super) fn start(engine: &Engine, claim: &Claim, rows: &[Row]) -> Option<Shad
 
 impl Work {
     async fn score(self) -> Result<Vec<(Seq, Verdict)>, String> {
-        let rows = match self.rows {
-            Some(rows) => rows,
-            None => {
-                let set = self.detector.feature_set();
-                asking::rows(self.store.as_ref(), set, &self.members).await.map_err(|e| e.to_string())?.0
-            }
+        let rows = if let Some(rows) = self.rows {
+            rows
+        } else {
+            let set = self.detector.feature_set();
+            asking::rows(self.store.as_ref(), set, &self.members).await.map_err(|e| e.to_string())?.0
         };
         let members: HashMap<Seq, &Member> = self.members.iter().map(|m| (m.seq, m)).collect();
         let mut verdicts = Vec::with_capacity(rows.len());

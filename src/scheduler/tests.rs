@@ -58,23 +58,27 @@ fn settings() -> Settings {
 }
 
 pub(super) fn bench(detector: Scripted, autostart: bool) -> Bench {
-    bench_with(detector, None, autostart, settings())
+    bench_with(detector, autostart, settings())
+}
+
+fn bench_with(detector: Scripted, autostart: bool, settings: Settings) -> Bench {
+    bench_of(detector, None, autostart, settings)
 }
 
 /// A remote detector and the local one beside it.
 pub(super) fn remote_bench(detector: Scripted, local: Scripted) -> Bench {
-    bench_with(detector.remote(), Some(local), true, settings())
+    bench_of(detector.remote(), Some(local), true, settings())
 }
 
-fn bench_with(detector: Scripted, local: Option<Scripted>, autostart: bool, settings: Settings) -> Bench {
+fn bench_of(detector: Scripted, local: Option<Scripted>, autostart: bool, settings: Settings) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let room = Room { queue_limit: 100_000, store_limit: None, min_free_disk: 0 };
     let open = SqliteSettings { folder: folder.path().to_owned(), room, autostart };
     let store = Arc::new(SqliteStore::open(&open, START).unwrap());
     let (detector, local) = (Arc::new(detector), local.map(Arc::new));
-    let metrics = Arc::new(Metrics::new().unwrap());
     let clock = Arc::new(ManualClock::new(START));
     let settled = Settled::new();
+    let metrics = Arc::new(Metrics::new().unwrap());
     let parts = Parts {
         store: store.clone(),
         detector: detector.clone(),
@@ -272,7 +276,7 @@ async fn one_poison_session_fails_alone_and_its_neighbours_are_scored_in_the_sam
     bench.submit(0, 50).await;
     let counts = bench.until(|c| c.leased + c.ready == 0).await;
     assert_eq!((counts.processed, counts.failed), (49, 1));
-    let calls = bench.detector.call_count() + bench.detector.probes.load(Ordering::SeqCst);
+    let calls = bench.detector.call_count() + bench.detector.probe_count();
     assert!(calls <= 14, "{calls} calls, the known-good row among them");
     let failed = bench.stored(17).await;
     assert_eq!((failed.entry.state, failed.last_error.as_deref()), (State::Failed, Some("bad content")));

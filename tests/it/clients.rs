@@ -70,7 +70,9 @@ pub(crate) async fn load(url: &str, told: &Told) -> Option<u16> {
 
 /// Sends NDJSON lines; the answers.
 pub(crate) async fn bulk(url: &str, query: &str, lines: String) -> Vec<Value> {
-    let answer = playproof_batch::tls::http_client().build().unwrap()
+    let answer = playproof_batch::tls::http_client()
+        .build()
+        .unwrap()
         .post(format!("{url}/api/v1/batch/sessions{query}"))
         .header("content-type", "application/x-ndjson")
         .body(lines)
@@ -97,7 +99,8 @@ pub(crate) async fn get(url: &str, path: &str) -> Value {
 
 /// Sends a POST without a body.
 pub(crate) async fn post(url: &str, path: &str) -> Value {
-    let answer = playproof_batch::tls::http_client().build().unwrap().post(format!("{url}{path}")).send().await.unwrap();
+    let answer =
+        playproof_batch::tls::http_client().build().unwrap().post(format!("{url}{path}")).send().await.unwrap();
     assert_eq!(answer.status(), 200, "{path}");
     answer.json().await.unwrap()
 }

@@ -4,14 +4,16 @@
 use std::path::{Path, PathBuf};
 
 /// May be used by everybody but the domain.
-const LEAVES: [&str; 5] = ["clock", "metrics", "shutdown", "logging", "settled"];
+const LEAVES: [&str; 7] = ["clock", "metrics", "shutdown", "logging", "secret", "settled", "tls"];
 
 /// Every part, and the parts it may know beside the leaves.
-const LAYERS: [(&str, &[&str]); 17] = [
+const LAYERS: [(&str, &[&str]); 19] = [
     ("domain", &[]),
     ("clock", &["domain"]),
     ("shutdown", &[]),
     ("logging", &[]),
+    ("secret", &[]),
+    ("tls", &[]),
     ("metrics", &["store", "domain"]),
     ("settled", &["store", "domain"]),
     ("store", &["domain"]),

@@ -81,7 +81,9 @@ fn from_json(value: &Value, rows: usize) -> Result<Scores, Failure> {
         return flags_only(list, rows);
     }
     if let Some(list) = table.as_array() {
-        let entries = list.iter().map(|row| entry(row.get("id").or(row.get("row_index")), row.get("is_anomaly"), row.get("anomaly_score")));
+        let entries = list
+            .iter()
+            .map(|row| entry(row.get("id").or(row.get("row_index")), row.get("is_anomaly"), row.get("anomaly_score")));
         return paired(entries.collect::<Result<_, _>>()?, rows);
     }
     let column = |names: &[&str]| names.iter().find_map(|name| table.get(*name)).and_then(Value::as_array);

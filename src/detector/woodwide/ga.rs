@@ -264,7 +264,8 @@ pub(super) async fn datasets(
     let mut cursor: Option<String> = None;
     loop {
         let from = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
-        let list = transport.send(&Request::get(format!("/datasets?q={part}&limit=200{from}")), deadline).await?.json()?;
+        let list =
+            transport.send(&Request::get(format!("/datasets?q={part}&limit=200{from}")), deadline).await?.json()?;
         for dataset in items(&list) {
             if let (Some(id), Some(name)) = (id_of(dataset, "dataset"), dataset.get("name").and_then(Value::as_str)) {
                 found.push((id, name.to_owned()));

@@ -74,7 +74,10 @@ impl Layout {
     }
 
     /// Scores and flags of the batch's rows, in their order.
-    pub(super) fn sessions<'s>(&'s self, answered: &'s Scores) -> impl Iterator<Item = (usize, Option<f64>, bool)> + 's {
+    pub(super) fn sessions<'s>(
+        &'s self,
+        answered: &'s Scores,
+    ) -> impl Iterator<Item = (usize, Option<f64>, bool)> + 's {
         let score = |i: usize| answered.scores.as_ref().and_then(|scores| scores.get(i)).copied();
         self.slots.iter().enumerate().filter_map(move |(i, slot)| match slot {
             Slot::Session(place) => Some((*place, score(i), answered.flags.get(i).copied().unwrap_or(false))),
@@ -95,8 +98,7 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let layout = Layout::mixed(50, vec![Slot::Known(7), Slot::Known(9), Slot::Outlier], &mut rng);
         assert_eq!(layout.slots.len(), 53);
-        let answered =
-            Scores { flags: vec![false; 53], scores: Some((0..53).map(f64::from).collect()) };
+        let answered = Scores { flags: vec![false; 53], scores: Some((0..53).map(f64::from).collect()) };
         let sessions: Vec<usize> = layout.sessions(&answered).map(|(place, ..)| place).collect();
         assert_eq!(sessions, (0..50).collect::<Vec<_>>());
         for (place, score, _) in layout.sessions(&answered) {

@@ -12,12 +12,13 @@ mod layout;
 mod profile;
 mod reference;
 mod service;
+mod settings;
 mod table;
 mod transport;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Mutex;
@@ -29,9 +30,10 @@ use self::profile::{CALIBRATION_ROWS, Profile, Suspicion, nature, trials};
 pub use self::reference::DamagedReference;
 use self::reference::Reference;
 use self::service::Service;
+pub use self::settings::{Generation, WoodwideSettings};
 use self::transport::Transport;
 use super::{Answer, Detector, DetectorError, Limits, Memory, Outcome, Row};
-use crate::config::WoodwideSettings;
+use crate::clock::Clock;
 use crate::domain::features::FeatureSet;
 use crate::domain::result::{ModelIdentity, Source};
 
@@ -68,6 +70,7 @@ pub struct WoodwideDetector {
     service: Service,
     reference: Arc<Reference>,
     memory: Arc<dyn Memory>,
+    clock: Arc<dyn Clock>,
     min_rows: usize,
     in_flight: usize,
     profile: Mutex<Option<Arc<Profile>>>,
@@ -81,7 +84,12 @@ impl WoodwideDetector {
     ///
     /// # Errors
     /// [`SetupError`], with the mend.
-    pub async fn new(settings: &WoodwideSettings, memory: Arc<dyn Memory>, shared: bool) -> Result<Self, SetupError> {
+    pub async fn new(
+        settings: &WoodwideSettings,
+        memory: Arc<dyn Memory>,
+        clock: Arc<dyn Clock>,
+        shared: bool,
+    ) -> Result<Self, SetupError> {
         let model = settings.model_id.clone().ok_or(SetupError::NoModel)?;
         let transport = Transport::new(&settings.base_url, settings.keys.clone(), settings.in_flight)?;
         let installation = installation(memory.as_ref()).await.map_err(SetupError::Memory)?;
@@ -90,6 +98,7 @@ impl WoodwideDetector {
             service,
             reference: Reference::bundled()?,
             memory,
+            clock,
             min_rows: settings.min_rows,
             in_flight: settings.in_flight,
             profile: Mutex::new(None),
@@ -124,7 +133,7 @@ impl WoodwideDetector {
         let make = |layout: &Layout| {
             let layout = layout.clone();
             move |_| {
-                let table = layout.table(self.service.name(now_ms()), &[], &self.reference);
+                let table = layout.table(self.name(), &[], &self.reference);
                 (layout.clone(), table)
             }
         };
@@ -133,13 +142,13 @@ impl WoodwideDetector {
             ask(&self.service, &version, start, deadline, make(&second)),
         )?;
         let nature = nature(rows, &alone.scores, &company.scores).map_err(|suspicion| match suspicion {
-            Suspicion::Useless => {
-                DetectorError::Unavailable { message: suspicion.to_string(), retry_after: Some(Duration::from_secs(300)) }
-            }
+            Suspicion::Useless => DetectorError::Unavailable {
+                message: suspicion.to_string(),
+                retry_after: Some(Duration::from_secs(300)),
+            },
             other => DetectorError::Unusable { message: other.to_string() },
         })?;
-        let profile =
-            Profile { version, reference: self.reference.digest.clone(), nature, top_up: 0, warm_up_ms: 0 };
+        let profile = Profile { version, reference: self.reference.digest.clone(), nature, top_up: 0, warm_up_ms: 0 };
         self.keep(&profile).await;
         Ok(profile)
     }
@@ -182,6 +191,11 @@ impl WoodwideDetector {
         DetectorError::Unusable { message: format!("Woodwide: {suspicion}") }
     }
 
+    /// A new name for something on the service.
+    fn name(&self) -> String {
+        self.service.name(self.clock.now().wall)
+    }
+
     fn identity_of(&self, profile: &Profile) -> ModelIdentity {
         ModelIdentity { id: self.service.model.clone(), version: profile.version.clone() }
     }
@@ -203,14 +217,14 @@ impl Detector for WoodwideDetector {
 
     async fn score(&self, rows: &[Row]) -> Result<Answer, DetectorError> {
         let deadline = Instant::now() + BATCH_DEADLINE;
-        self.service.tidy(now_ms(), deadline).await;
+        self.service.tidy(self.clock.now().wall, deadline).await;
         let profile = self.profile(deadline).await?;
         let start = Start { top_up: profile.top_up, warm_up: Duration::from_millis(profile.warm_up_ms) };
         let make = |top_up: usize| {
             let least = self.min_rows.max(if top_up == 0 { 0 } else { rows.len() + top_up });
             let mut rng = rand::rng();
             let layout = Layout::mixed(rows.len(), profile.added(rows.len(), least, &mut rng), &mut rng);
-            let table = layout.table(self.service.name(now_ms()), rows, &self.reference);
+            let table = layout.table(self.name(), rows, &self.reference);
             (layout, table)
         };
         let asked = ask(&self.service, &profile.version, start, deadline, make).await;
@@ -258,7 +272,7 @@ impl Detector for WoodwideDetector {
         let make = |top_up: usize| {
             let rows = self.min_rows.max(top_up).max(1);
             let layout = Layout::fixed((0..rows).map(Slot::Known).collect());
-            let table = layout.table(self.service.name(now_ms()), &[], &self.reference);
+            let table = layout.table(self.name(), &[], &self.reference);
             (layout, table)
         };
         ask(&self.service, &version, start, deadline, make).await?;
@@ -275,10 +289,4 @@ async fn installation(memory: &dyn Memory) -> Result<String, String> {
     let name = format!("{:08x}", rand::random::<u32>());
     memory.remember(KEY, Some(name.clone().into_bytes())).await?;
     Ok(name)
-}
-
-/// Wall-clock time for the names of datasets only.
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -64,13 +64,19 @@ pub(super) struct Profile {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Suspicion {
     /// A known row has another score.
-    #[error("a known row came back with another score than before; the answer is about other rows, or the model changed")]
+    #[error(
+        "a known row came back with another score than before; the answer is about other rows, or the model changed"
+    )]
     OtherScore,
     /// A known row has another flag.
-    #[error("a known row came back with another flag than before; the answer is about other rows, or the model changed")]
+    #[error(
+        "a known row came back with another flag than before; the answer is about other rows, or the model changed"
+    )]
     OtherFlag,
     /// The known people are in another order.
-    #[error("the known rows came back in another order of scores; the answer is about other rows, or the model changed")]
+    #[error(
+        "the known rows came back in another order of scores; the answer is about other rows, or the model changed"
+    )]
     OtherOrder,
     /// Scores where there were none before, or none where there were.
     #[error("the service answers in another form than before")]

@@ -11,10 +11,11 @@ use tokio::time::Instant;
 use super::answer::Scores;
 use super::asking::RUNGS;
 use super::failure::Failure;
+use super::settings::Generation;
 use super::table::Table;
 use super::transport::{Body, Request, Transport};
 use super::{beta, ga};
-use crate::config::Generation;
+use crate::domain::time::Timestamp;
 
 /// How the rows reach the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,8 +81,8 @@ impl Service {
     }
 
     /// A name that nobody has used: installation, process, time in ms, and a random number.
-    pub(super) fn name(&self, now_ms: i64) -> String {
-        format!("{}{}-{now_ms}-{:08x}", self.prefix, self.process, rand::random::<u32>())
+    pub(super) fn name(&self, now: Timestamp) -> String {
+        format!("{}{}-{}-{:08x}", self.prefix, self.process, now.0, rand::random::<u32>())
     }
 
     /// The version of the model that answers now.
@@ -165,11 +166,11 @@ impl Service {
     }
 
     /// Removes what earlier calls or a killed process left behind. Cheap when there is nothing to do.
-    pub(super) async fn tidy(&self, now_ms: i64, deadline: Instant) {
+    pub(super) async fn tidy(&self, now: Timestamp, deadline: Instant) {
         if !self.untidy.swap(false, Ordering::Relaxed) {
             return;
         }
-        let outcome = self.sweep(now_ms, deadline).await;
+        let outcome = self.sweep(now, deadline).await;
         match outcome {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "datasets left behind on the Woodwide account were removed"),
@@ -180,14 +181,14 @@ impl Service {
         }
     }
 
-    async fn sweep(&self, now_ms: i64, deadline: Instant) -> Result<usize, Failure> {
+    async fn sweep(&self, now: Timestamp, deadline: Instant) -> Result<usize, Failure> {
         let found = match self.generation {
             Generation::Ga => ga::datasets(&self.transport, &self.prefix, deadline).await?,
             Generation::Beta => beta::datasets(&self.transport, "", deadline).await?,
         };
         let mut removed = 0;
         for (id, name) in found {
-            if !self.is_leftover(&name, now_ms) {
+            if !self.is_leftover(&name, now) {
                 continue;
             }
             match self.generation {
@@ -200,7 +201,7 @@ impl Service {
     }
 
     /// Ours, not in use, and of nobody who may still be at work.
-    fn is_leftover(&self, name: &str, now_ms: i64) -> bool {
+    fn is_leftover(&self, name: &str, now: Timestamp) -> bool {
         let Some(rest) = name.strip_prefix(&self.prefix) else { return false };
         let mut parts = rest.split('-');
         let (process, made_ms) = (parts.next().unwrap_or_default(), parts.next().and_then(|ms| ms.parse::<i64>().ok()));
@@ -208,7 +209,7 @@ impl Service {
         if self.active().contains(name) {
             return false;
         }
-        let old = u128::try_from(now_ms.saturating_sub(made_ms)).unwrap_or(0) > ABANDONED.as_millis();
+        let old = now.since(Timestamp(made_ms)) > ABANDONED;
         process == self.process || !self.shared || old
     }
 

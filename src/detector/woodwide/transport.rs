@@ -3,16 +3,16 @@
 //! Neither keys nor bodies reach a log or an error: of an answer's body an error keeps the sentence that explains it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::failure::Failure;
-use crate::config::Secret;
+use crate::secret::Secret;
 
 /// Largest answer that is read.
 const MOST_BYTES: usize = 64 << 20;
@@ -56,7 +56,14 @@ pub(super) struct Request {
 impl Request {
     /// A GET.
     pub(super) fn get(path: String) -> Self {
-        Self { method: Method::GET, path, body: Body::None, timeout: Duration::from_secs(30), repeatable: true, tries: TRIES }
+        Self {
+            method: Method::GET,
+            path,
+            body: Body::None,
+            timeout: Duration::from_secs(30),
+            repeatable: true,
+            tries: TRIES,
+        }
     }
 
     /// A POST that may be sent once only.
@@ -241,11 +248,10 @@ fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
         401 | 403 => Failure::Key(message),
         402 => Failure::Credits(message),
         404 | 405 | 410 | 501 => Failure::Missing(message),
-        408 | 425 => Failure::Away { message, ambiguous: true, retry_after },
         409 => Failure::Conflict(message),
         413 => Failure::TooLarge(message),
         429 => Failure::Limited { message, retry_after },
-        500..=599 => Failure::Away { message, ambiguous: true, retry_after },
+        408 | 425 | 500..=599 => Failure::Away { message, ambiguous: true, retry_after },
         300..=399 => Failure::Protocol(format!("{message}: redirects are not followed; check WOODWIDE_BASE_URL")),
         _ => Failure::Refused(message),
     }
@@ -287,9 +293,9 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Some(seconds) = number(value) {
         return Some(Duration::from_secs_f64(seconds.min(most)));
     }
-    // Against our own clock: the answer's Date would be better, but not every service sends it.
-    let at = httpdate::parse_http_date(value).ok()?;
-    Some(at.duration_since(SystemTime::now()).unwrap_or_default().min(MOST_RETRY_AFTER))
+    // Against the answer's own clock: ours may be another.
+    let [at, now] = [Some(value), text(DATE.as_str())].map(|date| httpdate::parse_http_date(date?).ok());
+    Some(at?.duration_since(now?).unwrap_or_default().min(MOST_RETRY_AFTER))
 }
 
 /// Exponential with full jitter: up to 0.5 s, 1 s, 2 s.

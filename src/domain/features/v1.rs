@@ -244,6 +244,7 @@ impl Workspace {
             let speed = if *dt >= MIN_DT_MS { d * (1000.0 / dt) } else { 0.0 };
             if speed > most { speed } else { most }
         });
+        #[expect(clippy::needless_bitwise_bool, reason = "without a branch, so that it runs on several values at once")]
         let small = distances.iter().zip(&distances[1..]).map(|(a, b)| u32::from((*a < JITTER_PX) & (*b < JITTER_PX)));
         RuleInputs {
             max_speed,

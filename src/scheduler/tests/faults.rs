@@ -161,7 +161,7 @@ async fn a_stopped_scheduler_still_takes_back_what_a_hung_batch_held() {
 #[tokio::test]
 async fn a_batch_that_takes_longer_than_its_lease_keeps_it() {
     let lease = Duration::from_millis(60);
-    let bench = bench_with(Scripted::honest(), None, true, Settings { lease, ..settings() });
+    let bench = bench_with(Scripted::honest(), true, Settings { lease, ..settings() });
     bench.detector.hold();
     bench.submit(0, 50).await;
     bench.until(|c| c.leased == 50).await;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use playproof_batch::clock::SystemClock;
 use playproof_batch::config::{Generation, Secret, WoodwideSettings};
 use playproof_batch::detector::woodwide::WoodwideDetector;
 use playproof_batch::detector::{Detector, DetectorError, Memory, Outcome, Row};
@@ -72,7 +73,14 @@ impl Rig {
     pub(crate) async fn detector_with(&self, change: impl FnOnce(&mut WoodwideSettings)) -> WoodwideDetector {
         let mut settings = self.settings();
         change(&mut settings);
-        WoodwideDetector::new(&settings, Arc::clone(&self.memory) as Arc<dyn Memory>, false).await.unwrap()
+        WoodwideDetector::new(
+            &settings,
+            Arc::clone(&self.memory) as Arc<dyn Memory>,
+            Arc::new(SystemClock::new()),
+            false,
+        )
+        .await
+        .unwrap()
     }
 
     /// Names of the calls since the log was cleared.
@@ -89,7 +97,7 @@ pub(crate) fn rows(count: usize) -> Vec<Row> {
             let session = generate(Family::ALL[i % 4], 1000 + i as u64, Shape { movements: Some(120) });
             let mut features = Vec::new();
             extractor.extract(FeatureSet::V1, &session, &mut features);
-            Row { id: Seq(7 * i as i64 + 3), game_type: "bubble-pop".into(), device_type: "mouse".into(), features }
+            Row { id: Seq(7 * i64::try_from(i).unwrap() + 3), game_type: "bubble-pop".into(), device_type: "mouse".into(), features }
         })
         .collect()
 }

@@ -195,16 +195,16 @@ mod tests {
     fn one_motion_recorded_at_two_rates_gives_the_same_steps() {
         let line = |dt: f64, n: u32| (0..n).map(|i| (f64::from(i) * dt, 0.0, f64::from(i) * dt)).collect::<Vec<_>>();
         let (slow, fast) = (steps(&line(25.0, 41)), steps(&line(8.0, 126)));
-        assert_eq!((slow.len(), fast.len()), (50, 50));
-        assert!(slow.length.iter().chain(&fast.length).all(|d| (d - 20.0).abs() < 1e-9));
+        assert_eq!((slow.len(), fast.len()), (40, 40));
+        assert!(slow.length.iter().chain(&fast.length).all(|d| (d - 25.0).abs() < 1e-9));
     }
 
     #[test]
     fn a_jump_after_a_rest_stays_a_jump() {
-        let jump = steps(&[(0.0, 0.0, 0.0), (5.0, 0.0, 20.0), (305.0, 0.0, 1020.0)]);
+        let jump = steps(&[(0.0, 0.0, 0.0), (5.0, 0.0, 25.0), (305.0, 0.0, 1025.0)]);
         assert_eq!(jump.length, [5.0, 300.0]);
         assert_eq!(jump.runs().collect::<Vec<_>>(), [0..1, 1..2]);
-        assert_eq!((jump.ends.len(), jump.rest_ms, jump.span_ms), (2, 1000.0, 1020.0));
+        assert_eq!((jump.ends.len(), jump.rest_ms, jump.span_ms), (2, 1000.0, 1025.0));
     }
 
     #[test]
