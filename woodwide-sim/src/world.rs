@@ -8,6 +8,7 @@ use bytes::Bytes;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::detector::Detector;
 use crate::job::{Job, JobKind, Reference};
@@ -103,7 +104,12 @@ pub(crate) struct World {
     pub(crate) conflicts: HashMap<String, u64>,
     /// Signed addresses that were used.
     pub(crate) used_addresses: HashSet<String>,
+    /// When the content of each digest was first sent along with a question.
+    seen: HashMap<[u8; 32], i64>,
 }
+
+/// Contents whose first sight is remembered.
+const MAX_SEEN: usize = 10_000;
 
 /// The alphabet of ids: no 0, 1, I, L, O.
 const ALPHABET: &[u8] = b"ABCDEFGHJKMNPQRSTUVWXYZ23456789";
@@ -120,7 +126,16 @@ impl World {
             prepared: HashMap::new(),
             conflicts: HashMap::new(),
             used_addresses: HashSet::new(),
+            seen: HashMap::new(),
         }
+    }
+
+    /// How long ago, ms, this content was first sent along with a question.
+    pub(crate) fn age(&mut self, content: &[u8], now: i64) -> i64 {
+        if self.seen.len() >= MAX_SEEN {
+            self.seen.clear();
+        }
+        now - *self.seen.entry(Sha256::digest(content).into()).or_insert(now)
     }
 
     /// A new id such as `ds_A8K2P9QX`.

@@ -2,4 +2,6 @@
 
 pub(crate) mod rig;
 
+mod killed;
+
 mod scoring;

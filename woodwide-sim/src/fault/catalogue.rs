@@ -71,7 +71,7 @@ kinds! {
     "truncated-json" "" @ "any": "a good answer ends in the middle of its body, with a fitting length" => |_| Ok(Fault::TruncatedJson);
     "html-200" "" @ "any": "a page of HTML with status 200 in place of a good answer" => |_| Ok(Fault::Html200);
     "wrong-content-type" "[TYPE]" @ "any": "another content type (text/plain), same body" => |a| Ok(Fault::WrongContentType(a.text(0, "text/plain")));
-    "warm-up" "[ROWS[,AGE]]" @ "beta-infer": "an empty body while the dataset has fewer than ROWS (100) rows or is younger than AGE (0s)" => |a| {
+    "warm-up" "[ROWS[,AGE]]" @ "infer,infer-batch,beta-infer": "an empty body for fewer than ROWS (100) rows, or first seen less than AGE (0s) ago" => |a| {
         Ok(Fault::WarmUp { rows: a.number(0, 100)?, age_ms: i64::try_from(a.millis(1, 0)?).unwrap_or(i64::MAX) })
     };
 

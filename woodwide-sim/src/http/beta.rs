@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::call::{Call, Refusal, Reply};
 use super::form::{BodyType, body_type};
-use super::infer::score;
+use super::infer::{cold, score};
 use super::models::{Source, Trained, finish};
 use super::organization::credits_left;
 use super::refer::RUNTIME;
@@ -270,12 +270,8 @@ pub(crate) fn infer(sim: &Sim, call: &Call) -> Result<Reply, Refusal> {
         return Err(Refusal::new(422, &format!("the dataset has no column {missing}")));
     }
     let count = table.rows.len();
-    let cold = call.fault(|fault| match fault {
-        Fault::WarmUp { rows, age_ms } => (count < *rows || age < *age_ms).then_some(()),
-        _ => None,
-    });
     // A dataset that is not ready yet is met with an empty answer, not with an error.
-    if cold.is_some() || status == "processing" {
+    if cold(call, count, || age) || status == "processing" {
         return Ok(Reply::bytes("application/json", Bytes::new()).rows(count));
     }
     let scored = Scored {

@@ -116,6 +116,9 @@ pub(crate) fn now(sim: &Sim, call: &Call) -> Result<Reply, Refusal> {
     let chosen = choose(&mut sim.world(), call, call.field("model_version_id").as_deref())?;
     let (table, verdicts) = score(call, &chosen.detector, &file.content)?;
     let count = table.rows.len();
+    if cold(call, count, || sim.world().age(&file.content, call.now)) {
+        return Ok(Reply::bytes(wanted.output.content_type(), Bytes::new()).rows(count));
+    }
     let descriptions = describe(&chosen.detector, &table, &verdicts);
     let scored = Scored {
         input: Bytes::new(),
@@ -152,6 +155,15 @@ pub(crate) fn now(sim: &Sim, call: &Call) -> Result<Reply, Refusal> {
         head["model_name"] = json!(chosen.name);
     }
     Ok(Reply::bytes(wanted.output.content_type(), output::sync_json(&scored, &head)).rows(count))
+}
+
+/// Whether the service has not warmed up to so few rows, or such fresh ones.
+pub(crate) fn cold(call: &Call, count: usize, age: impl FnOnce() -> i64) -> bool {
+    let struck = call.fault(|fault| match fault {
+        Fault::WarmUp { rows, age_ms } => Some((*rows, *age_ms)),
+        _ => None,
+    });
+    struck.is_some_and(|(rows, age_ms)| count < rows || age() < age_ms)
 }
 
 /// Facts that a Parquet file holds about itself.
@@ -197,6 +209,12 @@ pub(crate) fn batch(sim: &Sim, call: &Call) -> Result<Reply, Refusal> {
         (chosen, source, key)
     };
     let mut job = start(sim, call, &chosen, &wanted, &source.content)?;
+    let rows = job.scored.as_ref().map_or(0, |scored| scored.verdicts.len());
+    let since =
+        sim.world().dataset_version(&source.dataset.version_id).map_or(call.now, |(_, version)| version.created);
+    if cold(call, rows, || call.now - since) {
+        return Ok(Reply::bytes("application/json", Bytes::new()).rows(rows));
+    }
     job.dataset = Some(source.dataset);
     job.dataset_name = Some(source.name);
     job.parent = text(&body, "parent_job_id")?;

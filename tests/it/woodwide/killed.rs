@@ -1,0 +1,106 @@
+//! SIGKILL in the middle of remote batches: nothing is lost or scored twice or wrongly, and nothing stays on the account.
+//! `scripts/crash-test` runs the long form.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use playproof_batch::config::Generation;
+use playproof_batch::detector::{Detector, Outcome, Row};
+use playproof_batch::domain::features::{Extractor, FeatureSet};
+use playproof_batch::domain::id::Seq;
+use playproof_batch::domain::session::{Bounds, Session};
+use rand::{RngExt as _, SeedableRng as _};
+use serde_json::Value;
+use woodwide_sim::Settings;
+
+use super::rig::{KEY, Rig};
+use crate::clients::{Told, all_results, fill, finish, id, session};
+use crate::process::Process;
+
+#[expect(clippy::disallowed_methods, reason = "the long form is asked for by the environment")]
+fn kills() -> usize {
+    std::env::var("WOODWIDE_KILLS").ok().and_then(|v| v.parse().ok()).unwrap_or(6)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ga_batch_survives_sigkill_at_any_moment() {
+    survive(Generation::Ga).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_beta_batch_survives_sigkill_at_any_moment() {
+    survive(Generation::Beta).await;
+}
+
+async fn survive(generation: Generation) {
+    // Every request takes a while, so that kills fall between any two of them.
+    let settings = Settings { latency: Duration::from_millis(15), ..Settings::default() };
+    let rig = Rig::new(generation, settings).await;
+    let before = rig.sim.dataset_names();
+    let folder = tempfile::tempdir().unwrap();
+    let url = rig.sim.url();
+    let api = if generation == Generation::Ga { "ga" } else { "beta" };
+    let settings = [
+        ("PLAYPROOF_SCHEDULER_INTERVAL", "1s"),
+        ("PLAYPROOF_DETECTOR", "woodwide"),
+        ("PLAYPROOF_CIRCUIT_PROBE", "1s"),
+        ("WOODWIDE_API", api),
+        ("WOODWIDE_API_KEY", KEY),
+        ("WOODWIDE_BASE_URL", url.trim_end_matches('/')),
+        ("ANOMALY_MODEL_ID", &rig.model),
+    ];
+    let told = Told::default();
+    let mut chance = rand_chacha::ChaCha8Rng::seed_from_u64(11);
+    let mut node = Process::start(folder.path(), &settings);
+    for _ in 0..kills() {
+        fill(&node.url, &told, 150).await;
+        // The moment of the kill is the experiment, not a wait for something.
+        tokio::time::sleep(Duration::from_millis(chance.random_range(0..250))).await;
+        node.kill();
+        node = Process::start(folder.path(), &settings);
+    }
+    // What was left behind goes with the first batches of the last process.
+    fill(&node.url, &told, 50).await;
+    finish(&node.url).await;
+    let results = all_results(&node.url).await;
+    assert_eq!(told.lost(&results), 0);
+    let expected = expected(&rig, results.len()).await;
+    for (name, row) in &results {
+        let outcome = &expected[name];
+        match outcome {
+            Outcome::Calibrated { raw, .. } => assert_eq!(row["rawScore"].as_f64(), Some(*raw), "{name}"),
+            Outcome::Flagged(flagged) => {
+                assert_eq!((&row["rawScore"], &row["anomalyScore"]), (&Value::Null, &Value::Null));
+                assert_eq!(row["decision"] != "pass", *flagged || row["decision"] == "review", "{name}");
+            }
+            Outcome::Rejected(why) => panic!("{why}"),
+        }
+        assert_eq!(row["source"], "woodwide");
+    }
+    let (status, _) = node.terminate();
+    assert!(status.success());
+    assert_eq!(rig.sim.dataset_names(), before, "nothing of ours stays on the account");
+}
+
+/// What the service says about each session when nothing goes wrong.
+async fn expected(rig: &Rig, sessions: usize) -> HashMap<String, Outcome> {
+    let detector = rig.detector().await;
+    let mut extractor = Extractor::default();
+    let rows: Vec<Row> = (0..sessions)
+        .map(|n| {
+            let mut parsed = Session::default();
+            parsed.parse_into(session(n, true).as_bytes(), &Bounds::default()).unwrap();
+            let mut features = Vec::new();
+            extractor.extract(FeatureSet::V1, &parsed, &mut features);
+            let id = Seq(i64::try_from(n).unwrap());
+            Row { id, game_type: parsed.game_type, device_type: parsed.device_type, features }
+        })
+        .collect();
+    let mut expected = HashMap::new();
+    for rows in rows.chunks(5000) {
+        for (seq, outcome) in detector.score(rows).await.unwrap().outcomes {
+            expected.insert(id(usize::try_from(seq.0).unwrap()), outcome);
+        }
+    }
+    expected
+}
