@@ -128,7 +128,11 @@ pub fn serve(config: &Config) -> anyhow::Result<ExitCode> {
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn load_model(config: &Config) -> anyhow::Result<Model> {
+/// The embedded model of the settings.
+///
+/// # Errors
+/// When its file cannot be read or is none.
+pub fn load_model(config: &Config) -> anyhow::Result<Model> {
     let Some(path) = &config.detector.model else { return Ok(Model::bundled()?) };
     let bytes = std::fs::read(path)
         .with_context(|| format!("cannot read the model {}; set PLAYPROOF_MODEL to a model file", path.display()))?;

@@ -296,6 +296,11 @@ impl Metrics {
         self.http.with_label_values(&[route, method, &status.to_string()]).observe(took.as_secs_f64());
     }
 
+    /// Makes the series of a route exist, at 0, before its first request.
+    pub fn expect_route(&self, route: &str, method: &str) {
+        let _ = self.http.with_label_values(&[route, method, "200"]);
+    }
+
     /// The exposition, with what the store knows taken from `snapshot`.
     ///
     /// # Errors

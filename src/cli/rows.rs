@@ -50,6 +50,12 @@ pub(super) fn convert<W: Worker>(
 ) -> anyhow::Result<ExitCode> {
     let format = files.format.map_or_else(|| output::format_of(&files.output), Ok)?;
     let table = Arc::new(Table { columns, format, quote });
+    let place = |path: &PathBuf| path.canonicalize().ok();
+    anyhow::ensure!(
+        files.output.as_os_str() == "-" || place(&files.output).is_none_or(|out| place(&files.input) != Some(out)),
+        "{} is the input; name another file for the output",
+        files.output.display()
+    );
     let mut lines = Lines::open(&files.input, DEFAULT_LINE_LIMIT)?;
     let mut output = Output::create(&files.output, &table)?;
     if let Some(path) = output.unfinished() {

@@ -1,14 +1,12 @@
 //! `score`: verdicts on a file of sessions, without a service.
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-
+use super::Env;
 use super::rows::{self, Files};
-use crate::detector::embedded::Model;
-use crate::domain::result::Thresholds;
+use crate::app;
+use crate::config::{Config, Flags};
 use crate::offline::score::{COLUMNS, Scorer};
 use crate::offline::table::Quote;
 
@@ -17,31 +15,30 @@ use crate::offline::table::Quote;
 pub struct Args {
     #[command(flatten)]
     files: Files,
-    /// Model file of the embedded detector; by default the bundled model
-    #[arg(long, value_name = "FILE", env = "PLAYPROOF_MODEL", hide_env_values = true)]
-    model: Option<PathBuf>,
-    /// Scores up to this pass
-    #[arg(long, value_name = "SCORE", env = "ANOMALY_THRESHOLD_PASS", hide_env_values = true, default_value_t = Thresholds::default().pass)]
-    threshold_pass: f64,
-    /// Scores above this fail; those between are for review
-    #[arg(long, value_name = "SCORE", env = "ANOMALY_THRESHOLD_REVIEW", hide_env_values = true, default_value_t = Thresholds::default().review)]
-    threshold_review: f64,
+    /// Settings file in TOML. [env: PLAYPROOF_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Model file of the embedded detector; by default the bundled model. [env: PLAYPROOF_MODEL]
+    #[arg(long, value_name = "FILE")]
+    model: Option<String>,
+    /// Scores up to this pass. [env: ANOMALY_THRESHOLD_PASS] [default: 1.0]
+    #[arg(long, value_name = "SCORE", alias = "anomaly-threshold-pass")]
+    threshold_pass: Option<f64>,
+    /// Scores above this fail; those between are for review. [env: ANOMALY_THRESHOLD_REVIEW] [default: 2.5]
+    #[arg(long, value_name = "SCORE", alias = "anomaly-threshold-review")]
+    threshold_review: Option<f64>,
 }
 
-/// Runs `score`.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Args { files, model, threshold_pass: pass, threshold_review: review } = args;
-    anyhow::ensure!(
-        pass >= 0.0 && pass < review && review.is_finite(),
-        "the thresholds are {pass} and {review}; the first must be at least 0 and less than the second"
-    );
-    let model = match &model {
-        Some(path) => fs::read(path)
-            .map_err(anyhow::Error::from)
-            .and_then(|file| Ok(Model::load(&file)?))
-            .with_context(|| format!("cannot load the model {}", path.display()))?,
-        None => Model::bundled()?,
-    };
-    let thresholds = Thresholds { pass, review };
+/// Runs `score` with the model and the thresholds that a node with the same settings would use.
+pub fn run(args: Args, env: Env) -> anyhow::Result<ExitCode> {
+    let Args { files, config, model, threshold_pass, threshold_review } = args;
+    let asked = [
+        ("model", model),
+        ("anomaly_threshold_pass", threshold_pass.map(|v| v.to_string())),
+        ("anomaly_threshold_review", threshold_review.map(|v| v.to_string())),
+    ];
+    let values = asked.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
+    let config = Config::load(&Flags { config, values }, env)?;
+    let (model, thresholds) = (app::load_model(&config)?, config.detector.thresholds);
     rows::convert(&files, COLUMNS.to_vec(), Quote::Needed, || Scorer::new(&model, thresholds))
 }

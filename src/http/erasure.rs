@@ -132,17 +132,20 @@ pub(super) async fn clear(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    if !service.settings.keys.is_empty() {
-        let body = request::read(&headers, body, service.body_limits()).await?;
-        let confirmed = request::json::<ClearRequest>(&body)?.is_some_and(|request| request.confirm == "clear");
-        if !confirmed {
-            let message = r#"this erases every session; send {"confirm":"clear"} to do it"#;
-            return Err(ApiError::at(Code::ConfirmationRequired, "confirm", message));
-        }
+    let body = request::read(&headers, body, service.body_limits()).await?;
+    // Who says something must say the right thing; without keys saying nothing is enough.
+    let confirmed = match request::json::<ClearRequest>(&body)? {
+        Some(request) => request.confirm == "clear",
+        None => service.settings.keys.is_empty(),
+    };
+    if !confirmed {
+        let message = r#"this erases every session; send {"confirm":"clear"} to do it"#;
+        return Err(ApiError::at(Code::ConfirmationRequired, "confirm", message));
     }
     let count = service.store.clear(service.clock.now()).await?;
     service.settled.notify_all();
-    let message = format!("Batch queue cleared, {count} sessions erased");
+    let noun = if count == 1 { "session" } else { "sessions" };
+    let message = format!("Batch queue cleared, {count} {noun} erased");
     Ok(wire::json(&ErasedAnswer { success: true, erased: count, message }))
 }
 

@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(of(&count("POST", "/api/v1/score", 200)).await, 2);
         assert_eq!(of(&count("POST", "/api/v1/score", 400)).await, 1);
         assert_eq!(of(&count("GET", "unmatched", 404)).await, 1);
-        assert_eq!(of(&count("GET", "/api/v1/batch/result/{session_id}", 200)).await, 1);
+        assert_eq!(of(&count("GET", "/api/v1/batch/result/{sessionId}", 200)).await, 1);
         assert_eq!(of("playproof_store_accepted").await, 1);
         let reply = app.get("/metrics").await;
         assert!(reply.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));

@@ -99,6 +99,9 @@ impl Service {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { store, intake, scheduler, settled, detector, model, metrics, clock, settings } = parts;
+        for (route, method) in openapi::operations() {
+            metrics.expect_route(&route, method);
+        }
         Arc::new(Self {
             limiter: settings.rate_limit.map(limits::Limiter::new),
             request_ids: gate::RequestIds::new(),
@@ -150,7 +153,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/openapi.json", get(openapi::serve))
         .route("/api/v1/score", post(score::submit))
         .route("/api/v1/batch/sessions", post(bulk::submit))
-        .route("/api/v1/batch/result/{session_id}", get(result::read))
+        .route("/api/v1/batch/result/{sessionId}", get(result::read))
         .route("/api/v1/batch/results", get(results::list))
         .route("/api/v1/batch/batches", get(batches::list))
         .route("/api/v1/batch/batches/{batch_id}", get(batches::read))
@@ -162,12 +165,12 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/api/v1/batch/scheduler/start", post(scheduler::start))
         .route("/api/v1/batch/scheduler/stop", post(scheduler::stop))
         .route("/api/v1/batch/scheduler/status", get(scheduler::status))
-        .route("/api/v1/sessions/{session_id}", delete(erasure::session))
-        .route("/api/v1/users/{user_id}", delete(erasure::user))
+        .route("/api/v1/sessions/{sessionId}", delete(erasure::session))
+        .route("/api/v1/users/{userId}", delete(erasure::user))
         .route("/api/v1/models", get(models::list))
         .route("/api/v1/datasets/upload", post(models::upload))
         .route("/api/v1/training/start", post(models::train))
-        .route("/api/v1/training/{model_id}", get(models::training));
+        .route("/api/v1/training/{modelId}", get(models::training));
     guarded(routes, service)
 }
 

@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use std::sync::LazyLock;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{batches, bulk, erasure, health, models, queue, result, results, scheduler, score, wire};
@@ -23,7 +24,7 @@ use super::{batches, bulk, erasure, health, models, queue, result, results, sche
         models::training, health::health, health::ready, health::metrics, document_route
     ),
     components(schemas(score::SubmitAnswer, bulk::SummaryLine)),
-    modifiers(&Bearer),
+    modifiers(&Bearer, &Common),
     security(("bearer" = []))
 )]
 struct Api;
@@ -35,6 +36,37 @@ impl Modify for Bearer {
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         api.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(scheme));
     }
+}
+
+/// What every route of the API may answer before its handler is reached.
+struct Common;
+
+impl Modify for Common {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        for (_, item) in api.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/api/")) {
+            let operations = [&mut item.get, &mut item.post, &mut item.delete];
+            for operation in operations.into_iter().filter_map(Option::as_mut) {
+                let reasons =
+                    [("400", "Malformed path, query or body"), ("429", "Over the rate limit; see Retry-After")];
+                for (status, reason) in reasons {
+                    let body = ContentBuilder::new().schema(Some(Ref::from_schema_name("ErrorBody"))).build();
+                    let answer = ResponseBuilder::new().description(reason).content("application/json", body).build();
+                    operation.responses.responses.entry(status.to_owned()).or_insert(answer.into());
+                }
+            }
+        }
+    }
+}
+
+/// Path and method of every documented operation.
+pub(super) fn operations() -> Vec<(String, &'static str)> {
+    let paths = Api::openapi().paths.paths;
+    let of = |(path, item): (String, utoipa::openapi::PathItem)| {
+        let methods = [("GET", item.get), ("POST", item.post), ("DELETE", item.delete)];
+        let there = methods.into_iter().filter(|(_, operation)| operation.is_some());
+        there.map(|(method, _)| (path.clone(), method)).collect::<Vec<_>>()
+    };
+    paths.into_iter().flat_map(of).collect()
 }
 
 /// The document as indented JSON with a line end, the same on every call.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Shared;
-use super::auth::Admin;
+use super::auth::{Admin, Operator};
 use super::error::{ApiError, Code, ErrorBody};
 use super::request::{self, Params};
 use super::wire;
@@ -84,11 +84,11 @@ pub(super) fn last_processed(at: Option<Timestamp>) -> Option<String> {
     responses(
         (status = 200, description = "Queue and scheduler", body = StatsAnswer),
         (status = 401, description = "No valid key", body = ErrorBody),
-        (status = 403, description = "Role below admin", body = ErrorBody),
+        (status = 403, description = "Role below admin, or a bound key", body = ErrorBody),
         (status = 503, description = "The store is away; see Retry-After", body = ErrorBody),
     )
 )]
-pub(super) async fn stats(State(service): State<Shared>, _: Admin) -> Result<Response, ApiError> {
+pub(super) async fn stats(State(service): State<Shared>, _: Operator) -> Result<Response, ApiError> {
     let status = service.scheduler.status().await?;
     let scheduler = SchedulerState {
         running: status.running,

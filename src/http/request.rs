@@ -145,7 +145,12 @@ fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, ApiError> {
         Err(e) => {
             let text = e.body_text();
             let fault = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
-            Err(ApiError::malformed("query", format!("the query is wrong: {fault}")))
+            match fault.split_once(": ") {
+                Some((name, _)) if name.bytes().all(|b| b.is_ascii_alphanumeric()) => {
+                    Err(ApiError::malformed(name, format!("{name} in the query has no value of its kind: {fault}")))
+                }
+                _ => Err(ApiError::malformed("query", format!("the query is wrong: {fault}"))),
+            }
         }
     }
 }

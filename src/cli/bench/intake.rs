@@ -1,5 +1,6 @@
 //! `bench intake`: how many sessions a second a node makes durable and answers, and how fast.
 
+use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -91,7 +92,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let measured = measured?;
     stopped?;
-    print(args, &measured);
+    print(args, &measured)?;
     anyhow::ensure!(measured.node.latency.count() > 0, "no session was accepted; the errors above say why");
     Ok(ExitCode::SUCCESS)
 }
@@ -136,8 +137,8 @@ fn millis(tally: &Tally, per_mille: u64) -> f64 {
     (tally.latency.quantile(per_mille).as_secs_f64() * 1e6).round() / 1e3
 }
 
-#[expect(clippy::print_stdout, reason = "the measurement is what the command is for")]
-fn print(args: &Args, measured: &Measured) {
+fn print(args: &Args, measured: &Measured) -> io::Result<()> {
+    let mut out = io::stdout().lock();
     let ratio = measured.baseline.as_ref().map(|baseline| measured.node.rate() / baseline.rate());
     if args.json {
         let side = |tally: &Tally| {
@@ -151,32 +152,34 @@ fn print(args: &Args, measured: &Measured) {
             "movements": args.movements, "bodyBytes": measured.body_bytes, "node": side(&measured.node),
             "baseline": measured.baseline.as_ref().map(side), "ratio": ratio, "drain": measured.drain,
         });
-        println!("{report}");
-        return;
+        return writeln!(out, "{report}");
     }
-    println!(
+    writeln!(
+        out,
         "{} connections, {} movements a session ({} bytes), {:.0} s",
         args.connections,
         args.movements,
         measured.body_bytes,
         measured.node.elapsed.as_secs_f64()
-    );
-    let line = |name: &str, tally: &Tally| {
+    )?;
+    let mut line = |name: &str, tally: &Tally| {
         let [p50, p99, p999] = [500, 990, 999].map(|q| millis(tally, q));
         let rate = tally.rate();
-        println!("{name:<8} {rate:>9.0} sessions/s   p50 {p50:.2} ms   p99 {p99:.2} ms   p99.9 {p999:.2} ms");
+        writeln!(out, "{name:<8} {rate:>9.0} sessions/s   p50 {p50:.2} ms   p99 {p99:.2} ms   p99.9 {p999:.2} ms")?;
         for (kind, count) in &tally.errors {
-            println!("{name:<8} {count:>9} errors: {kind}");
+            writeln!(out, "{name:<8} {count:>9} errors: {kind}")?;
         }
+        io::Result::Ok(())
     };
-    line("node", &measured.node);
+    line("node", &measured.node)?;
     if let (Some(baseline), Some(ratio)) = (&measured.baseline, ratio) {
-        line("baseline", baseline);
-        println!("ratio    {ratio:>9.2} of the baseline's rate");
+        line("baseline", baseline)?;
+        writeln!(out, "ratio    {ratio:>9.2} of the baseline's rate")?;
     }
     if let Some(drain) = &measured.drain {
-        println!("{drain}");
+        writeln!(out, "{drain}")?;
     }
+    Ok(())
 }
 
 #[cfg(test)]

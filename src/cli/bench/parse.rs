@@ -1,6 +1,7 @@
 //! `bench parse`: how fast a file of sessions is read and parsed, and how much of that rate scoring keeps.
 
 use std::fs;
+use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -49,22 +50,21 @@ impl Best {
         self.0.as_ref().map_or(0.0, |(taken, totals)| totals.sessions as f64 / taken.as_secs_f64())
     }
 
-    #[expect(clippy::print_stdout, reason = "the measurement is what the command is for")]
     #[expect(clippy::cast_precision_loss, reason = "bytes for a printed rate")]
-    fn print(&self, name: &str, bytes: u64) {
-        let Some((taken, totals)) = &self.0 else { return };
-        println!(
+    fn print(&self, name: &str, bytes: u64) -> io::Result<()> {
+        let Some((taken, totals)) = &self.0 else { return Ok(()) };
+        writeln!(
+            io::stdout(),
             "{name:<6} {:>10.0} sessions/s {:>8.0} MB/s {:>8.2} s  ({} sessions, {} lines refused)",
             self.rate(),
             bytes as f64 / 1e6 / taken.as_secs_f64(),
             taken.as_secs_f64(),
             totals.sessions,
             totals.refused,
-        );
+        )
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the measurement is what the command is for")]
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let threads = rows::threads(args.threads);
     let model = if args.score { Some(Model::bundled()?) } else { None };
@@ -80,13 +80,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             score.add(taken, totals);
         }
     }
-    parse.print("parse", bytes);
-    score.print("score", bytes);
+    parse.print("parse", bytes)?;
+    score.print("score", bytes)?;
     if model.is_some() {
-        println!("ratio  {:>10.3} of the parse-only rate", score.rate() / parse.rate());
+        writeln!(io::stdout(), "ratio  {:>10.3} of the parse-only rate", score.rate() / parse.rate())?;
     }
     if let Some(peak) = peak_memory() {
-        println!("memory {peak:>10} at its peak");
+        writeln!(io::stdout(), "memory {peak:>10} at its peak")?;
     }
     Ok(ExitCode::SUCCESS)
 }

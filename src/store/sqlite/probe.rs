@@ -40,6 +40,10 @@ fn look(path: &Path) -> Result<String, Fault> {
     if found < schema::VERSION {
         return Ok(format!("has schema version {found}, brought to {} at the next start", schema::VERSION));
     }
+    let sound: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if sound != "ok" {
+        return Err(StoreError::Unavailable(format!("the store is damaged: {sound}; restore a backup")).into());
+    }
     let counts = read::snapshot(&connection)?.counts;
     Ok(format!("holds {} sessions, {} of them unprocessed", counts.stored(), counts.unprocessed()))
 }
