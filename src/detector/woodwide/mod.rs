@@ -25,24 +25,23 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use self::asking::{Answered, Start, ask};
+use self::failure::Failure;
 use self::layout::{Layout, Slot};
 use self::profile::{CALIBRATION_ROWS, Profile, Suspicion, nature, trials};
 pub use self::reference::DamagedReference;
 use self::reference::Reference;
 use self::service::Service;
-pub use self::settings::{Generation, WoodwideSettings};
+pub use self::settings::{Generation, Timing, WoodwideSettings};
 use self::transport::Transport;
 use super::{Answer, Detector, DetectorError, Limits, Memory, Outcome, Row};
 use crate::clock::Clock;
 use crate::domain::features::FeatureSet;
 use crate::domain::result::{ModelIdentity, Source};
 
-/// Time for one batch, from the first request to the last.
-const BATCH_DEADLINE: Duration = Duration::from_secs(240);
-/// Time for a probe.
-const PROBE_DEADLINE: Duration = Duration::from_secs(60);
 /// Answers about other rows, one after the other, after which the model is taken to have changed.
 const SUSPICIONS: u32 = 2;
+/// Fewest known people that are asked about where the service takes no larger tables.
+const LEAST_CALIBRATION_ROWS: usize = 50;
 /// Most rows of a batch.
 const MAX_ROWS: usize = 5000;
 /// Calibration class named in results.
@@ -91,7 +90,7 @@ impl WoodwideDetector {
         shared: bool,
     ) -> Result<Self, SetupError> {
         let model = settings.model_id.clone().ok_or(SetupError::NoModel)?;
-        let transport = Transport::new(&settings.base_url, settings.keys.clone(), settings.in_flight)?;
+        let transport = Transport::new(&settings.base_url, settings.keys.clone(), settings.in_flight, settings.timing)?;
         let installation = installation(memory.as_ref()).await.map_err(SetupError::Memory)?;
         let service = Service::new(transport, settings.generation, model, &installation, shared);
         Ok(Self {
@@ -112,7 +111,7 @@ impl WoodwideDetector {
         if let Some(profile) = known.as_ref() {
             return Ok(Arc::clone(profile));
         }
-        let version = self.service.resolve(deadline).await?;
+        let version = self.service.resolve(deadline).await.map_err(|failure| self.unblamed(failure))?;
         let kept = self.memory.recall(&self.key(&version)).await.unwrap_or_default();
         let kept = kept.and_then(|bytes| serde_json::from_slice::<Profile>(&bytes).ok());
         let profile = match kept.filter(|kept| kept.version == version && kept.reference == self.reference.digest) {
@@ -125,9 +124,29 @@ impl WoodwideDetector {
         Ok(profile)
     }
 
-    /// Scores the known rows twice in different company.
+    /// Scores the known rows twice in different company; fewer of them where the service takes no more.
     async fn explore(&self, version: String, deadline: Instant) -> Result<Profile, DetectorError> {
-        let rows = CALIBRATION_ROWS.min(self.reference.len());
+        let mut rows = CALIBRATION_ROWS.min(self.reference.len());
+        let (alone, company) = loop {
+            match self.tried(rows, &version, deadline).await {
+                Err(Failure::TooLarge(_)) if rows >= 2 * LEAST_CALIBRATION_ROWS => rows /= 2,
+                answered => break answered.map_err(|failure| self.unblamed(failure))?,
+            }
+        };
+        let nature = nature(rows, &alone.scores, &company.scores).map_err(|suspicion| match suspicion {
+            Suspicion::Useless => DetectorError::Unavailable {
+                message: suspicion.to_string(),
+                retry_after: Some(self.timing().useless),
+            },
+            other => DetectorError::Unusable { message: other.to_string() },
+        })?;
+        let profile = Profile { version, reference: self.reference.digest.clone(), nature, top_up: 0, warm_up_ms: 0 };
+        self.keep(&profile).await;
+        Ok(profile)
+    }
+
+    /// Both [`trials`] with so many known rows.
+    async fn tried(&self, rows: usize, version: &str, deadline: Instant) -> Result<(Answered, Answered), Failure> {
         let [first, second] = trials(rows);
         let start = Start { top_up: 1000, ..Start::default() };
         let make = |layout: &Layout| {
@@ -137,20 +156,22 @@ impl WoodwideDetector {
                 (layout.clone(), table)
             }
         };
-        let (alone, company) = tokio::try_join!(
-            ask(&self.service, &version, start, deadline, make(&first)),
-            ask(&self.service, &version, start, deadline, make(&second)),
-        )?;
-        let nature = nature(rows, &alone.scores, &company.scores).map_err(|suspicion| match suspicion {
-            Suspicion::Useless => DetectorError::Unavailable {
-                message: suspicion.to_string(),
-                retry_after: Some(Duration::from_secs(300)),
-            },
-            other => DetectorError::Unusable { message: other.to_string() },
-        })?;
-        let profile = Profile { version, reference: self.reference.digest.clone(), nature, top_up: 0, warm_up_ms: 0 };
-        self.keep(&profile).await;
-        Ok(profile)
+        tokio::try_join!(
+            ask(&self.service, version, start, deadline, make(&first)),
+            ask(&self.service, version, start, deadline, make(&second)),
+        )
+    }
+
+    fn timing(&self) -> &Timing {
+        &self.service.transport.timing
+    }
+
+    /// What a failure with nothing but known rows means: no session is to blame for it.
+    fn unblamed(&self, failure: Failure) -> DetectorError {
+        match failure.into_error(self.timing()) {
+            DetectorError::Permanent { message } => DetectorError::Unavailable { message, retry_after: None },
+            other => other,
+        }
     }
 
     fn key(&self, version: &str) -> String {
@@ -216,7 +237,7 @@ impl Detector for WoodwideDetector {
     }
 
     async fn score(&self, rows: &[Row]) -> Result<Answer, DetectorError> {
-        let deadline = Instant::now() + BATCH_DEADLINE;
+        let deadline = Instant::now() + self.timing().batch;
         self.service.tidy(self.clock.now().wall, deadline).await;
         let profile = self.profile(deadline).await?;
         let start = Start { top_up: profile.top_up, warm_up: Duration::from_millis(profile.warm_up_ms) };
@@ -231,11 +252,11 @@ impl Detector for WoodwideDetector {
         let answered = match asked {
             Ok(answered) => answered,
             Err(failure) => {
-                if matches!(failure, failure::Failure::Missing(_)) {
+                if matches!(failure, Failure::Missing(_)) {
                     // The version may be gone; the next call looks for it anew.
                     *self.profile.lock().await = None;
                 }
-                return Err(failure.into());
+                return Err(failure.into_error(self.timing()));
             }
         };
         let calibration = match profile.check(&answered.layout, &answered.scores) {
@@ -259,15 +280,15 @@ impl Detector for WoodwideDetector {
 
     /// Knocks with one request, then has a known person scored.
     async fn health(&self) -> Result<ModelIdentity, DetectorError> {
-        let deadline = Instant::now() + PROBE_DEADLINE;
-        self.service.knock(deadline).await?;
+        let deadline = Instant::now() + self.timing().probe;
+        self.service.knock(deadline).await.map_err(|failure| self.unblamed(failure))?;
         let known = self.profile.lock().await.clone();
         let (version, start) = match &known {
             Some(profile) => {
                 let warm_up = Duration::from_millis(profile.warm_up_ms);
                 (profile.version.clone(), Start { top_up: profile.top_up, warm_up })
             }
-            None => (self.service.resolve(deadline).await?, Start::default()),
+            None => (self.service.resolve(deadline).await.map_err(|failure| self.unblamed(failure))?, Start::default()),
         };
         let make = |top_up: usize| {
             let rows = self.min_rows.max(top_up).max(1);
@@ -275,7 +296,8 @@ impl Detector for WoodwideDetector {
             let table = layout.table(self.name(), &[], &self.reference);
             (layout, table)
         };
-        ask(&self.service, &version, start, deadline, make).await?;
+        let asked = ask(&self.service, &version, start, deadline, make).await;
+        asked.map_err(|failure| self.unblamed(failure))?;
         Ok(ModelIdentity { id: self.service.model.clone(), version })
     }
 }
