@@ -120,13 +120,13 @@ pub(super) async fn upload(transport: &Transport, table: &Table, deadline: Insta
     let reply = match transport.send(&request, deadline).await.and_then(|reply| reply.json()) {
         Ok(reply) => reply,
         // Ambiguous, answered without a word, or our own earlier try: the name is unique, so what bears it is ours.
-        Err(failure @ (Failure::Away { ambiguous: true, .. }
+        Err(
+            failure @ (Failure::Away { ambiguous: true, .. }
             | Failure::NotReady(_)
             | Failure::Protocol(_)
             | Failure::Refused(_)
-            | Failure::Conflict(_))) => {
-            find(transport, &table.name, deadline).await?.ok_or(failure)?
-        }
+            | Failure::Conflict(_)),
+        ) => find(transport, &table.name, deadline).await?.ok_or(failure)?,
         Err(failure) => return Err(failure),
     };
     let id = id_of(&reply, "dataset").ok_or_else(|| Failure::Protocol("the upload names no dataset".to_owned()))?;

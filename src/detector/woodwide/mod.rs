@@ -134,10 +134,9 @@ impl WoodwideDetector {
             }
         };
         let nature = nature(rows, &alone.scores, &company.scores).map_err(|suspicion| match suspicion {
-            Suspicion::Useless => DetectorError::Unavailable {
-                message: suspicion.to_string(),
-                retry_after: Some(self.timing().useless),
-            },
+            Suspicion::Useless => {
+                DetectorError::Unavailable { message: suspicion.to_string(), retry_after: Some(self.timing().useless) }
+            }
             other => DetectorError::Unusable { message: other.to_string() },
         })?;
         let profile = Profile { version, reference: self.reference.digest.clone(), nature, top_up: 0, warm_up_ms: 0 };
@@ -156,10 +155,12 @@ impl WoodwideDetector {
                 (layout.clone(), table)
             }
         };
-        tokio::try_join!(
+        // Both to their end, whatever becomes of the other: each has something to put away.
+        let (alone, company) = tokio::join!(
             ask(&self.service, version, start, deadline, make(&first)),
             ask(&self.service, version, start, deadline, make(&second)),
-        )
+        );
+        Ok((alone?, company?))
     }
 
     fn timing(&self) -> &Timing {
@@ -204,12 +205,35 @@ impl WoodwideDetector {
     async fn suspect(&self, suspicion: &Suspicion) -> DetectorError {
         if self.suspicions.fetch_add(1, Ordering::Relaxed) + 1 >= SUSPICIONS {
             self.suspicions.store(0, Ordering::Relaxed);
-            if let Some(profile) = self.profile.lock().await.take() {
-                // What is kept by mistake is found out again.
-                let _ = self.memory.remember(&self.key(&profile.version), None).await;
-            }
+            self.unlearn().await;
         }
         DetectorError::Unusable { message: format!("Woodwide: {suspicion}") }
+    }
+
+    /// The model is looked at anew by the next call.
+    async fn unlearn(&self) {
+        if let Some(profile) = self.profile.lock().await.take() {
+            // What is kept by mistake is found out again.
+            let _ = self.memory.remember(&self.key(&profile.version), None).await;
+        }
+    }
+
+    /// Whether known rows are scored now.
+    async fn takes_known_rows(&self, profile: &Profile) -> bool {
+        let warm_up = Duration::from_millis(profile.warm_up_ms);
+        let start = Start { top_up: profile.top_up, warm_up };
+        self.ask_known(&profile.version, start, Instant::now() + self.timing().probe).await.is_ok()
+    }
+
+    /// Has a few known rows scored.
+    async fn ask_known(&self, version: &str, start: Start, deadline: Instant) -> Result<(), Failure> {
+        let make = |top_up: usize| {
+            let rows = self.min_rows.max(top_up).max(1);
+            let layout = Layout::fixed((0..rows).map(Slot::Known).collect());
+            let table = layout.table(self.name(), &[], &self.reference);
+            (layout, table)
+        };
+        ask(&self.service, version, start, deadline, make).await.map(|_| ())
     }
 
     /// A new name for something on the service.
@@ -243,8 +267,7 @@ impl Detector for WoodwideDetector {
         let start = Start { top_up: profile.top_up, warm_up: Duration::from_millis(profile.warm_up_ms) };
         let make = |top_up: usize| {
             let least = self.min_rows.max(if top_up == 0 { 0 } else { rows.len() + top_up });
-            let mut rng = rand::rng();
-            let layout = Layout::mixed(rows.len(), profile.added(rows.len(), least, &mut rng), &mut rng);
+            let layout = profile.layout(rows.len(), least, &mut rand::rng());
             let table = layout.table(self.name(), rows, &self.reference);
             (layout, table)
         };
@@ -252,6 +275,12 @@ impl Detector for WoodwideDetector {
         let answered = match asked {
             Ok(answered) => answered,
             Err(failure) => {
+                if matches!(failure, Failure::Away { ambiguous: true, retry_after: None, .. })
+                    && self.takes_known_rows(&profile).await
+                {
+                    // It works for others: what is in these rows breaks it.
+                    return Err(Failure::Refused(failure.to_string()).into_error(self.timing()));
+                }
                 if matches!(failure, Failure::Missing(_)) {
                     // The version may be gone; the next call looks for it anew.
                     *self.profile.lock().await = None;
@@ -265,6 +294,9 @@ impl Detector for WoodwideDetector {
         };
         self.suspicions.store(0, Ordering::Relaxed);
         self.learn(&profile, &answered).await;
+        if profile.is_misjudged(&answered.layout, &answered.scores) {
+            self.unlearn().await;
+        }
         let outcomes = answered.layout.sessions(&answered.scores).filter_map(|(place, score, flag)| {
             let row = rows.get(place)?;
             let outcome = match (&calibration, score) {
@@ -290,14 +322,7 @@ impl Detector for WoodwideDetector {
             }
             None => (self.service.resolve(deadline).await.map_err(|failure| self.unblamed(failure))?, Start::default()),
         };
-        let make = |top_up: usize| {
-            let rows = self.min_rows.max(top_up).max(1);
-            let layout = Layout::fixed((0..rows).map(Slot::Known).collect());
-            let table = layout.table(self.name(), &[], &self.reference);
-            (layout, table)
-        };
-        let asked = ask(&self.service, &version, start, deadline, make).await;
-        asked.map_err(|failure| self.unblamed(failure))?;
+        self.ask_known(&version, start, deadline).await.map_err(|failure| self.unblamed(failure))?;
         Ok(ModelIdentity { id: self.service.model.clone(), version })
     }
 }

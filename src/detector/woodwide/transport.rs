@@ -68,14 +68,7 @@ pub(super) struct Request {
 impl Request {
     /// A GET.
     pub(super) fn get(path: String) -> Self {
-        Self {
-            method: Method::GET,
-            path,
-            body: Body::None,
-            kind: Kind::Plain,
-            repeatable: true,
-            tries: TRIES,
-        }
+        Self { method: Method::GET, path, body: Body::None, kind: Kind::Plain, repeatable: true, tries: TRIES }
     }
 
     /// A POST that may be sent once only.

@@ -2,6 +2,7 @@
 //! of the model before.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use playproof_batch::config::Generation;
@@ -75,9 +76,9 @@ impl Cast {
 fn session(n: usize) -> Session {
     let mut session = generate(Family::ALL[n % 4], n as u64, Shape { movements: Some(60 + n % 40) });
     session.use_batch = true;
-    if n % 3 == 0 {
+    if n.is_multiple_of(3) {
         // Far out, each in its own measure, so that some are flagged.
-        let times = 25.0 + n as f64 / 50.0;
+        let times = 25.0 + f64::from(u32::try_from(n).unwrap()) / 50.0;
         session.movements.x.iter_mut().chain(&mut session.movements.y).for_each(|place| *place *= times);
     }
     for (game, places) in [ONE, SEVERAL] {
@@ -117,7 +118,7 @@ fn table(sessions: &[Session]) -> Vec<u8> {
     for session in sessions {
         let mut line = format!("{},{}", session.game_type, session.device_type);
         for value in extractor.v1(session).values() {
-            line += &format!(",{value}");
+            write!(line, ",{value}").unwrap();
         }
         csv.extend_from_slice(line.as_bytes());
         csv.push(b'\n');

@@ -11,7 +11,7 @@ use playproof_batch::detector::woodwide::WoodwideDetector;
 use playproof_batch::detector::{Detector, Memory};
 use playproof_batch::domain::backoff::Backoff;
 use playproof_batch::domain::batch::Policy;
-use playproof_batch::domain::id::SessionKey;
+use playproof_batch::domain::id::{BatchId, SessionKey};
 use playproof_batch::domain::queue::State;
 use playproof_batch::domain::result::{ScoreKind, Source, Thresholds, Verdict};
 use playproof_batch::intake::Intake;
@@ -52,7 +52,6 @@ pub(crate) struct Node {
     metrics: Arc<Metrics>,
     scheduler: Scheduler,
     shutdown: Shutdown,
-    started: Instant,
 }
 
 /// What became of the sessions.
@@ -71,7 +70,8 @@ pub(crate) struct Outcome {
     pub(crate) struck: usize,
     /// Most calls that one batch took.
     pub(crate) most_calls: u32,
-    pub(crate) took: Duration,
+    /// Batches whose scores are not all off by the same.
+    pub(crate) torn: usize,
 }
 
 impl Node {
@@ -84,7 +84,6 @@ impl Node {
         for fault in faults {
             rig.sim.arm(fault).unwrap();
         }
-        let started = Instant::now();
         let folder = tempfile::tempdir().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let room = Room { queue_limit: 100_000, store_limit: None, min_free_disk: 0 };
@@ -121,7 +120,7 @@ impl Node {
         for receipt in futures_util::future::join_all(submissions).await {
             assert_eq!(receipt.unwrap().state, State::Ready);
         }
-        Self { _folder: folder, rig, store, detector, metrics, scheduler, shutdown, started }
+        Self { _folder: folder, rig, store, detector, metrics, scheduler, shutdown }
     }
 
     pub(crate) fn circuit_is_open(&self) -> bool {
@@ -142,7 +141,11 @@ impl Node {
             if holds(self, &counts) {
                 return;
             }
-            assert!(Instant::now() < deadline, "{what}: not within {bound:?}: {counts:?} {:?}", self.last_errors().await);
+            assert!(
+                Instant::now() < deadline,
+                "{what}: not within {bound:?}: {counts:?} {:?}",
+                self.last_errors().await
+            );
         }
     }
 
@@ -172,13 +175,15 @@ impl Node {
     /// Sum of the metric lines that begin with `name` and hold none of `without`.
     fn metric(&self, name: &str, without: &str) -> usize {
         let text = self.metrics.render(None, SystemClock::new().now().wall).unwrap();
-        let lines = text.lines().filter(|line| line.starts_with(name) && (without.is_empty() || !line.contains(without)));
+        let lines =
+            text.lines().filter(|line| line.starts_with(name) && (without.is_empty() || !line.contains(without)));
         lines.map(|line| line.rsplit_once(' ').unwrap().1.parse::<usize>().unwrap()).sum()
     }
 
     /// Looks at every session.
     pub(crate) async fn outcome(&self, cast: &Cast, generation: Generation, version: &str) -> Outcome {
-        let mut outcome = Outcome { took: self.started.elapsed(), ..Outcome::default() };
+        let mut outcome = Outcome::default();
+        let mut steps: BTreeMap<BatchId, (f64, f64)> = BTreeMap::new();
         for (n, said) in cast.said(generation).iter().enumerate() {
             let session = self.session(cast, n).await;
             match (session.entry.state, session.result) {
@@ -201,11 +206,17 @@ impl Node {
                         Source::Heuristic => false,
                     };
                     outcome.wrong += usize::from(!right);
+                    if let (Some(raw), Some(expected), Some(batch)) = (verdict.raw_score, said.raw, result.batch) {
+                        let step = raw - expected;
+                        let (least, most) = steps.entry(batch).or_insert((step, step));
+                        (*least, *most) = (least.min(step), most.max(step));
+                    }
                 }
                 (State::Failed, None) => outcome.failed.push(n),
                 _ => outcome.lost += 1,
             }
         }
+        outcome.torn = steps.values().filter(|(least, most)| most - least > 1e-9).count();
         let mut listed: BTreeMap<SessionKey, usize> = BTreeMap::new();
         let mut query = ResultQuery { limit: 500, ..ResultQuery::default() };
         loop {
