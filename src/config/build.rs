@@ -10,7 +10,7 @@ use super::load::{Layers, Origin, Reader};
 use super::value::{self, Parsed};
 use super::{
     Config, DetectorKind, DetectorSettings, Faults, Flags, Generation, HttpSettings, SchedulerSettings, Secret,
-    StoreSettings, StoreUrl, WoodwideSettings, check,
+    StoreSettings, StoreUrl, Timing, WoodwideSettings, check,
 };
 use crate::domain::backoff::Backoff;
 use crate::domain::batch::Policy;
@@ -200,6 +200,7 @@ fn woodwide(r: &mut Reader) -> WoodwideSettings {
         persistent_dataset: r.optional("woodwide_persistent_dataset", owned),
         min_rows: r.count("woodwide_min_rows", 1..=100_000),
         in_flight: r.count("woodwide_in_flight", 1..=1_000),
+        timing: Timing::default(),
     }
 }
 

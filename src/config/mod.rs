@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use crate::detector::woodwide::{Generation, WoodwideSettings};
+pub use crate::detector::woodwide::{Generation, Timing, WoodwideSettings};
 pub use crate::secret::Secret;
 pub use flags::Flags;
 pub use load::Faults;

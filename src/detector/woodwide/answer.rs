@@ -17,6 +17,9 @@ pub(super) struct Scores {
     pub(super) scores: Option<Vec<f64>>,
 }
 
+/// No model scores so high; infinity and such sentinels do.
+const BEYOND: f64 = 1e100;
+
 /// The id of `thing`: its own `id`, or nested, or under its own name.
 pub(super) fn id_of(value: &Value, thing: &str) -> Option<String> {
     let nested = value.get(thing).and_then(|inner| inner.get("id"));
@@ -141,7 +144,7 @@ fn entry(id: Option<&Value>, flag: Option<&Value>, score: Option<&Value>) -> Res
         Some(Value::String(text)) => text.trim().parse().ok(),
         _ => None,
     };
-    let score = number.filter(|v| v.is_finite());
+    let score = number.filter(|v| v.abs() < BEYOND);
     let score = score.ok_or_else(|| Failure::Protocol(format!("the score of row {place} is no number")))?;
     let flag = match flag {
         Some(Value::Bool(flag)) => *flag,

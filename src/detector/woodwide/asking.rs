@@ -15,10 +15,6 @@ use super::service::{Question, Service};
 
 /// Known rows added at each rung.
 pub(super) const RUNGS: [usize; 4] = [0, 10, 100, 1000];
-/// How long a rung is waited for before the next one is tried too, unless more is known.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// Pause between rounds of asking: first, and at most.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
 /// An answer and how it came about.
 #[derive(Debug)]
@@ -70,8 +66,9 @@ async fn climb(
     asked: &mut Vec<Asked>,
 ) -> Result<Answered, Failure> {
     let mut rungs = service.rungs(start.top_up).into_iter();
-    let patience = PATIENCE.max(start.warm_up * 2);
-    let mut pause = PAUSE.0;
+    let timing = service.transport.timing;
+    let patience = timing.rung.max(start.warm_up * 2);
+    let mut pause = timing.ask.0;
     let mut next_rung = Instant::now();
     let mut last = Failure::NotReady("nothing was asked".to_owned());
     loop {
@@ -82,7 +79,7 @@ async fn climb(
             let at = Instant::now();
             let question = service.put(table, place, deadline).await?;
             asked.push(Asked { layout, question, top_up, at });
-            next_rung = Instant::now() + if asked.len() == 1 { patience } else { PATIENCE };
+            next_rung = Instant::now() + if asked.len() == 1 { patience } else { timing.rung };
         }
         for rung in asked.iter() {
             match service.poll(&rung.question, version, deadline).await {
@@ -98,6 +95,6 @@ async fn climb(
             return Err(last);
         }
         sleep(pause).await;
-        pause = (pause * 2).min(PAUSE.1);
+        pause = (pause * 2).min(timing.ask.1);
     }
 }

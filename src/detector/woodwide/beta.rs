@@ -1,7 +1,5 @@
 //! The beta generation: a dataset is uploaded and asked about by id; flags are all it answers.
 
-use std::time::Duration;
-
 use reqwest::Method;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -9,7 +7,7 @@ use tokio::time::Instant;
 use super::answer::{self, Scores, id_of, items};
 use super::failure::Failure;
 use super::table::Table;
-use super::transport::{Body, Request, Transport};
+use super::transport::{Body, Kind, Request, Transport};
 
 /// Which state of the model answers: it keeps its id when it is trained again.
 pub(super) async fn resolve(transport: &Transport, model: &str, deadline: Instant) -> Result<String, Failure> {
@@ -45,7 +43,7 @@ pub(super) async fn put(
     }
     let body = Body::File { fields, name: format!("{name}.csv"), csv: table.csv.clone() };
     let mut request = Request::post("/api/datasets".to_owned(), body);
-    request.timeout = Duration::from_secs(60);
+    request.kind = Kind::Transfer;
     request.repeatable = overwrite;
     let reply = match transport.send(&request, deadline).await {
         Ok(reply) => reply.json(),
@@ -82,7 +80,7 @@ pub(super) async fn infer(
         method: Method::POST,
         path: format!("/api/models/anomaly/{model}/infer?dataset_id={dataset}"),
         body: Body::Form(vec![("coerce_schema".to_owned(), "true".to_owned())]),
-        timeout: Duration::from_secs(120),
+        kind: Kind::Inference,
         repeatable: true,
         tries: 3,
     };

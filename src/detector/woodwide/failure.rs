@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::settings::Timing;
 use crate::detector::DetectorError;
 
 /// A failed request.
@@ -46,24 +47,25 @@ impl Failure {
     }
 }
 
-impl From<Failure> for DetectorError {
-    fn from(failure: Failure) -> Self {
-        let message = format!("Woodwide: {failure}");
-        match failure {
+impl Failure {
+    /// What it means for the batch.
+    pub(super) fn into_error(self, timing: &Timing) -> DetectorError {
+        let message = format!("Woodwide: {self}");
+        match self {
             // What is in the rows.
-            Failure::Refused(_) | Failure::TooLarge(_) => Self::Permanent { message },
+            Failure::Refused(_) | Failure::TooLarge(_) => DetectorError::Permanent { message },
             // Nobody's fault but the service's: no attempt is spent.
             Failure::Limited { retry_after, .. } | Failure::Away { retry_after, .. } => {
-                Self::Unavailable { message, retry_after }
+                DetectorError::Unavailable { message, retry_after }
             }
             // Credits and keys don't come back within seconds.
             Failure::Credits(_) | Failure::Key(_) => {
-                Self::Unavailable { message, retry_after: Some(Duration::from_secs(60)) }
+                DetectorError::Unavailable { message, retry_after: Some(timing.account) }
             }
             Failure::NotReady(_) | Failure::Missing(_) | Failure::Conflict(_) => {
-                Self::Unavailable { message, retry_after: None }
+                DetectorError::Unavailable { message, retry_after: None }
             }
-            Failure::Protocol(_) => Self::Unusable { message },
+            Failure::Protocol(_) => DetectorError::Unusable { message },
         }
     }
 }

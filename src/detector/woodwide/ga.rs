@@ -9,12 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::answer::{self, Scores, id_of, items, version_of};
 use super::failure::Failure;
 use super::table::Table;
-use super::transport::{Body, Request, Transport};
-
-/// A synchronous call may take tens of seconds.
-const INFER_TIMEOUT: Duration = Duration::from_secs(120);
-/// Pause between looks at a job: first, and at most.
-const POLL: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+use super::transport::{Body, Kind, Request, Transport};
 
 /// A dataset on the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +47,7 @@ pub(super) async fn infer(
         method: Method::POST,
         path: format!("/models/{model}/infer"),
         body,
-        timeout: INFER_TIMEOUT,
+        kind: Kind::Inference,
         // A repeated call costs, but changes nothing.
         repeatable: true,
         tries: 2,
@@ -121,13 +116,17 @@ pub(super) async fn upload(transport: &Transport, table: &Table, deadline: Insta
     let fields = vec![("dataset_name", table.name.clone())];
     let body = Body::File { fields, name: format!("{}.csv", table.name), csv: table.csv.clone() };
     let mut request = Request::post("/datasets".to_owned(), body);
-    request.timeout = Duration::from_secs(60);
-    let reply = match transport.send(&request, deadline).await {
-        Ok(reply) => reply.json()?,
-        // Ambiguous, or our own earlier try: the name is unique, so what bears it is ours.
-        Err(failure @ (Failure::Away { ambiguous: true, .. } | Failure::Refused(_) | Failure::Conflict(_))) => {
-            find(transport, &table.name, deadline).await?.ok_or(failure)?
-        }
+    request.kind = Kind::Transfer;
+    let reply = match transport.send(&request, deadline).await.and_then(|reply| reply.json()) {
+        Ok(reply) => reply,
+        // Ambiguous, answered without a word, or our own earlier try: the name is unique, so what bears it is ours.
+        Err(
+            failure @ (Failure::Away { ambiguous: true, .. }
+            | Failure::NotReady(_)
+            | Failure::Protocol(_)
+            | Failure::Refused(_)
+            | Failure::Conflict(_)),
+        ) => find(transport, &table.name, deadline).await?.ok_or(failure)?,
         Err(failure) => return Err(failure),
     };
     let id = id_of(&reply, "dataset").ok_or_else(|| Failure::Protocol("the upload names no dataset".to_owned()))?;
@@ -141,7 +140,7 @@ pub(super) async fn upload(transport: &Transport, table: &Table, deadline: Insta
 
 /// Waits until a dataset's current version is ready.
 async fn ready(transport: &Transport, id: &str, deadline: Instant) -> Result<(), Failure> {
-    let mut pause = POLL.0;
+    let mut pause = transport.timing.poll;
     loop {
         let dataset = transport.send(&Request::get(format!("/datasets/{id}")), deadline).await?.json()?;
         let status = dataset.get("current_version").and_then(|v| v.get("status")).and_then(Value::as_str);
@@ -213,7 +212,7 @@ async fn results(transport: &Transport, job: &str, rows: usize, deadline: Instan
 
 /// Waits until a job succeeded.
 pub(super) async fn finished(transport: &Transport, job: &str, deadline: Instant) -> Result<(), Failure> {
-    let mut pause = POLL.0;
+    let mut pause = transport.timing.poll;
     loop {
         let detail = transport.send(&Request::get(format!("/jobs/{job}")), deadline).await?.json()?;
         let detail = detail.get("job").unwrap_or(&detail);
@@ -230,12 +229,13 @@ pub(super) async fn finished(transport: &Transport, job: &str, deadline: Instant
     }
 }
 
-async fn wait(pause: &mut Duration, deadline: Instant, what: &str) -> Result<(), Failure> {
-    if Instant::now() + *pause >= deadline {
+/// Waits until the next look, `pause.0` from now; the one after that is later, by `pause.1` at most.
+async fn wait(pause: &mut (Duration, Duration), deadline: Instant, what: &str) -> Result<(), Failure> {
+    if Instant::now() + pause.0 >= deadline {
         return Err(Failure::away(what, true));
     }
-    sleep(*pause).await;
-    *pause = (*pause * 2).min(POLL.1);
+    sleep(pause.0).await;
+    pause.0 = (pause.0 * 2).min(pause.1);
     Ok(())
 }
 

@@ -25,24 +25,23 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use self::asking::{Answered, Start, ask};
+use self::failure::Failure;
 use self::layout::{Layout, Slot};
 use self::profile::{CALIBRATION_ROWS, Profile, Suspicion, nature, trials};
 pub use self::reference::DamagedReference;
 use self::reference::Reference;
 use self::service::Service;
-pub use self::settings::{Generation, WoodwideSettings};
+pub use self::settings::{Generation, Timing, WoodwideSettings};
 use self::transport::Transport;
 use super::{Answer, Detector, DetectorError, Limits, Memory, Outcome, Row};
 use crate::clock::Clock;
 use crate::domain::features::FeatureSet;
 use crate::domain::result::{ModelIdentity, Source};
 
-/// Time for one batch, from the first request to the last.
-const BATCH_DEADLINE: Duration = Duration::from_secs(240);
-/// Time for a probe.
-const PROBE_DEADLINE: Duration = Duration::from_secs(60);
 /// Answers about other rows, one after the other, after which the model is taken to have changed.
 const SUSPICIONS: u32 = 2;
+/// Fewest known people that are asked about where the service takes no larger tables.
+const LEAST_CALIBRATION_ROWS: usize = 50;
 /// Most rows of a batch.
 const MAX_ROWS: usize = 5000;
 /// Calibration class named in results.
@@ -91,7 +90,7 @@ impl WoodwideDetector {
         shared: bool,
     ) -> Result<Self, SetupError> {
         let model = settings.model_id.clone().ok_or(SetupError::NoModel)?;
-        let transport = Transport::new(&settings.base_url, settings.keys.clone(), settings.in_flight)?;
+        let transport = Transport::new(&settings.base_url, settings.keys.clone(), settings.in_flight, settings.timing)?;
         let installation = installation(memory.as_ref()).await.map_err(SetupError::Memory)?;
         let service = Service::new(transport, settings.generation, model, &installation, shared);
         Ok(Self {
@@ -112,7 +111,7 @@ impl WoodwideDetector {
         if let Some(profile) = known.as_ref() {
             return Ok(Arc::clone(profile));
         }
-        let version = self.service.resolve(deadline).await?;
+        let version = self.service.resolve(deadline).await.map_err(|failure| self.unblamed(failure))?;
         let kept = self.memory.recall(&self.key(&version)).await.unwrap_or_default();
         let kept = kept.and_then(|bytes| serde_json::from_slice::<Profile>(&bytes).ok());
         let profile = match kept.filter(|kept| kept.version == version && kept.reference == self.reference.digest) {
@@ -125,9 +124,28 @@ impl WoodwideDetector {
         Ok(profile)
     }
 
-    /// Scores the known rows twice in different company.
+    /// Scores the known rows twice in different company; fewer of them where the service takes no more.
     async fn explore(&self, version: String, deadline: Instant) -> Result<Profile, DetectorError> {
-        let rows = CALIBRATION_ROWS.min(self.reference.len());
+        let mut rows = CALIBRATION_ROWS.min(self.reference.len());
+        let (alone, company) = loop {
+            match self.tried(rows, &version, deadline).await {
+                Err(Failure::TooLarge(_)) if rows >= 2 * LEAST_CALIBRATION_ROWS => rows /= 2,
+                answered => break answered.map_err(|failure| self.unblamed(failure))?,
+            }
+        };
+        let nature = nature(rows, &alone.scores, &company.scores).map_err(|suspicion| match suspicion {
+            Suspicion::Useless => {
+                DetectorError::Unavailable { message: suspicion.to_string(), retry_after: Some(self.timing().useless) }
+            }
+            other => DetectorError::Unusable { message: other.to_string() },
+        })?;
+        let profile = Profile { version, reference: self.reference.digest.clone(), nature, top_up: 0, warm_up_ms: 0 };
+        self.keep(&profile).await;
+        Ok(profile)
+    }
+
+    /// Both [`trials`] with so many known rows.
+    async fn tried(&self, rows: usize, version: &str, deadline: Instant) -> Result<(Answered, Answered), Failure> {
         let [first, second] = trials(rows);
         let start = Start { top_up: 1000, ..Start::default() };
         let make = |layout: &Layout| {
@@ -137,20 +155,24 @@ impl WoodwideDetector {
                 (layout.clone(), table)
             }
         };
-        let (alone, company) = tokio::try_join!(
-            ask(&self.service, &version, start, deadline, make(&first)),
-            ask(&self.service, &version, start, deadline, make(&second)),
-        )?;
-        let nature = nature(rows, &alone.scores, &company.scores).map_err(|suspicion| match suspicion {
-            Suspicion::Useless => DetectorError::Unavailable {
-                message: suspicion.to_string(),
-                retry_after: Some(Duration::from_secs(300)),
-            },
-            other => DetectorError::Unusable { message: other.to_string() },
-        })?;
-        let profile = Profile { version, reference: self.reference.digest.clone(), nature, top_up: 0, warm_up_ms: 0 };
-        self.keep(&profile).await;
-        Ok(profile)
+        // Both to their end, whatever becomes of the other: each has something to put away.
+        let (alone, company) = tokio::join!(
+            ask(&self.service, version, start, deadline, make(&first)),
+            ask(&self.service, version, start, deadline, make(&second)),
+        );
+        Ok((alone?, company?))
+    }
+
+    fn timing(&self) -> &Timing {
+        &self.service.transport.timing
+    }
+
+    /// What a failure with nothing but known rows means: no session is to blame for it.
+    fn unblamed(&self, failure: Failure) -> DetectorError {
+        match failure.into_error(self.timing()) {
+            DetectorError::Permanent { message } => DetectorError::Unavailable { message, retry_after: None },
+            other => other,
+        }
     }
 
     fn key(&self, version: &str) -> String {
@@ -183,12 +205,35 @@ impl WoodwideDetector {
     async fn suspect(&self, suspicion: &Suspicion) -> DetectorError {
         if self.suspicions.fetch_add(1, Ordering::Relaxed) + 1 >= SUSPICIONS {
             self.suspicions.store(0, Ordering::Relaxed);
-            if let Some(profile) = self.profile.lock().await.take() {
-                // What is kept by mistake is found out again.
-                let _ = self.memory.remember(&self.key(&profile.version), None).await;
-            }
+            self.unlearn().await;
         }
         DetectorError::Unusable { message: format!("Woodwide: {suspicion}") }
+    }
+
+    /// The model is looked at anew by the next call.
+    async fn unlearn(&self) {
+        if let Some(profile) = self.profile.lock().await.take() {
+            // What is kept by mistake is found out again.
+            let _ = self.memory.remember(&self.key(&profile.version), None).await;
+        }
+    }
+
+    /// Whether known rows are scored now.
+    async fn takes_known_rows(&self, profile: &Profile) -> bool {
+        let warm_up = Duration::from_millis(profile.warm_up_ms);
+        let start = Start { top_up: profile.top_up, warm_up };
+        self.ask_known(&profile.version, start, Instant::now() + self.timing().probe).await.is_ok()
+    }
+
+    /// Has a few known rows scored.
+    async fn ask_known(&self, version: &str, start: Start, deadline: Instant) -> Result<(), Failure> {
+        let make = |top_up: usize| {
+            let rows = self.min_rows.max(top_up).max(1);
+            let layout = Layout::fixed((0..rows).map(Slot::Known).collect());
+            let table = layout.table(self.name(), &[], &self.reference);
+            (layout, table)
+        };
+        ask(&self.service, version, start, deadline, make).await.map(|_| ())
     }
 
     /// A new name for something on the service.
@@ -216,14 +261,13 @@ impl Detector for WoodwideDetector {
     }
 
     async fn score(&self, rows: &[Row]) -> Result<Answer, DetectorError> {
-        let deadline = Instant::now() + BATCH_DEADLINE;
+        let deadline = Instant::now() + self.timing().batch;
         self.service.tidy(self.clock.now().wall, deadline).await;
         let profile = self.profile(deadline).await?;
         let start = Start { top_up: profile.top_up, warm_up: Duration::from_millis(profile.warm_up_ms) };
         let make = |top_up: usize| {
             let least = self.min_rows.max(if top_up == 0 { 0 } else { rows.len() + top_up });
-            let mut rng = rand::rng();
-            let layout = Layout::mixed(rows.len(), profile.added(rows.len(), least, &mut rng), &mut rng);
+            let layout = profile.layout(rows.len(), least, &mut rand::rng());
             let table = layout.table(self.name(), rows, &self.reference);
             (layout, table)
         };
@@ -231,11 +275,17 @@ impl Detector for WoodwideDetector {
         let answered = match asked {
             Ok(answered) => answered,
             Err(failure) => {
-                if matches!(failure, failure::Failure::Missing(_)) {
+                if matches!(failure, Failure::Away { ambiguous: true, retry_after: None, .. })
+                    && self.takes_known_rows(&profile).await
+                {
+                    // It works for others: what is in these rows breaks it.
+                    return Err(Failure::Refused(failure.to_string()).into_error(self.timing()));
+                }
+                if matches!(failure, Failure::Missing(_)) {
                     // The version may be gone; the next call looks for it anew.
                     *self.profile.lock().await = None;
                 }
-                return Err(failure.into());
+                return Err(failure.into_error(self.timing()));
             }
         };
         let calibration = match profile.check(&answered.layout, &answered.scores) {
@@ -244,6 +294,9 @@ impl Detector for WoodwideDetector {
         };
         self.suspicions.store(0, Ordering::Relaxed);
         self.learn(&profile, &answered).await;
+        if profile.is_misjudged(&answered.layout, &answered.scores) {
+            self.unlearn().await;
+        }
         let outcomes = answered.layout.sessions(&answered.scores).filter_map(|(place, score, flag)| {
             let row = rows.get(place)?;
             let outcome = match (&calibration, score) {
@@ -259,23 +312,17 @@ impl Detector for WoodwideDetector {
 
     /// Knocks with one request, then has a known person scored.
     async fn health(&self) -> Result<ModelIdentity, DetectorError> {
-        let deadline = Instant::now() + PROBE_DEADLINE;
-        self.service.knock(deadline).await?;
+        let deadline = Instant::now() + self.timing().probe;
+        self.service.knock(deadline).await.map_err(|failure| self.unblamed(failure))?;
         let known = self.profile.lock().await.clone();
         let (version, start) = match &known {
             Some(profile) => {
                 let warm_up = Duration::from_millis(profile.warm_up_ms);
                 (profile.version.clone(), Start { top_up: profile.top_up, warm_up })
             }
-            None => (self.service.resolve(deadline).await?, Start::default()),
+            None => (self.service.resolve(deadline).await.map_err(|failure| self.unblamed(failure))?, Start::default()),
         };
-        let make = |top_up: usize| {
-            let rows = self.min_rows.max(top_up).max(1);
-            let layout = Layout::fixed((0..rows).map(Slot::Known).collect());
-            let table = layout.table(self.name(), &[], &self.reference);
-            (layout, table)
-        };
-        ask(&self.service, &version, start, deadline, make).await?;
+        self.ask_known(&version, start, deadline).await.map_err(|failure| self.unblamed(failure))?;
         Ok(ModelIdentity { id: self.service.model.clone(), version })
     }
 }

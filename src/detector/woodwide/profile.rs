@@ -18,6 +18,8 @@ pub(super) const CALIBRATION_ROWS: usize = 1000;
 const SAME: f64 = 1e-6;
 /// Known people that watch over a call.
 const CANARIES: usize = 4;
+/// The same where a row only has a flag, which says less than a score: outliers beside the one at the end, and people.
+const FLAG_CANARIES: (usize, usize) = (2, 16);
 /// Least rank correlation of the known people's scores within a call with those of the first call.
 const LEAST_CORRELATION: f64 = 0.5;
 /// Share of the known people below which the outlier's score may not lie.
@@ -78,6 +80,9 @@ pub(super) enum Suspicion {
         "the known rows came back in another order of scores; the answer is about other rows, or the model changed"
     )]
     OtherOrder,
+    /// A negative score of a model that scores people from zero upwards.
+    #[error("a row came back with a negative score from a model that gives none")]
+    Negative,
     /// Scores where there were none before, or none where there were.
     #[error("the service answers in another form than before")]
     OtherForm,
@@ -141,6 +146,12 @@ fn by_place(layout: &Layout, answered: &Scores, rows: usize) -> Vec<(Option<f64>
     found
 }
 
+/// Where people score from zero upwards, so does everybody.
+fn no_negative(layout: &Layout, answered: &Scores, people: &[f64]) -> Result<(), Suspicion> {
+    let negative = layout.sessions(answered).any(|(_, score, _)| score.is_some_and(|score| score < 0.0));
+    if negative && people.iter().all(|score| *score >= 0.0) { Err(Suspicion::Negative) } else { Ok(()) }
+}
+
 fn same(a: f64, b: f64) -> bool {
     (a - b).abs() <= SAME * a.abs().max(b.abs()).max(1.0)
 }
@@ -148,15 +159,25 @@ fn same(a: f64, b: f64) -> bool {
 impl Profile {
     /// The rows to add to a call of `sessions` rows, at least `least` in all: canaries always, then what fills it up.
     pub(super) fn added(&self, sessions: usize, least: usize, rng: &mut impl Rng) -> Vec<Slot> {
-        let (people, mut added): (usize, Vec<Slot>) = match &self.nature {
+        let (people, canaries, mut added): (usize, usize, Vec<Slot>) = match &self.nature {
             // All of them, always: the p-values are taken among them.
             Nature::InContext { scores } => return (0..scores.len()).map(Slot::Known).collect(),
-            Nature::ContextFree { scores, .. } => (scores.len(), vec![Slot::Outlier]),
-            Nature::FlagsOnly { flags } => (flags.len(), vec![Slot::Outlier]),
+            Nature::ContextFree { scores, .. } => (scores.len(), CANARIES, vec![Slot::Outlier]),
+            Nature::FlagsOnly { flags } => (flags.len(), FLAG_CANARIES.1, vec![Slot::Outlier; FLAG_CANARIES.0]),
         };
-        let wanted = least.saturating_sub(sessions + 1).max(CANARIES).min(people);
+        let wanted = least.saturating_sub(sessions + added.len()).max(canaries).min(people);
         added.extend(index::sample(rng, people, wanted).into_iter().map(Slot::Known));
         added
+    }
+
+    /// The rows of the batch among those to add, at random places. Where flags are all there is, the last row is one that
+    /// must be flagged: an answer that was cut short shows.
+    pub(super) fn layout(&self, sessions: usize, least: usize, rng: &mut impl Rng) -> Layout {
+        let mut layout = Layout::mixed(sessions, self.added(sessions, least, rng), rng);
+        if matches!(self.nature, Nature::FlagsOnly { .. }) {
+            layout.slots.push(Slot::Outlier);
+        }
+        layout
     }
 
     /// Checks everything that was added, and says against which people the scores are to be held.
@@ -173,6 +194,7 @@ impl Profile {
                         return Err(Suspicion::OtherScore);
                     }
                 }
+                no_negative(layout, answered, scores)?;
                 Ok(Some(Calibration::new(scores.clone())))
             }
             Nature::InContext { scores } => {
@@ -182,6 +204,7 @@ impl Profile {
                 if rank_correlation(&found, scores).is_none_or(|r| r < LEAST_CORRELATION) {
                     return Err(Suspicion::OtherOrder);
                 }
+                no_negative(layout, answered, scores)?;
                 Ok(Some(Calibration::new(found)))
             }
             Nature::FlagsOnly { flags } => {
@@ -200,6 +223,14 @@ impl Profile {
                 Ok(None)
             }
         }
+    }
+
+    /// Whether a model that was taken to score rows among each other gave the known rows the very scores of another
+    /// company: it was misjudged, and asking it is cheaper than thought.
+    pub(super) fn is_misjudged(&self, layout: &Layout, answered: &Scores) -> bool {
+        let Nature::InContext { scores } = &self.nature else { return false };
+        let found = by_place(layout, answered, scores.len());
+        found.iter().zip(scores).all(|((score, _), before)| score.is_some_and(|score| same(score, *before)))
     }
 
     /// What kind it is, for logs and `check`.

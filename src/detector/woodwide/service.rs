@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -32,9 +32,48 @@ pub(super) enum Question {
     /// The rows go along each time.
     Inline(Table),
     /// They are on the service.
-    Ga(ga::Dataset, Table),
+    Ga(ga::Dataset, Table, Ours),
     /// Likewise, in the beta generation.
-    Beta(String, Table),
+    Beta(String, Table, Ours),
+}
+
+/// A name in use on the service. Dropped before what bears it is gone, it is looked for later.
+#[derive(Debug)]
+pub(super) struct Ours {
+    name: String,
+    books: Arc<Books>,
+    gone: bool,
+}
+
+/// What is known of our things on the service.
+#[derive(Debug)]
+struct Books {
+    /// Names in use now.
+    active: Mutex<BTreeSet<String>>,
+    /// Whether something may have been left behind.
+    untidy: AtomicBool,
+}
+
+impl Books {
+    fn active(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ours {
+    fn new(name: &str, books: &Arc<Books>) -> Self {
+        books.active().insert(name.to_owned());
+        Self { name: name.to_owned(), books: Arc::clone(books), gone: false }
+    }
+}
+
+impl Drop for Ours {
+    fn drop(&mut self) {
+        self.books.active().remove(&self.name);
+        if !self.gone {
+            self.books.untidy.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 /// The service, and the names of what is ours there.
@@ -49,10 +88,7 @@ pub(super) struct Service {
     process: String,
     /// Whether other processes of this installation may be at work.
     shared: bool,
-    /// Names in use now.
-    active: Mutex<BTreeSet<String>>,
-    /// Whether something may have been left behind.
-    untidy: AtomicBool,
+    books: Arc<Books>,
 }
 
 /// What a crashed process of a shared installation left behind is removed after this time.
@@ -74,9 +110,8 @@ impl Service {
             prefix: format!("playproof-{installation}-"),
             process: format!("{:08x}", rand::random::<u32>()),
             shared,
-            active: Mutex::default(),
             // Whoever ran before may have been killed.
-            untidy: AtomicBool::new(true),
+            books: Arc::new(Books { active: Mutex::default(), untidy: AtomicBool::new(true) }),
         }
     }
 
@@ -122,30 +157,21 @@ impl Service {
         if place == Place::Inline {
             return Ok(Question::Inline(table));
         }
-        self.active().insert(table.name.clone());
-        let put = match self.generation {
-            Generation::Ga => {
-                ga::upload(&self.transport, &table, deadline).await.map(|dataset| Question::Ga(dataset, table.clone()))
-            }
-            Generation::Beta => {
-                beta::upload(&self.transport, &table, deadline).await.map(|id| Question::Beta(id, table.clone()))
-            }
-        };
-        if put.is_err() {
-            self.active().remove(&table.name);
-            self.untidy.store(true, Ordering::Relaxed);
-        }
-        put
+        let ours = Ours::new(&table.name, &self.books);
+        Ok(match self.generation {
+            Generation::Ga => Question::Ga(ga::upload(&self.transport, &table, deadline).await?, table, ours),
+            Generation::Beta => Question::Beta(beta::upload(&self.transport, &table, deadline).await?, table, ours),
+        })
     }
 
     /// Asks for the answer; [`Failure::NotReady`] means ask again.
     pub(super) async fn poll(&self, question: &Question, version: &str, deadline: Instant) -> Result<Scores, Failure> {
         match question {
             Question::Inline(table) => ga::infer(&self.transport, &self.model, version, table, deadline).await,
-            Question::Ga(dataset, table) => {
+            Question::Ga(dataset, table, _) => {
                 ga::infer_dataset(&self.transport, &self.model, version, dataset, table.rows, deadline).await
             }
-            Question::Beta(id, table) => beta::infer(&self.transport, &self.model, id, table.rows, deadline).await,
+            Question::Beta(id, table, _) => beta::infer(&self.transport, &self.model, id, table.rows, deadline).await,
         }
     }
 
@@ -153,21 +179,20 @@ impl Service {
     pub(super) async fn forget(&self, question: Question, deadline: Instant) {
         // Also when the question's own time is over.
         let deadline = deadline.max(Instant::now() + Duration::from_secs(10));
-        let (removed, name) = match question {
+        let (removed, mut ours) = match question {
             Question::Inline(_) => return,
-            Question::Ga(dataset, table) => (ga::delete(&self.transport, &dataset.id, deadline).await, table.name),
-            Question::Beta(id, table) => (beta::delete(&self.transport, &id, deadline).await, table.name),
+            Question::Ga(dataset, _, ours) => (ga::delete(&self.transport, &dataset.id, deadline).await, ours),
+            Question::Beta(id, _, ours) => (beta::delete(&self.transport, &id, deadline).await, ours),
         };
-        self.active().remove(&name);
-        if let Err(error) = removed {
-            tracing::debug!(%error, "a dataset could not be removed; it is removed later");
-            self.untidy.store(true, Ordering::Relaxed);
+        match removed {
+            Ok(()) => ours.gone = true,
+            Err(error) => tracing::debug!(%error, "a dataset could not be removed; it is removed later"),
         }
     }
 
     /// Removes what earlier calls or a killed process left behind. Cheap when there is nothing to do.
     pub(super) async fn tidy(&self, now: Timestamp, deadline: Instant) {
-        if !self.untidy.swap(false, Ordering::Relaxed) {
+        if !self.books.untidy.swap(false, Ordering::Relaxed) {
             return;
         }
         let outcome = self.sweep(now, deadline).await;
@@ -175,7 +200,7 @@ impl Service {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "datasets left behind on the Woodwide account were removed"),
             Err(error) => {
-                self.untidy.store(true, Ordering::Relaxed);
+                self.books.untidy.store(true, Ordering::Relaxed);
                 tracing::debug!(%error, "leftovers on the Woodwide account could not be looked for");
             }
         }
@@ -206,14 +231,10 @@ impl Service {
         let mut parts = rest.split('-');
         let (process, made_ms) = (parts.next().unwrap_or_default(), parts.next().and_then(|ms| ms.parse::<i64>().ok()));
         let Some(made_ms) = made_ms else { return false };
-        if self.active().contains(name) {
+        if self.books.active().contains(name) {
             return false;
         }
         let old = now.since(Timestamp(made_ms)) > ABANDONED;
         process == self.process || !self.shared || old
-    }
-
-    fn active(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
-        self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

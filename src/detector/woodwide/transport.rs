@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::failure::Failure;
+use super::settings::Timing;
 use crate::secret::Secret;
 
 /// Largest answer that is read.
@@ -38,6 +39,17 @@ pub(super) enum Body {
     File { fields: Vec<(&'static str, String)>, name: String, csv: bytes::Bytes },
 }
 
+/// How long a request may take until its answer is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// An ordinary one.
+    Plain,
+    /// It carries much, or brings much.
+    Transfer,
+    /// Its answer is computed.
+    Inference,
+}
+
 /// One request.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
@@ -45,8 +57,8 @@ pub(super) struct Request {
     /// Below the base address, with its query.
     pub(super) path: String,
     pub(super) body: Body,
-    /// For the answer to be complete.
-    pub(super) timeout: Duration,
+    /// What its answer is waited for.
+    pub(super) kind: Kind,
     /// Whether sending it twice does no harm; if not, a failure that leaves open what happened is not repeated here.
     pub(super) repeatable: bool,
     /// Times it is sent at most.
@@ -56,19 +68,12 @@ pub(super) struct Request {
 impl Request {
     /// A GET.
     pub(super) fn get(path: String) -> Self {
-        Self {
-            method: Method::GET,
-            path,
-            body: Body::None,
-            timeout: Duration::from_secs(30),
-            repeatable: true,
-            tries: TRIES,
-        }
+        Self { method: Method::GET, path, body: Body::None, kind: Kind::Plain, repeatable: true, tries: TRIES }
     }
 
     /// A POST that may be sent once only.
     pub(super) fn post(path: String, body: Body) -> Self {
-        Self { method: Method::POST, path, body, timeout: Duration::from_secs(30), repeatable: false, tries: TRIES }
+        Self { method: Method::POST, path, body, kind: Kind::Plain, repeatable: false, tries: TRIES }
     }
 }
 
@@ -102,13 +107,14 @@ pub(super) struct Transport {
     /// For signed addresses: it carries no key, so it may follow where it is led.
     signed: reqwest::Client,
     base: String,
+    pub(super) timing: Timing,
     keys: Keys,
     in_flight: Semaphore,
 }
 
 impl Transport {
     /// A connection that sends at most `in_flight` requests at once.
-    pub(super) fn new(base: &str, keys: Vec<Secret>, in_flight: usize) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(base: &str, keys: Vec<Secret>, in_flight: usize, timing: Timing) -> Result<Self, reqwest::Error> {
         let builder = || {
             let agent = concat!("playproof-batch/", env!("CARGO_PKG_VERSION"));
             crate::tls::http_client().user_agent(agent).connect_timeout(Duration::from_secs(5))
@@ -117,7 +123,7 @@ impl Transport {
         let client = builder().redirect(reqwest::redirect::Policy::none()).build()?;
         let signed = builder().redirect(reqwest::redirect::Policy::limited(3)).build()?;
         let keys = Keys { keys, current: AtomicUsize::new(0) };
-        Ok(Self { client, signed, base: base.to_owned(), keys, in_flight: Semaphore::new(in_flight.max(1)) })
+        Ok(Self { client, signed, base: base.to_owned(), timing, keys, in_flight: Semaphore::new(in_flight.max(1)) })
     }
 
     /// Sends `request` until it is answered, refused, or `deadline` is near.
@@ -144,8 +150,8 @@ impl Transport {
             }
             tried += 1;
             let pause = match &failure {
-                Failure::Limited { retry_after, .. } => retry_after.unwrap_or_else(|| backoff(tried)),
-                Failure::Away { ambiguous, .. } if request.repeatable || !ambiguous => backoff(tried),
+                Failure::Limited { retry_after, .. } => retry_after.unwrap_or_else(|| self.backoff(tried)),
+                Failure::Away { ambiguous, .. } if request.repeatable || !ambiguous => self.backoff(tried),
                 _ => return Err(failure),
             };
             if tried >= request.tries || pause > MOST_PAUSE || Instant::now() + pause >= deadline {
@@ -177,7 +183,7 @@ impl Transport {
             }
         };
         let _permit = self.permit(deadline).await?;
-        self.answered(builder, request.timeout, deadline).await
+        self.answered(builder, request.kind, deadline).await
     }
 
     /// Fetches a signed address: without the key, since the address itself is the permission.
@@ -185,13 +191,13 @@ impl Transport {
         let mut tried = 0;
         loop {
             let permit = self.permit(deadline).await?;
-            let failure = match self.answered(self.signed.get(url), Duration::from_secs(60), deadline).await {
+            let failure = match self.answered(self.signed.get(url), Kind::Transfer, deadline).await {
                 Ok(reply) => return Ok(reply),
                 Err(failure) => failure,
             };
             drop(permit);
             tried += 1;
-            let pause = backoff(tried);
+            let pause = self.backoff(tried);
             let again = matches!(failure, Failure::Limited { .. } | Failure::Away { .. });
             if !again || tried >= TRIES || Instant::now() + pause >= deadline {
                 return Err(failure);
@@ -211,14 +217,24 @@ impl Transport {
     async fn answered(
         &self,
         builder: reqwest::RequestBuilder,
-        timeout: Duration,
+        kind: Kind,
         deadline: Instant,
     ) -> Result<Reply, Failure> {
+        let timeout = match kind {
+            Kind::Plain => self.timing.request,
+            Kind::Transfer => self.timing.transfer,
+            Kind::Inference => self.timing.inference,
+        };
         let until = deadline.min(Instant::now() + timeout);
         match tokio::time::timeout_at(until, receive(builder)).await {
             Ok(result) => result,
             Err(_) => Err(Failure::away("no answer in time", true)),
         }
+    }
+
+    /// Exponential with full jitter.
+    fn backoff(&self, tried: u32) -> Duration {
+        self.timing.backoff.saturating_mul(1 << tried.saturating_sub(1).min(4)).mul_f64(rand::random::<f64>())
     }
 }
 
@@ -296,12 +312,6 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     // Against the answer's own clock: ours may be another.
     let [at, now] = [Some(value), text(DATE.as_str())].map(|date| httpdate::parse_http_date(date?).ok());
     Some(at?.duration_since(now?).unwrap_or_default().min(MOST_RETRY_AFTER))
-}
-
-/// Exponential with full jitter: up to 0.5 s, 1 s, 2 s.
-fn backoff(tried: u32) -> Duration {
-    let most = 0.5 * 2f64.powi(i32::try_from(tried.saturating_sub(1)).unwrap_or(0));
-    Duration::from_secs_f64(most.min(8.0) * rand::random::<f64>())
 }
 
 /// What went wrong below HTTP, without the address, which may be signed.

@@ -4,4 +4,6 @@ pub(crate) mod rig;
 
 mod killed;
 
+mod matrix;
+
 mod scoring;

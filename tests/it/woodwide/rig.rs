@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use playproof_batch::clock::SystemClock;
-use playproof_batch::config::{Generation, Secret, WoodwideSettings};
+use playproof_batch::config::{Generation, Secret, Timing, WoodwideSettings};
 use playproof_batch::detector::woodwide::WoodwideDetector;
 use playproof_batch::detector::{Detector, DetectorError, Memory, Outcome, Row};
 use playproof_batch::domain::features::{Extractor, FeatureSet};
@@ -20,6 +20,13 @@ pub(crate) const KEY: &str = "sk_sim";
 /// What a detector learned, for as long as the test runs.
 #[derive(Default)]
 pub(crate) struct Notebook(Mutex<BTreeMap<String, Vec<u8>>>);
+
+impl Notebook {
+    /// The same, from now on apart.
+    pub(crate) fn copy(&self) -> Self {
+        Self(Mutex::new(self.0.lock().unwrap().clone()))
+    }
+}
 
 #[async_trait]
 impl Memory for Notebook {
@@ -42,15 +49,22 @@ pub(crate) struct Rig {
     pub(crate) model: String,
     pub(crate) generation: Generation,
     pub(crate) memory: Arc<Notebook>,
+    /// The version of the model.
+    pub(crate) version: String,
 }
 
 impl Rig {
     /// A simulator with one model, trained on people.
     pub(crate) async fn new(generation: Generation, settings: Settings) -> Self {
+        Self::trained(generation, settings, &people()).await
+    }
+
+    /// A simulator with one model, trained on the rows of this file.
+    pub(crate) async fn trained(generation: Generation, settings: Settings, csv: &[u8]) -> Self {
         let sim = Simulator::start(settings).unwrap();
-        let model = train(&sim, generation).await;
+        let (model, version) = train(&sim, generation, csv).await;
         sim.clear_requests();
-        Self { sim, model, generation, memory: Arc::default() }
+        Self { sim, model, version, generation, memory: Arc::default() }
     }
 
     pub(crate) fn settings(&self) -> WoodwideSettings {
@@ -62,6 +76,7 @@ impl Rig {
             persistent_dataset: None,
             min_rows: 10,
             in_flight: 2,
+            timing: Timing::default(),
         }
     }
 
@@ -122,29 +137,33 @@ pub(crate) fn people() -> Vec<u8> {
     zstd::decode_all(std::fs::File::open(path).unwrap()).unwrap()
 }
 
-async fn train(sim: &Simulator, generation: Generation) -> String {
+/// The id and the version of a model trained on the rows of a file.
+async fn train(sim: &Simulator, generation: Generation, csv: &[u8]) -> (String, String) {
     let client = playproof_batch::tls::http_client().build().unwrap();
-    let url = sim.url().trim_end_matches('/').to_owned();
-    let file = || reqwest::multipart::Part::bytes(people()).file_name("people.csv");
+    let url = sim.url();
+    let file = || reqwest::multipart::Part::bytes(csv.to_vec()).file_name("people.csv");
     let send = |request: reqwest::RequestBuilder| async move {
         let response = request.bearer_auth(KEY).send().await.unwrap();
         let (status, text) = (response.status(), response.text().await.unwrap());
         assert!(status.is_success(), "{status} {text}");
         serde_json::from_str::<Value>(&text).unwrap()
     };
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
     match generation {
         Generation::Ga => {
             let form = reqwest::multipart::Form::new().text("dataset_name", "people").part("file", file());
             let dataset = send(client.post(format!("{url}/datasets")).multipart(form)).await;
             let body = json!({"model_type": "anomaly", "dataset_version_id": dataset["version_id"]});
-            send(client.post(format!("{url}/models/train")).json(&body)).await["id"].as_str().unwrap().to_owned()
+            let model = send(client.post(format!("{url}/models/train")).json(&body)).await;
+            (text(&model["id"]), text(&model["version_id"]))
         }
         Generation::Beta => {
             let form = reqwest::multipart::Form::new().text("name", "people").part("file", file());
             let dataset = send(client.post(format!("{url}/api/datasets")).multipart(form)).await;
-            let path = format!("{url}/api/models/anomaly/train?dataset_id={}", dataset["id"].as_str().unwrap());
+            let path = format!("{url}/api/models/anomaly/train?dataset_id={}", text(&dataset["id"]));
             let form = [("model_name", "people")];
-            send(client.post(path).form(&form)).await["id"].as_str().unwrap().to_owned()
+            let model = send(client.post(path).form(&form)).await;
+            (text(&model["id"]), text(&model["updated_at"]))
         }
     }
 }
