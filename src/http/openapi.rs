@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{batches, bulk, erasure, health, models, queue, result, results, scheduler, score, wire};
+use super::{batches, bulk, erasure, health, models, queue, result, results, scheduler, score, training, wire};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -19,8 +19,8 @@ use super::{batches, bulk, erasure, health, models, queue, result, results, sche
     paths(
         score::submit, bulk::submit, result::read, results::list, batches::list, batches::read, batches::process,
         queue::stats, queue::dead, queue::requeue, scheduler::start, scheduler::stop, scheduler::status,
-        erasure::session, erasure::user, erasure::clear, models::list, models::upload, models::train,
-        models::training, health::health, health::ready, health::metrics, document_route
+        erasure::session, erasure::user, erasure::clear, models::list, training::upload,
+        training::start, training::read, health::health, health::ready, health::metrics, document_route
     ),
     components(schemas(score::SubmitAnswer, bulk::SummaryLine)),
     modifiers(&Bearer),

@@ -2,18 +2,25 @@
 //!
 //! [`service`] speaks [`ga`] or [`beta`] over [`transport`], [`answer`] reads what they say; [`layout`] adds known rows
 //! ([`reference`](mod@reference)) to the batch, and [`profile`] knows what these must answer; [`asking`] goes on until there is an answer.
+//! [`persistent`] keeps one dataset there in place of one per batch. [`training`] puts tables checked by [`dataset`]
+//! there and has models made of them; [`progress`] says how far they are.
 
 mod answer;
 mod asking;
 mod beta;
+mod dataset;
 mod failure;
 mod ga;
 mod layout;
+mod order;
+mod persistent;
 mod profile;
+mod progress;
 mod reference;
 mod service;
 mod settings;
 mod table;
+mod training;
 mod transport;
 
 use std::sync::Arc;
@@ -26,11 +33,15 @@ use tokio::time::Instant;
 
 use self::asking::{Answered, Start, ask};
 use self::layout::{Layout, Slot};
+pub use self::order::{Dataset, Fault, Order, Started, TrainingError};
+use self::persistent::Persistent;
 use self::profile::{CALIBRATION_ROWS, Profile, Suspicion, nature, trials};
+pub use self::progress::{Progress, Stage};
 pub use self::reference::DamagedReference;
 use self::reference::Reference;
 use self::service::Service;
 pub use self::settings::{Generation, WoodwideSettings};
+pub use self::training::Training;
 use self::transport::Transport;
 use super::{Answer, Detector, DetectorError, Limits, Memory, Outcome, Row};
 use crate::clock::Clock;
@@ -52,7 +63,9 @@ const CLASS: &str = "reference";
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// No model is named.
-    #[error("ANOMALY_MODEL_ID is not set; set it to the id of a trained Woodwide anomaly model")]
+    #[error(
+        "ANOMALY_MODEL_ID is not set; set it to the id of a trained Woodwide model, such as training/start answers"
+    )]
     NoModel,
     /// TLS or the like.
     #[error("the HTTP client cannot be set up: {0}")]
@@ -70,6 +83,8 @@ pub struct WoodwideDetector {
     service: Service,
     reference: Arc<Reference>,
     memory: Arc<dyn Memory>,
+    /// The one dataset that grows, where one is named.
+    persistent: Option<Persistent>,
     clock: Arc<dyn Clock>,
     min_rows: usize,
     in_flight: usize,
@@ -94,9 +109,11 @@ impl WoodwideDetector {
         let transport = Transport::new(&settings.base_url, settings.keys.clone(), settings.in_flight)?;
         let installation = installation(memory.as_ref()).await.map_err(SetupError::Memory)?;
         let service = Service::new(transport, settings.generation, model, &installation, shared);
+        let persistent = settings.persistent_dataset.clone();
         Ok(Self {
             service,
             reference: Reference::bundled()?,
+            persistent: persistent.map(|name| Persistent::new(name, Arc::clone(&memory))),
             memory,
             clock,
             min_rows: settings.min_rows,
@@ -151,6 +168,22 @@ impl WoodwideDetector {
         let profile = Profile { version, reference: self.reference.digest.clone(), nature, top_up: 0, warm_up_ms: 0 };
         self.keep(&profile).await;
         Ok(profile)
+    }
+
+    /// Finds out which model answers and what its scores are like, and says so.
+    ///
+    /// # Errors
+    /// [`DetectorError`], with what to do where the model cannot be used.
+    pub async fn describe(&self) -> Result<String, DetectorError> {
+        let deadline = Instant::now() + BATCH_DEADLINE;
+        self.service.knock(deadline).await?;
+        let profile = self.profile(deadline).await?;
+        Ok(format!(
+            "woodwide answers with model {} version {}, which {}",
+            self.service.model,
+            profile.version,
+            profile.kind()
+        ))
     }
 
     fn key(&self, version: &str) -> String {
@@ -212,7 +245,8 @@ impl Detector for WoodwideDetector {
     }
 
     fn limits(&self) -> Limits {
-        Limits { rows: MAX_ROWS, in_flight: self.in_flight }
+        let rows = if self.persistent.is_some() { persistent::MOST_SESSIONS } else { MAX_ROWS };
+        Limits { rows, in_flight: self.in_flight }
     }
 
     async fn score(&self, rows: &[Row]) -> Result<Answer, DetectorError> {
@@ -220,14 +254,25 @@ impl Detector for WoodwideDetector {
         self.service.tidy(self.clock.now().wall, deadline).await;
         let profile = self.profile(deadline).await?;
         let start = Start { top_up: profile.top_up, warm_up: Duration::from_millis(profile.warm_up_ms) };
-        let make = |top_up: usize| {
-            let least = self.min_rows.max(if top_up == 0 { 0 } else { rows.len() + top_up });
+        let layout = |least: usize| {
             let mut rng = rand::rng();
-            let layout = Layout::mixed(rows.len(), profile.added(rows.len(), least, &mut rng), &mut rng);
-            let table = layout.table(self.name(), rows, &self.reference);
-            (layout, table)
+            Layout::mixed(rows.len(), profile.added(rows.len(), least, &mut rng), &mut rng)
         };
-        let asked = ask(&self.service, &profile.version, start, deadline, make).await;
+        let asked = match &self.persistent {
+            Some(persistent) => {
+                let (layout, top_up) = (layout(0), profile.top_up);
+                let asked = persistent.ask(&self.service, &profile.version, &layout, rows, &self.reference, deadline);
+                asked.await.map(|scores| Answered { layout, scores, top_up, took: Duration::ZERO })
+            }
+            None => {
+                let make = |top_up: usize| {
+                    let layout = layout(self.min_rows.max(if top_up == 0 { 0 } else { rows.len() + top_up }));
+                    let table = layout.table(self.name(), rows, &self.reference);
+                    (layout, table)
+                };
+                ask(&self.service, &profile.version, start, deadline, make).await
+            }
+        };
         let answered = match asked {
             Ok(answered) => answered,
             Err(failure) => {

@@ -198,7 +198,11 @@ impl Workspace {
             jerk_std: jerk.std,
             avg_jerk: jerk.mean,
             num_direction_changes: turns,
-            direction_change_rate: if session.duration_ms > TINY { turns / (session.duration_ms / 1000.0) } else { 0.0 },
+            direction_change_rate: if session.duration_ms > TINY {
+                turns / (session.duration_ms / 1000.0)
+            } else {
+                0.0
+            },
             small_jitter_ratio: f64::from(pass.small) / (counted.total_moves - 2.0),
             path_efficiency: path_efficiency(moves, pass.distance),
             total_distance: pass.distance,

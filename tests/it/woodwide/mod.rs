@@ -2,4 +2,6 @@
 
 pub(crate) mod rig;
 
+mod persistent;
+
 mod scoring;

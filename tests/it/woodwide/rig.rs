@@ -97,7 +97,12 @@ pub(crate) fn rows(count: usize) -> Vec<Row> {
             let session = generate(Family::ALL[i % 4], 1000 + i as u64, Shape { movements: Some(120) });
             let mut features = Vec::new();
             extractor.extract(FeatureSet::V1, &session, &mut features);
-            Row { id: Seq(7 * i64::try_from(i).unwrap() + 3), game_type: "bubble-pop".into(), device_type: "mouse".into(), features }
+            Row {
+                id: Seq(7 * i64::try_from(i).unwrap() + 3),
+                game_type: "bubble-pop".into(),
+                device_type: "mouse".into(),
+                features,
+            }
         })
         .collect()
 }
