@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DetectorKind, StoreUrl};
 use crate::detector::embedded::{EmbeddedDetector, Model};
-use crate::detector::woodwide::WoodwideDetector;
+use crate::detector::woodwide::{Training, WoodwideDetector};
 use crate::detector::{Detector, Memory};
 use crate::http::{self, HttpSettings, Keys, Role, Service};
 use crate::intake::Intake;
@@ -46,6 +46,7 @@ impl Node {
         let model = Arc::new(load_model(config)?);
         let store = open_store(config, clock.as_ref())?;
         let memory = Arc::new(StoreMemory(Arc::clone(&store)));
+        let training = training(config, Arc::clone(&memory) as Arc<dyn Memory>)?;
         let detector = detector(config, &model, memory, &clock).await?;
         let metrics = Arc::new(Metrics::new()?);
         let settled = Settled::new();
@@ -74,6 +75,7 @@ impl Node {
             // A remote that is away must not take intake away: sessions wait, and this one judges them in the end.
             detector: Arc::new(EmbeddedDetector::new(Arc::clone(&model))),
             model: model.identity(),
+            training,
             metrics,
             clock,
             settings: http_settings(config, address)?,
@@ -147,11 +149,25 @@ async fn detector(
 ) -> anyhow::Result<Arc<dyn Detector>> {
     Ok(match config.detector.kind {
         DetectorKind::Embedded => Arc::new(EmbeddedDetector::new(Arc::clone(model))),
-        DetectorKind::Woodwide => {
-            let shared = matches!(config.store.url, StoreUrl::Postgres(_));
-            Arc::new(WoodwideDetector::new(&config.woodwide, memory, Arc::clone(clock), shared).await?)
-        }
+        DetectorKind::Woodwide => Arc::new(woodwide(config, memory, clock).await?),
     })
+}
+
+async fn woodwide(
+    config: &Config,
+    memory: Arc<dyn Memory>,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<WoodwideDetector> {
+    let shared = matches!(config.store.url, StoreUrl::Postgres(_));
+    Ok(WoodwideDetector::new(&config.woodwide, memory, Arc::clone(clock), shared).await?)
+}
+
+/// Training at Woodwide needs a key, and no model yet: whichever detector scores.
+fn training(config: &Config, memory: Arc<dyn Memory>) -> anyhow::Result<Option<Training>> {
+    if config.woodwide.keys.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Training::new(&config.woodwide, memory)?))
 }
 
 /// The store as the place where a detector keeps what it learned.
@@ -258,7 +274,7 @@ pub fn probe_store(config: &Config) -> anyhow::Result<String> {
     Ok(sqlite::probe(&sqlite_settings(config)?.folder)?)
 }
 
-/// Loads the detector as `serve` would and says which model it has.
+/// Loads the detector as `serve` would and says which model it has; of a remote one also what its scores are like.
 ///
 /// # Errors
 /// When `serve` could not use it.
@@ -266,12 +282,15 @@ pub fn probe_detector(config: &Config) -> anyhow::Result<String> {
     let model = Arc::new(load_model(config)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let (detector, identity) = runtime.block_on(async {
-        let detector = detector(config, &model, Arc::new(NoMemory), &clock).await?;
-        let identity = detector.health().await?;
-        anyhow::Ok((detector, identity))
-    })?;
-    Ok(format!("{} answers with model {} version {}", detector.source().name(), identity.id, identity.version))
+    runtime.block_on(async {
+        match config.detector.kind {
+            DetectorKind::Embedded => {
+                let identity = EmbeddedDetector::new(model).health().await?;
+                Ok(format!("embedded answers with model {} version {}", identity.id, identity.version))
+            }
+            DetectorKind::Woodwide => Ok(woodwide(config, Arc::new(NoMemory), &clock).await?.describe().await?),
+        }
+    })
 }
 
 /// Brings the store's schema up to date and says what was done.

@@ -191,13 +191,19 @@ fn woodwide(r: &mut Reader) -> WoodwideSettings {
         Generation::Ga => "https://api.woodwide.ai",
         Generation::Beta => "https://beta.woodwide.ai",
     };
-    let owned = |text: &str| Ok(text.to_owned());
+    // They stand in addresses.
+    let remote_name = |text: &str| {
+        let fits = (1..=128).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+            && !text.starts_with('.');
+        if fits { Ok(text.to_owned()) } else { Err(format!("is {text:?}; write up to 128 letters, digits, _, - or .")) }
+    };
     WoodwideSettings {
         keys,
         base_url: r.optional("woodwide_base_url", value::base_url).unwrap_or_else(|| public.to_owned()),
         generation,
-        model_id: r.optional("anomaly_model_id", owned),
-        persistent_dataset: r.optional("woodwide_persistent_dataset", owned),
+        model_id: r.optional("anomaly_model_id", remote_name),
+        persistent_dataset: r.optional("woodwide_persistent_dataset", remote_name),
         min_rows: r.count("woodwide_min_rows", 1..=100_000),
         in_flight: r.count("woodwide_in_flight", 1..=1_000),
         timing: Timing::default(),

@@ -27,10 +27,13 @@ pub(super) enum Code {
     UnknownSession,
     UnknownUser,
     UnknownBatch,
+    UnknownDataset,
+    UnknownModel,
     MethodNotAllowed,
     RequestTimeout,
     SessionConflict,
     WoodwideNotConfigured,
+    DatasetConflict,
     SessionErased,
     BodyTooLarge,
     UnsupportedMediaType,
@@ -44,6 +47,10 @@ pub(super) enum Code {
     Busy,
     ShuttingDown,
     AnswersUnread,
+    WoodwideRefused,
+    WoodwideUnusableAnswer,
+    WoodwideUnavailable,
+    WoodwideNoCredits,
     Internal,
 }
 
@@ -62,10 +69,13 @@ impl Code {
             Self::UnknownSession => (S::NOT_FOUND, "unknown_session", "Unknown session"),
             Self::UnknownUser => (S::NOT_FOUND, "unknown_user", "Unknown user"),
             Self::UnknownBatch => (S::NOT_FOUND, "unknown_batch", "Unknown batch"),
+            Self::UnknownDataset => (S::NOT_FOUND, "unknown_dataset", "Unknown dataset"),
+            Self::UnknownModel => (S::NOT_FOUND, "unknown_model", "Unknown model"),
             Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed"),
             Self::RequestTimeout => (S::REQUEST_TIMEOUT, "request_timeout", "Request timed out"),
             Self::SessionConflict => (S::CONFLICT, "session_conflict", "Session exists with other content"),
             Self::WoodwideNotConfigured => (S::CONFLICT, "woodwide_not_configured", "Woodwide is not configured"),
+            Self::DatasetConflict => (S::CONFLICT, "dataset_conflict", "Dataset exists with other content"),
             Self::SessionErased => (S::GONE, "session_erased", "Session was erased"),
             Self::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large"),
             Self::UnsupportedMediaType => {
@@ -83,6 +93,12 @@ impl Code {
             Self::Busy => (S::SERVICE_UNAVAILABLE, "busy", "Busy"),
             Self::ShuttingDown => (S::SERVICE_UNAVAILABLE, "shutting_down", "Shutting down"),
             Self::AnswersUnread => (S::SERVICE_UNAVAILABLE, "answers_unread", "Too many unread answers"),
+            Self::WoodwideRefused => (S::BAD_GATEWAY, "woodwide_refused", "Woodwide refuses"),
+            Self::WoodwideUnusableAnswer => {
+                (S::BAD_GATEWAY, "woodwide_unusable_answer", "Woodwide's answer is of no use")
+            }
+            Self::WoodwideUnavailable => (S::SERVICE_UNAVAILABLE, "woodwide_unavailable", "Woodwide is away"),
+            Self::WoodwideNoCredits => (S::SERVICE_UNAVAILABLE, "woodwide_no_credits", "No Woodwide credits left"),
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
         }
     }
@@ -104,6 +120,8 @@ impl Code {
         match self {
             Self::QueueFull | Self::StoreFull => Some(Duration::from_secs(10)),
             Self::StoreUnavailable | Self::AnswersUnread => Some(Duration::from_secs(5)),
+            Self::WoodwideUnavailable => Some(Duration::from_secs(30)),
+            Self::WoodwideNoCredits => Some(Duration::from_secs(600)),
             Self::Busy | Self::RateLimited | Self::ShuttingDown => Some(Duration::from_secs(1)),
             _ => None,
         }
@@ -179,6 +197,11 @@ impl ApiError {
     pub(super) fn rate_limited(after: Duration) -> Self {
         let message = "the rate limit of this key or address is used up; wait as long as Retry-After says";
         Self { retry_after: Some(after), ..Self::new(Code::RateLimited, message) }
+    }
+
+    /// Says when to try again, in the place of what the code says.
+    pub(super) fn retry_after(self, after: Option<Duration>) -> Self {
+        Self { retry_after: after.or(self.retry_after), ..self }
     }
 
     pub(super) fn internal(cause: impl Into<String>) -> Self {

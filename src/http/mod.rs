@@ -1,8 +1,8 @@
 //! The HTTP API: one file per group of endpoints with its requests, answers, OpenAPI text, handlers and tests; the
 //! `gate` that every request passes; the `server` below them.
 //!
-//! Statuses are chosen in `error` alone, shapes in `wire`. Nothing here knows a detector beyond its health, and
-//! nothing decides about sessions.
+//! Statuses are chosen in `error` alone, shapes in `wire`. Nothing here knows a detector beyond its health and
+//! its training, and nothing decides about sessions.
 
 mod auth;
 mod batches;
@@ -27,6 +27,7 @@ mod settings;
 mod spool;
 #[cfg(test)]
 mod testing;
+mod training;
 mod wire;
 
 use std::sync::Arc;
@@ -43,6 +44,7 @@ pub use settings::{HttpSettings, RateLimit, parse_network};
 
 use crate::clock::Clock;
 use crate::detector::Detector;
+use crate::detector::woodwide::Training;
 use crate::domain::result::ModelIdentity;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
@@ -65,6 +67,8 @@ pub struct Parts {
     pub detector: Arc<dyn Detector>,
     /// The embedded model that is active.
     pub model: ModelIdentity,
+    /// Training at Woodwide, where that is configured.
+    pub training: Option<Training>,
     /// Instruments.
     pub metrics: Arc<Metrics>,
     /// Time.
@@ -81,12 +85,14 @@ pub struct Service {
     settled: Arc<Settled>,
     detector: Arc<dyn Detector>,
     model: ModelIdentity,
+    training: Option<Training>,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     settings: HttpSettings,
     limiter: Option<limits::Limiter>,
     request_ids: gate::RequestIds,
     large_bodies: Semaphore,
+    tables: Semaphore,
     waits: Arc<Semaphore>,
     bulk: Arc<Semaphore>,
     spool: Arc<spool::Budget>,
@@ -98,7 +104,7 @@ impl Service {
     /// The service of `parts`, not draining.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { store, intake, scheduler, settled, detector, model, metrics, clock, settings } = parts;
+        let Parts { store, intake, scheduler, settled, detector, model, training, metrics, clock, settings } = parts;
         for (route, method) in openapi::operations() {
             metrics.expect_route(&route, method);
         }
@@ -106,6 +112,7 @@ impl Service {
             limiter: settings.rate_limit.map(limits::Limiter::new),
             request_ids: gate::RequestIds::new(),
             large_bodies: Semaphore::new(request::LARGE_BODIES),
+            tables: Semaphore::new(training::TABLES),
             waits: Arc::new(Semaphore::new(settings.max_connections / 2)),
             bulk: Arc::new(Semaphore::new(settings.max_bulk)),
             spool: spool::Budget::new(settings.spool_limit, settings.spool_folder.clone()),
@@ -117,6 +124,7 @@ impl Service {
             settled,
             detector,
             model,
+            training,
             metrics,
             clock,
             settings,
@@ -168,9 +176,9 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/api/v1/sessions/{sessionId}", delete(erasure::session))
         .route("/api/v1/users/{userId}", delete(erasure::user))
         .route("/api/v1/models", get(models::list))
-        .route("/api/v1/datasets/upload", post(models::upload))
-        .route("/api/v1/training/start", post(models::train))
-        .route("/api/v1/training/{modelId}", get(models::training));
+        .route("/api/v1/datasets/upload", post(training::upload))
+        .route("/api/v1/training/start", post(training::start))
+        .route("/api/v1/training/{modelId}", get(training::read));
     guarded(routes, service)
 }
 

@@ -1,4 +1,4 @@
-//! Models: the embedded ones, and those of Woodwide where it is configured.
+//! The versions of the embedded model.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::Shared;
 use super::auth::Admin;
-use super::error::{ApiError, Code, ErrorBody};
+use super::error::ErrorBody;
 use super::wire;
 
 /// A version of a model.
@@ -48,51 +48,6 @@ pub(super) async fn list(State(service): State<Shared>, _: Admin) -> Response {
     wire::json(&ModelsAnswer { models: vec![active] })
 }
 
-fn not_configured() -> ApiError {
-    let message = "this needs Woodwide; set PLAYPROOF_DETECTOR=woodwide and WOODWIDE_API_KEY";
-    ApiError::new(Code::WoodwideNotConfigured, message)
-}
-
-/// Uploads a dataset to Woodwide.
-#[utoipa::path(
-    post, path = "/api/v1/datasets/upload", operation_id = "uploadDataset", tag = "models",
-    responses(
-        (status = 401, description = "No valid key", body = ErrorBody),
-        (status = 403, description = "Role below admin", body = ErrorBody),
-        (status = 409, description = "Woodwide is not configured", body = ErrorBody),
-    )
-)]
-pub(super) async fn upload(_: Admin) -> ApiError {
-    not_configured()
-}
-
-/// Starts a training at Woodwide.
-#[utoipa::path(
-    post, path = "/api/v1/training/start", operation_id = "startTraining", tag = "models",
-    responses(
-        (status = 401, description = "No valid key", body = ErrorBody),
-        (status = 403, description = "Role below admin", body = ErrorBody),
-        (status = 409, description = "Woodwide is not configured", body = ErrorBody),
-    )
-)]
-pub(super) async fn train(_: Admin) -> ApiError {
-    not_configured()
-}
-
-/// Says how a training at Woodwide stands.
-#[utoipa::path(
-    get, path = "/api/v1/training/{modelId}", operation_id = "readTraining", tag = "models",
-    params(("modelId" = String, Path, description = "The model")),
-    responses(
-        (status = 401, description = "No valid key", body = ErrorBody),
-        (status = 403, description = "Role below admin", body = ErrorBody),
-        (status = 409, description = "Woodwide is not configured", body = ErrorBody),
-    )
-)]
-pub(super) async fn training(_: Admin) -> ApiError {
-    not_configured()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -100,15 +55,12 @@ mod tests {
     use super::super::testing::TestApp;
 
     #[tokio::test]
-    async fn the_active_model_is_named_and_woodwide_is_not_there() {
+    async fn the_active_model_is_named() {
         let app = TestApp::start().await;
         let models = app.get("/api/v1/models").await.json();
         assert_eq!(
             (&models["models"][0]["active"], &models["models"][0]["source"]),
             (&json!(true), &json!("embedded"))
         );
-        app.post("/api/v1/datasets/upload", &json!({})).await.is_error(409, "woodwide_not_configured");
-        app.post("/api/v1/training/start", &json!({})).await.is_error(409, "woodwide_not_configured");
-        app.get("/api/v1/training/m").await.is_error(409, "woodwide_not_configured");
     }
 }

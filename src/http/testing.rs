@@ -18,6 +18,7 @@ use super::{HttpSettings, Parts, Role, Service, server};
 use crate::clock::{Clock as _, ManualClock};
 use crate::detector::embedded::Model;
 use crate::detector::scripted::Scripted;
+use crate::detector::woodwide::Training;
 use crate::domain::backoff::Backoff;
 use crate::domain::batch::Policy;
 use crate::domain::id::{BatchId, Seq, SessionKey};
@@ -133,6 +134,7 @@ pub(super) struct Choice {
     pub(super) detector: Scripted,
     /// Routes of the test's own, behind the same gate.
     pub(super) routes: Option<Router<Arc<Service>>>,
+    pub(super) training: Option<Training>,
 }
 
 impl TestApp {
@@ -154,6 +156,7 @@ impl TestApp {
             queue_limit: 100_000,
             detector: Scripted::honest(),
             routes: None,
+            training: None,
         };
         choose(&mut choice);
         let folder = tempfile::tempdir().unwrap();
@@ -191,6 +194,7 @@ impl TestApp {
             settled: settled.clone(),
             detector: detector.clone(),
             model: identity,
+            training: choice.training,
             metrics,
             clock: clock.clone(),
             settings: choice.http,

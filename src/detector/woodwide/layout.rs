@@ -52,7 +52,12 @@ impl Layout {
 
     /// The file to send.
     pub(super) fn table(&self, name: String, rows: &[Row], reference: &Reference) -> Table {
-        let cells = |slot: &Slot| match slot {
+        Table::new(name, self.cells(rows, reference))
+    }
+
+    /// What stands at each place.
+    pub(super) fn cells<'c>(&'c self, rows: &'c [Row], reference: &'c Reference) -> impl Iterator<Item = Cells<'c>> {
+        self.slots.iter().filter_map(move |slot| match slot {
             Slot::Session(place) => rows.get(*place).map(|row| Cells {
                 game_type: &row.game_type,
                 device_type: &row.device_type,
@@ -60,8 +65,7 @@ impl Layout {
             }),
             Slot::Known(place) => Some(reference.row(*place)),
             Slot::Outlier => Some(reference.outlier()),
-        };
-        Table::new(name, self.slots.iter().filter_map(cells))
+        })
     }
 
     /// Scores and flags of the added rows.

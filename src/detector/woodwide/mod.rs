@@ -2,18 +2,25 @@
 //!
 //! [`service`] speaks [`ga`] or [`beta`] over [`transport`], [`answer`] reads what they say; [`layout`] adds known rows
 //! ([`reference`](mod@reference)) to the batch, and [`profile`] knows what these must answer; [`asking`] goes on until there is an answer.
+//! [`persistent`] keeps one dataset there in place of one per batch. [`training`] puts tables checked by [`dataset`]
+//! there and has models made of them; [`progress`] says how far they are.
 
 mod answer;
 mod asking;
 mod beta;
+mod dataset;
 mod failure;
 mod ga;
 mod layout;
+mod order;
+mod persistent;
 mod profile;
+mod progress;
 mod reference;
 mod service;
 mod settings;
 mod table;
+mod training;
 mod transport;
 
 use std::sync::Arc;
@@ -27,11 +34,15 @@ use tokio::time::Instant;
 use self::asking::{Answered, Start, ask};
 use self::failure::Failure;
 use self::layout::{Layout, Slot};
+pub use self::order::{Dataset, Fault, Order, Started, TrainingError};
+use self::persistent::Persistent;
 use self::profile::{CALIBRATION_ROWS, Profile, Suspicion, nature, trials};
+pub use self::progress::{Progress, Stage};
 pub use self::reference::DamagedReference;
 use self::reference::Reference;
 use self::service::Service;
 pub use self::settings::{Generation, Timing, WoodwideSettings};
+pub use self::training::Training;
 use self::transport::Transport;
 use super::{Answer, Detector, DetectorError, Limits, Memory, Outcome, Row};
 use crate::clock::Clock;
@@ -51,7 +62,9 @@ const CLASS: &str = "reference";
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// No model is named.
-    #[error("ANOMALY_MODEL_ID is not set; set it to the id of a trained Woodwide anomaly model")]
+    #[error(
+        "ANOMALY_MODEL_ID is not set; set it to the id of a trained Woodwide model, such as training/start answers"
+    )]
     NoModel,
     /// TLS or the like.
     #[error("the HTTP client cannot be set up: {0}")]
@@ -69,6 +82,8 @@ pub struct WoodwideDetector {
     service: Service,
     reference: Arc<Reference>,
     memory: Arc<dyn Memory>,
+    /// The one dataset that grows, where one is named.
+    persistent: Option<Persistent>,
     clock: Arc<dyn Clock>,
     min_rows: usize,
     in_flight: usize,
@@ -93,9 +108,11 @@ impl WoodwideDetector {
         let transport = Transport::new(&settings.base_url, settings.keys.clone(), settings.in_flight, settings.timing)?;
         let installation = installation(memory.as_ref()).await.map_err(SetupError::Memory)?;
         let service = Service::new(transport, settings.generation, model, &installation, shared);
+        let persistent = settings.persistent_dataset.clone();
         Ok(Self {
             service,
             reference: Reference::bundled()?,
+            persistent: persistent.map(|name| Persistent::new(name, Arc::clone(&memory))),
             memory,
             clock,
             min_rows: settings.min_rows,
@@ -173,6 +190,22 @@ impl WoodwideDetector {
             DetectorError::Permanent { message } => DetectorError::Unavailable { message, retry_after: None },
             other => other,
         }
+    }
+
+    /// Finds out which model answers and what its scores are like, and says so.
+    ///
+    /// # Errors
+    /// [`DetectorError`], with what to do where the model cannot be used.
+    pub async fn describe(&self) -> Result<String, DetectorError> {
+        let deadline = Instant::now() + self.timing().batch;
+        self.service.knock(deadline).await.map_err(|failure| self.unblamed(failure))?;
+        let profile = self.profile(deadline).await?;
+        Ok(format!(
+            "woodwide answers with model {} version {}, which {}",
+            self.service.model,
+            profile.version,
+            profile.kind()
+        ))
     }
 
     fn key(&self, version: &str) -> String {
@@ -257,7 +290,8 @@ impl Detector for WoodwideDetector {
     }
 
     fn limits(&self) -> Limits {
-        Limits { rows: MAX_ROWS, in_flight: self.in_flight }
+        let rows = if self.persistent.is_some() { persistent::MOST_SESSIONS } else { MAX_ROWS };
+        Limits { rows, in_flight: self.in_flight }
     }
 
     async fn score(&self, rows: &[Row]) -> Result<Answer, DetectorError> {
@@ -265,13 +299,22 @@ impl Detector for WoodwideDetector {
         self.service.tidy(self.clock.now().wall, deadline).await;
         let profile = self.profile(deadline).await?;
         let start = Start { top_up: profile.top_up, warm_up: Duration::from_millis(profile.warm_up_ms) };
-        let make = |top_up: usize| {
-            let least = self.min_rows.max(if top_up == 0 { 0 } else { rows.len() + top_up });
-            let layout = profile.layout(rows.len(), least, &mut rand::rng());
-            let table = layout.table(self.name(), rows, &self.reference);
-            (layout, table)
+        let layout = |least: usize| profile.layout(rows.len(), least, &mut rand::rng());
+        let asked = match &self.persistent {
+            Some(persistent) => {
+                let (layout, top_up) = (layout(0), profile.top_up);
+                let asked = persistent.ask(&self.service, &profile.version, &layout, rows, &self.reference, deadline);
+                asked.await.map(|scores| Answered { layout, scores, top_up, took: Duration::ZERO })
+            }
+            None => {
+                let make = |top_up: usize| {
+                    let layout = layout(self.min_rows.max(if top_up == 0 { 0 } else { rows.len() + top_up }));
+                    let table = layout.table(self.name(), rows, &self.reference);
+                    (layout, table)
+                };
+                ask(&self.service, &profile.version, start, deadline, make).await
+            }
         };
-        let asked = ask(&self.service, &profile.version, start, deadline, make).await;
         let answered = match asked {
             Ok(answered) => answered,
             Err(failure) => {

@@ -87,7 +87,10 @@ pub(super) enum Suspicion {
     #[error("the service answers in another form than before")]
     OtherForm,
     /// The model is of no use.
-    #[error("a planted outlier does not outrank people: this model cannot tell them apart; train another one")]
+    #[error(
+        "the model is unusable: a planted outlier does not outrank people; train another one on rows of people \
+         (POST /api/v1/datasets/upload, /api/v1/training/start) and set ANOMALY_MODEL_ID to it"
+    )]
     Useless,
 }
 

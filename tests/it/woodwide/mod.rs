@@ -6,4 +6,6 @@ mod killed;
 
 mod matrix;
 
+mod persistent;
+
 mod scoring;
