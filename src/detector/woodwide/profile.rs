@@ -161,7 +161,7 @@ fn same(a: f64, b: f64) -> bool {
 
 impl Profile {
     /// The rows to add to a call of `sessions` rows, at least `least` in all: canaries always, then what fills it up.
-    pub(super) fn added(&self, sessions: usize, least: usize, rng: &mut impl Rng) -> Vec<Slot> {
+    fn added(&self, sessions: usize, least: usize, rng: &mut impl Rng) -> Vec<Slot> {
         let (people, canaries, mut added): (usize, usize, Vec<Slot>) = match &self.nature {
             // All of them, always: the p-values are taken among them.
             Nature::InContext { scores } => return (0..scores.len()).map(Slot::Known).collect(),

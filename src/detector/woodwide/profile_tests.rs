@@ -62,7 +62,7 @@ fn honest_answers_are_believed() {
     for model in [&|l: &Layout| answer(l, alone) as Scores, &ranked as &dyn Fn(&Layout) -> Scores, &flags] {
         let profile = learn(model).unwrap();
         for sessions in [1, 10, 50] {
-            let layout = Layout::mixed(sessions, profile.added(sessions, 10, &mut rng), &mut rng);
+            let layout = profile.layout(sessions, 10, &mut rng);
             assert!(profile.check(&layout, &model(&layout)).is_ok(), "{}", profile.kind());
             assert!(layout.slots.len() >= 10);
         }
@@ -77,7 +77,7 @@ fn scores_shifted_or_shuffled_under_right_ids_are_accepted_less_than_once_in_a_t
         let profile = learn(model).unwrap();
         for round in 0..2000 {
             let sessions = [10, 50][round % 2];
-            let layout = Layout::mixed(sessions, profile.added(sessions, 10, &mut rng), &mut rng);
+            let layout = profile.layout(sessions, 10, &mut rng);
             let honest = model(&layout);
             let mut shifted = honest.clone();
             shifted.scores.as_mut().unwrap().rotate_right(1);
@@ -95,11 +95,60 @@ fn scores_shifted_or_shuffled_under_right_ids_are_accepted_less_than_once_in_a_t
 fn a_model_that_changed_is_noticed() {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let profile = learn(|l| answer(l, alone)).unwrap();
-    let layout = Layout::mixed(20, profile.added(20, 10, &mut rng), &mut rng);
+    let layout = profile.layout(20, 10, &mut rng);
     let drifted = answer(&layout, |slot| alone(slot) * 1.001);
     assert_eq!(profile.check(&layout, &drifted), Err(Suspicion::OtherScore));
     assert_eq!(profile.check(&layout, &flags(&layout)), Err(Suspicion::OtherForm));
     let flagging = learn(flags).unwrap();
     let all = Scores { flags: vec![true; layout.slots.len()], scores: None };
     assert_eq!(flagging.check(&layout, &all), Err(Suspicion::OtherFlag));
+}
+
+#[test]
+fn flags_under_the_wrong_rows_and_flags_cut_short_are_noticed() {
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    let profile = learn(flags).unwrap();
+    let mut accepted = [0; 3];
+    for _ in 0..2000 {
+        let layout = profile.layout(50, 10, &mut rng);
+        // A third of the sessions is flagged.
+        let third = |slot| matches!(slot, Slot::Session(place) if place % 3 == 0);
+        let mut honest = flags(&layout);
+        honest.flags.iter_mut().zip(&layout.slots).for_each(|(flag, slot)| *flag |= third(*slot));
+        assert!(profile.check(&layout, &honest).is_ok());
+        let mut wrong = [honest.clone(), honest.clone(), honest];
+        wrong[0].flags.rotate_right(1);
+        wrong[1].flags.shuffle(&mut rng);
+        *wrong[2].flags.last_mut().unwrap() = false;
+        for (count, wrong) in accepted.iter_mut().zip(wrong) {
+            *count += u32::from(profile.check(&layout, &wrong).is_ok());
+        }
+    }
+    assert!(accepted[..2].iter().all(|count| *count <= 4) && accepted[2] == 0, "{accepted:?} of 2000 each");
+}
+
+#[test]
+fn a_negative_score_is_believed_only_of_a_model_that_gives_people_some() {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    for (shift, believed) in [(0.0, Err(Suspicion::Negative)), (-0.5, Ok(()))] {
+        let profile = learn(|l| answer(l, |slot| alone(slot) + shift)).unwrap();
+        let layout = profile.layout(20, 10, &mut rng);
+        let odd = answer(&layout, |slot| if slot == Slot::Session(7) { -1.0 } else { alone(slot) + shift });
+        assert_eq!(profile.check(&layout, &odd).map(|_| ()), believed);
+    }
+}
+
+#[test]
+fn a_model_that_was_taken_to_rank_within_the_call_and_does_not_is_noticed() {
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    let [first, second] = trials(PEOPLE);
+    // One of the two first answers was not about the rows sent.
+    let odd = answer(&second, |slot| if slot == Slot::Known(3) { 0.5 } else { alone(slot) });
+    let nature = nature(PEOPLE, &answer(&first, alone), &odd).unwrap();
+    let misjudged = Profile { nature, ..learn(ranked).unwrap() };
+    let layout = misjudged.layout(20, 10, &mut rng);
+    assert!(misjudged.is_misjudged(&layout, &answer(&layout, alone)));
+    let profile = learn(ranked).unwrap();
+    let layout = profile.layout(20, 10, &mut rng);
+    assert!(!profile.is_misjudged(&layout, &ranked(&layout)));
 }
