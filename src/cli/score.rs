@@ -12,6 +12,7 @@ use crate::offline::table::Quote;
 
 /// Scores a file of sessions: one row a session, in the order of the file, as the service would score them
 #[derive(Debug, clap::Args)]
+#[expect(clippy::doc_markdown, reason = "help shows these texts as they are")]
 pub struct Args {
     #[command(flatten)]
     files: Files,

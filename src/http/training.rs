@@ -84,7 +84,7 @@ pub(super) struct StartBody {
 pub(super) struct StartAnswer {
     /// Always true.
     success: bool,
-    /// For ANOMALY_MODEL_ID.
+    /// For `ANOMALY_MODEL_ID`.
     model_id: String,
     model_name: String,
     /// PENDING, TRAINING or COMPLETE.

@@ -214,7 +214,7 @@ async fn what_cannot_be_is_refused_before_anything_is_sent() {
         (table(9), "9 rows"),
         (table(20).replace("avgSpeed,", "avgSped,"), "avgSped"),
         (table(20).replace("\"s-7\",", ""), "line 8"),
-        ((0..501).map(|i| format!("c{i},")).collect(), "columns"),
+        ((0..501).map(|i| format!("c{i},")).collect::<Vec<_>>().concat(), "columns"),
     ] {
         let refused = app.post("/api/v1/datasets/upload", &upload(data)).await;
         refused.is_error(422, "out_of_bounds");

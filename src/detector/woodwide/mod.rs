@@ -300,20 +300,17 @@ impl Detector for WoodwideDetector {
         let profile = self.profile(deadline).await?;
         let start = Start { top_up: profile.top_up, warm_up: Duration::from_millis(profile.warm_up_ms) };
         let layout = |least: usize| profile.layout(rows.len(), least, &mut rand::rng());
-        let asked = match &self.persistent {
-            Some(persistent) => {
-                let (layout, top_up) = (layout(0), profile.top_up);
-                let asked = persistent.ask(&self.service, &profile.version, &layout, rows, &self.reference, deadline);
-                asked.await.map(|scores| Answered { layout, scores, top_up, took: Duration::ZERO })
-            }
-            None => {
-                let make = |top_up: usize| {
-                    let layout = layout(self.min_rows.max(if top_up == 0 { 0 } else { rows.len() + top_up }));
-                    let table = layout.table(self.name(), rows, &self.reference);
-                    (layout, table)
-                };
-                ask(&self.service, &profile.version, start, deadline, make).await
-            }
+        let asked = if let Some(persistent) = &self.persistent {
+            let (layout, top_up) = (layout(0), profile.top_up);
+            let asked = persistent.ask(&self.service, &profile.version, &layout, rows, &self.reference, deadline);
+            asked.await.map(|scores| Answered { layout, scores, top_up, took: Duration::ZERO })
+        } else {
+            let make = |top_up: usize| {
+                let layout = layout(self.min_rows.max(if top_up == 0 { 0 } else { rows.len() + top_up }));
+                let table = layout.table(self.name(), rows, &self.reference);
+                (layout, table)
+            };
+            ask(&self.service, &profile.version, start, deadline, make).await
         };
         let answered = match asked {
             Ok(answered) => answered,

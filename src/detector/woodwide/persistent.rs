@@ -142,15 +142,12 @@ impl Persistent {
 
     /// What the last process knew, or known people for a start. What was being asked then is asked anew by whoever asked.
     async fn load(&self, held: &mut Held, reference: &Reference) -> Result<(), Failure> {
-        match self.read().await? {
-            Some(ledger) => {
-                held.upload = ledger.upload;
-                held.kept = ledger.kept.into();
-            }
-            None => {
-                let people = 0..FIRST_ROWS.min(reference.len());
-                held.kept = people.map(|place| Kept::of(reference.row(place))).collect();
-            }
+        if let Some(ledger) = self.read().await? {
+            held.upload = ledger.upload;
+            held.kept = ledger.kept.into();
+        } else {
+            let people = 0..FIRST_ROWS.min(reference.len());
+            held.kept = people.map(|place| Kept::of(reference.row(place))).collect();
         }
         held.loaded = true;
         Ok(())

@@ -73,13 +73,12 @@ pub(super) async fn ga(
 ) -> Result<Progress, Failure> {
     let reply = transport.send(&Request::get(format!("/models/{model}")), deadline).await?.json()?;
     let reply = reply.get("model").unwrap_or(&reply);
-    let job = match job {
-        Some(job) => Some(job),
-        None => {
-            let list = Request::get(format!("/jobs?type=train&model_id={model}&limit=1"));
-            let jobs = transport.send(&list, deadline).await?.json()?;
-            items(&jobs).first().and_then(|job| id_of(job, "job"))
-        }
+    let job = if job.is_some() {
+        job
+    } else {
+        let list = Request::get(format!("/jobs?type=train&model_id={model}&limit=1"));
+        let jobs = transport.send(&list, deadline).await?.json()?;
+        items(&jobs).first().and_then(|job| id_of(job, "job"))
     };
     let detail = match job {
         Some(job) => match transport.send(&Request::get(format!("/jobs/{job}")), deadline).await {
@@ -95,7 +94,7 @@ pub(super) async fn ga(
     let of_job = detail.get("status").and_then(Value::as_str).map(Stage::read);
     // The job knows more while it runs, and when it ended without the model hearing of it.
     let stage = match (of_model, of_job) {
-        (Stage::Pending | Stage::Training, Some(stage @ (Stage::Pending | Stage::Training | Stage::Failed))) => stage,
+        (Stage::Pending | Stage::Training, Some(stage)) if stage != Stage::Complete => stage,
         (stage, _) => stage,
     };
     let failed = stage == Stage::Failed;

@@ -32,7 +32,7 @@ fn mixed(turn: usize, count: usize) -> Vec<Row> {
     let mut rows = rows(count);
     for (i, row) in rows.iter_mut().enumerate() {
         row.id = Seq(row.id.0 + 100_000 * i64::try_from(turn).unwrap());
-        if (i + turn) % 7 == 0 {
+        if (i + turn).is_multiple_of(7) {
             row.features.fill(1e9);
         }
     }
