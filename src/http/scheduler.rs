@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Shared;
-use super::auth::{Admin, Operator};
+use super::auth::Operator;
 use super::error::{ApiError, ErrorBody};
 use super::queue::{QueueCounts, SchedulerState, last_processed};
 use super::wire::{self, Done};
@@ -78,11 +78,11 @@ pub(super) async fn stop(State(service): State<Shared>, _: Operator) -> Result<R
     responses(
         (status = 200, description = "Its state", body = StatusAnswer),
         (status = 401, description = "No valid key", body = ErrorBody),
-        (status = 403, description = "Role below admin", body = ErrorBody),
+        (status = 403, description = "Role below admin, or a bound key", body = ErrorBody),
         (status = 503, description = "The store is away; see Retry-After", body = ErrorBody),
     )
 )]
-pub(super) async fn status(State(service): State<Shared>, _: Admin) -> Result<Response, ApiError> {
+pub(super) async fn status(State(service): State<Shared>, _: Operator) -> Result<Response, ApiError> {
     Ok(wire::json(&StatusAnswer::from(service.scheduler.status().await?)))
 }
 

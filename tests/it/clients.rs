@@ -94,7 +94,8 @@ pub(crate) async fn fill(url: &str, told: &Told, count: usize) {
 }
 
 pub(crate) async fn get(url: &str, path: &str) -> Value {
-    reqwest::get(format!("{url}{path}")).await.unwrap().json().await.unwrap()
+    let client = playproof_batch::tls::http_client().build().unwrap();
+    client.get(format!("{url}{path}")).send().await.unwrap().json().await.unwrap()
 }
 
 /// Sends a POST without a body.

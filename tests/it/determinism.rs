@@ -41,7 +41,11 @@ fn essence(result: &Value, reasons: &[&str]) -> String {
         ["anomalyScore", "rawScore", "isAnomaly", "decision", "confidence", "source", "modelId", "modelVersion"]
     {
         assert!(!result[field].is_null(), "{field} in {result}");
-        write!(text, "{field}={} ", result[field]).unwrap();
+        // 6 and 6.0 are one number.
+        match result[field].as_f64() {
+            Some(number) => write!(text, "{field}={number} ").unwrap(),
+            None => write!(text, "{field}={} ", result[field]).unwrap(),
+        }
     }
     text + &reasons.join(";")
 }
@@ -88,7 +92,7 @@ async fn command_answer_at_once_and_batch_give_one_score_and_a_restart_keeps_it(
     };
 
     let node = Process::start(folder.path(), &[("PLAYPROOF_SCHEDULER_AUTOSTART", "false")]);
-    let client = reqwest::Client::new();
+    let client = playproof_batch::tls::http_client().build().unwrap();
     for session in of("at-once") {
         assert_eq!(score(&client, &node.url, session.to_string()).await.unwrap().status(), 200);
     }

@@ -63,6 +63,8 @@ impl Service {
     }
 
     pub(crate) fn with(settings: Settings) -> Self {
+        // It fails only where there is a provider already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { sim: Simulator::start(settings).unwrap(), client }
     }
