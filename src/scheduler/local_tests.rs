@@ -168,6 +168,13 @@ async fn agreement_with(local: Scripted) -> (Bench, Option<Agreement>) {
 async fn a_shadow_says_how_far_it_agrees() {
     let (bench, agreement) = agreement_with(Scripted::honest()).await;
     assert_eq!(agreement, Some(Agreement { rows: 50, rank_correlation: Some(1.0), flips: 0 }));
+    // Metrics follow the settlement.
+    within(async {
+        while bench.metric("playproof_shadow_agreement_count") < 1.0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     assert_eq!(bench.metric("playproof_shadow_agreement_count"), 1.0);
     assert_eq!(bench.metric("playproof_shadow_flips_total"), 0.0);
     let result = bench.stored(7).await.result.unwrap();

@@ -26,7 +26,7 @@ async fn look(client: &Client, url: &str) -> (u64, String) {
 
 /// What a client does beside plain submissions; returns when all of it was done.
 async fn do_everything(url: &str, told: &Told) {
-    let client = Client::new();
+    let client = playproof_batch::tls::http_client().build().unwrap();
     for _ in 0..10 {
         let first = told.take(40);
         let lines: String = (first..first + 40).map(|n| session(n, true) + "\n").collect();
@@ -65,7 +65,8 @@ async fn every_look_sees_as_many_sessions_as_were_accepted() {
         })
         .collect();
     let looks = tokio::spawn({
-        let (url, done, client) = (node.url.clone(), done.clone(), Client::new());
+        let (url, done, client) =
+            (node.url.clone(), done.clone(), playproof_batch::tls::http_client().build().unwrap());
         async move {
             let (mut looks, mut last) = (0, 0);
             while !done.load(Ordering::SeqCst) {
@@ -87,7 +88,7 @@ async fn every_look_sees_as_many_sessions_as_were_accepted() {
     done.store(true, Ordering::SeqCst);
     assert!(looks.await.unwrap() > 10);
 
-    let (accepted, text) = look(&Client::new(), &node.url).await;
+    let (accepted, text) = look(&playproof_batch::tls::http_client().build().unwrap(), &node.url).await;
     assert_eq!(value(&text, "playproof_sessions_received_total{outcome=\"accepted\"}"), accepted);
     assert_eq!(value(&text, "playproof_store_sessions{state=\"erased\"}"), accepted, "all was cleared");
     assert!(accepted >= 410, "{accepted}");
