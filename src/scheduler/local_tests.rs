@@ -164,11 +164,8 @@ async fn agreement_with(local: Scripted) -> (Bench, Option<Agreement>) {
     (bench, end.agreement)
 }
 
-#[tokio::test]
-async fn a_shadow_says_how_far_it_agrees() {
-    let (bench, agreement) = agreement_with(Scripted::honest()).await;
-    assert_eq!(agreement, Some(Agreement { rows: 50, rank_correlation: Some(1.0), flips: 0 }));
-    // Metrics follow the settlement.
+/// Metrics follow the settlement: waits until they have one comparison.
+async fn compared(bench: &Bench) {
     within(async {
         while bench.metric("playproof_shadow_agreement_count") < 1.0 {
             tokio::task::yield_now().await;
@@ -176,6 +173,13 @@ async fn a_shadow_says_how_far_it_agrees() {
     })
     .await;
     assert_eq!(bench.metric("playproof_shadow_agreement_count"), 1.0);
+}
+
+#[tokio::test]
+async fn a_shadow_says_how_far_it_agrees() {
+    let (bench, agreement) = agreement_with(Scripted::honest()).await;
+    assert_eq!(agreement, Some(Agreement { rows: 50, rank_correlation: Some(1.0), flips: 0 }));
+    compared(&bench).await;
     assert_eq!(bench.metric("playproof_shadow_flips_total"), 0.0);
     let result = bench.stored(7).await.result.unwrap();
     assert_eq!((result.verdict.source, result.verdict.fallback), (Source::Woodwide, false));
@@ -188,6 +192,7 @@ async fn a_shadow_says_how_far_it_agrees() {
     let agreement = agreement.unwrap();
     assert_eq!((agreement.rows, agreement.rank_correlation), (50, Some(-1.0)));
     assert!(agreement.flips > 0 && agreement.flips < 15, "{agreement:?}");
+    compared(&bench).await;
     assert_eq!(bench.metric("playproof_shadow_flips_total"), f64::from(agreement.flips));
 
     let flags = Scripted::new(|rows: &[Row]| Ok(answer(rows.iter().map(|r| (r.id, Outcome::Flagged(true))).collect())));
