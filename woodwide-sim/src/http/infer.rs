@@ -158,12 +158,12 @@ pub(crate) fn now(sim: &Sim, call: &Call) -> Result<Reply, Refusal> {
 }
 
 /// Whether the service has not warmed up to so few rows, or such fresh ones.
-pub(crate) fn cold(call: &Call, count: usize, age: impl FnOnce() -> i64) -> bool {
+pub(crate) fn cold(call: &Call, count: usize, age: impl Fn() -> i64) -> bool {
     let struck = call.fault(|fault| match fault {
-        Fault::WarmUp { rows, age_ms } => Some((*rows, *age_ms)),
+        Fault::WarmUp { rows, age_ms } => (count < *rows || age() < *age_ms).then_some(()),
         _ => None,
     });
-    struck.is_some_and(|(rows, age_ms)| count < rows || age() < age_ms)
+    struck.is_some()
 }
 
 /// Facts that a Parquet file holds about itself.

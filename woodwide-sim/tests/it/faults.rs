@@ -156,6 +156,16 @@ async fn a_beta_dataset_warms_up_with_rows_and_age() {
 }
 
 #[tokio::test]
+async fn a_file_in_the_request_warms_up_from_its_first_sight() {
+    let service = Service::start();
+    let model = service.model().await;
+    service.sim.arm("warm-up=10,5s").unwrap();
+    assert_eq!(service.infer(&model, "json", "per_row").await.body.len(), 0, "never seen before");
+    service.sim.advance(Duration::from_secs(5));
+    assert!(service.infer(&model, "json", "per_row").await.json()["data"].is_object());
+}
+
+#[tokio::test]
 async fn beta_ids_can_be_numbers() {
     let service = Service::start();
     let (model, probe) = service.beta_model().await;

@@ -65,7 +65,7 @@ impl Service {
     pub(crate) fn with(settings: Settings) -> Self {
         // It fails only where there is a provider already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let client = Client::builder().no_gzip().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { sim: Simulator::start(settings).unwrap(), client }
     }
 
