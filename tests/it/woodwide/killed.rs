@@ -14,7 +14,7 @@ use serde_json::Value;
 use woodwide_sim::Settings;
 
 use super::rig::{KEY, Rig};
-use crate::clients::{Told, all_results, fill, finish, id, session};
+use crate::clients::{Told, all_results, fill, finish, get, id, post, session};
 use crate::process::Process;
 
 #[expect(clippy::disallowed_methods, reason = "the long form is asked for by the environment")]
@@ -61,6 +61,13 @@ async fn survive(generation: Generation) {
     }
     // What was left behind goes with the first batches of the last process.
     fill(&node.url, &told, 50).await;
+    finish(&node.url).await;
+    // Whoever was in the batch at every kill is set aside as a session that kills the process; it may come back.
+    let dead = get(&node.url, "/api/v1/batch/dead?limit=1000").await;
+    for row in dead["sessions"].as_array().unwrap() {
+        assert!(row.to_string().contains("crashed_worker"), "{row}");
+    }
+    post(&node.url, "/api/v1/batch/dead/requeue").await;
     finish(&node.url).await;
     let results = all_results(&node.url).await;
     assert_eq!(told.lost(&results), 0);
