@@ -21,6 +21,8 @@ pub(crate) struct Scripted {
     probes: AtomicUsize,
     /// One permit per call that may be answered.
     gate: Semaphore,
+    /// Held while probes hang.
+    pub(crate) probe_gate: tokio::sync::RwLock<()>,
     /// The rows of each call.
     pub(crate) calls: Mutex<Vec<Vec<Seq>>>,
 }
@@ -48,6 +50,7 @@ impl Scripted {
             healthy: AtomicBool::new(true),
             probes: AtomicUsize::new(0),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
+            probe_gate: tokio::sync::RwLock::default(),
             calls: Mutex::default(),
         }
     }
@@ -107,6 +110,7 @@ impl Detector for Scripted {
 
     async fn health(&self) -> Result<ModelIdentity, DetectorError> {
         self.probes.fetch_add(1, Ordering::SeqCst);
+        let _open = self.probe_gate.read().await;
         if self.healthy.load(Ordering::SeqCst) {
             return Ok(ModelIdentity { id: "scripted".to_owned(), version: "1".to_owned() });
         }

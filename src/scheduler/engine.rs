@@ -17,10 +17,14 @@ use crate::domain::result::Thresholds;
 use crate::domain::time::Timestamp;
 use crate::metrics::Metrics;
 use crate::settled::Settled;
+use crate::shutdown::Shutdown;
 use crate::store::{ClaimRequest, Retention, Store};
 
 /// Unusable answers of different batches, one after the other, that are the detector's fault and not the batches'.
 const MOST_UNUSABLE: u32 = 3;
+/// Longest time that a probe may take, which is more than the time between two: a service that answers nothing about
+/// fresh rows for half a minute would seem away for ever. A detector ends its own probe before.
+const PROBE: Duration = Duration::from_secs(90);
 
 /// The scheduler's settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,6 +88,8 @@ pub(super) struct Engine {
     /// Notified when a batch ended or somebody changed the scheduler's state.
     pub(super) changed: Notify,
     circuit: Mutex<Circuit>,
+    /// Held by the probe under way.
+    probing: tokio::sync::Mutex<()>,
     /// Unusable answers since the last usable one.
     unusable: AtomicU32,
 }
@@ -102,6 +108,7 @@ impl Engine {
             claiming: AtomicU64::new(0),
             changed: Notify::new(),
             circuit,
+            probing: tokio::sync::Mutex::default(),
             unusable: AtomicU32::new(0),
         }
     }
@@ -162,11 +169,16 @@ impl Engine {
         at_fault
     }
 
-    /// Asks a detector that was away whether it works again; takes at most the time between two probes.
-    pub(super) async fn probe(&self) {
-        self.circuit().probe(self.parts.clock.now().monotonic);
-        let patience = self.settings.circuit_probe.max(Duration::from_secs(1));
-        match timeout(patience, self.parts.detector.health()).await {
+    /// Asks a detector that was away whether it works again, unless it is being asked already; takes at most [`PROBE`].
+    ///
+    /// For a task of its own: nobody else's patience may end it.
+    pub(super) async fn probe(self: Arc<Self>, shutdown: Shutdown) {
+        let Ok(_alone) = self.probing.try_lock() else { return };
+        let asked = tokio::select! {
+            asked = timeout(PROBE, self.parts.detector.health()) => asked,
+            () = shutdown.soft() => return,
+        };
+        match asked {
             Ok(Ok(_)) => self.close_circuit(),
             Ok(Err(error)) => self.open_circuit(error.retry_after(), &error.to_string()),
             Err(_) => self.open_circuit(None, "it does not answer a probe"),
