@@ -3,35 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use serde_json::{Value, json};
 use woodwide_sim::{Settings, Simulator};
 
 use super::super::testing::{TestApp, add_keys, send};
-use crate::detector::Memory;
 use crate::detector::woodwide::{Generation, Timing, Training, WoodwideSettings};
+use crate::detector::{Memory, Notebook};
 use crate::secret::Secret;
 
 const BOTH: [Generation; 2] = [Generation::Ga, Generation::Beta];
-
-#[derive(Default)]
-struct Notebook(std::sync::Mutex<std::collections::BTreeMap<String, Vec<u8>>>);
-
-#[async_trait]
-impl Memory for Notebook {
-    async fn recall(&self, key: &str) -> Result<Option<Vec<u8>>, String> {
-        Ok(self.0.lock().unwrap().get(key).cloned())
-    }
-
-    async fn remember(&self, key: &str, value: Option<Vec<u8>>) -> Result<(), String> {
-        let mut kept = self.0.lock().unwrap();
-        match value {
-            Some(value) => kept.insert(key.to_owned(), value),
-            None => kept.remove(key),
-        };
-        Ok(())
-    }
-}
 
 fn simulator() -> Simulator {
     Simulator::start(Settings { training_time: Duration::from_secs(60), ..Settings::default() }).unwrap()

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -42,15 +41,12 @@ pub(super) async fn infer(
     table: &Table,
     deadline: Instant,
 ) -> Result<Scores, Failure> {
-    let body = Body::File { fields: fields(version), name: table.name.clone(), csv: table.csv.clone() };
     let request = Request {
-        method: Method::POST,
-        path: format!("/models/{model}/infer"),
-        body,
         kind: Kind::Inference,
         // A repeated call costs, but changes nothing.
         repeatable: true,
         tries: 2,
+        ..Request::post(format!("/models/{model}/infer"), question(version, table))
     };
     match transport.send(&request, deadline).await {
         Ok(reply) => {
@@ -68,12 +64,14 @@ pub(super) async fn infer(
     }
 }
 
-fn fields(version: &str) -> Vec<(&'static str, String)> {
-    vec![
+/// The rows and what is asked about them.
+fn question(version: &str, table: &Table) -> Body {
+    let fields = vec![
         ("output_type", "json".to_owned()),
         ("anomaly_format", "per_row".to_owned()),
         ("model_version_id", version.to_owned()),
-    ]
+    ];
+    Body::File { fields, name: table.name.clone(), csv: table.csv.clone() }
 }
 
 /// An answer of another version than the pinned one would be calibrated wrongly.
@@ -95,8 +93,7 @@ async fn infer_async(
     table: &Table,
     deadline: Instant,
 ) -> Result<Scores, Failure> {
-    let body = Body::File { fields: fields(version), name: table.name.clone(), csv: table.csv.clone() };
-    let request = Request::post(format!("/models/{model}/infer-async"), body);
+    let request = Request::post(format!("/models/{model}/infer-async"), question(version, table));
     let job = match transport.send(&request, deadline).await {
         Ok(reply) => job_of(&reply.json()?)?,
         // It may have been taken nevertheless: look before asking again.
@@ -115,8 +112,7 @@ async fn infer_async(
 pub(super) async fn upload(transport: &Transport, table: &Table, deadline: Instant) -> Result<Dataset, Failure> {
     let fields = vec![("dataset_name", table.name.clone())];
     let body = Body::File { fields, name: format!("{}.csv", table.name), csv: table.csv.clone() };
-    let mut request = Request::post("/datasets".to_owned(), body);
-    request.kind = Kind::Transfer;
+    let request = Request { kind: Kind::Transfer, ..Request::post("/datasets".to_owned(), body) };
     let reply = match transport.send(&request, deadline).await.and_then(|reply| reply.json()) {
         Ok(reply) => reply,
         // Ambiguous, answered without a word, or our own earlier try: the name is unique, so what bears it is ours.
@@ -243,15 +239,6 @@ pub(super) fn job_of(reply: &Value) -> Result<String, Failure> {
     let nested = reply.get("job").and_then(|job| job.get("id"));
     let id = reply.get("job_id").or(nested).and_then(answer::text);
     id.ok_or_else(|| Failure::Protocol("the answer names no job".to_owned()))
-}
-
-/// Removes a dataset; one that is gone already is no failure.
-pub(super) async fn delete(transport: &Transport, id: &str, deadline: Instant) -> Result<(), Failure> {
-    let request = Request { method: Method::DELETE, ..Request::get(format!("/datasets/{id}")) };
-    match transport.send(&request, deadline).await {
-        Ok(_) | Err(Failure::Missing(_)) => Ok(()),
-        Err(failure) => Err(failure),
-    }
 }
 
 /// Ids and names of the datasets whose name holds `part`.

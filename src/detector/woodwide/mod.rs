@@ -109,10 +109,11 @@ impl WoodwideDetector {
         let installation = installation(memory.as_ref()).await.map_err(SetupError::Memory)?;
         let service = Service::new(transport, settings.generation, model, &installation, shared);
         let persistent = settings.persistent_dataset.clone();
+        let reference = Reference::bundled()?;
         Ok(Self {
             service,
-            reference: Reference::bundled()?,
-            persistent: persistent.map(|name| Persistent::new(name, Arc::clone(&memory))),
+            persistent: persistent.map(|name| Persistent::new(name, Arc::clone(&memory), Arc::clone(&reference))),
+            reference,
             memory,
             clock,
             min_rows: settings.min_rows,
@@ -156,7 +157,14 @@ impl WoodwideDetector {
             }
             other => DetectorError::Unusable { message: other.to_string() },
         })?;
-        let profile = Profile { version, reference: self.reference.digest.clone(), nature, top_up: 0, warm_up_ms: 0 };
+        let profile = Profile {
+            version,
+            reference: self.reference.digest.clone(),
+            nature,
+            top_up: 0,
+            as_dataset: false,
+            warm_up_ms: 0,
+        };
         self.keep(&profile).await;
         Ok(profile)
     }
@@ -226,10 +234,11 @@ impl WoodwideDetector {
         // Only a wait that was one: an ordinary answer's seconds say nothing of a fresh dataset.
         let warm_up_ms = if took > 5_000 { took } else { 0 };
         let slower = warm_up_ms > profile.warm_up_ms.saturating_mul(2);
-        if answered.top_up == profile.top_up && !slower {
+        let Answered { top_up, as_dataset, .. } = *answered;
+        if (top_up, as_dataset) == (profile.top_up, profile.as_dataset) && !slower {
             return;
         }
-        let learned = Profile { top_up: answered.top_up, warm_up_ms, ..profile.clone() };
+        let learned = Profile { top_up, as_dataset, warm_up_ms, ..profile.clone() };
         self.keep(&learned).await;
         *self.profile.lock().await = Some(Arc::new(learned));
     }
@@ -253,9 +262,7 @@ impl WoodwideDetector {
 
     /// Whether known rows are scored now.
     async fn takes_known_rows(&self, profile: &Profile) -> bool {
-        let warm_up = Duration::from_millis(profile.warm_up_ms);
-        let start = Start { top_up: profile.top_up, warm_up };
-        self.ask_known(&profile.version, start, Instant::now() + self.timing().probe).await.is_ok()
+        self.ask_known(&profile.version, profile.start(), Instant::now() + self.timing().probe).await.is_ok()
     }
 
     /// Has a few known rows scored.
@@ -298,19 +305,20 @@ impl Detector for WoodwideDetector {
         let deadline = Instant::now() + self.timing().batch;
         self.service.tidy(self.clock.now().wall, deadline).await;
         let profile = self.profile(deadline).await?;
-        let start = Start { top_up: profile.top_up, warm_up: Duration::from_millis(profile.warm_up_ms) };
         let layout = |least: usize| profile.layout(rows.len(), least, &mut rand::rng());
         let asked = if let Some(persistent) = &self.persistent {
-            let (layout, top_up) = (layout(0), profile.top_up);
-            let asked = persistent.ask(&self.service, &profile.version, &layout, rows, &self.reference, deadline);
-            asked.await.map(|scores| Answered { layout, scores, top_up, took: Duration::ZERO })
+            let layout = layout(0);
+            let now = self.clock.now().wall;
+            let asked = persistent.ask(&self.service, &profile.version, &layout, rows, now, deadline);
+            let Profile { top_up, as_dataset, .. } = *profile;
+            asked.await.map(|scores| Answered { layout, scores, top_up, as_dataset, took: Duration::ZERO })
         } else {
             let make = |top_up: usize| {
                 let layout = layout(self.min_rows.max(if top_up == 0 { 0 } else { rows.len() + top_up }));
                 let table = layout.table(self.name(), rows, &self.reference);
                 (layout, table)
             };
-            ask(&self.service, &profile.version, start, deadline, make).await
+            ask(&self.service, &profile.version, profile.start(), deadline, make).await
         };
         let answered = match asked {
             Ok(answered) => answered,
@@ -356,10 +364,7 @@ impl Detector for WoodwideDetector {
         self.service.knock(deadline).await.map_err(|failure| self.unblamed(failure))?;
         let known = self.profile.lock().await.clone();
         let (version, start) = match &known {
-            Some(profile) => {
-                let warm_up = Duration::from_millis(profile.warm_up_ms);
-                (profile.version.clone(), Start { top_up: profile.top_up, warm_up })
-            }
+            Some(profile) => (profile.version.clone(), profile.start()),
             None => (self.service.resolve(deadline).await.map_err(|failure| self.unblamed(failure))?, Start::default()),
         };
         self.ask_known(&version, start, deadline).await.map_err(|failure| self.unblamed(failure))?;

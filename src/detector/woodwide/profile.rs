@@ -3,11 +3,14 @@
 //! Found out once, at first use, by scoring the same known rows twice in different company, and kept. From then on it
 //! says what the added rows of every call must answer.
 
+use std::time::Duration;
+
 use rand::Rng;
 use rand::seq::index;
 use serde::{Deserialize, Serialize};
 
 use super::answer::Scores;
+use super::asking::Start;
 use super::layout::{Layout, Slot};
 use crate::domain::agreement::rank_correlation;
 use crate::domain::calibration::Calibration;
@@ -58,6 +61,9 @@ pub(super) struct Profile {
     pub(super) nature: Nature,
     /// Known rows with which the service last answered a batch.
     pub(super) top_up: usize,
+    /// Whether it did so for a dataset, and not for rows that came with the question.
+    #[serde(default)]
+    pub(super) as_dataset: bool,
     /// How long it took then, ms.
     pub(super) warm_up_ms: u64,
 }
@@ -234,6 +240,12 @@ impl Profile {
         let Nature::InContext { scores } = &self.nature else { return false };
         let found = by_place(layout, answered, scores.len());
         found.iter().zip(scores).all(|((score, _), before)| score.is_some_and(|score| same(score, *before)))
+    }
+
+    /// Where the next question starts.
+    pub(super) fn start(&self) -> Start {
+        let warm_up = Duration::from_millis(self.warm_up_ms);
+        Start { top_up: self.top_up, as_dataset: self.as_dataset, warm_up }
     }
 
     /// What kind it is, for logs and `check`.

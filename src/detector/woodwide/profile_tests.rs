@@ -29,7 +29,7 @@ fn flags(layout: &Layout) -> Scores {
 fn learn(answer: impl Fn(&Layout) -> Scores) -> Result<Profile, Suspicion> {
     let [first, second] = trials(PEOPLE);
     let nature = nature(PEOPLE, &answer(&first), &answer(&second))?;
-    Ok(Profile { version: "v".into(), reference: "r".into(), nature, top_up: 0, warm_up_ms: 0 })
+    Ok(Profile { version: "v".into(), reference: "r".into(), nature, top_up: 0, as_dataset: false, warm_up_ms: 0 })
 }
 
 /// A model that ranks rows within the call.

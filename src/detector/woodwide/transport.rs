@@ -134,6 +134,7 @@ impl Transport {
         let mut refused_keys = 0;
         loop {
             let key = self.keys.current.load(Ordering::Relaxed);
+            let sent = Instant::now();
             let failure = match self.once(request, key, deadline).await {
                 Ok(reply) => return Ok(reply),
                 Err(failure) => failure,
@@ -149,6 +150,10 @@ impl Transport {
                 continue;
             }
             tried += 1;
+            if request.kind == Kind::Inference && sent.elapsed() >= self.timing.inference {
+                // It would take as long again; whoever asks may have another way.
+                return Err(failure);
+            }
             let pause = match &failure {
                 Failure::Limited { retry_after, .. } => retry_after.unwrap_or_else(|| self.backoff(tried)),
                 Failure::Away { ambiguous, .. } if request.repeatable || !ambiguous => self.backoff(tried),
@@ -158,6 +163,14 @@ impl Transport {
                 return Err(failure);
             }
             tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Removes what is at `path`; what is gone already is no failure.
+    pub(super) async fn delete(&self, path: String, deadline: Instant) -> Result<(), Failure> {
+        match self.send(&Request { method: Method::DELETE, ..Request::get(path) }, deadline).await {
+            Ok(_) | Err(Failure::Missing(_)) => Ok(()),
+            Err(failure) => Err(failure),
         }
     }
 

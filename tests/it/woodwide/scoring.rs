@@ -1,11 +1,13 @@
 //! Scoring when nothing goes wrong: how many calls, which scores, what stays behind.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use playproof_batch::config::Generation;
+use playproof_batch::config::{Generation, WoodwideSettings};
 use playproof_batch::detector::{Detector, Outcome};
 use woodwide_sim::Settings;
 
+use super::matrix::timing;
 use super::rig::{Rig, raw_scores, rows};
 
 #[tokio::test]
@@ -31,13 +33,40 @@ async fn a_beta_batch_is_upload_and_question_and_leaves_nothing_behind() {
     let rig = Rig::new(Generation::Beta, Settings::default()).await;
     let detector = rig.detector().await;
     detector.score(&rows(1)).await.unwrap();
-    for size in [50, 5000] {
+    for size in [50, 500, 5000] {
         rig.sim.clear_requests();
         let answer = detector.score(&rows(size)).await.unwrap();
         assert!(answer.outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::Flagged(_))));
         assert_eq!(rig.calls(), ["beta-upload", "beta-infer", "beta-delete-dataset"]);
     }
     assert_eq!(rig.sim.dataset_names(), ["people"]);
+}
+
+#[tokio::test]
+async fn a_service_that_answers_datasets_only_is_asked_that_way_at_once_the_next_time() {
+    let rig = Rig::new(Generation::Ga, Settings::default()).await;
+    rig.sim.arm("empty-body@infer").unwrap();
+    let hasty = |settings: &mut WoodwideSettings| settings.timing = timing();
+    let detector = rig.detector_with(hasty).await;
+    let first = raw_scores(&detector, &rows(20)).await.unwrap();
+    assert!(rig.calls().contains(&"infer"));
+    for detector in [detector, rig.detector_with(hasty).await] {
+        rig.sim.clear_requests();
+        assert_eq!(raw_scores(&detector, &rows(20)).await.unwrap(), first);
+        assert!(!rig.calls().contains(&"infer"), "{:?}", rig.calls());
+    }
+    assert_eq!(rig.sim.dataset_names(), ["people"]);
+}
+
+#[tokio::test]
+async fn a_call_that_took_all_its_time_is_not_repeated_but_put_as_a_job() {
+    let rig = Rig::new(Generation::Ga, Settings::default()).await;
+    let detector = rig.detector_with(|settings| settings.timing.inference = Duration::from_millis(400)).await;
+    let first = raw_scores(&detector, &rows(20)).await.unwrap();
+    rig.sim.arm("hang@infer").unwrap();
+    rig.sim.clear_requests();
+    assert_eq!(raw_scores(&detector, &rows(20)).await.unwrap(), first);
+    assert_eq!(rig.calls()[..2], ["infer", "infer-async"]);
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use self::cast::{Cast, SESSIONS};
 use self::modes::{Expect, Mode, Until};
+pub(crate) use self::node::timing;
 use self::node::{Node, Outcome};
 use super::rig;
 

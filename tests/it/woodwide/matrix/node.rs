@@ -93,6 +93,7 @@ impl Node {
             keys: setup.keys.iter().map(|key| Secret::new(*key)).collect(),
             base_url: rig.sim.url().replace("http:", setup.scheme),
             timing: setup.timing,
+            persistent_dataset: setup.persistent.clone(),
             ..rig.settings()
         };
         let memory = Arc::clone(&rig.memory) as Arc<dyn Memory>;
