@@ -1,7 +1,7 @@
 //! SIGKILL in the middle of remote batches: nothing is lost or scored twice or wrongly, and nothing stays on the account.
 //! `scripts/crash-test` runs the long form.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use playproof_batch::config::Generation;
@@ -52,13 +52,18 @@ async fn survive(generation: Generation) {
     let told = Told::default();
     let mut chance = rand_chacha::ChaCha8Rng::seed_from_u64(11);
     let mut node = Process::start(folder.path(), &settings);
+    // The last request before each kill.
+    let mut moments = BTreeMap::<_, usize>::new();
     for _ in 0..kills() {
         fill(&node.url, &told, 150).await;
         // The moment of the kill is the experiment, not a wait for something.
         tokio::time::sleep(Duration::from_millis(chance.random_range(0..250))).await;
         node.kill();
+        let last = rig.sim.requests().last().map(|entry| (entry.route.unwrap_or("?"), entry.status.is_some()));
+        *moments.entry(last).or_default() += 1;
         node = Process::start(folder.path(), &settings);
     }
+    println!("{generation:?}: the last request before a kill, and whether it was answered: {moments:?}");
     // What was left behind goes with the first batches of the last process.
     fill(&node.url, &told, 50).await;
     finish(&node.url).await;

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use playproof_batch::config::{Generation, WoodwideSettings};
 use playproof_batch::detector::{Detector, Outcome};
+use playproof_batch::domain::features::v1;
+use serde_json::Value;
 use woodwide_sim::Settings;
 
 use super::matrix::timing;
-use super::rig::{Rig, raw_scores, rows};
+use super::rig::{KEY, Rig, raw_scores, rows};
 
 #[tokio::test]
 async fn a_batch_is_one_call_whatever_its_size() {
@@ -115,4 +117,17 @@ async fn no_identifier_and_no_key_goes_where_it_must_not() {
     assert!(!signed.is_empty());
     assert!(signed.iter().all(|entry| !entry.authorization), "a signed address gets no key");
     assert!(requests.iter().filter(|entry| entry.route == Some("infer")).all(|entry| entry.authorization));
+    // A dataset that stays there shows which columns arrive.
+    let staying = rig.detector_with(|settings| settings.persistent_dataset = Some("staying".to_owned())).await;
+    staying.score(&rows(20)).await.unwrap();
+    let state = rig.sim.state();
+    let named = |dataset: &&Value| dataset["name"] == "staying";
+    let id = state["datasets"].as_array().unwrap().iter().find(named).unwrap()["id"].as_str().unwrap().to_owned();
+    let preview = format!("{}/datasets/{id}/preview", rig.sim.url());
+    let client = playproof_batch::tls::http_client().build().unwrap();
+    let preview: Value = client.get(preview).bearer_auth(KEY).send().await.unwrap().json().await.unwrap();
+    let sent: Vec<&str> = preview["headers"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    // The first is the service's own count of rows.
+    assert_eq!(sent[..3], ["id", "gameType", "deviceType"]);
+    assert_eq!(sent[3..], v1::COLUMNS, "features and claimed classes, no identifier");
 }
