@@ -23,7 +23,7 @@ pub(super) struct Answered {
     pub(super) scores: Scores,
     /// Known rows that were added for size.
     pub(super) top_up: usize,
-    /// Whether the rows were a dataset, and not part of the question.
+    /// Whether a service that takes rows with the question answered about a dataset only.
     pub(super) as_dataset: bool,
     /// From the question to its answer.
     pub(super) took: Duration,
@@ -88,7 +88,7 @@ async fn climb(
             match service.poll(&rung.question, version, deadline).await {
                 Ok(scores) => {
                     let (layout, took) = (rung.layout.clone(), rung.at.elapsed());
-                    let as_dataset = !matches!(rung.question, Question::Inline(_));
+                    let as_dataset = matches!(rung.question, Question::Ga(..));
                     return Ok(Answered { layout, scores, top_up: rung.top_up, as_dataset, took });
                 }
                 Err(failure @ Failure::NotReady(_)) => last = failure,

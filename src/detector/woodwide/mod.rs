@@ -161,8 +161,9 @@ impl WoodwideDetector {
             version,
             reference: self.reference.digest.clone(),
             nature,
-            top_up: 0,
-            as_dataset: false,
+            // So many rows as this may not be needed by a batch; another way than with the question is.
+            top_up: if company.as_dataset { company.top_up } else { 0 },
+            as_dataset: company.as_dataset,
             warm_up_ms: 0,
         };
         self.keep(&profile).await;

@@ -61,7 +61,7 @@ pub(super) struct Profile {
     pub(super) nature: Nature,
     /// Known rows with which the service last answered a batch.
     pub(super) top_up: usize,
-    /// Whether it did so for a dataset, and not for rows that came with the question.
+    /// Whether it did so for a dataset only, though it takes rows with the question.
     #[serde(default)]
     pub(super) as_dataset: bool,
     /// How long it took then, ms.

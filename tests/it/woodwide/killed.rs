@@ -57,7 +57,7 @@ async fn survive(generation: Generation) {
     for _ in 0..kills() {
         fill(&node.url, &told, 150).await;
         // The moment of the kill is the experiment, not a wait for something.
-        tokio::time::sleep(Duration::from_millis(chance.random_range(0..250))).await;
+        tokio::time::sleep(Duration::from_millis(chance.random_range(0..120))).await;
         node.kill();
         let last = rig.sim.requests().last().map(|entry| (entry.route.unwrap_or("?"), entry.status.is_some()));
         *moments.entry(last).or_default() += 1;
