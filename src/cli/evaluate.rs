@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use super::train::{bytes_bar, note};
 use crate::detector::embedded::Model;
 use crate::domain::features::Extractor;
-use crate::domain::reason::Reasons;
 use crate::domain::result::{Source, Thresholds, Verdict};
 use crate::offline::evaluation::{Evaluation, Figure, MIN_USERS, Rates, Scored, evaluate};
 use crate::offline::labels::Labels;
@@ -82,7 +81,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
                 assessed.raw,
                 &assessed.calibrated,
                 assessed.class,
-                Reasons::default(),
+                assessed.notes,
                 Source::Embedded,
                 model.identity(),
                 &thresholds,

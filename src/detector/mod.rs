@@ -19,6 +19,7 @@ use async_trait::async_trait;
 use crate::domain::calibration::Calibrated;
 use crate::domain::features::FeatureSet;
 use crate::domain::id::Seq;
+use crate::domain::reason::Reasons;
 use crate::domain::result::{ModelIdentity, Source};
 
 /// One session as a detector sees it: numbers and the claimed classes, no identifiers.
@@ -54,6 +55,8 @@ pub enum Outcome {
         calibrated: Calibrated,
         /// The calibration class used.
         class: String,
+        /// What the detector has to say of the score.
+        notes: Reasons,
     },
     /// The detector only flags: no number at all.
     Flagged(bool),

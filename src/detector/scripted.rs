@@ -10,6 +10,7 @@ use super::{Answer, Detector, DetectorError, Limits, Outcome, Row};
 use crate::domain::calibration::{Calibrated, Calibration};
 use crate::domain::features::FeatureSet;
 use crate::domain::id::Seq;
+use crate::domain::reason::Reasons;
 use crate::domain::result::{ModelIdentity, Source};
 
 type Script = dyn Fn(&[Row]) -> Result<Answer, DetectorError> + Send + Sync;
@@ -35,7 +36,7 @@ pub(crate) fn score_of(row: Seq) -> Calibrated {
 
 pub(crate) fn outcome_of(row: Seq) -> Outcome {
     let calibrated = score_of(row);
-    Outcome::Calibrated { raw: calibrated.score, calibrated, class: "pooled".to_owned() }
+    Outcome::Calibrated { raw: calibrated.score, calibrated, class: "pooled".to_owned(), notes: Reasons::default() }
 }
 
 pub(crate) fn answer(outcomes: Vec<(Seq, Outcome)>) -> Answer {

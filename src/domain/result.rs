@@ -194,23 +194,32 @@ impl Verdict {
     }
 
     /// The verdict on a calibrated score. The decision rests on the supported part of the score alone: where only
-    /// extrapolation would raise it, the milder decision stands and the verdict says why.
+    /// extrapolation would raise it, the milder decision stands and the verdict says why. `reasons` are the rules that
+    /// hold and the detector's notes: a recorder unlike any that the model has seen turns a fail into a review, and the
+    /// traits of the movement are told where the session does not pass.
     #[must_use]
     pub fn calibrated(
         raw: f64,
         score: &Calibrated,
         class: &str,
-        heuristic: Reasons,
+        mut reasons: Reasons,
         source: Source,
         model: ModelIdentity,
         thresholds: &Thresholds,
     ) -> Self {
-        let decision = thresholds.decide(score.supported);
-        let mut reasons = heuristic;
-        if decision != Decision::Pass {
+        let mut decision = thresholds.decide(score.supported);
+        if decision == Decision::Fail && reasons.contains(Reason::UnfamiliarRecorder) {
+            decision = Decision::Review;
+        } else {
+            reasons.remove(Reason::UnfamiliarRecorder);
+        }
+        if decision == Decision::Pass {
+            reasons = reasons.without_traits();
+        } else {
             reasons.insert(Reason::UnlikeHumans);
         }
-        if decision != Decision::Fail && thresholds.decide(score.score) == Decision::Fail {
+        let supported = thresholds.decide(score.supported);
+        if supported != Decision::Fail && thresholds.decide(score.score) == Decision::Fail {
             reasons.insert(Reason::CalibrationTooSmall);
         }
         Self {

@@ -20,7 +20,7 @@ fn row(total_moves: f64, speed: f64, efficiency: f64) -> Vec<f64> {
 fn the_bundled_model_loads_and_says_what_it_is() {
     let model = Model::bundled().unwrap();
     assert_eq!((model.identity().id.as_str(), model.identity().version.len()), ("embedded", 12));
-    assert_eq!(model.feature_set(), FeatureSet::Motion);
+    assert_eq!(model.feature_set(), FeatureSet::V2);
     assert!(model.pooled().len() >= 1000, "0.3 % must be resolved");
     assert!(model.provenance().contains("osu_replays") && !model.provenance().contains("web_survey"));
     assert_eq!(Model::bundled().unwrap().identity(), model.identity());
@@ -94,7 +94,7 @@ proptest! {
     }
 
     #[test]
-    fn the_bundled_model_scores_any_finite_row(values in proptest::collection::vec(any::<f64>(), crate::domain::features::motion::WIDTH)) {
+    fn the_bundled_model_scores_any_finite_row(values in proptest::collection::vec(any::<f64>(), crate::domain::features::v2::WIDTH)) {
         prop_assume!(values.iter().all(|v| v.is_finite()));
         let model = Model::bundled().unwrap();
         let assessed = model.assess(&values, "mouse");

@@ -47,6 +47,7 @@ use self::transport::Transport;
 use super::{Answer, Detector, DetectorError, Limits, Memory, Outcome, Row};
 use crate::clock::Clock;
 use crate::domain::features::FeatureSet;
+use crate::domain::reason::Reasons;
 use crate::domain::result::{ModelIdentity, Source};
 
 /// Answers about other rows, one after the other, after which the model is taken to have changed.
@@ -349,9 +350,12 @@ impl Detector for WoodwideDetector {
         let outcomes = answered.layout.sessions(&answered.scores).filter_map(|(place, score, flag)| {
             let row = rows.get(place)?;
             let outcome = match (&calibration, score) {
-                (Some(people), Some(raw)) => {
-                    Outcome::Calibrated { raw, calibrated: people.assess(raw), class: CLASS.to_owned() }
-                }
+                (Some(people), Some(raw)) => Outcome::Calibrated {
+                    raw,
+                    calibrated: people.assess(raw),
+                    class: CLASS.to_owned(),
+                    notes: Reasons::default(),
+                },
                 _ => Outcome::Flagged(flag),
             };
             Some((row.id, outcome))
