@@ -40,7 +40,9 @@ impl Clock {
     pub fn draw(rng: &mut impl Rng) -> Self {
         match rng.random_range(0..10) {
             0..6 => Self::Own,
-            6 | 7 => Self::Constant([8.0, 10.0, 1000.0 / 60.0, 20.0][rng.random_range(0..4)]),
+            6 | 7 => {
+                Self::Constant([1000.0 / 240.0, 1000.0 / 144.0, 8.0, 10.0, 1000.0 / 60.0, 20.0][rng.random_range(0..6)])
+            }
             _ => Self::Jitter(1000.0 / 60.0, rng.random_range(0.5..4.0)),
         }
     }

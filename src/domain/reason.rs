@@ -241,6 +241,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_code_is_documented_with_its_sentence() {
+        let readme = include_str!("../../README.md");
+        for reason in Reason::ALL {
+            let row = format!("| `{}` | {} |", reason.code(), reason.message());
+            assert!(readme.contains(&row), "README.md lacks the row {row}");
+        }
+    }
+
+    #[test]
+    fn traits_can_be_left_out_and_single_reasons_taken_out() {
+        let mut set: Reasons = Reason::ALL.into_iter().collect();
+        set.remove(Reason::NoJitter);
+        let left: Vec<Reason> = set.without_traits().iter().collect();
+        assert!(!left.contains(&Reason::NoJitter) && !left.iter().any(|reason| reason.is_trait()));
+        assert!(left.contains(&Reason::Flagged) && left.contains(&Reason::UnfamiliarRecorder));
+    }
+
+    #[test]
     fn every_reason_has_its_own_code_and_bit() {
         let codes: std::collections::HashSet<_> = Reason::ALL.iter().map(|r| r.code()).collect();
         assert_eq!(codes.len(), Reason::ALL.len());

@@ -317,6 +317,27 @@ mod tests {
     }
 
     #[test]
+    fn an_unknown_recorder_turns_a_fail_into_a_review_and_nothing_else() {
+        let set = Calibration::new((0..1000).map(f64::from).collect());
+        let verdict = |raw: f64, notes: &[Reason]| {
+            let model = ModelIdentity { id: "m".into(), version: "1".into() };
+            let (score, reasons) = (set.assess(raw), notes.iter().copied().collect());
+            Verdict::calibrated(raw, &score, "pooled", reasons, Source::Embedded, model, &Thresholds::default())
+        };
+        let notes = [Reason::UnfamiliarRecorder, Reason::Turning];
+        let (failed, reviewed, passed) = (verdict(2e3, &notes), verdict(950.0, &notes), verdict(10.0, &notes));
+        assert_eq!(verdict(2e3, &[]).decision, Decision::Fail);
+        assert_eq!(
+            [failed.decision, reviewed.decision, passed.decision].map(Decision::name),
+            ["review", "review", "pass"]
+        );
+        assert!(failed.reasons.contains(Reason::UnfamiliarRecorder), "it says why");
+        assert!(!reviewed.reasons.contains(Reason::UnfamiliarRecorder), "it changed nothing");
+        assert!(failed.reasons.contains(Reason::Turning) && passed.reasons.is_empty());
+        assert_eq!(failed.anomaly_score, verdict(2e3, &[]).anomaly_score, "the score stays");
+    }
+
+    #[test]
     fn a_flag_or_a_rule_is_reviewed_and_both_fail() {
         let verdict = |flagged, reasons: &[Reason]| {
             let model = ModelIdentity { id: "remote".into(), version: "1".into() };

@@ -300,11 +300,13 @@ mod tests {
 
     #[test]
     fn changes_keep_the_movement() {
-        let session = crate::generator::generate(
-            crate::generator::Family::WindMouse,
-            3,
-            crate::generator::Shape { movements: Some(300) },
-        );
+        let mut session = Session::default();
+        for i in 0..300 {
+            let t = 16.0 * f64::from(i);
+            session.movements.x.push((400.0 + 300.0 * (t / 700.0).sin()).round());
+            session.movements.y.push((300.0 + 200.0 * (t / 900.0).cos()).round());
+            session.movements.t.push(t);
+        }
         for change in Change::ALL {
             let changed = change.apply(&session);
             let by = if let Change::Scaled(by) = change { by } else { 1.0 };
