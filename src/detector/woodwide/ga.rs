@@ -43,7 +43,8 @@ pub(super) async fn infer(
 ) -> Result<Scores, Failure> {
     let request = Request {
         kind: Kind::Inference,
-        // A repeated call costs, but changes nothing.
+        // It leaves no job that a lost answer could be looked for in. Repeated, it costs its credits again and changes
+        // nothing; a second time, at most, before the way over a job, which is looked for.
         repeatable: true,
         tries: 2,
         ..Request::post(format!("/models/{model}/infer"), question(version, table))
@@ -98,14 +99,25 @@ async fn infer_async(
         Ok(reply) => job_of(&reply.json()?)?,
         // It may have been taken nevertheless: look before asking again.
         Err(failure @ Failure::Away { ambiguous: true, .. }) => {
-            let path = format!("/jobs?type=infer_batch&model_id={model}&limit=50");
-            let jobs = transport.send(&Request::get(path), deadline).await?.json()?;
             let own = |job: &&Value| job.get("input_filename").and_then(Value::as_str) == Some(&table.name);
-            items(&jobs).iter().find(own).and_then(|job| id_of(job, "job")).ok_or(failure)?
+            newest_job(transport, model, "", own, deadline).await?.ok_or(failure)?
         }
         Err(failure) => return Err(failure),
     };
     results(transport, &job, table.rows, deadline).await
+}
+
+/// The last job that scores with `model` and is our `own`; `filter` narrows the list down.
+async fn newest_job(
+    transport: &Transport,
+    model: &str,
+    filter: &str,
+    own: impl Fn(&&Value) -> bool,
+    deadline: Instant,
+) -> Result<Option<String>, Failure> {
+    let path = format!("/jobs?type=infer_batch&model_id={model}&limit=50{filter}");
+    let jobs = transport.send(&Request::get(path), deadline).await?.json()?;
+    Ok(items(&jobs).iter().find(own).and_then(|job| id_of(job, "job")))
 }
 
 /// Puts a table on the service as a dataset of its own, and waits until it is read.
@@ -173,12 +185,18 @@ pub(super) async fn infer_dataset(
         None => body["dataset_id"] = json!(dataset.id),
     }
     let request = Request::post(format!("/models/{model}/infer-batch"), Body::Json(body));
-    let reply = match transport.send(&request, deadline).await {
-        Ok(reply) => reply.json()?,
+    let job = match transport.send(&request, deadline).await {
+        Ok(reply) => job_of(&reply.json()?)?,
         Err(Failure::Conflict(message)) => return Err(Failure::NotReady(message)),
+        // The answer was lost, the job perhaps not; one that was asked for earlier is about the same rows.
+        Err(failure @ Failure::Away { ambiguous: true, .. }) => {
+            let version = dataset.version.as_ref().map(|version| format!("&dataset_version_id={version}"));
+            let own = |job: &&Value| job.get("dataset_id").and_then(Value::as_str) == Some(&dataset.id);
+            newest_job(transport, model, &version.unwrap_or_default(), own, deadline).await?.ok_or(failure)?
+        }
         Err(failure) => return Err(failure),
     };
-    results(transport, &job_of(&reply)?, rows, deadline).await
+    results(transport, &job, rows, deadline).await
 }
 
 /// Waits for a job and reads its scores.

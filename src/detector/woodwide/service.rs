@@ -47,17 +47,23 @@ pub(super) struct Ours {
 }
 
 /// What is known of our things on the service.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Books {
     /// Names in use now.
     active: Mutex<BTreeSet<String>>,
     /// Whether something may have been left behind.
     untidy: AtomicBool,
+    /// When to look for it, where the last look ended badly.
+    rest: Mutex<Option<Instant>>,
 }
 
 impl Books {
     fn active(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rest(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -117,7 +123,7 @@ impl Service {
             process: format!("{:08x}", rand::random::<u32>()),
             shared,
             // Whoever ran before may have been killed.
-            books: Arc::new(Books { active: Mutex::default(), untidy: AtomicBool::new(true) }),
+            books: Arc::new(Books { untidy: AtomicBool::new(true), ..Books::default() }),
         }
     }
 
@@ -128,10 +134,11 @@ impl Service {
 
     /// The version of the model that answers now.
     pub(super) async fn resolve(&self, deadline: Instant) -> Result<String, Failure> {
-        match self.generation {
+        let found = match self.generation {
             Generation::Ga => ga::resolve(&self.transport, &self.model, deadline).await,
             Generation::Beta => beta::resolve(&self.transport, &self.model, deadline).await,
-        }
+        };
+        found.map_err(|failure| self.no_model(failure))
     }
 
     /// Whether it answers at all, by a single request.
@@ -141,7 +148,18 @@ impl Service {
             Generation::Beta => format!("/api/models/{}", self.model),
         };
         let request = Request { tries: 1, ..Request::get(path) };
-        self.transport.send(&request, deadline).await?.json().map(|_| ())
+        let answered = self.transport.send(&request, deadline).await.and_then(|reply| reply.json());
+        answered.map(|_| ()).map_err(|failure| self.no_model(failure))
+    }
+
+    /// Says which model is not there, and what to set.
+    fn no_model(&self, failure: Failure) -> Failure {
+        let Failure::Missing(message) = failure else { return failure };
+        let (model, generation) = (&self.model, self.generation.name());
+        Failure::Missing(format!(
+            "the model {model} ({message}); set ANOMALY_MODEL_ID to the id of a trained model of this account, and \
+             WOODWIDE_API, now {generation}, and WOODWIDE_BASE_URL to where that is"
+        ))
     }
 
     /// The ways to put a question, from the one that worked last.
@@ -229,36 +247,47 @@ impl Service {
         Ok(())
     }
 
-    /// Removes what earlier calls or a killed process left behind. Cheap when there is nothing to do.
+    /// Removes what earlier calls or a killed process left behind. Cheap when there is nothing to do. What cannot be
+    /// removed now is left alone for a while, so that it costs the batches that follow nothing.
     pub(super) async fn tidy(&self, now: Timestamp, deadline: Instant) {
-        if !self.books.untidy.swap(false, Ordering::Relaxed) {
+        let rests = self.books.rest().is_some_and(|until| Instant::now() < until);
+        if rests || !self.books.untidy.swap(false, Ordering::Relaxed) {
             return;
         }
-        let outcome = self.sweep(now, deadline).await;
-        match outcome {
-            Ok(0) => {}
-            Ok(removed) => tracing::info!(removed, "datasets left behind on the Woodwide account were removed"),
-            Err(error) => {
-                self.books.untidy.store(true, Ordering::Relaxed);
-                tracing::debug!(%error, "leftovers on the Woodwide account could not be looked for");
-            }
+        // A batch is waiting.
+        let deadline = deadline.min(Instant::now() + self.transport.timing.request);
+        let (removed, failed) = match self.sweep(now, deadline).await {
+            Ok(swept) => swept,
+            Err(failure) => (0, Some(failure)),
+        };
+        if removed > 0 {
+            tracing::info!(removed, "datasets left behind on the Woodwide account were removed");
         }
+        *self.books.rest() = failed.map(|error| {
+            self.books.untidy.store(true, Ordering::Relaxed);
+            tracing::debug!(%error, "leftovers on the Woodwide account could not be removed; they are looked for later");
+            Instant::now() + self.transport.timing.sweep
+        });
     }
 
-    async fn sweep(&self, now: Timestamp, deadline: Instant) -> Result<usize, Failure> {
+    /// How many leftovers were removed, and why one could not be.
+    async fn sweep(&self, now: Timestamp, deadline: Instant) -> Result<(usize, Option<Failure>), Failure> {
         let found = match self.generation {
             Generation::Ga => ga::datasets(&self.transport, PREFIX, deadline).await?,
             Generation::Beta => beta::datasets(&self.transport, "", deadline).await?,
         };
-        let mut removed = 0;
+        let (mut removed, mut failed) = (0, None);
         for (id, name) in found {
             if !self.is_leftover(&name, now) {
                 continue;
             }
-            self.remove(&id, deadline).await?;
-            removed += 1;
+            match self.remove(&id, deadline).await {
+                Ok(()) => removed += 1,
+                // The others need not stay because this one does.
+                Err(failure) => failed = Some(failure),
+            }
         }
-        Ok(removed)
+        Ok((removed, failed))
     }
 
     /// Ours, not in use, and of nobody who may still be at work.

@@ -20,7 +20,7 @@ const MOST_BYTES: usize = 64 << 20;
 /// Longest pause that a detector may ask for within a call; longer ones open the circuit.
 const MOST_PAUSE: Duration = Duration::from_secs(10);
 /// Longest `Retry-After` that is believed.
-const MOST_RETRY_AFTER: Duration = Duration::from_secs(600);
+const MOST_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Times one request is sent at most.
 const TRIES: u32 = 3;
 /// Largest explanation kept of an error body, bytes.
@@ -196,7 +196,20 @@ impl Transport {
             }
         };
         let _permit = self.permit(deadline).await?;
-        self.answered(builder, request.kind, deadline).await
+        let answered = self.answered(builder, request.kind, deadline).await;
+        // Not of signed addresses, which are nobody's setting.
+        answered.map_err(|failure| self.named(failure))
+    }
+
+    /// Says who cannot be reached.
+    fn named(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Away { message, ambiguous: false, retry_after } => {
+                let message = format!("{message} ({}); check WOODWIDE_BASE_URL and the network", self.base);
+                Failure::Away { message, ambiguous: false, retry_after }
+            }
+            other => other,
+        }
     }
 
     /// Fetches a signed address: without the key, since the address itself is the permission.
@@ -334,6 +347,21 @@ fn describe(error: &reqwest::Error) -> String {
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    let kind = if error.is_connect() { "cannot connect" } else { "the connection broke" };
+    let kind = match (is_tls(error), error.is_connect()) {
+        (true, _) => "the TLS handshake failed",
+        (false, true) => "cannot connect",
+        (false, false) => "the connection broke",
+    };
     if error.source().is_some() { format!("{kind}: {innermost}") } else { kind.to_owned() }
+}
+
+/// Whether TLS is what failed. An I/O error does not name what it holds as its source.
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    if error.is::<rustls::Error>() {
+        return true;
+    }
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(held) => is_tls(held),
+        None => error.source().is_some_and(is_tls),
+    }
 }

@@ -29,11 +29,40 @@ fn settings(rig: &Rig) -> Vec<(&'static str, String)> {
 }
 
 fn check(rig: &Rig) -> Output {
-    let settings = settings(rig);
+    check_with(&settings(rig))
+}
+
+fn check_with(settings: &[(&'static str, String)]) -> Output {
     let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let folder = tempfile::tempdir().unwrap();
     let store = format!("embedded:{}", folder.path().display());
     binary(&settings).env("PLAYPROOF_STORE", store).arg("check").output().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_names_the_setting_that_mends_a_service_or_model_that_is_not_there() {
+    let rig = Rig::new(Generation::Ga, Settings::default()).await;
+    let beta = Rig::new(Generation::Beta, Settings::default()).await;
+    let secure = rig.sim.url().trim_end_matches('/').replace("http:", "https:");
+    let cases: [(&Rig, &str, &str, &[&str]); 4] = [
+        (&rig, "ANOMALY_MODEL_ID", "nobodys", &["nobodys", "set ANOMALY_MODEL_ID", "WOODWIDE_API, now ga"]),
+        (&beta, "ANOMALY_MODEL_ID", "nobodys", &["nobodys", "set ANOMALY_MODEL_ID", "WOODWIDE_API, now beta"]),
+        (
+            &rig,
+            "WOODWIDE_BASE_URL",
+            "http://127.0.0.1:1",
+            &["cannot connect", "http://127.0.0.1:1", "WOODWIDE_BASE_URL"],
+        ),
+        (&rig, "WOODWIDE_BASE_URL", &secure, &["the TLS handshake failed", &secure, "WOODWIDE_BASE_URL"]),
+    ];
+    for (rig, name, value, words) in cases {
+        let mut settings = settings(rig);
+        settings.iter_mut().filter(|(set, _)| *set == name).for_each(|(_, set)| value.clone_into(set));
+        let checked = check_with(&settings);
+        let said = String::from_utf8(checked.stderr).unwrap();
+        assert_eq!(checked.status.code(), Some(1), "{said}");
+        assert!(words.iter().all(|word| said.contains(word)), "{said}");
+    }
 }
 
 /// What a node answers about some sessions, and that it leaves nothing on the account.

@@ -103,9 +103,12 @@ pub(crate) async fn raw_scores(detector: &WoodwideDetector, rows: &[Row]) -> Res
     Ok(raw.collect())
 }
 
+/// The reference rows beyond the thousand that calibrate: a model must not have learned from those.
 pub(crate) fn people() -> Vec<u8> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/data/reference/rows.csv.zst");
-    zstd::decode_all(std::fs::File::open(path).unwrap()).unwrap()
+    let all = zstd::decode_all(std::fs::File::open(path).unwrap()).unwrap();
+    let lines = all.split_inclusive(|byte| *byte == b'\n').enumerate();
+    lines.filter(|(line, _)| *line == 0 || *line > 1000).flat_map(|(_, line)| line.iter().copied()).collect()
 }
 
 /// The same under other names: what is trained on it knows none of the columns that are sent.

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use playproof_batch::config::{Generation, WoodwideSettings};
-use playproof_batch::detector::{Detector, Outcome};
+use playproof_batch::detector::{Detector, DetectorError, Memory as _, Outcome};
 use playproof_batch::domain::features::v1;
 use serde_json::Value;
 use woodwide_sim::Settings;
 
 use super::matrix::timing;
-use super::rig::{KEY, Rig, raw_scores, rows};
+use super::rig::{KEY, Rig, people, raw_scores, rows};
 
 #[tokio::test]
 async fn a_batch_is_one_call_whatever_its_size() {
@@ -69,6 +69,71 @@ async fn a_call_that_took_all_its_time_is_not_repeated_but_put_as_a_job() {
     rig.sim.clear_requests();
     assert_eq!(raw_scores(&detector, &rows(20)).await.unwrap(), first);
     assert_eq!(rig.calls()[..2], ["infer", "infer-async"]);
+}
+
+#[tokio::test]
+async fn scores_that_tremble_with_the_size_of_the_table_are_still_each_rows_own() {
+    let rig = Rig::new(Generation::Ga, Settings::default()).await;
+    let rows = rows(900);
+    let calm = raw_scores(&rig.detector().await, &rows).await.unwrap();
+    for size in ["1e-6", "1e-5", "1e-4"] {
+        rig.memory.remember(&format!("woodwide/profile/{}/{}", rig.model, rig.version), None).await.unwrap();
+        rig.sim.disarm_all();
+        rig.sim.arm(&format!("score-jitter={size}")).unwrap();
+        let detector = rig.detector().await;
+        assert!(detector.describe().await.unwrap().contains("scores each row by itself"), "{size}");
+        for count in [1, 10, 50, 100, 300, 900] {
+            rig.sim.clear_requests();
+            let raw = raw_scores(&detector, &rows[..count]).await.unwrap();
+            assert_eq!(rig.calls().iter().filter(|call| **call == "infer").count(), 1, "{size} {count}");
+            assert!(raw.iter().zip(&calm).all(|(a, b)| a.0 == b.0 && (a.1 - b.1).abs() <= 1e-3), "{size} {count}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_leftover_that_cannot_be_removed_keeps_no_other_and_costs_later_batches_nothing() {
+    let rig = Rig::new(Generation::Beta, Settings::default()).await;
+    rig.detector().await.score(&rows(10)).await.unwrap();
+    let installation = rig.memory.recall("woodwide/installation").await.unwrap().unwrap();
+    let installation = String::from_utf8(installation).unwrap();
+    let client = playproof_batch::tls::http_client().build().unwrap();
+    for n in 0..3 {
+        let file = reqwest::multipart::Part::bytes(people()).file_name("left.csv");
+        let form = reqwest::multipart::Form::new().text("name", format!("playproof-{installation}-dead-1-{n}"));
+        let upload = client.post(format!("{}/api/datasets", rig.sim.url())).bearer_auth(KEY);
+        upload.multipart(form.part("file", file)).send().await.unwrap().error_for_status().unwrap();
+    }
+    // All tries of the first removal.
+    rig.sim.arm("status-before=500@beta-delete-dataset;n=3").unwrap();
+    let detector = rig.detector().await;
+    detector.score(&rows(10)).await.unwrap();
+    assert_eq!(rig.sim.dataset_names().len(), 2, "{:?}", rig.sim.dataset_names());
+    rig.sim.clear_requests();
+    detector.score(&rows(10)).await.unwrap();
+    assert_eq!(rig.calls(), ["beta-upload", "beta-infer", "beta-delete-dataset"]);
+    // Whoever starts anew looks at once.
+    rig.detector().await.score(&rows(10)).await.unwrap();
+    assert_eq!(rig.sim.dataset_names(), ["people"]);
+}
+
+#[tokio::test]
+async fn a_model_that_was_of_use_a_moment_ago_is_not_left_alone_for_long() {
+    let rig = Rig::new(Generation::Beta, Settings::default()).await;
+    let detector = rig.detector().await;
+    detector.score(&rows(10)).await.unwrap();
+    rig.sim.arm("flags=none@beta-infer").unwrap();
+    for _ in 0..2 {
+        assert!(matches!(detector.score(&rows(10)).await, Err(DetectorError::Unusable { .. })));
+    }
+    for pause in [None, Some(Duration::from_secs(300))] {
+        match detector.score(&rows(10)).await {
+            Err(DetectorError::Unavailable { retry_after, .. }) => assert_eq!(retry_after, pause),
+            other => panic!("{other:?}"),
+        }
+    }
+    rig.sim.disarm_all();
+    detector.score(&rows(10)).await.unwrap();
 }
 
 #[tokio::test]

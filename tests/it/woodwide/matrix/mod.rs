@@ -23,6 +23,10 @@ use super::rig;
 
 /// Modes at the same time: most of a mode is waiting.
 const AT_ONCE: usize = 8;
+/// Sessions in a full batch.
+const BATCH: u64 = 50;
+/// Batches more than if each were full: what came due apart from the others, and what failed on the way.
+const SPARE_BATCHES: u64 = 12;
 /// Requests that the client may have under way.
 const IN_FLIGHT: usize = 2;
 /// Within this every session must be final; most take a second.
@@ -109,6 +113,7 @@ async fn run(cast: &Cast, mode: &Mode) -> (Outcome, Vec<String>) {
         }
     }
     let before = node.rig.sim.requests().last().map_or(0, |entry| entry.number);
+    let (waiting, ran) = (node.counts().await.unprocessed(), node.batches().await);
     if mode.until != Until::End {
         node.rig.sim.disarm_all();
     }
@@ -118,6 +123,11 @@ async fn run(cast: &Cast, mode: &Mode) -> (Outcome, Vec<String>) {
         let at_once = most_at_once(requests.iter().filter(|entry| entry.number > before));
         if at_once > IN_FLIGHT {
             unmet.push(format!("{at_once} requests at the same time once it was back"));
+        }
+        // In batches as full as they can be, not session by session.
+        let (ran, fewest) = (node.batches().await - ran, waiting.div_ceil(BATCH));
+        if ran > fewest + SPARE_BATCHES {
+            unmet.push(format!("{ran} batches for {waiting} sessions once it was back"));
         }
     }
     let outcome = node.outcome(cast, mode.generation, &version).await;

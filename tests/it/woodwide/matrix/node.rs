@@ -41,6 +41,7 @@ pub(crate) fn timing() -> Timing {
         rung: MS(40),
         account: MS(60),
         useless: MS(60),
+        sweep: MS(1),
     }
 }
 
@@ -148,6 +149,11 @@ impl Node {
                 self.last_errors().await
             );
         }
+    }
+
+    /// Batches so far.
+    pub(crate) async fn batches(&self) -> u64 {
+        self.store.batches(None, 10_000).await.unwrap().len() as u64
     }
 
     async fn last_errors(&self) -> Vec<String> {
