@@ -134,6 +134,9 @@ pub(super) async fn metrics(State(service): State<Shared>, _: Operator) -> Resul
         }
         Err(_) => None,
     };
+    if let Ok(Ok(nodes)) = timeout(CHECK, service.store.nodes()).await {
+        service.metrics.nodes(&nodes);
+    }
     let text = service.metrics.render(snapshot.as_ref(), service.clock.now().wall);
     let text = text.map_err(|e| ApiError::internal(format!("metrics could not be encoded: {e}")))?;
     Ok(wire::bytes(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text))
