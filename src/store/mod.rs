@@ -12,6 +12,8 @@ pub mod error;
 
 pub mod model;
 
+pub mod whole;
+
 pub mod sqlite;
 
 pub mod postgres;

@@ -15,6 +15,8 @@ mod conservation;
 
 mod crash;
 
+mod deploy;
+
 mod determinism;
 
 mod fuzz;

@@ -86,7 +86,7 @@ async fn a_node_that_was_frozen_drops_its_work_and_goes_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_the_database_is_away_intake_says_so_and_it_recovers_by_itself() {
     let cluster = Cluster::start(true);
-    let node = Process::on(&cluster.url(), &[("PLAYPROOF_SCHEDULER_INTERVAL", "1s")]);
+    let node = Process::on(&cluster.url(), &[("PLAYPROOF_SCHEDULER_INTERVAL", "1s"), ("PLAYPROOF_LEASE", "2s")]);
     let client = playproof_batch::tls::http_client().build().unwrap();
     let told = Arc::new(Told::default());
     fill(&node.url, &told, 100).await;
@@ -95,7 +95,10 @@ async fn while_the_database_is_away_intake_says_so_and_it_recovers_by_itself() {
         let answer = score(&client, &node.url, session(1_000_000, true)).await.unwrap();
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(answer.headers().contains_key("retry-after"));
-        assert_eq!(client.get(format!("{}/ready", node.url)).send().await.unwrap().status(), 503);
+        until("not ready", Duration::from_secs(10), async || {
+            client.get(format!("{}/ready", node.url)).send().await.unwrap().status() == 503
+        })
+        .await;
         assert_eq!(client.get(format!("{}/health", node.url)).send().await.unwrap().status(), 200, "it lives");
         cluster.tell("start");
         until("ready again", Duration::from_secs(20), async || {

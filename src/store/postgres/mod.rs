@@ -21,7 +21,10 @@ mod rows;
 mod schema;
 mod tls;
 mod wake;
+mod whole;
 
+#[cfg(test)]
+mod plan_tests;
 #[cfg(test)]
 mod tests;
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::store::contract::{Fixture, at, check_random_histories, store_contract};
 
 #[path = "../../../tests/cluster/mod.rs"]
-mod cluster;
+pub(super) mod cluster;
 
 /// A new store in a schema of its own, on the tests' time.
 pub(super) fn settings(queue_limit: u64) -> PostgresSettings {

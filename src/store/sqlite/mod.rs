@@ -17,6 +17,7 @@ mod rows;
 mod schema;
 mod scrub;
 mod state;
+mod whole;
 mod writer;
 
 #[cfg(test)]
