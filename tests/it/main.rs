@@ -13,6 +13,8 @@ mod config;
 
 mod conservation;
 
+mod copy;
+
 mod crash;
 
 mod deploy;

@@ -3,6 +3,7 @@
 //! Intake commits in groups ([`intake`]); claims skip what others hold; leases are rows, fenced by a token and measured on
 //! the database's clock ([`queue`]). Counts are moved in the transaction that moves the sessions ([`counts`]).
 
+mod bench;
 mod clock;
 mod counts;
 mod dump;
@@ -51,6 +52,9 @@ use crate::clock::Clock;
 use crate::domain::id::{BatchId, Seq, SessionKey};
 use crate::domain::result::ModelIdentity;
 use crate::domain::time::{Now, Timestamp};
+
+/// Longest that one step of retention may take.
+const LONGEST_PRUNE: Duration = Duration::from_secs(15 * 60);
 
 /// How to open the shared store.
 #[derive(Clone, Debug)]
@@ -369,7 +373,11 @@ impl Store for PostgresStore {
     }
 
     async fn prune(&self, retention: Retention, now: Timestamp) -> StoreResult<Pruned> {
-        called!(self.core.prune_once(retention, now.0))
+        // Moving what must outlive an hour's partition may take minutes; nobody waits for it.
+        match tokio::time::timeout(LONGEST_PRUNE, self.core.prune_once(retention, now.0)).await {
+            Ok(outcome) => outcome.map_err(|fault| fault.for_callers()),
+            Err(_) => Err(StoreError::Unavailable("retention took too long; it tries again".to_owned())),
+        }
     }
 
     fn ready(&self) -> &Notify {
