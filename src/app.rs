@@ -52,7 +52,8 @@ impl Node {
         let (store, clock) = open_store(config).await?;
         let memory = Arc::new(StoreMemory(Arc::clone(&store)));
         let training = training(config, Arc::clone(&memory) as Arc<dyn Memory>)?;
-        let detector = detector(config, &model, memory, &clock).await?;
+        let embedded = EmbeddedDetector::new(Arc::clone(&model));
+        let detector = detector(config, &embedded, memory, &clock).await?;
         let metrics = Arc::new(Metrics::new()?);
         let settled = Settled::new();
         let listener = TcpListener::bind(config.listen).await.with_context(|| {
@@ -63,7 +64,7 @@ impl Node {
         let parts = scheduler::Parts {
             store: Arc::clone(&store),
             detector: Arc::clone(&detector),
-            local: local_detector(config, &model),
+            local: local_detector(config, &embedded),
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
             settled: Arc::clone(&settled),
@@ -80,8 +81,8 @@ impl Node {
             scheduler: scheduler.handle(),
             settled,
             // A remote that is away must not take intake away: sessions wait, and this one judges them in the end.
-            detector: Arc::new(EmbeddedDetector::new(Arc::clone(&model))),
-            model: model.identity(),
+            detector: Arc::new(embedded.clone()),
+            embedded,
             training,
             metrics,
             clock,
@@ -151,12 +152,12 @@ pub fn load_model(config: &Config) -> anyhow::Result<Model> {
 
 async fn detector(
     config: &Config,
-    model: &Arc<Model>,
+    embedded: &EmbeddedDetector,
     memory: Arc<dyn Memory>,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Arc<dyn Detector>> {
     Ok(match config.detector.kind {
-        DetectorKind::Embedded => Arc::new(EmbeddedDetector::new(Arc::clone(model))),
+        DetectorKind::Embedded => Arc::new(embedded.clone()),
         DetectorKind::Woodwide => Arc::new(woodwide(config, memory, clock).await?),
     })
 }
@@ -193,10 +194,10 @@ impl Memory for StoreMemory {
 }
 
 /// The embedded detector beside a remote one, as shadow and fallback; `None` where it is the detector itself.
-fn local_detector(config: &Config, model: &Arc<Model>) -> Option<Arc<dyn Detector>> {
+fn local_detector(config: &Config, embedded: &EmbeddedDetector) -> Option<Arc<dyn Detector>> {
     match config.detector.kind {
         DetectorKind::Embedded => None,
-        DetectorKind::Woodwide => Some(Arc::new(EmbeddedDetector::new(Arc::clone(model)))),
+        DetectorKind::Woodwide => Some(Arc::new(embedded.clone())),
     }
 }
 

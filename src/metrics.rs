@@ -81,6 +81,8 @@ pub struct Metrics {
     store_accepted: IntGauge,
     oldest_ready: prometheus::Gauge,
     nodes: IntGaugeVec,
+    drift_sessions: IntGauge,
+    drift: prometheus::GaugeVec,
 }
 
 const SECONDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
@@ -200,6 +202,17 @@ impl Metrics {
                 Opts::new("playproof_nodes", "Nodes on this store, by whether they gave a sign of life lately."),
                 &["state"],
             ))?,
+            drift_sessions: b.keep(IntGauge::new(
+                "playproof_drift_sessions",
+                "Sessions of late that the drift is measured on, 0 until they are enough.",
+            ))?,
+            drift: b.keep(prometheus::GaugeVec::new(
+                Opts::new(
+                    "playproof_drift_distance",
+                    "How far sessions of late are from the people the embedded model was made from, 0 to 1.",
+                ),
+                &["of"],
+            ))?,
             registry: b.0.clone(),
         };
         let build = b.keep(IntGaugeVec::new(
@@ -239,6 +252,9 @@ impl Metrics {
         self.fallbacks.with_label_values(&["circuit_open"]);
         for state in ["alive", "silent"] {
             self.nodes.with_label_values(&[state]);
+        }
+        for of in ["p_values", "features"] {
+            self.drift.with_label_values(&[of]);
         }
         for state in ["ready", "leased", "delayed", "processed", "failed", "erased", "pruned"] {
             self.store_sessions.with_label_values(&[state]);
@@ -289,6 +305,14 @@ impl Metrics {
         if let Some(correlation) = agreement.rank_correlation {
             self.shadow_agreement.observe(correlation);
         }
+    }
+
+    /// How far the last `sessions` are from the people the embedded model was made from: their p-values, and the feature
+    /// that moved most.
+    pub fn drift(&self, sessions: u32, p_values: f64, feature: f64) {
+        self.drift_sessions.set(i64::from(sessions));
+        self.drift.with_label_values(&["p_values"]).set(p_values);
+        self.drift.with_label_values(&["features"]).set(feature);
     }
 
     /// Counts a call to a detector.

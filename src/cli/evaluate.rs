@@ -5,16 +5,16 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use serde_json::{Value, json};
 
-use super::train::{bytes_bar, note};
+use super::train::{bytes_bar, note, open_model};
 use crate::detector::embedded::Model;
 use crate::domain::features::Extractor;
-use crate::domain::result::{Source, Thresholds, Verdict};
+use crate::domain::result::Thresholds;
 use crate::offline::evaluation::{Evaluation, Figure, MIN_USERS, Rates, Scored, evaluate};
 use crate::offline::labels::Labels;
-use crate::offline::load;
+use crate::offline::{load, protocol};
 
 /// Measure a model on labelled sessions.
 ///
@@ -66,34 +66,16 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if !ordered {
         bail!("--threshold-pass must be below --threshold-review");
     }
-    let model = open(args.model.as_ref())?;
+    let model = args.model.as_deref().map_or_else(|| Ok(Model::bundled()?), open_model)?;
     let labels = Labels::open(&args.labels)?;
     let (mut refused, mut unlabelled) = (0u64, 0u64);
     let bar = bytes_bar(&args.sessions);
     let scored = load::each(
         &args.sessions,
         <(Extractor, Vec<f64>)>::default,
-        |(extractor, row), session| {
-            let Some(label) = labels.get(session.id.as_str()) else { return Some(None) };
-            extractor.extract(model.feature_set(), &session, row);
-            let assessed = model.assess(row, &session.device_type);
-            let verdict = Verdict::calibrated(
-                assessed.raw,
-                &assessed.calibrated,
-                assessed.class,
-                assessed.notes,
-                Source::Embedded,
-                model.identity(),
-                &thresholds,
-            );
-            Some(Some(Scored {
-                human: label.human,
-                family: label.family.clone(),
-                source: label.source.clone(),
-                user: label.user.clone(),
-                raw: assessed.raw,
-                decision: verdict.decision,
-            }))
+        |buffers, session| {
+            let label = labels.get(session.id.as_str());
+            Some(label.map(|label| protocol::scored(&protocol::verdict(&model, &session, &thresholds, buffers), label)))
         },
         |sentence| {
             refused += 1;
@@ -120,13 +102,6 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     std::io::stdout().lock().write_all(text.as_bytes())?;
     Ok(if args.strict && refused > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-fn open(path: Option<&PathBuf>) -> anyhow::Result<Model> {
-    let Some(path) = path else { return Ok(Model::bundled()?) };
-    let failed = || format!("cannot read the model {}; check the path and its permissions", path.display());
-    let bytes = std::fs::read(path).with_context(failed)?;
-    Model::load(&bytes).with_context(|| format!("cannot use {}", path.display()))
 }
 
 fn as_text(evaluation: &Evaluation, model: &Model, refused: u64, unlabelled: u64) -> String {

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::{HttpSettings, Parts, Role, Service, server};
 use crate::clock::{Clock as _, ManualClock};
-use crate::detector::embedded::Model;
+use crate::detector::embedded::{EmbeddedDetector, Model};
 use crate::detector::scripted::Scripted;
 use crate::detector::woodwide::Training;
 use crate::domain::backoff::Backoff;
@@ -186,16 +186,16 @@ impl TestApp {
         let scheduler = Scheduler::start(parts, scheduler_settings(), shutdown.clone());
         // The routes' own tests need no trained model.
         let model = Arc::new(Model::bundled().unwrap());
-        let identity = model.identity();
         let thresholds = Thresholds::default();
-        let intake = Arc::new(Intake::new(store.clone(), model, clock.clone(), metrics.clone(), thresholds));
+        let intake =
+            Arc::new(Intake::new(store.clone(), Arc::clone(&model), clock.clone(), metrics.clone(), thresholds));
         let service = Service::new(Parts {
             store: store.clone(),
             intake,
             scheduler: scheduler.handle(),
             settled: settled.clone(),
             detector: detector.clone(),
-            model: identity,
+            embedded: EmbeddedDetector::new(Arc::clone(&model)),
             training: choice.training,
             metrics,
             clock: clock.clone(),

@@ -27,7 +27,7 @@ mod whole;
 #[cfg(test)]
 mod plan_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -9,7 +9,7 @@ use crate::store::contract::{
 };
 
 #[path = "../../../tests/cluster/mod.rs"]
-pub(super) mod cluster;
+pub(crate) mod cluster;
 
 /// A new store in a schema of its own, on the tests' time.
 pub(super) fn settings(queue_limit: u64) -> PostgresSettings {

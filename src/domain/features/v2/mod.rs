@@ -152,6 +152,8 @@ pub(super) fn is_recorder(column: usize) -> bool {
     column >= WIDTH - recorder::COLUMNS.len()
 }
 
+/// Windows straighter than this count as straight: pixels bend a path as much.
+const BEND_FLOOR: f64 = 5e-4;
 /// Shortest step, in mean steps, that has a direction.
 const DIRECTED: f64 = 0.2;
 
@@ -420,7 +422,7 @@ impl Workspace {
             }
             let empty = self.bits.is_empty();
             let bends = self.selection.quantiles(&self.bits, [0.1, 0.5, 0.9], 0.0);
-            row.extend(bends.map(|bent| if empty { 0.0 } else { ln(1e-4 + 1.0 - (1.0 - bent).sqrt()) }));
+            row.extend(bends.map(|bent| if empty { 0.0 } else { ln(BEND_FLOOR + 1.0 - (1.0 - bent).sqrt()) }));
         }
     }
 
