@@ -104,8 +104,12 @@ async fn verify(from: &SqliteStore, to: &PostgresStore, sessions: u64) -> anyhow
     let (mut after, mut count) = (Seq(0), 0);
     loop {
         let (left, right) = (from.whole(after, PAGE).await?, to.whole(after, PAGE).await?);
-        left.iter().for_each(|whole| here.add(whole));
-        right.iter().for_each(|whole| there.add(whole));
+        for whole in &left {
+            here.add(whole);
+        }
+        for whole in &right {
+            there.add(whole);
+        }
         let differs = left.iter().zip(&right).find(|(left, right)| left != right).map(|(left, _)| left.session.seq);
         if left.len() != right.len() || differs.is_some() {
             let place = differs.unwrap_or(after).0;

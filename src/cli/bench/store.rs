@@ -1,5 +1,6 @@
 //! `bench store`: whether the embedded store's costs and the process's memory stay flat as sessions pile up.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -102,9 +103,10 @@ fn shared(url: &str, movements: usize) -> anyhow::Result<ExitCode> {
             bench.submit(next..next + GROUPED).await?;
             next += GROUPED;
             let grouped = 1e6 / per(started, GROUPED);
-            text += &format!(
+            let _ = writeln!(
+                text,
                 "round {round}: one INSERT and COMMIT at a time {single:.0} /s, {SUBMITTERS} submitters {grouped:.0} /s, \
-                 {:.1} times as many\n",
+                 {:.1} times as many",
                 grouped / single
             );
         }
@@ -123,7 +125,8 @@ fn shared(url: &str, movements: usize) -> anyhow::Result<ExitCode> {
                 rounds.push(per(started, 50) / 1e3);
             }
             rounds.sort_by(f64::total_cmp);
-            text += &format!("{target} finished: claim and settle of 50 takes {:.2} ms (median of 5)\n", rounds[2]);
+            let _ = writeln!(
+                text, "{target} finished: claim and settle of 50 takes {:.2} ms (median of 5)", rounds[2]);
         }
         anyhow::Ok(text)
     })?;

@@ -42,7 +42,7 @@ async fn drain(nodes: usize) -> Duration {
         device_type: "mouse".to_owned(),
         digest: SessionDigest([0; 16]),
         record: vec![0; 100],
-        features: features.clone(),
+        features,
         first: FirstVerdict { verdict: verdict.clone(), scored_at: stores[0].clock().now().wall, latency_ms: 0.1 },
         is_final: false,
     };
@@ -76,7 +76,9 @@ async fn drain(nodes: usize) -> Duration {
     let calls: Vec<Seq> = running.iter().flat_map(|(_, _, detector)| detector.calls.lock().unwrap().concat()).collect();
     assert_eq!(calls.len(), BATCHES * 50, "no batch was processed twice");
     assert_eq!(calls.iter().collect::<HashSet<_>>().len(), calls.len());
-    running.iter().for_each(|(_, shutdown, _)| shutdown.trigger());
+    for (_, shutdown, _) in &running {
+        shutdown.trigger();
+    }
     took
 }
 

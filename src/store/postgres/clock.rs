@@ -48,7 +48,7 @@ impl DatabaseClock {
         let answered = self.started.elapsed();
         held.release();
         // It was read somewhere between the two.
-        let middle = i64::try_from((asked + (answered - asked) / 2).as_millis()).unwrap_or(0);
+        let middle = i64::try_from(((asked + answered) / 2).as_millis()).unwrap_or(0);
         *self.origin.write().unwrap_or_else(PoisonError::into_inner) = wall - middle;
         Ok(())
     }

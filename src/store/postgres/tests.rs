@@ -80,7 +80,7 @@ async fn an_hour_of_telemetry_goes_whole_when_nothing_in_it_is_unfinished() {
 async fn many_nodes_may_start_at_once_and_a_later_schema_is_refused() {
     let settings = settings(100);
     let opened = futures_util::future::join_all((0..6).map(|_| PostgresStore::open(&settings, at(0).wall))).await;
-    assert!(opened.iter().all(Result::is_ok), "{:?}", opened.iter().filter_map(|o| o.as_ref().err()).next());
+    assert!(opened.iter().all(Result::is_ok), "{:?}", opened.iter().find_map(|o| o.as_ref().err()));
     let first = opened[0].as_ref().unwrap();
     submit(first, session("a", at(0))).await;
 

@@ -83,6 +83,7 @@ impl Core {
         Ok(Seq(reached))
     }
 
+    #[expect(clippy::too_many_lines, reason = "one row after the other, column by column")]
     async fn take_page_once(&self, page: &[WholeSession], hasher: &KeyHasher) -> Result<(), Fault> {
         let mut models = HashMap::new();
         for result in page.iter().filter_map(|whole| whole.session.result.as_ref()) {
