@@ -115,7 +115,7 @@ async fn while_the_database_is_away_intake_says_so_and_it_recovers_by_itself() {
 async fn replacing_every_node_under_load_fails_no_accepted_request_but_with_503() {
     let place = Place::postgres();
     let settings = [("PLAYPROOF_SCHEDULER_INTERVAL", "1s"), ("PLAYPROOF_LEASE", "5s")];
-    let mut nodes = vec![Process::on(&place.url, &settings), Process::on(&place.url, &settings)];
+    let mut nodes = [Process::on(&place.url, &settings), Process::on(&place.url, &settings)];
     let told = Arc::new(Told::default());
     for place_in_list in 0..nodes.len() {
         let clients: Vec<_> = nodes
