@@ -14,7 +14,7 @@ use crate::domain::agreement::Agreement;
 use crate::domain::batch::Trigger;
 use crate::domain::result::{Decision, Source, Verdict};
 use crate::domain::time::Timestamp;
-use crate::store::{BatchOutcome, Counts, Snapshot};
+use crate::store::{BatchOutcome, Counts, NodeRow, Snapshot};
 
 /// What became of a received session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,7 @@ pub struct Metrics {
     store_sessions: IntGaugeVec,
     store_accepted: IntGauge,
     oldest_ready: prometheus::Gauge,
+    nodes: IntGaugeVec,
     drift_sessions: IntGauge,
     drift: prometheus::GaugeVec,
 }
@@ -197,6 +198,10 @@ impl Metrics {
                 "playproof_queue_oldest_ready_age_seconds",
                 "Age of the oldest ready session, 0 when none is ready.",
             ))?,
+            nodes: b.keep(IntGaugeVec::new(
+                Opts::new("playproof_nodes", "Nodes on this store, by whether they gave a sign of life lately."),
+                &["state"],
+            ))?,
             drift_sessions: b.keep(IntGauge::new(
                 "playproof_drift_sessions",
                 "Sessions of late that the drift is measured on, 0 until they are enough.",
@@ -245,11 +250,22 @@ impl Metrics {
         }
         self.retries.with_label_values(&["lease_lost"]);
         self.fallbacks.with_label_values(&["circuit_open"]);
+        for state in ["alive", "silent"] {
+            self.nodes.with_label_values(&[state]);
+        }
         for of in ["p_values", "features"] {
             self.drift.with_label_values(&[of]);
         }
         for state in ["ready", "leased", "delayed", "processed", "failed", "erased", "pruned"] {
             self.store_sessions.with_label_values(&[state]);
+        }
+    }
+
+    /// Says which nodes there are.
+    pub fn nodes(&self, nodes: &[NodeRow]) {
+        let alive = nodes.iter().filter(|node| node.is_alive()).count();
+        for (state, count) in [("alive", alive), ("silent", nodes.len() - alive)] {
+            self.nodes.with_label_values(&[state]).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
 

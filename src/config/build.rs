@@ -111,6 +111,7 @@ fn store(r: &mut Reader) -> StoreSettings {
         url: r.text("store", store_url),
         limit: r.optional("store_limit", |text| value::size(text, &(16 * MIB..=u64::MAX))),
         min_free_disk: r.size("min_free_disk", 0..=u64::MAX),
+        connections: r.count("store_connections", 2..=1_000),
         queue_limit: r.count("queue_limit", 1..=1_000_000_000),
         retention: Retention {
             results: r.duration("retention_results", SECOND),

@@ -94,6 +94,8 @@ pub struct StoreSettings {
     pub limit: Option<u64>,
     /// Disk space to leave free, bytes.
     pub min_free_disk: u64,
+    /// Connections of this node to a shared store.
+    pub connections: usize,
     /// Unprocessed sessions it may hold.
     pub queue_limit: u64,
     /// How long things are kept.

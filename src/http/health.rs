@@ -134,6 +134,9 @@ pub(super) async fn metrics(State(service): State<Shared>, _: Operator) -> Resul
         }
         Err(_) => None,
     };
+    if let Ok(Ok(nodes)) = timeout(CHECK, service.store.nodes()).await {
+        service.metrics.nodes(&nodes);
+    }
     if let Some(report) = service.embedded.drift().report() {
         let most = report.columns.first().map_or(0.0, |(_, distance)| *distance);
         service.metrics.drift(report.sessions, report.p_values, most);

@@ -16,6 +16,7 @@ mod gate;
 mod health;
 mod limits;
 mod models;
+mod nodes;
 pub mod openapi;
 mod queue;
 mod request;
@@ -171,6 +172,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/api/v1/batch/dead", get(queue::dead))
         .route("/api/v1/batch/dead/requeue", post(queue::requeue))
         .route("/api/v1/batch/clear", post(erasure::clear))
+        .route("/api/v1/batch/nodes", get(nodes::list))
         .route("/api/v1/batch/scheduler/start", post(scheduler::start))
         .route("/api/v1/batch/scheduler/stop", post(scheduler::stop))
         .route("/api/v1/batch/scheduler/status", get(scheduler::status))

@@ -8,7 +8,8 @@ use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    batches, bulk, erasure, explanation, health, models, queue, result, results, scheduler, score, training, wire,
+    batches, bulk, erasure, explanation, health, models, nodes, queue, result, results, scheduler, score, training,
+    wire,
 };
 
 #[derive(OpenApi)]
@@ -21,7 +22,7 @@ use super::{
     ),
     paths(
         score::submit, bulk::submit, result::read, explanation::read, results::list, batches::list, batches::read, batches::process,
-        queue::stats, queue::dead, queue::requeue, scheduler::start, scheduler::stop, scheduler::status,
+        queue::stats, queue::dead, queue::requeue, nodes::list, scheduler::start, scheduler::stop, scheduler::status,
         erasure::session, erasure::user, erasure::clear, models::list, training::upload,
         training::start, training::read, health::health, health::ready, health::metrics, document_route
     ),

@@ -108,6 +108,8 @@ behind_the_switch! {
     set_running(running: bool) -> ();
     prune(retention: Retention, now: Timestamp) -> Pruned;
     health() -> ();
+    beat(beat: crate::store::Heartbeat) -> ();
+    nodes() -> Vec<crate::store::NodeRow>;
     backup(folder: std::path::PathBuf) -> ();
 }
 

@@ -1,6 +1,7 @@
 //! The scheduler with a real store on a real disk and a detector that misbehaves by script.
 
 mod faults;
+mod many;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
