@@ -120,25 +120,26 @@ fn as_text(evaluation: &Evaluation, model: &Model, refused: u64, unlabelled: u64
         line(format_args!("left out: {unlabelled} sessions without a label"));
     }
     line(format_args!(
-        "\n{:<20} {:>8} {:>6}  {:<19} {:<19} {:<19}",
-        "humans of", "sessions", "users", "pass", "review", "fail"
+        "\n{:<20} {:>8} {:>6}  {:<19} {:<19} {:<19} {:<19}",
+        "humans of", "sessions", "users", "pass", "review", "fail", "abstained"
     ));
     for humans in &evaluation.humans {
-        let Rates { pass, review, fail } = &humans.decisions;
+        let Rates { pass, review, fail, abstained } = &humans.decisions;
         let few =
             if humans.users < MIN_USERS { format!(" (under {MIN_USERS} users: no interval)") } else { String::new() };
         line(format_args!(
-            "{:<20} {:>8} {:>6}  {:<19} {:<19} {:<19}{few}",
+            "{:<20} {:>8} {:>6}  {:<19} {:<19} {:<19} {:<19}{few}",
             humans.source,
             humans.sessions,
             humans.users,
             shown(pass),
             shown(review),
-            shown(fail)
+            shown(fail),
+            shown(abstained)
         ));
     }
-    let head = ["ROC-AUC", "PR-AUC", "TPR at 1 %", "TPR at 0.3 %", "pass", "review", "fail"];
-    let cells = |cells: [String; 7]| cells.iter().fold(String::new(), |line, cell| format!("{line} {cell:<19}"));
+    let head = ["ROC-AUC", "PR-AUC", "TPR at 1 %", "TPR at 0.3 %", "pass", "review", "fail", "abstained"];
+    let cells = |cells: [String; 8]| cells.iter().fold(String::new(), |line, cell| format!("{line} {cell:<19}"));
     line(format_args!("\n{:<20} {:>8} {}", "bots", "sessions", cells(head.map(str::to_owned))));
     for bots in &evaluation.bots {
         let d = &bots.decisions;
@@ -150,6 +151,7 @@ fn as_text(evaluation: &Evaluation, model: &Model, refused: u64, unlabelled: u64
             &d.pass,
             &d.review,
             &d.fail,
+            &d.abstained,
         ];
         line(format_args!("{:<20} {:>8} {}", bots.family, bots.sessions, cells(figures.map(shown))));
     }
@@ -165,7 +167,11 @@ fn shown(figure: &Figure) -> String {
 
 fn as_json(evaluation: &Evaluation, model: &Model, refused: u64, unlabelled: u64) -> Value {
     let figure = |f: &Figure| json!({ "value": f.value, "interval95": f.interval.map(|(low, high)| [low, high]) });
-    let rates = |r: &Rates| json!({ "pass": figure(&r.pass), "review": figure(&r.review), "fail": figure(&r.fail) });
+    let rates = |r: &Rates| {
+        json!({
+            "pass": figure(&r.pass), "review": figure(&r.review), "fail": figure(&r.fail), "abstained": figure(&r.abstained)
+        })
+    };
     let humans: Vec<Value> = evaluation
         .humans
         .iter()
@@ -267,6 +273,7 @@ mod tests {
                 user: format!("u{}", i % 6),
                 raw: f64::from(i),
                 decision: Decision::Pass,
+                abstained: false,
             })
             .collect();
         let evaluation = evaluate(&scored, 1);

@@ -14,7 +14,7 @@ use crate::detector::embedded::Model;
 use crate::detector::embedded::quantiles::quantile;
 use crate::detector::embedded::train::{self, Example, Material, Recipe, Report, recorders};
 use crate::domain::features::{Extractor, FeatureSet};
-use crate::domain::reason::Reasons;
+use crate::domain::reason::{Reason, Reasons};
 use crate::domain::result::{Decision, Thresholds, Verdict};
 use crate::domain::session::Session;
 
@@ -121,6 +121,7 @@ pub fn scored(verdict: &Verdict, label: &Label) -> Scored {
         user: label.user.clone(),
         raw: verdict.raw_score.unwrap_or_default(),
         decision: verdict.decision,
+        abstained: verdict.reasons.contains(Reason::UnfamiliarRecorder),
     }
 }
 
@@ -393,7 +394,7 @@ mod tests {
 
     fn scored(human: bool, user: &str, raw: f64) -> Scored {
         let (user, family) = (user.to_owned(), String::new());
-        Scored { human, family, source: String::new(), user, raw, decision: Decision::Pass }
+        Scored { human, family, source: String::new(), user, raw, decision: Decision::Pass, abstained: false }
     }
 
     #[test]

@@ -518,6 +518,14 @@ mod tests {
         assert!(standing[1..].iter().all(|v| *v == 0.0) && standing[0] < 16.0);
     }
 
+    #[test]
+    fn every_column_is_described() {
+        let table = include_str!("../../../../models/FEATURES.md");
+        for column in COLUMNS {
+            assert!(table.contains(&format!("| {column} |")), "models/FEATURES.md lacks {column}");
+        }
+    }
+
     proptest! {
         #[test]
         fn every_value_is_finite_for_any_session_within_bounds(
