@@ -1,5 +1,5 @@
 //! Several schedulers on one shared store: they share the work out, and nobody's twice. `DETECTOR_MS` sets how long a
-//! batch takes.
+//! batch takes, `DETECTOR_BATCHES` how many there are.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -8,12 +8,18 @@ use super::*;
 use crate::store::postgres::tests::cluster;
 use crate::store::postgres::{PostgresSettings, PostgresStore, Time};
 
-const BATCHES: usize = 24;
-
 #[expect(clippy::disallowed_methods, reason = "the long form is asked for by the environment")]
+fn asked(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
 fn detector_time() -> Duration {
-    let time = std::env::var("DETECTOR_MS").ok().and_then(|ms| ms.parse().ok()).unwrap_or(250);
-    Duration::from_millis(time)
+    Duration::from_millis(asked("DETECTOR_MS", 250))
+}
+
+/// Many, or one batch more than a node's share would decide the figure.
+fn batches() -> usize {
+    usize::try_from(asked("DETECTOR_BATCHES", 24)).unwrap()
 }
 
 /// How long `nodes` take for the same backlog with a detector that takes its time.
@@ -46,7 +52,7 @@ async fn drain(nodes: usize) -> Duration {
         first: FirstVerdict { verdict: verdict.clone(), scored_at: stores[0].clock().now().wall, latency_ms: 0.1 },
         is_final: false,
     };
-    futures_util::future::join_all((0..BATCHES * 50).map(|n| stores[0].accept(new(n)))).await;
+    futures_util::future::join_all((0..batches() * 50).map(|n| stores[0].accept(new(n)))).await;
     let mut running = Vec::new();
     for store in &stores {
         let took = detector_time();
@@ -69,12 +75,12 @@ async fn drain(nodes: usize) -> Duration {
     let begun = Instant::now();
     stores[0].set_running(true).await.unwrap();
     while stores[0].snapshot().await.unwrap().counts.unprocessed() > 0 {
-        assert!(begun.elapsed() < Duration::from_secs(120), "the backlog does not drain");
+        assert!(begun.elapsed() < Duration::from_secs(300), "the backlog does not drain");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let took = begun.elapsed();
     let calls: Vec<Seq> = running.iter().flat_map(|(_, _, detector)| detector.calls.lock().unwrap().concat()).collect();
-    assert_eq!(calls.len(), BATCHES * 50, "no batch was processed twice");
+    assert_eq!(calls.len(), batches() * 50, "no batch was processed twice");
     assert_eq!(calls.iter().collect::<HashSet<_>>().len(), calls.len());
     for (_, shutdown, _) in &running {
         shutdown.trigger();
