@@ -109,6 +109,12 @@ impl Reason {
         }
     }
 
+    /// The reason with this code.
+    #[must_use]
+    pub fn parse(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.code() == code)
+    }
+
     /// Whether it is one of the heuristic's rules, which speak against the session by themselves.
     #[must_use]
     pub fn is_rule(self) -> bool {

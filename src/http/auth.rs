@@ -28,7 +28,7 @@ pub enum Role {
 }
 
 impl Role {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Submit => "submit",
             Self::Ingest => "ingest",
@@ -104,15 +104,25 @@ impl Keys {
     }
 
     fn find(&self, presented: &[u8]) -> Option<&Access> {
+        self.of(presented).map(|(_, access)| access)
+    }
+
+    /// The digest of a key, and what it allows.
+    pub(super) fn of(&self, presented: &[u8]) -> Option<(&[u8; 32], &Access)> {
         let digest: [u8; 32] = Sha256::digest(presented).into();
         let mut found = None;
         for key in &self.0 {
             let difference = key.digest.iter().zip(&digest).fold(0, |all, (a, b)| black_box(all | (a ^ b)));
             if difference == 0 {
-                found = Some(&key.access);
+                found = Some((&key.digest, &key.access));
             }
         }
         found
+    }
+
+    /// The key for whose digest `holds`; every key is looked at.
+    pub(super) fn for_which(&self, holds: impl Fn(&[u8; 32]) -> bool) -> Option<(&[u8; 32], &Access)> {
+        self.0.iter().fold(None, |found, key| if holds(&key.digest) { Some((&key.digest, &key.access)) } else { found })
     }
 
     /// The access that a request has by its `Authorization` header.
@@ -137,7 +147,7 @@ impl Keys {
 pub(super) struct Access {
     pub(super) role: Role,
     /// The only deployment that the caller may see.
-    deployment: Option<Arc<str>>,
+    pub(super) deployment: Option<Arc<str>>,
     /// Which key it is; `None` when the service has none.
     pub(super) key: Option<usize>,
 }

@@ -7,16 +7,15 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Shared;
 use super::auth::Admin;
-use super::error::{ApiError, Code, ErrorBody};
+use super::error::{ApiError, ErrorBody};
 use super::request::{self, Params, SessionPath};
-use super::wire;
+use super::{telemetry, wire};
 use crate::detector::embedded::Model;
 use crate::detector::embedded::classifier::Contribution;
 use crate::domain::features::Extractor;
 use crate::domain::reason::Reasons;
 use crate::domain::record::{self, DamagedRecord};
 use crate::domain::result::Thresholds;
-use crate::store::Lookup;
 
 /// Features named unless asked otherwise.
 const NAMED: u32 = 5;
@@ -101,20 +100,7 @@ pub(super) async fn read(
     Params(params): Params<ExplanationParams>,
 ) -> Result<Response, ApiError> {
     let limit = request::page_size(params.limit, NAMED, MOST)?;
-    let key = access.session(id, params.deployment_id)?;
-    let session = match service.store.session(key).await? {
-        Lookup::Found(session) => *session,
-        Lookup::Erased => return Err(ApiError::new(Code::SessionErased, "the session with this id was erased")),
-        Lookup::Unknown => return Err(ApiError::new(Code::UnknownSession, "there is no such session")),
-    };
-    let record = service.store.telemetry(vec![session.seq]).await?.into_iter().next().flatten();
-    let Some(record) = record else {
-        return Err(ApiError::new(
-            Code::TelemetryGone,
-            "the session's telemetry is gone, and nothing can be explained without it; \
-             PLAYPROOF_RETENTION_TELEMETRY and PLAYPROOF_RETENTION_TELEMETRY_FLAGGED say how long it is kept",
-        ));
-    };
+    let (session, record) = telemetry::kept(&service, access.session(id, params.deployment_id)?).await?;
     let model = service.embedded.model();
     let judged = session.result.as_ref().map(|result| &result.verdict.model);
     let of_result = judged.is_some_and(|judged| *judged == model.identity());

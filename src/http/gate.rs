@@ -18,9 +18,10 @@ use super::Service;
 use super::auth::{self, Access};
 use super::error::{ApiError, Cause, Code};
 use super::limits::{self, Peer};
+use super::login;
 
-/// Routes that need no key: they hold no data.
-const OPEN: [&str; 4] = ["/", "/health", "/ready", "/openapi.json"];
+/// Routes that need no key: they hold no data. `session` is where a key is exchanged for a cookie.
+const OPEN: [&str; 6] = ["/", "/dashboard/{*file}", "/health", "/ready", "/openapi.json", "/api/v1/session"];
 /// Routes that are never held back: whoever watches the process must see it when it is busy.
 const UNLIMITED: [&str; 3] = ["/health", "/ready", "/metrics"];
 
@@ -108,7 +109,7 @@ fn admit(service: &Service, request: &mut Request, route: &str) -> Result<Option
     if route == UNMATCHED || OPEN.contains(&route) {
         return Ok(None);
     }
-    let access: Access = settings.keys.access(request.headers())?;
+    let access: Access = login::access(service, request.method(), request.headers())?;
     if let Some(limiter) = &service.limiter
         && let Some(key) = access.key
         && !UNLIMITED.contains(&route)
@@ -201,7 +202,7 @@ mod tests {
     }
 
     /// Every route that needs a key: method, path, the roles that may call it, and whether a bound admin may.
-    const GUARDED: [(&str, &str, &[&str], bool); 21] = [
+    const GUARDED: [(&str, &str, &[&str], bool); 24] = [
         ("POST", "/api/v1/score", &["submit", "ingest", "admin"], true),
         ("POST", "/api/v1/batch/sessions", &["ingest", "admin"], true),
         ("GET", "/api/v1/batch/result/a", &["ingest", "admin"], true),
@@ -219,6 +220,9 @@ mod tests {
         ("GET", "/api/v1/batch/scheduler/status", &["admin"], false),
         ("DELETE", "/api/v1/sessions/a", &["admin"], true),
         ("DELETE", "/api/v1/users/a", &["admin"], true),
+        ("GET", "/api/v1/sessions/a/explanation", &["admin"], true),
+        ("GET", "/api/v1/sessions/a/telemetry", &["admin"], true),
+        ("GET", "/api/v1/events", &["admin"], false),
         ("GET", "/api/v1/models", &["admin"], true),
         ("POST", "/api/v1/datasets/upload", &["admin"], true),
         ("GET", "/api/v1/training/m", &["admin"], true),
@@ -228,6 +232,8 @@ mod tests {
     #[tokio::test]
     async fn every_route_asks_for_its_role() {
         let app = TestApp::with_keys().await;
+        // Streams end at once.
+        app.service.drain();
         for (method, path, roles, bound) in GUARDED {
             send(app.request(method, path)).await.is_error(401, "unauthorized");
             let unknown = send(app.request(method, path).bearer_auth("unknown")).await;
@@ -241,7 +247,7 @@ mod tests {
             let reply = send(app.request(method, path).bearer_auth("admin-eu")).await;
             assert_eq!(reply.status != 403, bound, "{method} {path} as bound admin: {}", reply.text);
         }
-        for path in ["/", "/health", "/ready", "/openapi.json"] {
+        for path in ["/", "/dashboard/app.js", "/health", "/ready", "/openapi.json", "/api/v1/session"] {
             assert_eq!(app.get(path).await.status, 200, "{path}");
         }
     }
@@ -249,6 +255,7 @@ mod tests {
     #[tokio::test]
     async fn every_documented_route_is_served() {
         let app = TestApp::start().await;
+        app.service.drain();
         let document = app.get("/openapi.json").await.json();
         for (path, methods) in document["paths"].as_object().unwrap() {
             for method in methods.as_object().unwrap().keys() {

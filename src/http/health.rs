@@ -1,4 +1,4 @@
-//! Whether the process lives, whether it can work, and its metrics; and the page at `/`.
+//! Whether the process lives, whether it can work, and its metrics.
 
 use std::time::Duration;
 
@@ -146,14 +146,6 @@ pub(super) async fn metrics(State(service): State<Shared>, _: Operator) -> Resul
     Ok(wire::bytes(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text))
 }
 
-/// A page that names the API.
-pub(super) async fn index() -> Response {
-    const PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>PlayProof Batch</title>\
-        <h1>PlayProof Batch</h1><p>The API: <a href=\"/openapi.json\">/openapi.json</a>. \
-        State: <a href=\"/health\">/health</a>, <a href=\"/ready\">/ready</a>.</p></html>\n";
-    wire::bytes(StatusCode::OK, "text/html; charset=utf-8", PAGE)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -221,9 +213,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_page_and_the_document_are_open() {
+    async fn the_document_is_open() {
         let app = TestApp::with_keys().await;
-        assert!(app.get("/").await.text.contains("/openapi.json"));
         assert_eq!(app.get("/openapi.json").await.json()["openapi"], "3.1.0");
         app.get("/metrics").await.is_error(401, "unauthorized");
     }

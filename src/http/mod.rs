@@ -9,12 +9,15 @@ mod batches;
 #[cfg(test)]
 mod bounds_tests;
 mod bulk;
+mod dashboard;
 mod erasure;
 mod error;
+mod events;
 mod explanation;
 mod gate;
 mod health;
 mod limits;
+mod login;
 mod models;
 mod nodes;
 pub mod openapi;
@@ -27,6 +30,7 @@ mod score;
 mod server;
 mod settings;
 mod spool;
+mod telemetry;
 #[cfg(test)]
 mod testing;
 mod training;
@@ -99,6 +103,8 @@ pub struct Service {
     bulk: Arc<Semaphore>,
     spool: Arc<spool::Budget>,
     readiness: health::Readiness,
+    events: events::Events,
+    ended_logins: login::Ended,
     draining: watch::Sender<bool>,
 }
 
@@ -119,6 +125,8 @@ impl Service {
             bulk: Arc::new(Semaphore::new(settings.max_bulk)),
             spool: spool::Budget::new(settings.spool_limit, settings.spool_folder.clone()),
             readiness: health::Readiness::default(),
+            events: events::Events::default(),
+            ended_logins: login::Ended::default(),
             draining: watch::Sender::new(false),
             store,
             intake,
@@ -156,11 +164,14 @@ type Shared = Arc<Service>;
 /// Every route.
 pub fn router(service: Arc<Service>) -> Router {
     let routes = Router::new()
-        .route("/", get(health::index))
+        .route("/", get(dashboard::page))
+        .route("/dashboard/{*file}", get(dashboard::file))
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
         .route("/metrics", get(health::metrics))
         .route("/openapi.json", get(openapi::serve))
+        .route("/api/v1/session", get(login::read).post(login::begin).delete(login::end))
+        .route("/api/v1/events", get(events::listen))
         .route("/api/v1/score", post(score::submit))
         .route("/api/v1/batch/sessions", post(bulk::submit))
         .route("/api/v1/batch/result/{sessionId}", get(result::read))
@@ -178,6 +189,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/api/v1/batch/scheduler/status", get(scheduler::status))
         .route("/api/v1/sessions/{sessionId}", delete(erasure::session))
         .route("/api/v1/sessions/{sessionId}/explanation", get(explanation::read))
+        .route("/api/v1/sessions/{sessionId}/telemetry", get(telemetry::read))
         .route("/api/v1/users/{userId}", delete(erasure::user))
         .route("/api/v1/models", get(models::list))
         .route("/api/v1/datasets/upload", post(training::upload))

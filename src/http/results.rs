@@ -8,15 +8,19 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Shared;
 use super::auth::Ingester;
-use super::error::{ApiError, ErrorBody};
+use super::error::{ApiError, Code, ErrorBody};
 use super::request::{self, Params};
 use super::wire::{self, ResultBody};
+use crate::domain::id::{SESSION_ID_RULE, SessionId, SessionKey};
+use crate::domain::reason::Reason;
 use crate::domain::result::{Decision, Source};
 use crate::domain::time::Timestamp;
-use crate::store::{Cursor, Page, ResultQuery, ResultRow};
+use crate::store::{Cursor, Lookup, Page, ResultQuery, ResultRow, StoredResult, StoredSession};
 
 const PAGE: u32 = 100;
 const LARGEST_PAGE: u32 = 1000;
+/// Most results looked at for a page.
+const WINDOW: u32 = 10_000;
 /// Where the next page of a CSV answer starts.
 const NEXT_CURSOR: &str = "x-next-cursor";
 
@@ -34,6 +38,12 @@ pub(super) struct ResultsParams {
     until: Option<String>,
     /// Only this deployment; a bound key sees its own only.
     deployment_id: Option<String>,
+    /// Only results with this reason code.
+    reason: Option<String>,
+    /// Only sessions that claim this device, such as mouse.
+    device_type: Option<String>,
+    /// Only this session, in the deployment named, or in none.
+    session_id: Option<String>,
     /// 1 to 1000.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<u32>,
@@ -57,14 +67,20 @@ pub(super) struct ResultItem {
     session_id: String,
     /// Empty when none.
     deployment_id: String,
+    /// What the client claims: mouse, touch or another.
+    #[schema(example = "mouse")]
+    device_type: String,
     #[serde(flatten)]
     result: ResultBody,
 }
 
 /// Lists results.
 ///
-/// `Accept: text/csv` gives CSV; the cursor of the next page is in the header `X-Next-Cursor` then. A deployment's name
-/// that a spreadsheet would take for a formula gets a `'` before it in CSV.
+/// Where a filter has no index of its own, a page may hold fewer than `limit`, or none, and still have a next one: at most
+/// 10,000 results are looked at for a page.
+///
+/// `Accept: text/csv` gives CSV; the cursor of the next page is in the header `X-Next-Cursor` then. A deployment's or
+/// device's name that a spreadsheet would take for a formula gets a `'` before it in CSV.
 #[utoipa::path(
     get, path = "/api/v1/batch/results", operation_id = "listResults", tag = "results", params(ResultsParams),
     responses(
@@ -87,12 +103,41 @@ pub(super) async fn list(
         source: named("source", params.source.as_deref(), Source::parse, "heuristic, embedded or woodwide")?,
         since: request::time("since", params.since.as_deref())?,
         until: request::time("until", params.until.as_deref())?,
-        deployment: access.deployment(params.deployment_id)?,
+        deployment: access.deployment(params.deployment_id.clone())?,
+        reason: named("reason", params.reason.as_deref(), Reason::parse, "a reason code; the README lists them")?,
+        device: params.device_type,
         after: params.cursor.as_deref().map(read_cursor).transpose()?,
         limit: request::page_size(params.limit, PAGE, LARGEST_PAGE)?,
+        window: Some(WINDOW),
     };
-    let page = service.store.results(query).await?;
+    let page = match params.session_id {
+        Some(id) => {
+            let wrong = || ApiError::at(Code::OutOfBounds, "sessionId", format!("sessionId {SESSION_ID_RULE}"));
+            let id = SessionId::parse(&id).ok_or_else(wrong)?;
+            one(&service, access.session(id, params.deployment_id)?, &query).await?
+        }
+        None => service.store.results(query).await?,
+    };
     if wants_csv(&headers) { csv(&page) } else { Ok(wire::json(&answer(&page))) }
+}
+
+/// The page of one session: its result, when it has one and no filter leaves it out.
+async fn one(service: &Shared, key: SessionKey, query: &ResultQuery) -> Result<Page<ResultRow>, ApiError> {
+    let Lookup::Found(session) = service.store.session(key).await? else {
+        return Ok(Page { rows: vec![], next: None });
+    };
+    let StoredSession { key, device_type, result, .. } = *session;
+    let fits = |row: &ResultRow| {
+        let StoredResult { verdict, scored_at, .. } = &row.result;
+        query.decision.is_none_or(|decision| decision == verdict.decision)
+            && query.source.is_none_or(|source| source == verdict.source)
+            && query.since.is_none_or(|since| since <= *scored_at)
+            && query.until.is_none_or(|until| *scored_at < until)
+            && query.reason.is_none_or(|reason| verdict.reasons.contains(reason))
+            && query.device.as_ref().is_none_or(|device| *device == row.device_type)
+    };
+    let row = result.map(|result| ResultRow { key, device_type, result });
+    Ok(Page { rows: row.into_iter().filter(fits).collect(), next: None })
 }
 
 fn named<T>(
@@ -110,10 +155,11 @@ fn wants_csv(headers: &HeaderMap) -> bool {
     accept.split(',').any(|kind| kind.split(';').next().is_some_and(|k| k.trim().eq_ignore_ascii_case("text/csv")))
 }
 
-fn item(row: &ResultRow) -> ResultItem {
+pub(super) fn item(row: &ResultRow) -> ResultItem {
     ResultItem {
         session_id: row.key.id.to_string(),
         deployment_id: row.key.deployment.clone(),
+        device_type: row.device_type.clone(),
         result: (&row.result).into(),
     }
 }
@@ -122,7 +168,7 @@ fn answer(page: &Page<ResultRow>) -> ResultsAnswer {
     ResultsAnswer { results: page.rows.iter().map(item).collect(), next_cursor: page.next.map(write_cursor) }
 }
 
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 19] = [
     "sessionId",
     "deploymentId",
     "anomalyScore",
@@ -141,6 +187,7 @@ const COLUMNS: [&str; 18] = [
     "scoreKind",
     "extrapolated",
     "calibrationClass",
+    "deviceType",
 ];
 
 fn csv(page: &Page<ResultRow>) -> Result<Response, ApiError> {
@@ -157,7 +204,7 @@ fn write_csv(page: &Page<ResultRow>) -> Result<Vec<u8>, Box<dyn std::error::Erro
     let mut out = csv::Writer::from_writer(Vec::new());
     out.write_record(COLUMNS)?;
     for row in &page.rows {
-        let ResultItem { session_id, deployment_id, result } = item(row);
+        let ResultItem { session_id, deployment_id, device_type, result } = item(row);
         let codes: Vec<_> = result.reasons.iter().map(|r| r.code).collect();
         out.write_record([
             session_id.as_str(),
@@ -178,6 +225,7 @@ fn write_csv(page: &Page<ResultRow>) -> Result<Vec<u8>, Box<dyn std::error::Erro
             result.score_kind,
             if result.extrapolated { "true" } else { "false" },
             &result.calibration_class,
+            &inert(device_type),
         ])?;
     }
     Ok(out.into_inner()?)
@@ -281,9 +329,15 @@ mod tests {
         assert_eq!(count("since=2026-01-31T12:00:30Z").await, 1);
         assert_eq!(count("until=2026-01-31T12:00:30Z").await, 5);
         assert_eq!(count("deploymentId=%3Deu").await, 1);
+        assert_eq!(count("deviceType=mouse").await, 6);
+        assert_eq!(count("deviceType=pen").await, 0);
+        assert_eq!(count("reason=flagged").await, 0);
+        assert_eq!((count("sessionId=s1").await, count("sessionId=eu1").await), (1, 0));
+        assert_eq!(count("sessionId=eu1&deploymentId=%3Deu").await, 1);
+        assert_eq!(count("sessionId=s1&deviceType=pen").await, 0);
         let by_decision = [count("decision=pass").await, count("decision=review").await, count("decision=fail").await];
         assert_eq!(by_decision.iter().sum::<usize>(), 6);
-        for wrong in ["decision=maybe", "source=x", "since=x", "until=x", "cursor=x", "limit=x"] {
+        for wrong in ["decision=maybe", "source=x", "since=x", "until=x", "cursor=x", "limit=x", "reason=x"] {
             app.get(&format!("/api/v1/batch/results?{wrong}")).await.is_error(400, "malformed");
         }
         app.get("/api/v1/batch/results?limit=1001").await.is_error(422, "out_of_bounds");

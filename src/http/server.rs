@@ -50,6 +50,8 @@ pub async fn serve(
         .settings
         .check(listener.local_addr()?.ip())
         .map_err(|e| io::Error::new(io::ErrorKind::PermissionDenied, e))?;
+    // From the start, so that whoever opens the dashboard sees what was before.
+    service.watch();
     let router = super::router(Arc::clone(&service));
     run(listener, router, service, shutdown, grace).await
 }

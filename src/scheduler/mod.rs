@@ -115,6 +115,12 @@ impl Handle {
         self.engine.circuit().is_open()
     }
 
+    /// Batches of this node in flight.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.engine.in_flight()
+    }
+
     /// Runs what is ready now, at most 20 batches, and answers after at most 25 s; a batch that still runs then
     /// finishes by itself. Works while the scheduler is stopped, and beside it.
     pub async fn run_now(&self) -> StoreResult<ManualRun> {

@@ -7,7 +7,7 @@ use crate::domain::batch::{QueueView, Trigger};
 use crate::domain::features::v1;
 use crate::domain::id::{BatchId, LeaseToken, Seq, SessionKey};
 use crate::domain::queue::{Entry, State};
-use crate::domain::reason::Reasons;
+use crate::domain::reason::{Reason, Reasons};
 use crate::domain::record::SessionDigest;
 use crate::domain::result::{Decision, Source, Verdict};
 use crate::domain::time::Timestamp;
@@ -276,10 +276,37 @@ pub struct ResultQuery {
     pub until: Option<Timestamp>,
     /// Only this deployment.
     pub deployment: Option<String>,
+    /// Only results with this reason.
+    pub reason: Option<Reason>,
+    /// Only sessions that claim this device.
+    pub device: Option<String>,
     /// Continue after this place.
     pub after: Option<Cursor>,
     /// Most rows.
     pub limit: u32,
+    /// Most rows looked at where a filter has no index of its own; a page may then hold fewer than `limit`, or none, and
+    /// still have a next one. `None`: looks through all.
+    pub window: Option<u32>,
+}
+
+impl ResultQuery {
+    /// Whether rows that an index finds are looked at and left out: one filter, decision or deployment, has an index.
+    pub(super) fn leaves_out(&self) -> bool {
+        let deployment = self.deployment.as_ref();
+        let two = deployment.is_some() && self.decision.is_some();
+        let unnamed = deployment.is_some_and(String::is_empty);
+        two || unnamed || self.source.is_some() || self.reason.is_some() || self.device.is_some()
+    }
+
+    /// The page of what was found with one row more than `limit`. `border` is the last row that was looked at, where
+    /// there are more behind it.
+    pub(super) fn page(&self, mut found: Vec<(i64, ResultRow)>, border: Option<Cursor>) -> Page<ResultRow> {
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let last = found.last().map(|(row, found)| Cursor { scored_at: found.result.scored_at, row: *row });
+        Page { next: last.filter(|_| more).or(border), rows: found.into_iter().map(|(_, row)| row).collect() }
+    }
 }
 
 /// A place in a list of results: the time and row of the last one seen.
@@ -305,6 +332,8 @@ pub struct Page<T> {
 pub struct ResultRow {
     /// Deployment and identifier.
     pub key: SessionKey,
+    /// Claimed device.
+    pub device_type: String,
     /// The result.
     pub result: StoredResult,
 }

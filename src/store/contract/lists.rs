@@ -7,6 +7,7 @@ use crate::domain::agreement::Agreement;
 use crate::domain::batch::Trigger;
 use crate::domain::id::{BatchId, Seq};
 use crate::domain::queue::{Entry, State};
+use crate::domain::reason::{Reason, Reasons};
 use crate::domain::result::{Decision, Source, Verdict};
 use crate::store::{
     BatchEnd, BatchOutcome, ClaimRequest, Lookup, MemberOutcome, NewSession, ResultQuery, Settlement, Store,
@@ -153,6 +154,51 @@ pub(crate) async fn batches_are_listed_with_their_members(store: &dyn Store) {
     assert_eq!(older.len(), 1);
     assert_eq!(store.batches(None, 1).await.unwrap().len(), 1);
     assert!(store.batch(BatchId(999)).await.unwrap().is_none());
+}
+
+pub(crate) async fn filters_without_an_index_look_at_a_window_and_go_on(store: &dyn Store) {
+    let mut expected = Vec::new();
+    for i in 0..40u64 {
+        let odd = i % 10 == 3;
+        let device = if odd { "pen" } else { "mouse" };
+        let id = format!("s{i}");
+        let new = NewSession { device_type: device.to_owned(), ..session(&id, at(1)) };
+        let mut reasons = Reasons::default();
+        reasons.insert(if odd { Reason::NoJitter } else { Reason::PathTooStraight });
+        process(store, new, Verdict { reasons, ..verdict(Decision::Pass, 1.0) }, at(10 + i / 4)).await;
+        if odd {
+            expected.insert(0, id);
+        }
+    }
+    let rare = [
+        ResultQuery { reason: Some(Reason::NoJitter), ..ResultQuery::default() },
+        ResultQuery { device: Some("pen".to_owned()), ..ResultQuery::default() },
+        ResultQuery {
+            device: Some("pen".to_owned()),
+            decision: Some(Decision::Pass),
+            deployment: Some(String::new()),
+            ..ResultQuery::default()
+        },
+    ];
+    for query in rare {
+        assert_eq!(listed(store, query.clone()).await, expected, "{query:?}");
+        for (limit, window) in [(1, 4), (3, 7), (50, 40), (50, 41), (2, 1)] {
+            let (mut seen, mut after, mut pages) = (Vec::new(), None, 0);
+            loop {
+                let page = ResultQuery { limit, after, window: Some(window), ..query.clone() };
+                let page = store.results(page).await.unwrap();
+                assert!(page.rows.iter().all(|row| row.device_type == "pen"));
+                seen.extend(page.rows.into_iter().map(|row| row.key.id.as_str().to_owned()));
+                pages += 1;
+                let Some(next) = page.next else { break };
+                after = Some(next);
+            }
+            assert_eq!(seen, expected, "{limit} of {window} for {query:?}");
+            assert!(pages >= 40 / window, "{pages} pages by {window}");
+        }
+    }
+    let wide = ResultQuery { decision: Some(Decision::Pass), limit: 40, window: Some(1), ..ResultQuery::default() };
+    assert_eq!(store.results(wide).await.unwrap().rows.len(), 40, "what an index finds needs no window");
 }
 
 async fn fail(store: &dyn Store, ids: &[&str], now: u64) -> Vec<Seq> {

@@ -86,6 +86,11 @@ async fn no_hot_call_reads_more_because_more_is_stored() {
             let query = ResultQuery { decision, deployment, limit: 20, ..ResultQuery::default() };
             let page = store.results(query.clone()).await.unwrap();
             store.results(ResultQuery { after: page.next, ..query }).await.unwrap();
+            // Found nowhere, looked for in a window.
+            let rare = Some("pen".to_owned());
+            let query = ResultQuery { decision, device: rare, limit: 20, window: Some(20), ..ResultQuery::default() };
+            let page = store.results(query).await.unwrap();
+            assert!(page.rows.is_empty() && page.next.is_some());
         }
         let newest = store.batches(None, 10).await.unwrap();
         store.batch(newest[0].id).await.unwrap();

@@ -1,6 +1,7 @@
 //! Questions asked of the store, each one statement and hence one snapshot.
 
 use deadpool_postgres::GenericClient;
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::Core;
@@ -9,6 +10,7 @@ use super::fault::Fault;
 use super::rows::{self, BATCH_COLUMNS, QUEUE_COLUMNS, RESULT_COLUMNS, SESSION_COLUMNS, number};
 use crate::domain::batch::QueueView;
 use crate::domain::id::{BatchId, Seq, SessionKey};
+use crate::domain::reason::Reasons;
 use crate::domain::time::Timestamp;
 use crate::store::{BatchRow, Cursor, DeadRow, Lookup, Page, ResultQuery, ResultRow, Snapshot, StoredSession};
 
@@ -26,11 +28,97 @@ pub(super) async fn sessions(client: &impl GenericClient, seqs: &[i64]) -> Resul
     rows::all(&client.query(&statement, &[&seqs]).await?, rows::session)
 }
 
-/// The query of results with these conditions; the parameters are given in their order.
-pub(super) fn results_sql(conditions: &[String]) -> String {
-    let conditions = if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") };
+/// A value of a statement.
+type Parameter = Box<dyn ToSql + Sync + Send>;
+
+/// Conditions and their values; the first parameter of a statement is its limit.
+#[derive(Default)]
+struct Conditions {
+    texts: Vec<String>,
+    values: Vec<Parameter>,
+}
+
+impl Conditions {
+    /// Adds a condition; each `?` in it is one of the values.
+    fn only(&mut self, text: &str, values: impl IntoIterator<Item = Parameter>) {
+        let mut pieces = text.split('?');
+        let mut numbered = pieces.next().unwrap_or_default().to_owned();
+        for (piece, value) in pieces.zip(values) {
+            self.values.push(value);
+            numbered.push_str(&format!("${}{piece}", self.values.len() + 1));
+        }
+        self.texts.push(numbered);
+    }
+
+    fn with<'a>(&'a self, limit: &'a i64) -> Vec<&'a (dyn ToSql + Sync)> {
+        let values = self.values.iter().map(|value| &**value as &(dyn ToSql + Sync));
+        std::iter::once(limit as &(dyn ToSql + Sync)).chain(values).collect()
+    }
+}
+
+/// What an index finds: a time, and a deployment or else a decision.
+fn indexed(query: &ResultQuery) -> Conditions {
+    let mut all = Conditions::default();
+    if let Some(since) = query.since {
+        all.only("r.scored_at >= ?", [Box::new(since.0) as Parameter]);
+    }
+    if let Some(until) = query.until {
+        all.only("r.scored_at < ?", [Box::new(until.0) as Parameter]);
+    }
+    match (&query.deployment, query.decision) {
+        // Said twice so that the partial index is eligible.
+        (Some(deployment), _) if !deployment.is_empty() => {
+            let bytes: Parameter = Box::new(deployment.clone().into_bytes());
+            all.only("r.deployment <> '\\x' AND r.deployment = ?", [bytes]);
+        }
+        (_, Some(decision)) => all.only("r.decision = ?", [Box::new(number(decision)) as Parameter]),
+        _ => {}
+    }
+    if let Some(after) = query.after {
+        all.only("(r.scored_at, r.seq) < (?, ?)", [Box::new(after.scored_at.0) as Parameter, Box::new(after.row)]);
+    }
+    all
+}
+
+/// The rest.
+fn left_out(query: &ResultQuery, all: &mut Conditions) {
+    if let (Some(decision), Some(true)) = (query.decision, query.deployment.as_ref().map(|d| !d.is_empty())) {
+        all.only("r.decision = ?", [Box::new(number(decision)) as Parameter]);
+    }
+    if query.deployment.as_ref().is_some_and(String::is_empty) {
+        all.only("r.deployment = '\\x'", []);
+    }
+    if let Some(source) = query.source {
+        all.only("r.source = ?", [Box::new(number(source)) as Parameter]);
+    }
+    if let Some(reason) = query.reason {
+        let mut asked = Reasons::default();
+        asked.insert(reason);
+        all.only("(r.reasons & ?) <> 0", [Box::new(asked.bits()) as Parameter]);
+    }
+    if let Some(device) = &query.device {
+        all.only("s.device = ?", [Box::new(device.clone().into_bytes()) as Parameter]);
+    }
+}
+
+fn joined_conditions(conditions: &[String]) -> String {
+    if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") }
+}
+
+/// The place of the last row that is looked at.
+fn border_sql(conditions: &[String]) -> String {
+    let conditions = joined_conditions(conditions);
     format!(
-        "SELECT {RESULT_COLUMNS}, s.deployment, s.id FROM results r JOIN models m ON m.id = r.model \
+        "SELECT r.scored_at, r.seq FROM results r WHERE {conditions} \
+         ORDER BY r.scored_at DESC, r.seq DESC LIMIT 1 OFFSET $1"
+    )
+}
+
+/// The query of results with these conditions; the parameters are given in their order.
+fn results_sql(conditions: &[String]) -> String {
+    let conditions = joined_conditions(conditions);
+    format!(
+        "SELECT {RESULT_COLUMNS}, s.deployment, s.id, s.device FROM results r JOIN models m ON m.id = r.model \
          JOIN sessions s ON s.seq = r.seq WHERE {conditions} ORDER BY r.scored_at DESC, r.seq DESC LIMIT $1"
     )
 }
@@ -87,52 +175,27 @@ impl Core {
     }
 
     pub(super) async fn results_once(&self, query: &ResultQuery) -> Result<Page<ResultRow>, Fault> {
-        let limit = i64::from(query.limit) + 1;
-        let (decision, source) = (query.decision.map(number), query.source.map(number));
-        let (since, until) = (query.since.map(|t| t.0), query.until.map(|t| t.0));
-        let deployment = query.deployment.as_deref().map(str::as_bytes);
-        let after = query.after.map(|cursor| (cursor.scored_at.0, cursor.row));
-        let mut conditions = Vec::new();
-        let mut values: Vec<&(dyn ToSql + Sync)> = vec![&limit];
-        if let Some(decision) = &decision {
-            values.push(decision);
-            conditions.push(format!("r.decision = ${}", values.len()));
-        }
-        if let Some(source) = &source {
-            values.push(source);
-            conditions.push(format!("r.source = ${}", values.len()));
-        }
-        if let Some(since) = &since {
-            values.push(since);
-            conditions.push(format!("r.scored_at >= ${}", values.len()));
-        }
-        if let Some(until) = &until {
-            values.push(until);
-            conditions.push(format!("r.scored_at < ${}", values.len()));
-        }
-        if let Some(deployment) = &deployment {
-            // Said twice so that the partial index is eligible.
-            if !deployment.is_empty() {
-                conditions.push("r.deployment <> '\\x'".to_owned());
-            }
-            values.push(deployment);
-            conditions.push(format!("r.deployment = ${}", values.len()));
-        }
-        if let Some((scored_at, seq)) = &after {
-            values.push(scored_at);
-            values.push(seq);
-            conditions.push(format!("(r.scored_at, r.seq) < (${}, ${})", values.len() - 1, values.len()));
-        }
+        let mut all = indexed(query);
         let held = self.pool.get().await?;
-        let statement = held.prepare_cached(&results_sql(&conditions)).await?;
-        let mut found = rows::all(&held.query(&statement, &values).await?, rows::result_row)?;
+        let mut border = None;
+        if let Some(window) = query.window.filter(|_| query.leaves_out()) {
+            let statement = held.prepare_cached(&border_sql(&all.texts)).await?;
+            let row = held.query_opt(&statement, &all.with(&(i64::from(window.max(1)) - 1))).await?;
+            let place =
+                |row: Row| Ok::<_, Fault>(Cursor { scored_at: Timestamp(row.try_get(0)?), row: row.try_get(1)? });
+            border = row.map(place).transpose()?;
+        }
+        if let Some(border) = border {
+            all.only(
+                "(r.scored_at, r.seq) >= (?, ?)",
+                [Box::new(border.scored_at.0) as Parameter, Box::new(border.row)],
+            );
+        }
+        left_out(query, &mut all);
+        let statement = held.prepare_cached(&results_sql(&all.texts)).await?;
+        let found = held.query(&statement, &all.with(&(i64::from(query.limit) + 1))).await?;
         held.release();
-        let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let next =
-            found.last().filter(|_| more).map(|(row, result)| Cursor { scored_at: result.result.scored_at, row: *row });
-        Ok(Page { rows: found.into_iter().map(|(_, row)| row).collect(), next })
+        Ok(query.page(rows::all(&found, rows::result_row)?, border))
     }
 
     pub(super) async fn batches_once(&self, before: Option<BatchId>, limit: u32) -> Result<Vec<BatchRow>, Fault> {

@@ -160,7 +160,7 @@ pub(super) fn session(row: &Row) -> Result<StoredSession, Fault> {
 
 pub(super) fn result_row(row: &Row) -> Result<(i64, ResultRow), Fault> {
     let result = result(row)?.ok_or_else(|| StoreError::Corrupt("a result row without a result".to_owned()))?;
-    Ok((row.try_get("result_seq")?, ResultRow { key: key(row)?, result }))
+    Ok((row.try_get("result_seq")?, ResultRow { key: key(row)?, device_type: text(row, "device")?, result }))
 }
 
 pub(super) fn dead(row: &Row) -> Result<DeadRow, Fault> {

@@ -8,6 +8,7 @@ use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use super::tests::open_in;
 use super::*;
 use crate::domain::batch::Trigger;
+use crate::domain::reason::Reason;
 use crate::domain::result::{Decision, Source};
 use crate::store::contract::*;
 
@@ -41,7 +42,7 @@ async fn work(store: &SqliteStore) {
     store.batches(None, 9).await.unwrap();
     store.batch(batch.lease.batch).await.unwrap();
     let page = store.results(ResultQuery { limit: 1, ..ResultQuery::default() }).await.unwrap();
-    for filter in 0..32 {
+    for filter in 0..256 {
         let when = |bit: u32| filter & (1 << bit) != 0;
         let query = ResultQuery {
             decision: when(0).then_some(Decision::Pass),
@@ -50,7 +51,10 @@ async fn work(store: &SqliteStore) {
             until: when(2).then_some(at(9).wall),
             deployment: when(3).then(|| "one".to_owned()),
             after: page.next.filter(|_| when(4)),
+            reason: when(5).then_some(Reason::NoJitter),
+            device: when(6).then(|| "pen".to_owned()),
             limit: 9,
+            window: when(7).then_some(1),
         };
         store.results(query).await.unwrap();
     }

@@ -9,6 +9,7 @@ use super::queue::member_list;
 use super::rows::{self, RESULT_COLUMNS, SESSION_COLUMNS};
 use crate::domain::batch::QueueView;
 use crate::domain::id::{BatchId, Seq, SessionKey};
+use crate::domain::reason::Reasons;
 use crate::domain::time::Timestamp;
 use crate::store::coding::{KeyHash, Numbered as _};
 use crate::store::{
@@ -86,52 +87,95 @@ pub(super) fn session(
     Ok(if erased { Lookup::Erased } else { Lookup::Unknown })
 }
 
-pub(super) fn results(connection: &Connection, query: &ResultQuery) -> Result<Page<ResultRow>, Fault> {
-    let mut conditions = vec!["1"];
-    let mut values: Vec<Value> = Vec::new();
-    let mut only = |condition: &'static str, value: Value| {
-        conditions.push(condition);
-        values.push(value);
-    };
-    if let Some(decision) = query.decision {
-        only("r.decision = ?", decision.number().into());
+/// Conditions and their values.
+#[derive(Default)]
+struct Conditions {
+    texts: Vec<&'static str>,
+    values: Vec<Value>,
+}
+
+impl Conditions {
+    fn only(&mut self, text: &'static str, values: impl IntoIterator<Item = Value>) {
+        self.texts.push(text);
+        self.values.extend(values);
     }
-    if let Some(source) = query.source {
-        only("r.source = ?", source.number().into());
+
+    fn sql(&self) -> String {
+        if self.texts.is_empty() { "1".to_owned() } else { self.texts.join(" AND ") }
     }
+}
+
+/// What an index finds: a time, and a deployment or else a decision.
+fn indexed(query: &ResultQuery) -> Conditions {
+    let mut all = Conditions::default();
     if let Some(since) = query.since {
-        only("r.scored_at >= ?", since.0.into());
+        all.only("r.scored_at >= ?", [since.0.into()]);
     }
     if let Some(until) = query.until {
-        only("r.scored_at < ?", until.0.into());
+        all.only("r.scored_at < ?", [until.0.into()]);
     }
-    if let Some(deployment) = &query.deployment {
+    match (&query.deployment, query.decision) {
         // Said twice so that the partial index is eligible.
-        if !deployment.is_empty() {
-            conditions.push("r.deployment <> ''");
+        (Some(deployment), _) if !deployment.is_empty() => {
+            all.only("r.deployment <> '' AND r.deployment = ?", [deployment.clone().into()]);
         }
-        conditions.push("r.deployment = ?");
-        values.push(deployment.clone().into());
+        (_, Some(decision)) => all.only("r.decision = ?", [decision.number().into()]),
+        _ => {}
     }
     if let Some(after) = query.after {
-        conditions.push("(r.scored_at, r.id) < (?, ?)");
-        values.push(after.scored_at.0.into());
-        values.push(after.row.into());
+        all.only("(r.scored_at, r.id) < (?, ?)", [after.scored_at.0.into(), after.row.into()]);
     }
-    values.push(i64::from(query.limit).saturating_add(1).into());
+    all
+}
+
+/// The rest; `+` keeps the indexes out of it.
+fn left_out(query: &ResultQuery, all: &mut Conditions) {
+    if let (Some(decision), Some(true)) = (query.decision, query.deployment.as_ref().map(|d| !d.is_empty())) {
+        all.only("+r.decision = ?", [decision.number().into()]);
+    }
+    if query.deployment.as_ref().is_some_and(String::is_empty) {
+        all.only("+r.deployment = ''", []);
+    }
+    if let Some(source) = query.source {
+        all.only("r.source = ?", [source.number().into()]);
+    }
+    if let Some(reason) = query.reason {
+        let mut asked = Reasons::default();
+        asked.insert(reason);
+        all.only("(r.reasons & ?) <> 0", [asked.bits().into()]);
+    }
+    if let Some(device) = &query.device {
+        all.only("s.device = ?", [device.clone().into()]);
+    }
+}
+
+pub(super) fn results(connection: &Connection, query: &ResultQuery) -> Result<Page<ResultRow>, Fault> {
+    let mut all = indexed(query);
+    let mut border = None;
+    if let Some(window) = query.window.filter(|_| query.leaves_out()) {
+        let sql = format!(
+            "SELECT r.scored_at, r.id FROM results r WHERE {} ORDER BY r.scored_at DESC, r.id DESC LIMIT 1 OFFSET ?",
+            all.sql()
+        );
+        let last = i64::from(window.max(1)) - 1;
+        let values = all.values.iter().cloned().chain([last.into()]);
+        let mut statement = connection.prepare_cached(&sql)?;
+        let place = |row: &Row<'_>| Ok(Cursor { scored_at: Timestamp(row.get(0)?), row: row.get(1)? });
+        border = statement.query_row(rusqlite::params_from_iter(values), place).optional()?;
+    }
+    if let Some(border) = border {
+        all.only("(r.scored_at, r.id) >= (?, ?)", [border.scored_at.0.into(), border.row.into()]);
+    }
+    left_out(query, &mut all);
     let sql = format!(
-        "SELECT {RESULT_COLUMNS}, s.deployment, s.id FROM results r JOIN models m ON m.id = r.model \
+        "SELECT {RESULT_COLUMNS}, s.deployment, s.id, s.device FROM results r JOIN models m ON m.id = r.model \
          JOIN sessions s ON s.seq = r.session WHERE {} ORDER BY r.scored_at DESC, r.id DESC LIMIT ?",
-        conditions.join(" AND ")
+        all.sql()
     );
+    all.values.push(i64::from(query.limit).saturating_add(1).into());
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut found = rows::collect(&mut statement, rusqlite::params_from_iter(values), rows::result_row)?;
-    let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next =
-        found.last().filter(|_| more).map(|(row, result)| Cursor { scored_at: result.result.scored_at, row: *row });
-    Ok(Page { rows: found.into_iter().map(|(_, row)| row).collect(), next })
+    let found = rows::collect(&mut statement, rusqlite::params_from_iter(all.values), rows::result_row)?;
+    Ok(query.page(found, border))
 }
 
 pub(super) fn batches(connection: &Connection, before: Option<BatchId>, limit: u32) -> Result<Vec<BatchRow>, Fault> {

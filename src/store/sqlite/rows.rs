@@ -120,7 +120,8 @@ pub(super) fn session(row: &Row<'_>) -> Result<StoredSession, Fault> {
 
 pub(super) fn result_row(row: &Row<'_>) -> Result<(i64, ResultRow), Fault> {
     let result = result(row)?.ok_or_else(|| StoreError::Corrupt("a result row without a result".to_owned()))?;
-    Ok((row.get("result_id")?, ResultRow { key: key(row, "deployment", "id")?, result }))
+    let (key, device_type) = (key(row, "deployment", "id")?, row.get("device")?);
+    Ok((row.get("result_id")?, ResultRow { key, device_type, result }))
 }
 
 pub(super) fn batch(row: &Row<'_>) -> Result<BatchRow, Fault> {

@@ -1,0 +1,390 @@
+//! `/api/v1/session`: a key is exchanged for a cookie, so that a page may ask what the key may without keeping the key.
+//!
+//! The cookie holds an end, a random number, and a code over both that is made with the key's digest: every node with
+//! the same keys takes it, and it dies with its key. Requests that change something also carry a token that only a page
+//! of this service can know.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::response::{IntoResponse as _, Response};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use utoipa::ToSchema;
+
+use super::auth::{Access, Role};
+use super::error::{ApiError, Code, ErrorBody};
+use super::{Service, Shared, request, wire};
+use crate::domain::time::Timestamp;
+
+const COOKIE: &str = "playproof_session";
+/// Carries the token.
+const CSRF: &str = "x-csrf-token";
+/// How long a login holds.
+const HOLDS: Duration = Duration::from_secs(12 * 3600);
+/// Most logins remembered as ended before their time.
+const MOST_ENDED: usize = 4096;
+
+/// Logins that somebody ended, until their time is over; known to this process only.
+#[derive(Default)]
+pub(super) struct Ended(Mutex<HashMap<u128, Timestamp>>);
+
+impl Ended {
+    fn note(&self, login: &Login, now: Timestamp) {
+        let mut ended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.retain(|_, end| *end > now);
+        if ended.len() < MOST_ENDED {
+            ended.insert(login.number, login.end);
+        }
+    }
+
+    fn has(&self, login: &Login) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&login.number)
+    }
+}
+
+/// What a cookie says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Login {
+    end: Timestamp,
+    number: u128,
+}
+
+/// The use of a code; one made for one is of no use for another.
+#[derive(Clone, Copy)]
+enum Use {
+    Cookie,
+    Token,
+}
+
+impl Login {
+    fn code(self, digest: &[u8; 32], made_for: Use) -> Option<Hmac<Sha256>> {
+        let mut code: Hmac<Sha256> = Hmac::new_from_slice(digest).ok()?;
+        code.update(match made_for {
+            Use::Cookie => b"playproof-batch cookie 1",
+            Use::Token => b"playproof-batch token 1\0",
+        });
+        code.update(&self.end.0.to_le_bytes());
+        code.update(&self.number.to_le_bytes());
+        Some(code)
+    }
+
+    fn cookie(self, digest: &[u8; 32]) -> Option<String> {
+        let code = self.code(digest, Use::Cookie)?.finalize().into_bytes();
+        Some(format!("{:x}.{:032x}.{}", self.end.0, self.number, hex(&code)))
+    }
+
+    fn token(self, digest: &[u8; 32]) -> Option<String> {
+        Some(hex(&self.code(digest, Use::Token)?.finalize().into_bytes()))
+    }
+
+    /// What a cookie says, and the code that is to prove it.
+    fn read(cookie: &str) -> Option<(Self, Vec<u8>)> {
+        let mut parts = cookie.split('.');
+        let end = i64::from_str_radix(parts.next()?, 16).ok().map(Timestamp)?;
+        let number = u128::from_str_radix(parts.next()?, 16).ok()?;
+        let code = unhex(parts.next()?)?;
+        parts.next().is_none().then_some((Self { end, number }, code))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    (text.len() % 2 == 0 && text.len() <= 128).then(|| text.as_bytes().chunks_exact(2).map(byte).collect())?
+}
+
+/// A login that holds, and the key behind it.
+struct Proven<'a> {
+    login: Login,
+    digest: &'a [u8; 32],
+    access: &'a Access,
+}
+
+/// The login of a request's cookie; `None` when there is no cookie, or it proves nothing any more.
+fn proven<'a>(service: &'a Service, headers: &HeaderMap) -> Option<Proven<'a>> {
+    let (login, code) = cookie(headers).and_then(Login::read)?;
+    let holds = |digest: &[u8; 32]| login.code(digest, Use::Cookie).is_some_and(|own| own.verify_slice(&code).is_ok());
+    let (digest, access) = service.settings.keys.for_which(holds)?;
+    let over = login.end <= service.clock.now().wall || service.ended_logins.has(&login);
+    (!over).then_some(Proven { login, digest, access })
+}
+
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    all.flat_map(|line| line.split(';')).find_map(|one| one.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+}
+
+impl Proven<'_> {
+    /// Refuses a request that changes something and does not carry the token.
+    fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), ApiError> {
+        if matches!(*method, Method::GET | Method::HEAD) {
+            return Ok(());
+        }
+        let sent = headers.get(CSRF).and_then(|token| unhex(token.to_str().ok()?));
+        let own = self.login.code(self.digest, Use::Token);
+        if sent.zip(own).is_some_and(|(sent, own)| own.verify_slice(&sent).is_ok()) {
+            return Ok(());
+        }
+        let message = "with a cookie, send the csrfToken of GET /api/v1/session as X-CSRF-Token; or send a key";
+        Err(ApiError::new(Code::CsrfToken, message))
+    }
+}
+
+/// The access that a request has: by its key, or else by its cookie.
+pub(super) fn access(service: &Service, method: &Method, headers: &HeaderMap) -> Result<Access, ApiError> {
+    let keys = &service.settings.keys;
+    if keys.is_empty() || headers.contains_key(header::AUTHORIZATION) || cookie(headers).is_none() {
+        return keys.access(headers);
+    }
+    let over = || ApiError::new(Code::Unauthorized, "this login is over; log in again");
+    let proven = proven(service, headers).ok_or_else(over)?;
+    proven.check(method, headers)?;
+    Ok(proven.access.clone())
+}
+
+/// A key.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct LoginRequest {
+    /// One with the role admin.
+    key: String,
+}
+
+/// Who asks.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LoginAnswer {
+    /// Whether the service has keys; without, everybody on this machine may do everything.
+    keys_required: bool,
+    /// The caller's role; `null` without a valid key or login.
+    #[schema(example = "admin")]
+    role: Option<&'static str>,
+    /// The only deployment that the caller may see; `null` for all.
+    deployment_id: Option<String>,
+    /// To be sent as `X-CSRF-Token` with what changes something; `null` without a login.
+    csrf_token: Option<String>,
+    /// When the login ends; ISO 8601, UTC; `null` without a login.
+    expires_at: Option<String>,
+    /// The service's version.
+    version: &'static str,
+}
+
+impl LoginAnswer {
+    fn new(service: &Service, access: Option<&Access>) -> Self {
+        Self {
+            keys_required: !service.settings.keys.is_empty(),
+            role: access.map(|access| access.role.name()),
+            deployment_id: access.and_then(|access| access.deployment.as_deref().map(str::to_owned)),
+            csrf_token: None,
+            expires_at: None,
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+
+    fn of(service: &Service, access: &Access, login: Login, digest: &[u8; 32]) -> Self {
+        let (csrf_token, expires_at) = (login.token(digest), Some(wire::iso(login.end)));
+        Self { csrf_token, expires_at, ..Self::new(service, Some(access)) }
+    }
+}
+
+/// Says who asks: whether keys are needed, and what the cookie or key sent may do.
+#[utoipa::path(
+    get, path = "/api/v1/session", operation_id = "readLogin", tag = "login", security(()),
+    responses((status = 200, description = "Who asks", body = LoginAnswer))
+)]
+pub(super) async fn read(State(service): State<Shared>, headers: HeaderMap) -> Response {
+    if !service.settings.keys.is_empty()
+        && !headers.contains_key(header::AUTHORIZATION)
+        && let Some(Proven { login, digest, access }) = proven(&service, &headers)
+    {
+        return fresh(wire::json(&LoginAnswer::of(&service, access, login, digest)));
+    }
+    let access = service.settings.keys.access(&headers).ok();
+    fresh(wire::json(&LoginAnswer::new(&service, access.as_ref())))
+}
+
+/// Exchanges a key for a cookie.
+///
+/// The cookie is `HttpOnly` and `SameSite=Strict` and holds for 12 hours, or until its key is taken away. What changes
+/// something then needs the header `X-CSRF-Token` as well.
+#[utoipa::path(
+    post, path = "/api/v1/session", operation_id = "login", tag = "login", security(()),
+    request_body(content = LoginRequest, content_type = "application/json"),
+    responses(
+        (status = 200, description = "Logged in; the cookie is set", body = LoginAnswer),
+        (status = 400, description = "Malformed", body = ErrorBody),
+        (status = 401, description = "Unknown key", body = ErrorBody),
+        (status = 403, description = "Role below admin", body = ErrorBody),
+        (status = 413, description = "Body too large", body = ErrorBody),
+        (status = 415, description = "Wrong content type or an encoded body", body = ErrorBody),
+    )
+)]
+pub(super) async fn begin(State(service): State<Shared>, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
+    request::check_type(&headers, request::is_json, "application/json")?;
+    let body = request::read(&headers, body, service.body_limits()).await?;
+    let asked = request::json::<LoginRequest>(&body)?;
+    let asked = asked.ok_or_else(|| ApiError::malformed("key", "key is missing; send the admin key"))?;
+    if service.settings.keys.is_empty() {
+        return Ok(fresh(wire::json(&LoginAnswer::new(&service, Some(&service.settings.keys.access(&headers)?)))));
+    }
+    let unknown = || ApiError::at(Code::Unauthorized, "key", "this key is not known; check it for typing errors");
+    let (digest, access) = service.settings.keys.of(asked.key.trim().as_bytes()).ok_or_else(unknown)?;
+    if access.role < Role::Admin {
+        let message = format!("the dashboard needs a key with the role admin; this one has {}", access.role.name());
+        return Err(ApiError::at(Code::Forbidden, "key", message));
+    }
+    let now = service.clock.now().wall;
+    let held = i64::try_from(HOLDS.as_millis()).unwrap_or(i64::MAX);
+    let login = Login { end: Timestamp(now.0.saturating_add(held)), number: rand::random() };
+    let value = login.cookie(digest).ok_or_else(|| ApiError::internal("no code could be made"))?;
+    let answer = fresh(wire::json(&LoginAnswer::of(&service, access, login, digest)));
+    Ok(with_cookie(answer, &headers, &value, HOLDS.as_secs()))
+}
+
+/// Ends a login.
+#[utoipa::path(
+    delete, path = "/api/v1/session", operation_id = "logout", tag = "login", security(()),
+    responses(
+        (status = 200, description = "Logged out; the cookie is taken back", body = LoginAnswer),
+        (status = 403, description = "No valid CSRF token", body = ErrorBody),
+    )
+)]
+pub(super) async fn end(State(service): State<Shared>, headers: HeaderMap) -> Result<Response, ApiError> {
+    if let Some(proven) = proven(&service, &headers) {
+        proven.check(&Method::DELETE, &headers)?;
+        service.ended_logins.note(&proven.login, service.clock.now().wall);
+    }
+    let answer = wire::json(&LoginAnswer::new(&service, None));
+    Ok(with_cookie(fresh(answer), &headers, "", 0))
+}
+
+fn fresh(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn with_cookie(mut response: Response, headers: &HeaderMap, value: &str, seconds: u64) -> Response {
+    // A proxy that speaks TLS says so. A client that says it by itself loses its own cookie at worst.
+    let https = headers.get("x-forwarded-proto").is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"));
+    let secure = if https { "; Secure" } else { "" };
+    let cookie = format!("{COOKIE}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
+    match HeaderValue::try_from(cookie) {
+        Ok(cookie) => {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+            response
+        }
+        Err(error) => ApiError::internal(error.to_string()).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{TestApp, send};
+    use super::*;
+
+    const PATH: &str = "/api/v1/session";
+    const WRITE: &str = "/api/v1/batch/scheduler/stop";
+
+    /// The cookie as a browser sends it back, and the token.
+    async fn log_in(app: &TestApp, key: &str) -> (String, String) {
+        let reply = app.post(PATH, &json!({"key": key})).await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        let set = reply.header("set-cookie").unwrap();
+        for attribute in ["HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=43200"] {
+            assert!(set.contains(attribute), "{set}");
+        }
+        assert!(!set.contains("Secure") && !set.contains(key), "{set}");
+        assert_eq!(reply.header("cache-control"), Some("no-store"));
+        let told = reply.json();
+        assert_eq!((&told["role"], &told["keysRequired"]), (&json!("admin"), &json!(true)));
+        (set.split(';').next().unwrap().to_owned(), told["csrfToken"].as_str().unwrap().to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_cookie_is_as_good_as_its_key_and_writes_need_the_token() {
+        let app = TestApp::with_keys().await;
+        let (cookie, token) = log_in(&app, "admin").await;
+        let ask =
+            |method: &str, path: &str| app.request(method, path).header("cookie", format!("theme=dark; {cookie}"));
+        assert_eq!(send(ask("GET", "/api/v1/batch/stats")).await.status, 200);
+        assert_eq!(send(ask("GET", "/metrics")).await.status, 200);
+        send(ask("POST", WRITE)).await.is_error(403, "csrf_token");
+        for wrong in ["", "00", &"0".repeat(64), &token[2..]] {
+            send(ask("POST", WRITE).header("x-csrf-token", wrong)).await.is_error(403, "csrf_token");
+        }
+        assert_eq!(send(ask("POST", WRITE).header("x-csrf-token", &token)).await.status, 200);
+        let told = send(ask("GET", PATH)).await.json();
+        assert_eq!((told["csrfToken"].as_str(), &told["deploymentId"]), (Some(token.as_str()), &json!(null)));
+        let other = log_in(&app, "admin").await;
+        assert_ne!(other.1, token, "each login has a token of its own");
+        send(ask("POST", WRITE).header("x-csrf-token", &other.1)).await.is_error(403, "csrf_token");
+        // A key beside it counts alone, so a token is not asked for.
+        assert_eq!(send(ask("POST", WRITE).bearer_auth("admin")).await.status, 200);
+        send(ask("POST", WRITE).bearer_auth("ingest")).await.is_error(403, "forbidden");
+    }
+
+    #[tokio::test]
+    async fn a_login_ends_by_hand_by_time_and_a_forged_one_never_begins() {
+        let app = TestApp::with_keys().await;
+        let (cookie, token) = log_in(&app, "admin").await;
+        let ask = |method: &str, path: &str, cookie: &str| app.request(method, path).header("cookie", cookie);
+        send(ask("DELETE", PATH, &cookie)).await.is_error(403, "csrf_token");
+        let ended = send(ask("DELETE", PATH, &cookie).header("x-csrf-token", &token)).await;
+        assert!(ended.header("set-cookie").unwrap().contains("playproof_session=; Path=/; Max-Age=0"));
+        send(ask("GET", WRITE, &cookie)).await.is_error(405, "method_not_allowed");
+        send(ask("GET", "/api/v1/batch/stats", &cookie)).await.is_error(401, "unauthorized");
+        assert_eq!(send(ask("GET", PATH, &cookie)).await.json()["role"], json!(null));
+
+        let (cookie, _) = log_in(&app, "admin").await;
+        let (_, value) = cookie.split_once('=').unwrap();
+        let parts: Vec<&str> = value.split('.').collect();
+        let longer = format!("{:x}", i64::from_str_radix(parts[0], 16).unwrap() + 1);
+        let forged =
+            ["", "..", "x.y.z", &format!("{longer}.{}.{}", parts[1], parts[2]), &format!("{value}.1"), &value[..20]];
+        for forged in forged {
+            let reply = send(ask("GET", "/api/v1/batch/stats", &format!("playproof_session={forged}"))).await;
+            reply.is_error(401, "unauthorized");
+        }
+        assert_eq!(send(ask("GET", "/api/v1/batch/stats", &cookie)).await.status, 200);
+        app.clock.advance(HOLDS);
+        send(ask("GET", "/api/v1/batch/stats", &cookie)).await.is_error(401, "unauthorized");
+    }
+
+    #[tokio::test]
+    async fn only_admins_log_in_and_a_bound_one_stays_bound() {
+        let app = TestApp::with_keys().await;
+        app.post(PATH, &json!({"key": "nobody"})).await.is_error(401, "unauthorized");
+        app.post(PATH, &json!({"key": "ingest"})).await.is_error(403, "forbidden");
+        app.post(PATH, &json!({"kex": "admin"})).await.is_error(400, "malformed");
+        send(app.request("POST", PATH).body("{\"key\":\"admin\"}")).await.is_error(415, "unsupported_media_type");
+        let (cookie, _) = log_in(&app, "admin-eu").await;
+        let ask = |path: &str| send(app.request("GET", path).header("cookie", &cookie));
+        assert_eq!(ask(PATH).await.json()["deploymentId"], "eu");
+        ask("/api/v1/batch/stats").await.is_error(403, "wrong_deployment");
+        assert_eq!(ask("/api/v1/batch/dead").await.status, 200);
+        let anybody = app.get(PATH).await.json();
+        assert_eq!((&anybody["keysRequired"], &anybody["role"]), (&json!(true), &json!(null)));
+        let secure = app.request("POST", PATH).header("x-forwarded-proto", "https").json(&json!({"key": "admin"}));
+        assert!(send(secure).await.header("set-cookie").unwrap().contains("; Secure"));
+    }
+
+    #[tokio::test]
+    async fn without_keys_nobody_needs_to_log_in() {
+        let app = TestApp::start().await;
+        let told = app.get(PATH).await.json();
+        assert_eq!((&told["keysRequired"], &told["role"]), (&json!(false), &json!("admin")));
+        let reply = app.post(PATH, &json!({"key": "anything"})).await;
+        assert_eq!((reply.status, reply.header("set-cookie")), (200, None));
+    }
+}
