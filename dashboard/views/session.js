@@ -1,0 +1,216 @@
+// A session: what was decided and why in words, its path, its features beside those of people, its history.
+
+import { Refused, get, path } from '../api.js';
+import { brief, card, count, decision, fill, fixed, h, plural, put, span, table, toSession, when } from '../dom.js';
+import { Replay, measure } from '../replay.js';
+
+const OVERLAYS = ['--series-2', '--pass', '--fail', '--series-1'];
+
+export async function show(place, { id, query, user, onleave }) {
+  document.title = `${id} · PlayProof Batch`;
+  const deploymentId = query.get('deploymentId') ?? user.deploymentId ?? '';
+  const of = (route) => path(route, { deploymentId });
+  const route = `/api/v1/sessions/${encodeURIComponent(id)}`;
+  const or = (promise) => promise.catch((error) => {
+    if (error instanceof Refused && error.status === 404) return { gone: error.message };
+    throw error;
+  });
+  const answer = await get(of(`/api/v1/batch/result/${encodeURIComponent(id)}`));
+  const [telemetry, explanation] = await Promise.all([
+    or(get(of(`${route}/telemetry`))),
+    or(get(path(`${route}/explanation`, { deploymentId, limit: 8 }))),
+  ]);
+
+  const final = answer.result;
+  fill(place,
+    h('div', { class: 'head' },
+      h('a', { class: 'button', href: '#/sessions' }, '‹ Sessions'),
+      h('h1', {}, id), final ? decision(final.decision) : h('span', { class: 'tag plain' }, answer.status),
+      deploymentId ? h('span', { class: 'hint' }, `deployment ${deploymentId}`) : null),
+    h('div', { class: 'grid wide' },
+      h('div', { class: 'stack' }, await drawing(telemetry, answer, deploymentId, onleave), features(explanation)),
+      h('div', { class: 'stack' }, why(answer), history(answer), facts(answer, telemetry, user))));
+}
+
+/** How a score is to be taken, in words. */
+function meaning(result) {
+  const model = `${result.source === 'heuristic' ? 'The rules' : result.source === 'woodwide' ? 'The Woodwide model' : 'The embedded model'}`;
+  const said = { pass: 'This session passes.', review: 'This session should be looked at.', fail: 'This session fails.' }[result.decision] ?? '';
+  if (result.anomalyScore === null) return `${said} ${model} only flags sessions; there is no score.`;
+  if (result.scoreKind !== 'calibrated') return `${said} ${model} gave it ${fixed(result.anomalyScore)} of 5.`;
+  const odds = 10 ** result.anomalyScore;
+  const rare = odds < 2 ? 'more than half of all people score as high'
+    : odds < 10 ? `about 1 person in ${brief(odds)} scores as high`
+      : `only about 1 person in ${count(Number(odds.toPrecision(2)))} would score as high`;
+  return `${said} ${model} gave it ${fixed(result.anomalyScore)}: ${rare}.`;
+}
+
+const RULES = ['path_too_straight', 'no_jitter', 'impossible_speed', 'perfect_accuracy', 'robotic_timing'];
+
+function why(answer) {
+  const result = answer.result;
+  const reasons = (result ?? answer.first).reasons;
+  const list = reasons.length === 0 ? h('p', { class: 'hint' }, 'No rule was broken, and no trait stands out.') :
+    h('ul', { class: 'why' }, reasons.map((reason) =>
+      h('li', { class: RULES.includes(reason.code) ? 'rule' : null }, reason.message, h('span', { class: 'code' }, reason.code))));
+  return card('Why', { id: 'why' }, h('div', { class: 'verdict' },
+    h('p', { class: 'sentence' }, result ? meaning(result) : `${answer.message ?? 'Not decided yet'}.`),
+    answer.lastError ? h('p', { class: 'words' }, `Last error: ${answer.lastError}`) : null,
+    list));
+}
+
+function history(answer) {
+  const { first, result } = answer;
+  const score = (anomaly) => (anomaly === null || anomaly === undefined ? '' : `, score ${fixed(anomaly)}`);
+  const codes = (reasons) => (reasons.length ? reasons.map((reason) => reason.code).join(', ') : 'no reason given');
+  const step = (name, at, verdict, source, anomaly, reasons, more) => h('li', {},
+    h('div', { class: 'top' }, h('b', {}, name), ' ', decision(verdict)),
+    h('p', { class: 'hint small' }, when(at), ` · ${source}${score(anomaly)}`, more),
+    h('p', { class: 'hint small words' }, codes(reasons)));
+  const steps = h('ol', { class: 'steps' },
+    step('First verdict', first.scoredAt, first.decision, first.source, first.anomaly.anomalyScore, first.reasons, ` · ${fixed(first.latencyMs, 1)} ms`));
+  if (result && result.batchId !== null) {
+    put(steps, step('Batch verdict', result.scoredAt, result.decision, result.source, result.anomalyScore, result.reasons,
+      result.fallback ? ' · fallback, the detector was away' : ''));
+  } else if (!result) {
+    put(steps, h('li', {}, h('b', {}, answer.status === 'failed' ? 'Failed' : 'Waits'), h('p', { class: 'hint small' }, plural(answer.attempts ?? 0, 'attempt'))));
+  }
+  return card('History', {}, steps);
+}
+
+function facts(answer, telemetry, user) {
+  const { result } = answer;
+  const rows = [];
+  const fact = (name, value) => { if (value !== null && value !== undefined && value !== '') rows.push(h('dt', {}, name), h('dd', {}, value)); };
+  if (result?.batchId !== null && result) fact('Batch', user.deploymentId ? result.batchId : h('a', { href: `#/batch/${result.batchId}` }, `Batch ${result.batchId}`));
+  fact('Device', telemetry.deviceType);
+  fact('Game', telemetry.gameType);
+  fact('Duration', telemetry.durationMs === undefined ? null : span(telemetry.durationMs / 1000));
+  fact('Targets', telemetry.hits === undefined ? null : `${count(telemetry.hits)} hit, ${count(telemetry.misses)} missed`);
+  if (result) {
+    fact('Model', `${result.modelId} ${result.modelVersion}`);
+    fact('Raw score', result.rawScore === undefined ? null : fixed(result.rawScore, 3));
+    fact('Confidence', fixed(result.confidence));
+    fact('Attempts', count(result.attempts));
+    fact('Calibrated on', result.calibrationClass);
+  }
+  return rows.length ? card('Facts', {}, h('dl', { class: 'facts' }, rows)) : null;
+}
+
+/** The path in words, for whoever does not see it. */
+function inWords(told) {
+  const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
+  const hits = told.clicks.filter((click) => click.targetHit).length;
+  const longest = told.pauses.reduce((best, pause) => (pause.lasts > (best?.lasts ?? 0) ? pause : best), null);
+  const moving = told.t[told.t.length - 1];
+  return [
+    `${plural(told.x.length, 'movement')} in ${seconds(told.end)}, ${count(told.length)} px long`,
+    moving > 0 ? `mean speed ${count((told.length / moving) * 1000)} px/s, fastest ${count(told.speed[told.fastest])} px/s at ${seconds(told.t[told.fastest])}` : 'no time passed',
+    told.clicks.length ? `${plural(told.clicks.length, 'click')}, ${hits} on a target` : 'no clicks',
+    told.pauses.length ? `${plural(told.pauses.length, 'pause')} of 0.25 s or more, the longest ${seconds(longest.lasts)} at ${seconds(longest.at)}` : 'no pause of 0.25 s or more',
+  ].join('; ') + '.';
+}
+
+async function drawing(telemetry, answer, deploymentId, onleave) {
+  if (telemetry.gone) return card('Path', {}, h('p', { class: 'hint' }, `${telemetry.gone[0].toUpperCase()}${telemetry.gone.slice(1)}.`));
+  const told = measure(telemetry);
+  const canvas = h('canvas', { role: 'img', tabindex: '0', 'aria-label': 'The path of the pointer. Space plays and pauses, the arrow keys move in time.', 'aria-describedby': 'in-words' });
+  const play = h('button', { type: 'button', class: 'main play' }, 'Play');
+  const scrub = h('input', { type: 'range', min: 0, max: Math.round(told.end), step: 1, value: Math.round(told.end), 'aria-label': 'Place in time' });
+  const clock = h('span', { class: 'clock' });
+  const rate = h('select', { 'aria-label': 'Speed of the replay' }, [['0.25', '¼ speed'], ['0.5', '½ speed'], ['1', 'Own speed'], ['2', '2 × speed'], ['4', '4 × speed']]
+    .map(([value, text]) => h('option', { value, selected: value === '1' }, text)));
+  const seconds = (ms) => (ms / 1000).toFixed(1);
+  const result = card('Path', {},
+    h('ul', { class: 'legend' },
+      h('li', {}, 'slow', h('span', { class: 'ramp' }), `fast (${count(told.usual)} px/s)`),
+      h('li', {}, h('i', { class: 'dot' }), 'click on a target'), h('li', {}, h('i', { class: 'dot miss' }), 'click beside'),
+      h('li', {}, h('i', { class: 'dot rest' }), 'pause')),
+    h('figure', { class: 'stage' }, canvas,
+      h('div', { class: 'player' }, play, scrub, clock, rate),
+      h('figcaption', { id: 'in-words', class: 'hint small' }, inWords(told))));
+  // A canvas has a size once it is in the page.
+  const begin = new ResizeObserver(() => {
+    if (!canvas.clientWidth) return;
+    begin.disconnect();
+    const replay = new Replay(canvas, told, (at, playing) => {
+      play.textContent = playing ? 'Pause' : 'Play';
+      scrub.value = Math.round(at);
+      scrub.setAttribute('aria-valuetext', `${seconds(at)} of ${seconds(told.end)} seconds`);
+      clock.textContent = `${seconds(at)} / ${seconds(told.end)} s`;
+      canvas.dataset.frames = replay?.frames ?? 0;
+    });
+    replay.seek(told.end);
+    const toggle = () => (replay.playing ? replay.pause() : replay.play());
+    play.addEventListener('click', toggle);
+    scrub.addEventListener('input', () => { replay.pause(); replay.seek(Number(scrub.value)); });
+    rate.addEventListener('change', () => { replay.rate = Number(rate.value); });
+    canvas.addEventListener('keydown', (event) => {
+      if (event.key === ' ') toggle();
+      else if (event.key === 'ArrowLeft' || event.key === 'ArrowRight') replay.seek(replay.at + (event.key === 'ArrowLeft' ? -200 : 200));
+      else return;
+      event.preventDefault();
+    });
+    onleave(() => replay.end());
+    overlays(result, replay, answer, deploymentId);
+  });
+  begin.observe(canvas);
+  onleave(() => begin.disconnect());
+  return result;
+}
+
+/** Sessions that moved alike, where the result names them: each can be laid under the path. */
+function overlays(place, replay, answer, deploymentId) {
+  const matches = (answer.result?.matches ?? answer.matches ?? []).map((match) => (typeof match === 'string' ? { sessionId: match } : match));
+  if (matches.length === 0) return;
+  const shown = new Map();
+  const list = matches.slice(0, OVERLAYS.length).map((match, i) => {
+    const button = h('button', { type: 'button', 'aria-pressed': 'false' }, 'Lay under');
+    button.addEventListener('click', async () => {
+      if (shown.delete(match.sessionId)) {
+        button.setAttribute('aria-pressed', 'false');
+      } else {
+        try {
+          const telemetry = await get(path(`/api/v1/sessions/${encodeURIComponent(match.sessionId)}/telemetry`, { deploymentId: match.deploymentId ?? deploymentId }));
+          shown.set(match.sessionId, { path: measure(telemetry), colour: OVERLAYS[i] });
+          button.setAttribute('aria-pressed', 'true');
+        } catch (error) {
+          button.replaceWith(h('span', { class: 'hint' }, error.message));
+        }
+      }
+      replay.overlay([...shown.values()]);
+    });
+    return h('li', {}, h('div', { class: 'top' }, h('a', { href: toSession(match.sessionId, match.deploymentId ?? deploymentId) }, match.sessionId), button));
+  });
+  place.querySelector('.body').append(h('h2', {}, 'Sessions that moved alike'), h('ul', { class: 'list' }, list));
+}
+
+/** A value beside the range in which nine people in ten are. */
+function range({ value, humanLow, humanHigh }) {
+  const low = Math.min(value, humanLow);
+  const width = Math.max(value, humanHigh) - low || 1;
+  const at = (n) => 6 + (88 * (n - low)) / width;
+  const people = h('i');
+  people.style.left = `${at(humanLow)}%`;
+  people.style.width = `${Math.max(at(humanHigh) - at(humanLow), 1.5)}%`;
+  const mark = h('b');
+  mark.style.left = `${at(value)}%`;
+  return h('div', { class: `range${value < humanLow || value > humanHigh ? ' out' : ''}`, 'aria-hidden': 'true' }, people, mark);
+}
+
+function features(explanation) {
+  if (explanation.gone) return null;
+  if (explanation.features.length === 0) return card('Features beside those of people', {}, h('p', { class: 'hint' }, 'There is too little motion to judge.'));
+  const list = table('What moved the score most', [
+    { head: 'What it tells', kind: 'words', span: true, cell: (row) => [row.message, h('br'), h('span', { class: 'code hint' }, row.feature)] },
+    { head: 'Value', kind: 'n', cell: (row) => brief(row.value) },
+    { head: '9 people in 10', kind: 'n', cell: (row) => `${brief(row.humanLow)} to ${brief(row.humanHigh)}` },
+    { head: 'Beside people', span: true, cell: range },
+    { head: 'Towards', kind: 'n', cell: (row) => h('span', { class: row.added > 0 ? 'up' : 'down' }, `${row.added > 0 ? 'bot +' : 'human −'}${Math.abs(row.added).toFixed(2)}`) },
+  ]);
+  list.add(explanation.features);
+  return card('Features beside those of people', {
+    body: false,
+    hint: explanation.ofResult ? `model ${explanation.modelVersion}` : `as the active model ${explanation.modelVersion} sees it; the result is from another`,
+  }, h('div', { class: 'scroll' }, list.element));
+}
