@@ -29,6 +29,7 @@ export function chart(place, { height, series, x, y, scales, cursor, time = fals
 }
 
 export const line = (name, more) => ({ stroke: () => colour(name), width: 1.75, points: { show: false }, ...more });
+export const area = (name) => line(name, { fill: () => `color-mix(in srgb, ${colour(name)} 16%, transparent)` });
 export const bars = (name, more) => ({
   stroke: () => colour(name), fill: () => colour(name), width: 0, points: { show: false },
   paths: uPlot.paths.bars({ size: [0.82, 64], align: 1 }), ...more,

@@ -39,9 +39,9 @@ export function say(element, text) {
 }
 
 /** A part of a page with a heading. */
-export function card(title, { hint, id, body } = {}, ...children) {
+export function card(title, { hint, id, body, kind } = {}, ...children) {
   const heading = h('h2', id ? { id } : {}, title);
-  return h('section', { class: 'card', 'aria-labelledby': id },
+  return h('section', { class: kind ? `card ${kind}` : 'card', 'aria-labelledby': id },
     h('header', {}, heading, hint ? h('span', { class: 'hint' }, hint) : null),
     body === false ? children : h('div', { class: 'body' }, children));
 }
@@ -67,9 +67,9 @@ const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 /** 12,345 */
 export const count = (n) => whole.format(n);
 /** `digits` digits after the point. */
-export const fixed = (n, digits = 2) => (n === null || n === undefined ? '–' : n.toFixed(digits));
+export const fixed = (n, digits = 2) => (n === null || n === undefined ? '–' : n.toFixed(digits).replace('-', '−'));
 /** Three digits that matter. */
-export const brief = (n) => new Intl.NumberFormat('en', { maximumSignificantDigits: 3 }).format(n);
+export const brief = (n) => new Intl.NumberFormat('en', { maximumSignificantDigits: 3 }).format(n).replace('-', '−');
 /** 7 sessions, 1 session */
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 

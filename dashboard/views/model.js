@@ -62,7 +62,7 @@ export async function show(place, { user, onleave }) {
   const log = (share) => (share > 0 ? share : null);
   onleave(chart(curve, {
     height: 220, series: [line('--series-1'), line('--series-2', { dash: [5, 4] })], x: score,
-    y: { size: 52, values: (_, ticks) => ticks.map((n) => (Number.isInteger(Math.round(Math.log10(n) * 1e6) / 1e6) ? `${brief(n * 100)} %` : '')) },
+    y: { size: 52, splits: () => [0.001, 0.01, 0.1, 1], values: (_, ticks) => ticks.map((n) => `${brief(n * 100)} %`) },
     scales: { x: { time: false, range: [0, 3] }, y: { distr: 3, log: 10, range: [0.001, 1] } },
   }, [at, exceed.map(log), at.map((one) => 10 ** -one)]).end);
 }

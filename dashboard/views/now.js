@@ -1,11 +1,11 @@
 // Now: what waits, what comes and goes, what went wrong; and the scheduler's switch. Told by the service once a second.
 
 import { listen, post } from '../api.js';
-import { chart, line } from '../chart.js';
+import { area, chart, line } from '../chart.js';
 import { card, confirmed, count, decision, fill, fixed, h, notice, say, span, table, toSession, when } from '../dom.js';
 
 const STATES = [
-  ['ready', 'Ready'], ['leased', 'In a batch'], ['delayed', 'Waiting for a retry'], ['failed', 'Failed'], ['processed', 'Decided'],
+  ['ready', 'Ready'], ['leased', 'In a batch'], ['delayed', 'Retry later'], ['failed', 'Failed'], ['processed', 'Decided'],
 ];
 
 export function show(place, { onleave }) {
@@ -69,7 +69,7 @@ export function show(place, { onleave }) {
         card('Nodes', { body: false }, nodes))));
 
   const drawn = chart(flow, {
-    height: 190, time: true, series: [line('--series-1'), line('--series-2')],
+    height: 190, time: true, series: [area('--series-1'), line('--series-2', { dash: [6, 4] })],
     x: { size: 28, space: 70, values: (_, ticks) => ticks.map((t) => new Date(t * 1000).toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' })) },
     y: { size: 44, space: 34, values: (_, ticks) => ticks.map((n) => (Number.isInteger(n) ? count(n) : '')) },
     scales: { y: { range: (_, min, max) => [0, Math.max(6, max * 1.1)] } },
@@ -141,7 +141,7 @@ export function show(place, { onleave }) {
         { head: 'Session', kind: 'id', cell: (row) => h('a', { href: toSession(row.sessionId, row.deploymentId) }, row.sessionId) },
         { head: 'Decision', cell: (row) => decision(row.decision) },
         { head: 'Score', kind: 'n', cell: (row) => fixed(row.anomalyScore) },
-        { head: 'Reasons', kind: 'words', span: true, cell: (row) => row.reasons.map((reason) => reason.code).join(', ') },
+        { head: 'Reasons', kind: 'line', span: true, cell: (row) => row.reasons.map((reason) => reason.code).join(', ') },
       ]);
       list.add(now.verdicts);
       fill(verdicts, now.verdicts.length ? list.element : h('p', { class: 'empty' }, 'No verdicts yet. POST a session to /api/v1/score to see one.'));

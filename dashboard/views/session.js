@@ -27,7 +27,7 @@ export async function show(place, { id, query, user, onleave }) {
       h('a', { class: 'button', href: '#/sessions' }, '‹ Sessions'),
       h('h1', {}, id), final ? decision(final.decision) : h('span', { class: 'tag plain' }, answer.status),
       deploymentId ? h('span', { class: 'hint' }, `deployment ${deploymentId}`) : null),
-    h('div', { class: 'grid wide' },
+    h('div', { class: 'grid wide session' },
       h('div', { class: 'stack' }, await drawing(telemetry, answer, deploymentId, onleave), features(explanation)),
       h('div', { class: 'stack' }, why(answer), history(answer), facts(answer, telemetry, user))));
 }
@@ -53,7 +53,7 @@ function why(answer) {
   const list = reasons.length === 0 ? h('p', { class: 'hint' }, 'No rule was broken, and no trait stands out.') :
     h('ul', { class: 'why' }, reasons.map((reason) =>
       h('li', { class: RULES.includes(reason.code) ? 'rule' : null }, reason.message, h('span', { class: 'code' }, reason.code))));
-  return card('Why', { id: 'why' }, h('div', { class: 'verdict' },
+  return card('Why', { id: 'why', kind: 'second' }, h('div', { class: 'verdict' },
     h('p', { class: 'sentence' }, result ? meaning(result) : `${answer.message ?? 'Not decided yet'}.`),
     answer.lastError ? h('p', { class: 'words' }, `Last error: ${answer.lastError}`) : null,
     list));
@@ -112,7 +112,7 @@ function inWords(told) {
 }
 
 async function drawing(telemetry, answer, deploymentId, onleave) {
-  if (telemetry.gone) return card('Path', {}, h('p', { class: 'hint' }, `${telemetry.gone[0].toUpperCase()}${telemetry.gone.slice(1)}.`));
+  if (telemetry.gone) return card('Path', { kind: 'first' }, h('p', { class: 'hint' }, `${telemetry.gone[0].toUpperCase()}${telemetry.gone.slice(1)}.`));
   const told = measure(telemetry);
   const canvas = h('canvas', { role: 'img', tabindex: '0', 'aria-label': 'The path of the pointer. Space plays and pauses, the arrow keys move in time.', 'aria-describedby': 'in-words' });
   const play = h('button', { type: 'button', class: 'main play' }, 'Play');
@@ -121,7 +121,7 @@ async function drawing(telemetry, answer, deploymentId, onleave) {
   const rate = h('select', { 'aria-label': 'Speed of the replay' }, [['0.25', '¼ speed'], ['0.5', '½ speed'], ['1', 'Own speed'], ['2', '2 × speed'], ['4', '4 × speed']]
     .map(([value, text]) => h('option', { value, selected: value === '1' }, text)));
   const seconds = (ms) => (ms / 1000).toFixed(1);
-  const result = card('Path', {},
+  const result = card('Path', { kind: 'first' },
     h('ul', { class: 'legend' },
       h('li', {}, 'slow', h('span', { class: 'ramp' }), `fast (${count(told.usual)} px/s)`),
       h('li', {}, h('i', { class: 'dot' }), 'click on a target'), h('li', {}, h('i', { class: 'dot miss' }), 'click beside'),

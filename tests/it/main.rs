@@ -19,6 +19,8 @@ mod crash;
 
 mod deploy;
 
+mod dashboard;
+
 mod determinism;
 
 mod fuzz;

@@ -167,9 +167,10 @@ pub(super) fn results(connection: &Connection, query: &ResultQuery) -> Result<Pa
         all.only("(r.scored_at, r.id) >= (?, ?)", [border.scored_at.0.into(), border.row.into()]);
     }
     left_out(query, &mut all);
+    // Crossed joins keep their order: results come in that of an index, whatever is asked of their sessions.
     let sql = format!(
-        "SELECT {RESULT_COLUMNS}, s.deployment, s.id, s.device FROM results r JOIN models m ON m.id = r.model \
-         JOIN sessions s ON s.seq = r.session WHERE {} ORDER BY r.scored_at DESC, r.id DESC LIMIT ?",
+        "SELECT {RESULT_COLUMNS}, s.deployment, s.id, s.device FROM results r CROSS JOIN models m ON m.id = r.model \
+         CROSS JOIN sessions s ON s.seq = r.session WHERE {} ORDER BY r.scored_at DESC, r.id DESC LIMIT ?",
         all.sql()
     );
     all.values.push(i64::from(query.limit).saturating_add(1).into());

@@ -1,0 +1,263 @@
+//! Everything one can do in the dashboard, done with mouse and keyboard.
+
+use serde_json::json;
+
+use super::browser::Page;
+use super::{BY_HAND, ask, decided, everybody, on_both, people, send};
+use crate::process::{Place, Process};
+
+const ROWS: &str = "document.querySelectorAll('tbody tr').length";
+
+/// Whether every row's cell under a heading has a text.
+fn all(head: &str, text: &str) -> String {
+    format!(
+        "[...document.querySelectorAll('td[data-head=\"{head}\"]')].every(e => e.textContent.includes({}))",
+        json!(text)
+    )
+}
+
+on_both!(
+    the_scheduler_is_steered_and_what_happens_is_seen_live,
+    sessions_are_filtered_scrolled_through_and_exported,
+    a_session_is_replayed_and_leads_to_its_batch_and_back,
+    sessions_that_moved_alike_are_laid_under,
+    what_clients_call_themselves_is_text,
+);
+
+fn the_scheduler_is_steered_and_what_happens_is_seen_live(place: &Place) {
+    let node = Process::on(&place.url, &BY_HAND);
+    let mut page = Page::open();
+    page.go(&node.url);
+    page.sees("Scheduler is stopped");
+    page.sees("No verdicts yet");
+    page.until("document.getElementById('live').textContent === 'Live'");
+    send(&node, None, &everybody());
+    let waiting = "[...document.querySelectorAll('.figures div')].find(e => e.textContent.includes('Waiting')) \
+                   .querySelector('dd span').textContent";
+    page.until(&format!("{waiting} === '47'"));
+    page.press("Run batches now");
+    page.sees("Processed 47 sessions");
+    page.until(&format!("{waiting} === '0' && {ROWS} >= 12"));
+
+    page.press("Start scheduler");
+    page.sees("Scheduler runs");
+    // Asked first, by dialog; Escape and Cancel leave it running.
+    page.press("Stop scheduler");
+    page.until("document.querySelector('dialog[open]') && document.activeElement.textContent === 'Cancel'");
+    page.key("Escape");
+    page.until("!document.querySelector('dialog')");
+    page.press("Stop scheduler");
+    page.press("Cancel");
+    page.until("!document.querySelector('dialog')");
+    assert_eq!(ask(&node, "GET", "/api/v1/batch/scheduler/status")["running"], true);
+    page.press("Stop scheduler");
+    page.click("document.querySelector('dialog .danger')");
+    page.sees("Scheduler is stopped");
+    assert_eq!(ask(&node, "GET", "/api/v1/batch/scheduler/status")["running"], false);
+
+    page.press("Dark");
+    page.until("document.documentElement.dataset.theme === 'dark'");
+    page.go(&node.url);
+    page.until("document.documentElement.dataset.theme === 'dark' && document.querySelector('.chart canvas')");
+    page.press("Light");
+    page.until("document.documentElement.dataset.theme === 'light'");
+    assert_eq!(page.complaints(), Vec::<String>::new());
+}
+
+fn sessions_are_filtered_scrolled_through_and_exported(place: &Place) {
+    let node = decided(place);
+    let mut many = people();
+    let mut more = Vec::new();
+    for n in 0..8 {
+        for session in &mut many {
+            session["sessionId"] = format!("again-{n}-{}", more.len()).into();
+            session["deploymentId"] = "shop-us".into();
+            more.push(session.clone());
+        }
+    }
+    send(&node, None, &more);
+    ask(&node, "POST", "/api/v1/batch/process");
+    let total = 47 + more.len();
+
+    let mut page = Page::open();
+    page.go(&format!("{}/#/sessions", node.url));
+    page.until(&format!("{ROWS} >= 100"));
+    while page.eval(ROWS).as_u64().unwrap() < total as u64 {
+        page.eval("scrollTo(0, document.body.scrollHeight)");
+        page.until(&format!("{ROWS} > 100 || document.body.innerText.includes('that is all')"));
+    }
+    page.sees(&format!("{total} results, that is all."));
+
+    let choose = |page: &mut Page, name: &str, value: &str| {
+        page.eval(&format!(
+            "(() => {{ const e = document.getElementById('f-{name}'); e.value = {}; \
+             e.dispatchEvent(new Event('change', {{bubbles: true}})); }})()",
+            json!(value)
+        ));
+        page.until(&format!("location.hash.includes('{name}=') && {ROWS} < {total}"));
+        page.until("/that is all|No result fits/.test(document.querySelector('.foot').textContent)");
+    };
+    choose(&mut page, "deploymentId", "shop-eu");
+    page.until(&format!("{ROWS} === 9 && {}", all("Deployment", "shop-eu")));
+    choose(&mut page, "decision", "fail");
+    page.until(&format!("{ROWS} > 0 && {ROWS} < 9 && {}", all("Decision", "fail")));
+    page.press("Clear filters");
+    page.until(&format!("{ROWS} >= 100"));
+    choose(&mut page, "deviceType", "trackpad");
+    page.until(&format!("{ROWS} > 0 && {}", all("Device", "trackpad")));
+    choose(&mut page, "source", "embedded");
+    page.press("Clear filters");
+    page.until(&format!("{ROWS} >= 100"));
+    choose(&mut page, "reason", "unlike_humans");
+    page.until(&format!("{ROWS} > 0 && {}", all("Reasons", "unlike_humans")));
+    page.press("Clear filters");
+    page.until(&format!("{ROWS} >= 100"));
+    choose(&mut page, "until", "2020-01-01T00:00");
+    page.sees("No result fits.");
+    page.press("Clear filters");
+    page.until(&format!("{ROWS} >= 100"));
+    let one = ask(&node, "GET", "/api/v1/batch/results?deploymentId=shop-eu&limit=1")["results"][0]["sessionId"].take();
+    page.eval(&format!("location.hash = '#/sessions?deploymentId=shop-eu&sessionId={}'", one.as_str().unwrap()));
+    page.until(&format!("{ROWS} === 1"));
+
+    page.press("Clear filters");
+    page.until(&format!("{ROWS} >= 100"));
+    let folder = tempfile::tempdir().unwrap();
+    let allow = json!({"behavior": "allow", "downloadPath": folder.path()});
+    page.call("Page.setDownloadBehavior", allow);
+    page.press("Export CSV");
+    page.sees(&format!("Exported {total} rows"));
+    let begun = std::time::Instant::now();
+    let csv = loop {
+        assert!(begun.elapsed().as_secs() < 20, "no file came");
+        let mut files = std::fs::read_dir(folder.path()).unwrap().flatten().map(|file| file.path());
+        let whole = files.find(|file| file.extension().is_some_and(|end| end == "csv"));
+        if let Some(file) = whole {
+            break std::fs::read_to_string(file).unwrap();
+        }
+        page.eval("new Promise(done => setTimeout(done, 20))");
+    };
+    assert_eq!(csv.lines().count(), total + 1);
+    assert!(csv.starts_with("sessionId,deploymentId,anomalyScore,"));
+    assert_eq!(page.complaints(), Vec::<String>::new());
+}
+
+fn a_session_is_replayed_and_leads_to_its_batch_and_back(place: &Place) {
+    let node = decided(place);
+    let mut page = Page::open();
+    page.go(&format!("{}/#/sessions?decision=fail", node.url));
+    page.until(&format!("{ROWS} > 0"));
+    page.click("document.querySelector('tbody a')");
+    page.sees("This session fails.");
+    page.sees("First verdict");
+    page.sees("Batch verdict");
+    page.sees("What moved the score most");
+    assert!(
+        page.eval("document.querySelectorAll('.why li').length").as_u64().unwrap() > 0,
+        "reasons are told in words"
+    );
+    page.until(
+        "/movements? in .* px long; mean speed .*; \\d+ clicks/.test(document.getElementById('in-words').textContent)",
+    );
+    let ink = "(() => { const c = document.querySelector('canvas'); const copy = new OffscreenCanvas(c.width, c.height); \
+               const pen = copy.getContext('2d', {willReadFrequently: true}); pen.drawImage(c, 0, 0); \
+               const d = pen.getImageData(0, 0, c.width, c.height).data; let n = 0; \
+               for (let i = 0; i < d.length; i += 4) n += d[i + 3] > 250; return n; })()";
+    let whole = page.eval(ink).as_u64().unwrap();
+    assert!(whole > 1_000, "{whole} pixels are drawn");
+
+    page.until("document.querySelector('.player select').value === '1'");
+    page.eval("(() => { const e = document.querySelector('.player select'); e.value = '4'; e.dispatchEvent(new Event('change')); })()");
+    page.press("Play");
+    page.until("document.querySelector('.play').textContent === 'Pause'");
+    page.until("Number(document.querySelector('.player input').value) > 300");
+    page.press("Pause");
+    page.until("document.querySelector('.play').textContent === 'Play'");
+    let place_in_time = "Number(document.querySelector('.player input').value)";
+    let paused = page.eval(place_in_time).as_f64().unwrap();
+    assert!(page.eval(ink).as_u64().unwrap() < whole, "what is to come is faint");
+    page.eval("document.querySelector('canvas').focus()");
+    page.key("ArrowLeft");
+    page.until(&format!("{place_in_time} < {paused}"));
+    page.key(" ");
+    page.until("document.querySelector('.play').textContent === 'Pause'");
+    page.until("document.querySelector('.play').textContent === 'Play'");
+    page.until(&format!("{place_in_time} === Number(document.querySelector('.player input').max)"));
+
+    page.click("document.querySelector('.facts a[href^=\"#/batch/\"]')");
+    page.sees("In the detector");
+    page.until(&format!("{ROWS} > 20"));
+    page.press("‹ Batches");
+    page.until(&format!("location.hash === '#/batches' && {ROWS} === 2"));
+    page.press("Model");
+    page.sees("scores now");
+    page.until("document.querySelectorAll('.chart canvas').length === 2");
+    page.press("Scores in numbers");
+    page.sees("Promised at most");
+    assert_eq!(page.complaints(), Vec::<String>::new());
+
+    // The first tab leads to the link that skips the bar, and it does.
+    page.go("about:blank");
+    page.go(&format!("{}/#/batches", node.url));
+    page.until(&format!("{ROWS} === 2"));
+    page.key("Tab");
+    page.until("document.activeElement.id === 'skip'");
+    page.key("Enter");
+    page.until("document.activeElement.id === 'main'");
+
+    page.eval("location.hash = '#/session/nobody'");
+    page.sees("Session not found in queue or results");
+    let told = page.complaints();
+    assert!(told.iter().all(|text| text.contains("404")), "{told:?}");
+}
+
+/// The service names no such sessions yet; its answer is completed on its way to the page.
+fn sessions_that_moved_alike_are_laid_under(place: &Place) {
+    let node = decided(place);
+    let listed = ask(&node, "GET", "/api/v1/batch/results?decision=fail");
+    let rows = listed["results"].as_array().unwrap().iter().filter(|row| row["deploymentId"] == "");
+    let ids: Vec<&str> = rows.map(|row| row["sessionId"].as_str().unwrap()).collect();
+    let mut page = Page::open();
+    page.go(&format!("{}/#/batches", node.url));
+    page.until(&format!("{ROWS} === 2"));
+    page.eval(&format!(
+        "(() => {{ const real = fetch; window.fetch = async (...args) => {{ const answer = await real(...args); \
+         if (!args[0].includes('/batch/result/')) return answer; const told = await answer.json(); \
+         told.result.matches = [{}]; return new Response(JSON.stringify(told)); }}; location.hash = '#/session/{}'; }})()",
+        json!(ids[1]),
+        ids[0]
+    ));
+    page.sees("Sessions that moved alike");
+    let look = "document.querySelector('canvas').toDataURL()";
+    let before = page.eval(look);
+    page.press("Lay under");
+    page.until("document.querySelector('[aria-pressed=true]')");
+    assert_ne!(page.eval(look), before);
+    page.press("Lay under");
+    page.until("document.querySelector('[aria-pressed=false]')");
+    assert_eq!(page.eval(look), before);
+    assert_eq!(page.complaints(), Vec::<String>::new());
+}
+
+fn what_clients_call_themselves_is_text(place: &Place) {
+    let node = Process::on(&place.url, &BY_HAND);
+    let evil = "<img src=x onerror=alert(1)>\"'&{{7*7}}\u{202e}";
+    let mut session = people().swap_remove(0);
+    session["sessionId"] = "evil".into();
+    for field in ["deploymentId", "deviceType", "gameType", "userId"] {
+        session[field] = evil.into();
+    }
+    send(&node, None, &[session]);
+    ask(&node, "POST", "/api/v1/batch/process");
+    let mut page = Page::open();
+    for view in ["#/now", "#/sessions", "#/batch/1"] {
+        page.go("about:blank");
+        page.go(&format!("{}/{view}", node.url));
+        page.sees("evil");
+        assert_eq!(page.eval("document.querySelectorAll('main img, main script').length"), 0, "{view}");
+    }
+    page.click("document.querySelector('td a')");
+    page.sees("<img src=x onerror=alert(1)>");
+    page.until("document.querySelector('canvas') && document.querySelectorAll('main img, main script').length === 0");
+    assert_eq!(page.complaints(), Vec::<String>::new());
+}
