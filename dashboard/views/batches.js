@@ -13,7 +13,7 @@ const agreement = (batch) => (batch.agreement === null ? '–' : batch.agreement
 const COLUMNS = [
   { head: 'Batch', cell: (row) => h('a', { href: `#/batch/${row.batchId}` }, row.batchId) },
   { head: 'Claimed', kind: 'when', cell: (row) => when(row.claimedAt) },
-  { head: 'Outcome', cell: outcome },
+  { head: 'Outcome', kind: 'bare', cell: outcome },
   { head: 'Trigger', cell: (row) => TRIGGERS[row.trigger] ?? row.trigger },
   { head: 'Size', kind: 'n', cell: (row) => count(row.size) },
   { head: 'Calls', kind: 'n', cell: (row) => count(row.attempts) },
@@ -35,7 +35,7 @@ export async function list(place, { onleave }) {
   fill(place,
     h('div', { class: 'head' }, h('h1', {}, 'Batches'), h('div', { class: 'push' }, fresh)),
     h('section', { class: 'card', 'aria-label': 'Batches' }, h('div', { class: 'scroll' }, all.element), h('div', { class: 'foot' }, told, more)),
-    h('p', { class: 'hint small' }, 'Agreement is the rank correlation with the shadow detector, from −1 to 1; flips are sessions that it would have decided differently. Neither is there without a second detector.'));
+    h('p', { class: 'hint small after' }, 'Agreement is the rank correlation with the shadow detector, from −1 to 1; flips are sessions that it would have decided differently. Neither is there without a second detector.'));
   let cursor = null;
   let rows = 0;
   const load = async () => {

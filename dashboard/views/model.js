@@ -19,7 +19,7 @@ export async function show(place, { user, onleave }) {
   const versions = table('Versions of the model', [
     { head: 'Model', cell: (row) => row.modelId }, { head: 'Version', cell: (row) => h('span', { class: 'code' }, row.modelVersion) },
     { head: 'Source', cell: (row) => row.source },
-    { head: 'State', cell: (row) => h('span', { class: `tag ${row.active ? 'pass' : 'plain'}` }, row.active ? 'scores now' : 'kept') },
+    { head: 'State', kind: 'bare', cell: (row) => h('span', { class: `tag ${row.active ? 'pass' : 'plain'}` }, row.active ? 'scores now' : 'kept') },
   ]);
   versions.add(models.models);
 

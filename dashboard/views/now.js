@@ -56,13 +56,13 @@ export function show(place, { onleave }) {
     h('dl', { class: 'card figures' },
       figure('waiting', 'Waiting'), figure('age', 'Oldest waits'), figure('arrivals', 'Arrivals a minute'),
       figure('verdicts', 'Verdicts a minute'), figure('flight', 'Batches in flight'), figure('circuit', 'Detector')),
-    h('div', { class: 'grid wide' },
+    h('div', { class: 'grid wide now' },
       h('div', { class: 'stack' },
         card('Arrivals and verdicts', { hint: 'a minute, last half hour' },
           h('ul', { class: 'legend' },
             h('li', {}, h('i', { class: 'c-1' }), 'Arrivals', legend.arrivals), h('li', {}, h('i', { class: 'c-2' }), 'Verdicts', legend.verdicts)),
           flow),
-        card('Newest verdicts', { body: false }, verdicts)),
+        card('Newest verdicts', { body: false, kind: 'last' }, verdicts)),
       h('div', { class: 'stack' },
         card('Sessions by state', {}, meter, key),
         card('Last errors', {}, errors),
@@ -129,8 +129,8 @@ export function show(place, { onleave }) {
     }
     if (changed('nodes', now.nodes.map(({ id, alive, draining }) => [id, alive, draining]))) {
       const list = table('Nodes on this store', [
-        { head: 'Node', kind: 'id', cell: (node) => node.id }, { head: 'Address', cell: (node) => node.address },
-        { head: 'State', cell: (node) => h('span', { class: `tag ${node.alive ? 'pass' : 'fail'}` }, node.draining ? 'draining' : node.alive ? 'alive' : 'silent') },
+        { head: 'Node', kind: 'id', cell: (node) => node.id }, { head: 'Address', kind: 'bare', cell: (node) => node.address },
+        { head: 'State', kind: 'bare', cell: (node) => h('span', { class: `tag ${node.alive ? 'pass' : 'fail'}` }, node.draining ? 'draining' : node.alive ? 'alive' : 'silent') },
       ]);
       list.add(now.nodes);
       fill(nodes, list.element);
@@ -139,7 +139,7 @@ export function show(place, { onleave }) {
       const list = table('Newest verdicts', [
         { head: 'Time', kind: 'when', cell: (row) => when(row.scoredAt) },
         { head: 'Session', kind: 'id', cell: (row) => h('a', { href: toSession(row.sessionId, row.deploymentId) }, row.sessionId) },
-        { head: 'Decision', cell: (row) => decision(row.decision) },
+        { head: 'Decision', kind: 'bare', cell: (row) => decision(row.decision) },
         { head: 'Score', kind: 'n', cell: (row) => fixed(row.anomalyScore) },
         { head: 'Reasons', kind: 'line', span: true, cell: (row) => row.reasons.map((reason) => reason.code).join(', ') },
       ]);

@@ -205,7 +205,7 @@ function features(explanation) {
     { head: 'What it tells', kind: 'words', span: true, cell: (row) => [row.message, h('br'), h('span', { class: 'code hint' }, row.feature)] },
     { head: 'Value', kind: 'n', cell: (row) => brief(row.value) },
     { head: '9 people in 10', kind: 'n', cell: (row) => `${brief(row.humanLow)} to ${brief(row.humanHigh)}` },
-    { head: 'Beside people', span: true, cell: range },
+    { head: 'Beside people', kind: 'drawn', span: true, cell: range },
     { head: 'Towards', kind: 'n', cell: (row) => h('span', { class: row.added > 0 ? 'up' : 'down' }, `${row.added > 0 ? 'bot +' : 'human −'}${Math.abs(row.added).toFixed(2)}`) },
   ]);
   list.add(explanation.features);

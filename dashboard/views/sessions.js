@@ -53,15 +53,18 @@ export async function show(place, { query, user, onleave }) {
   form.addEventListener('change', apply);
   form.addEventListener('submit', (event) => { event.preventDefault(); apply(); });
 
+  // On a phone they would fill the window.
+  const box = h('details', { class: 'filterbox', open: query.size > 0 || innerWidth > 720 }, h('summary', {}, 'Filters'), form);
+
   const list = table('Results, newest first', [
     { head: 'Time', kind: 'when', cell: (row) => when(row.scoredAt) },
     { head: 'Session', kind: 'id', cell: (row) => h('a', { href: toSession(row.sessionId, row.deploymentId) }, row.sessionId) },
-    { head: 'Decision', cell: (row) => decision(row.decision) },
+    { head: 'Decision', kind: 'bare', cell: (row) => decision(row.decision) },
     { head: 'Score', kind: 'n', cell: (row) => fixed(row.anomalyScore) },
-    { head: 'Source', cell: (row) => row.source + (row.fallback ? ' (fallback)' : '') },
-    { head: 'Device', cell: (row) => row.deviceType },
+    { head: 'Source', kind: 'bare', cell: (row) => row.source + (row.fallback ? ' (fallback)' : '') },
+    { head: 'Device', kind: 'bare', cell: (row) => row.deviceType },
     { head: 'Deployment', cell: (row) => row.deploymentId },
-    { head: 'Reasons', kind: 'words', span: true, cell: (row) => row.reasons.map((reason) => reason.code).join(', ') },
+    { head: 'Reasons', kind: 'line', span: true, cell: (row) => row.reasons.map((reason) => reason.code).join(', ') },
   ]);
   const more = h('button', { type: 'button', hidden: true }, 'Show more');
   const told = h('span', { role: 'status' });
@@ -71,7 +74,7 @@ export async function show(place, { query, user, onleave }) {
   const save = h('button', { type: 'button' }, 'Export CSV');
   fill(place,
     h('div', { class: 'head' }, h('h1', {}, 'Sessions'), h('div', { class: 'push' }, reset, fresh, save)),
-    h('section', { class: 'card', 'aria-label': 'Results' }, form, h('div', { class: 'scroll' }, list.element), foot));
+    h('section', { class: 'card', 'aria-label': 'Results' }, box, h('div', { class: 'scroll' }, list.element), foot));
 
   const filters = Object.fromEntries(FIELDS.map((name) => [name, value(name)]));
   let cursor = null;
@@ -102,10 +105,22 @@ export async function show(place, { query, user, onleave }) {
       more.disabled = false;
     }
   }
-  const tryLoad = () => load().catch((error) => { if (error.name !== 'AbortError') { told.textContent = error.message; more.hidden = false; } });
+  /** Whether it went well. */
+  const tryLoad = () => load().then(() => true, (error) => {
+    if (error.name !== 'AbortError') {
+      told.textContent = error.message;
+      more.hidden = false;
+    }
+    return false;
+  });
   more.addEventListener('click', tryLoad);
   await load();
-  const near = new IntersectionObserver((entries) => { if (entries.some((entry) => entry.isIntersecting) && rows > 0) tryLoad(); }, { rootMargin: '600px' });
+  // Looked at anew after each page: whoever is at the end again by then would not be noticed otherwise.
+  const near = new IntersectionObserver(async (entries) => {
+    if (!entries.some((entry) => entry.isIntersecting) || rows === 0 || end) return;
+    near.unobserve(foot);
+    if (await tryLoad()) near.observe(foot);
+  }, { rootMargin: '600px' });
   near.observe(foot);
   onleave(() => near.disconnect());
 
