@@ -18,6 +18,7 @@ fn all(head: &str, text: &str) -> String {
 
 on_both!(
     the_scheduler_is_steered_and_what_happens_is_seen_live,
+    an_outage_is_told_in_words,
     sessions_are_filtered_scrolled_through_and_exported,
     a_session_is_replayed_and_leads_to_its_batch_and_back,
     sessions_that_moved_alike_are_laid_under,
@@ -35,6 +36,11 @@ fn the_scheduler_is_steered_and_what_happens_is_seen_live(place: &Place) {
     let waiting = "[...document.querySelectorAll('.figures div')].find(e => e.textContent.includes('Waiting')) \
                    .querySelector('dd span').textContent";
     page.until(&format!("{waiting} === '47'"));
+    let one = people()[0]["sessionId"].take();
+    page.eval(&format!("location.hash = '#/session/{}'", one.as_str().unwrap()));
+    page.sees("Session is queued for the next batch.");
+    page.until("document.querySelector('canvas').dataset.frames === '0' && document.querySelectorAll('.steps li').length === 2");
+    page.eval("location.hash = '#/now'");
     page.press("Run batches now");
     page.sees("Processed 47 sessions");
     page.until(&format!("{waiting} === '0' && {ROWS} >= 12"));
@@ -61,6 +67,26 @@ fn the_scheduler_is_steered_and_what_happens_is_seen_live(place: &Place) {
     page.until("document.documentElement.dataset.theme === 'dark' && document.querySelector('.chart canvas')");
     page.press("Light");
     page.until("document.documentElement.dataset.theme === 'light'");
+    assert_eq!(page.complaints(), Vec::<String>::new());
+}
+
+fn an_outage_is_told_in_words(place: &Place) {
+    // Nothing listens at port 1.
+    let away = [
+        ("PLAYPROOF_DETECTOR", "woodwide"),
+        ("WOODWIDE_API_KEY", "sk_sim"),
+        ("WOODWIDE_BASE_URL", "http://127.0.0.1:1"),
+        ("ANOMALY_MODEL_ID", "m"),
+    ];
+    let node = Process::on(&place.url, &away);
+    send(&node, None, &people()[..3]);
+    let mut page = Page::open();
+    page.go(&node.url);
+    page.press("Run batches now");
+    page.sees("sessions wait; it is probed");
+    page.sees("cannot connect: Connection refused");
+    page.click("[...document.querySelectorAll('.list a')].find(a => a.textContent === 'Batch 1')");
+    page.sees("check WOODWIDE_BASE_URL and the network");
     assert_eq!(page.complaints(), Vec::<String>::new());
 }
 
