@@ -55,6 +55,7 @@ function why(answer) {
       h('li', { class: RULES.includes(reason.code) ? 'rule' : null }, reason.message, h('span', { class: 'code' }, reason.code))));
   return card('Why', { id: 'why', kind: 'second' }, h('div', { class: 'verdict' },
     h('p', { class: 'sentence' }, result ? meaning(result) : `${answer.message ?? 'Not decided yet'}.`),
+    result?.decision === 'pass' && reasons.length > 0 ? h('p', { class: 'hint' }, 'Noted all the same, and outweighed:') : null,
     answer.lastError ? h('p', { class: 'words' }, `Last error: ${answer.lastError}`) : null,
     list));
 }
@@ -198,11 +199,19 @@ function range({ value, humanLow, humanHigh }) {
   return h('div', { class: `range${value < humanLow || value > humanHigh ? ' out' : ''}`, 'aria-hidden': 'true' }, people, mark);
 }
 
+/** What a feature is about: its reason says how it is unlike people's, which here is seen. */
+const TRAITS = {
+  speed_spread: 'Spread of the speed', speed_rhythm: 'Rhythm of the speed', acceleration: 'Speeding up and slowing down',
+  turning: 'Turning', power_law: 'Slowing down in bends', roughness: 'Fine roughness', straightness: 'Straightness of short pieces',
+  pauses: 'Pauses and jumps', stroke_shape: 'Shape of single reaches', stroke_variety: 'Variety of reaches',
+  smoothness: 'Closeness to a drawn curve', click_approach: 'Last moments before clicks', event_stream: 'Recorded steps',
+};
+
 function features(explanation) {
   if (explanation.gone) return null;
   if (explanation.features.length === 0) return card('Features beside those of people', {}, h('p', { class: 'hint' }, 'There is too little motion to judge.'));
   const list = table('What moved the score most', [
-    { head: 'What it tells', kind: 'words', span: true, cell: (row) => [row.message, h('br'), h('span', { class: 'code hint' }, row.feature)] },
+    { head: 'Trait', kind: 'words', span: true, cell: (row) => [TRAITS[row.code] ?? row.message, h('br'), h('span', { class: 'code hint' }, row.feature)] },
     { head: 'Value', kind: 'n', cell: (row) => brief(row.value) },
     { head: '9 people in 10', kind: 'n', cell: (row) => `${brief(row.humanLow)} to ${brief(row.humanHigh)}` },
     { head: 'Beside people', kind: 'drawn', span: true, cell: range },

@@ -75,8 +75,7 @@ fn kind(name: &str) -> Option<&'static str> {
 
 fn tag(file: &EmbeddedFile) -> String {
     let digest = file.metadata.sha256_hash();
-    let hex: String = digest[..12].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("\"{hex}\"")
+    format!("\"{}\"", super::login::hex(&digest[..12]))
 }
 
 #[cfg(test)]

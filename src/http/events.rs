@@ -185,6 +185,10 @@ impl Service {
         let events = &self.events;
         let listened = events.told.receiver_count() > 0;
         let due = events.history.lock().unwrap_or_else(PoisonError::into_inner).is_due(self.clock.now().wall);
+        if !listened && !events.told.borrow().is_empty() {
+            // Whoever comes next is not told of the past.
+            events.told.send_replace(Bytes::new());
+        }
         if !listened && !due {
             return;
         }

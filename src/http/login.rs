@@ -93,13 +93,15 @@ impl Login {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// Bytes as hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    (text.len() % 2 == 0 && text.len() <= 128).then(|| text.as_bytes().chunks_exact(2).map(byte).collect())?
+    (text.len().is_multiple_of(2) && text.len() <= 128).then(|| text.as_bytes().chunks_exact(2).map(byte).collect())?
 }
 
 /// A login that holds, and the key behind it.

@@ -45,7 +45,8 @@ impl Conditions {
         let mut numbered = pieces.next().unwrap_or_default().to_owned();
         for (piece, value) in pieces.zip(values) {
             self.values.push(value);
-            numbered.push_str(&format!("${}{piece}", self.values.len() + 1));
+            let number = (self.values.len() + 1).to_string();
+            numbered.extend(["$", &number, piece]);
         }
         self.texts.push(numbered);
     }
