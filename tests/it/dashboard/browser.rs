@@ -1,4 +1,4 @@
-//! A real Chromium, driven by its own DevTools protocol over a pipe: pages are opened, clicked and typed into, and
+//! A real Chromium, driven by its own `DevTools` protocol over a pipe: pages are opened, clicked and typed into, and
 //! whatever their consoles complain of is kept.
 
 use std::collections::VecDeque;
@@ -87,7 +87,7 @@ impl Page {
         };
         let target = page.call("Target.createTarget", json!({"url": "about:blank"}))["targetId"].take();
         let attached = page.call("Target.attachToTarget", json!({"targetId": target, "flatten": true}));
-        page.session = attached["sessionId"].as_str().unwrap().to_owned();
+        attached["sessionId"].as_str().unwrap().clone_into(&mut page.session);
         for domain in ["Page", "Runtime", "Log"] {
             page.call(&format!("{domain}.enable"), json!({}));
         }
@@ -96,6 +96,7 @@ impl Page {
     }
 
     /// Sends a command and gives its result.
+    #[expect(clippy::needless_pass_by_value, reason = "every caller makes the parameters on the spot")]
     pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
         self.next += 1;
         let id = self.next;
