@@ -125,7 +125,7 @@ async function drawing(telemetry, answer, deploymentId, onleave) {
   const result = card('Path', { kind: 'first' },
     h('ul', { class: 'legend' },
       h('li', {}, 'slow', h('span', { class: 'ramp' }), `fast (${count(told.usual)} px/s)`),
-      h('li', {}, h('i', { class: 'dot' }), 'click on a target'), h('li', {}, h('i', { class: 'dot miss' }), 'click beside'),
+      h('li', {}, h('i', { class: 'dot' }), 'click on a target'), h('li', {}, h('b', { class: 'miss', 'aria-hidden': 'true' }, '×'), 'click beside'),
       h('li', {}, h('i', { class: 'dot rest' }), 'pause')),
     h('figure', { class: 'stage' }, canvas,
       h('div', { class: 'player' }, play, scrub, clock, rate),
