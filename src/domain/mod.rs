@@ -19,6 +19,8 @@ pub mod features;
 
 pub mod heuristic;
 
+pub mod sketch;
+
 pub mod reason;
 
 pub mod queue;

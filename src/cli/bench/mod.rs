@@ -6,6 +6,7 @@ mod histogram;
 mod intake;
 mod load;
 mod parse;
+mod sketches;
 mod store;
 
 use std::process::ExitCode;
@@ -21,6 +22,7 @@ pub struct Args {
 enum What {
     Intake(intake::Args),
     Parse(parse::Args),
+    Sketches(sketches::Args),
     Store(store::Args),
 }
 
@@ -30,6 +32,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match &args.what {
         What::Intake(args) => intake::run(args),
         What::Parse(args) => parse::run(args),
+        What::Sketches(args) => sketches::run(args),
         What::Store(args) => store::run(args),
     }
 }
