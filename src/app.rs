@@ -262,6 +262,7 @@ fn scheduler_settings(config: &Config) -> scheduler::Settings {
         fallback_after: config.scheduler.fallback_after,
         retention: config.store.retention,
         thresholds: config.detector.thresholds,
+        batch_evidence: config.scheduler.batch_evidence,
         node: format!("{}-{:08x}", std::process::id(), rand::random::<u32>()),
     }
 }

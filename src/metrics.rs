@@ -12,6 +12,7 @@ use prometheus::{
 
 use crate::domain::agreement::Agreement;
 use crate::domain::batch::Trigger;
+use crate::domain::reason::{Reason, Reasons};
 use crate::domain::result::{Decision, Source, Verdict};
 use crate::domain::time::Timestamp;
 use crate::store::{BatchOutcome, Counts, Snapshot};
@@ -70,6 +71,7 @@ pub struct Metrics {
     detector_duration: HistogramVec,
     retries: IntCounterVec,
     fallbacks: IntCounterVec,
+    evidence: IntCounterVec,
     shadow_agreement: Histogram,
     shadow_flips: IntCounter,
     decisions: IntCounterVec,
@@ -157,6 +159,11 @@ impl Metrics {
                 "Sessions scored by the fallback, by reason.",
                 &["reason"],
             )?,
+            evidence: b.counters(
+                "playproof_evidence_total",
+                "Sessions with a sketch that were settled, and those found to be a replay or one of a campaign.",
+                &["kind"],
+            )?,
             shadow_agreement: b.histogram(
                 "playproof_shadow_agreement",
                 "Rank correlation of a batch's scores with those of the shadow detector.",
@@ -231,6 +238,9 @@ impl Metrics {
             self.retries.with_label_values(&[reason.name()]);
         }
         self.retries.with_label_values(&["lease_lost"]);
+        for kind in ["sketch", "replay", "campaign"] {
+            self.evidence.with_label_values(&[kind]);
+        }
         self.fallbacks.with_label_values(&["circuit_open"]);
         for state in ["ready", "leased", "delayed", "processed", "failed", "erased", "pruned"] {
             self.store_sessions.with_label_values(&[state]);
@@ -264,6 +274,16 @@ impl Metrics {
         }
         if verdict.fallback {
             self.fallbacks.with_label_values(&["circuit_open"]).inc();
+        }
+    }
+
+    /// Notes a session that was looked at beside others.
+    pub fn evidence(&self, reasons: Reasons) {
+        let found = |reason| reasons.contains(reason);
+        let kinds =
+            [("sketch", true), ("replay", found(Reason::ReplayedMovement)), ("campaign", found(Reason::Campaign))];
+        for (kind, _) in kinds.into_iter().filter(|(_, found)| *found) {
+            self.evidence.with_label_values(&[kind]).inc();
         }
     }
 

@@ -151,6 +151,7 @@ fn scheduler_as_given(r: &mut Reader) -> SchedulerSettings {
             interval: r.duration("scheduler_interval", MILLISECOND),
         },
         concurrency: r.count("batch_concurrency", 1..=1_000),
+        batch_evidence: r.text("batch_evidence", value::boolean),
         backoff: Backoff {
             base: r.duration("retry_base", MILLISECOND),
             max: r.duration("retry_max", MILLISECOND),

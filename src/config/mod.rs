@@ -118,6 +118,8 @@ pub struct SchedulerSettings {
     pub policy: Policy,
     /// Batches in flight on this node.
     pub concurrency: usize,
+    /// Whether sessions are looked at side by side.
+    pub batch_evidence: bool,
     /// Retries.
     pub backoff: Backoff,
     /// Length of a lease.

@@ -35,4 +35,6 @@ pub mod calibration;
 
 pub mod result;
 
+pub mod evidence;
+
 pub mod agreement;

@@ -21,11 +21,15 @@ pub enum Reason {
     TooFewMovements,
     /// A detector that gives no score flagged the session.
     Flagged,
+    /// The movement is that of an earlier session; see [`super::evidence`].
+    ReplayedMovement,
+    /// Several earlier sessions have this movement.
+    Campaign,
 }
 
 impl Reason {
     /// Every reason, in the order in which a verdict lists them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::PathTooStraight,
         Self::NoJitter,
         Self::ImpossibleSpeed,
@@ -35,6 +39,8 @@ impl Reason {
         Self::CalibrationTooSmall,
         Self::TooFewMovements,
         Self::Flagged,
+        Self::ReplayedMovement,
+        Self::Campaign,
     ];
 
     /// The stable code.
@@ -50,6 +56,8 @@ impl Reason {
             Self::CalibrationTooSmall => "calibration_too_small",
             Self::TooFewMovements => "too_few_movements",
             Self::Flagged => "flagged",
+            Self::ReplayedMovement => "replayed_movement",
+            Self::Campaign => "campaign",
         }
     }
 
@@ -62,7 +70,12 @@ impl Reason {
             | Self::ImpossibleSpeed
             | Self::PerfectAccuracy
             | Self::RoboticTiming => true,
-            Self::UnlikeHumans | Self::CalibrationTooSmall | Self::TooFewMovements | Self::Flagged => false,
+            Self::UnlikeHumans
+            | Self::CalibrationTooSmall
+            | Self::TooFewMovements
+            | Self::Flagged
+            | Self::ReplayedMovement
+            | Self::Campaign => false,
         }
     }
 
@@ -81,6 +94,8 @@ impl Reason {
             }
             Self::TooFewMovements => "There are too few movements to judge the motion.",
             Self::Flagged => "The detector flagged the session as an anomaly.",
+            Self::ReplayedMovement => "The movement is that of an earlier session, closer than two people ever were.",
+            Self::Campaign => "Several earlier sessions have this movement.",
         }
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{MutexGuard, OwnedSemaphorePermit};
 
 use super::asking::{self, Effort};
 use super::engine::{Engine, Scorer};
 use super::isolate::{self, Judged, Judgement};
-use super::{fallback, shadow};
+use super::{evidence, fallback, shadow};
 use crate::domain::batch::Trigger;
 use crate::domain::id::Seq;
 use crate::domain::result::Verdict;
@@ -42,19 +42,20 @@ pub(super) async fn run(
     let started = Instant::now();
     let lease = claim.lease;
     let claimed = claim.members.len();
-    let (settlement, verdicts) = tokio::select! {
-        done = work(engine, scorer, &claim) => done?,
+    let (settlement, verdicts, turn) = tokio::select! {
+        done = judge(engine, scorer, &claim) => done?,
         lost = keep_lease(engine, lease) => {
             tracing::warn!(batch = lease.batch.0, "the lease was lost; the work on the batch is dropped");
             return Err(lost);
         }
-        () = shutdown.hard() => (given_back("the process was stopped"), Vec::new()),
+        () = shutdown.hard() => (given_back("the process was stopped"), Vec::new(), None),
     };
     drop(permit);
     engine.changed.notify_one();
     let outcome = settlement.end.as_ref().map_or(BatchOutcome::Abandoned, |end| end.outcome);
     let agreement = settlement.end.as_ref().and_then(|end| end.agreement);
     let settled = engine.parts.store.settle(lease, settlement, engine.parts.clock.now()).await?;
+    drop(turn);
     report(engine, &claim, &verdicts, settled);
     if let Some(agreement) = agreement {
         engine.parts.metrics.shadow(&agreement);
@@ -126,7 +127,21 @@ fn given_back(why: &str) -> Settlement {
         error: Some(why.to_owned()),
         agreement: None,
     };
-    Settlement { outcomes: Vec::new(), end: Some(end) }
+    Settlement { outcomes: Vec::new(), end: Some(end), ..Settlement::default() }
+}
+
+/// What to write about a batch, its verdicts, and, where sessions were looked at side by side, the turn to settle.
+type Written<'e> = (Settlement, Vec<(Seq, Verdict)>, Option<MutexGuard<'e, ()>>);
+
+/// Scores the members, and looks at them beside others.
+async fn judge<'e>(engine: &'e Engine, scorer: &Scorer, claim: &Claim) -> StoreResult<Written<'e>> {
+    let (mut settlement, mut verdicts) = work(engine, scorer, claim).await?;
+    if !engine.settings.batch_evidence || verdicts.is_empty() {
+        return Ok((settlement, verdicts, None));
+    }
+    let turn = engine.settling.lock().await;
+    evidence::add(engine, claim, &mut settlement, &mut verdicts).await?;
+    Ok((settlement, verdicts, Some(turn)))
 }
 
 /// Scores the members and says what to write about each; verdicts are in the order of the members.
@@ -170,7 +185,7 @@ async fn work(engine: &Engine, scorer: &Scorer, claim: &Claim) -> StoreResult<(S
     };
     let detector_ms = effort.spent.as_secs_f64() * 1000.0;
     let end = BatchEnd { outcome, attempts: effort.calls, detector_ms, error: judged.error, agreement };
-    Ok((Settlement { outcomes, end: Some(end) }, verdicts))
+    Ok((Settlement { outcomes, end: Some(end), ..Settlement::default() }, verdicts))
 }
 
 fn member_outcome(engine: &Engine, scorer: &Scorer, member: &Member, judgement: Judgement) -> MemberOutcome {

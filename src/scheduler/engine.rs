@@ -41,6 +41,8 @@ pub struct Settings {
     pub retention: Retention,
     /// From score to decision.
     pub thresholds: Thresholds,
+    /// Whether sessions are looked at side by side.
+    pub batch_evidence: bool,
     /// This node's name in batch rows.
     pub node: String,
 }
@@ -83,6 +85,8 @@ pub(super) struct Engine {
     pub(super) claiming: AtomicU64,
     /// Notified when a batch ended or somebody changed the scheduler's state.
     pub(super) changed: Notify,
+    /// Whose turn it is to look sessions up and settle them; see [`super::evidence`].
+    pub(super) settling: tokio::sync::Mutex<()>,
     circuit: Mutex<Circuit>,
     /// Unusable answers since the last usable one.
     unusable: AtomicU32,
@@ -101,6 +105,7 @@ impl Engine {
             local_permits,
             claiming: AtomicU64::new(0),
             changed: Notify::new(),
+            settling: tokio::sync::Mutex::new(()),
             circuit,
             unusable: AtomicU32::new(0),
         }

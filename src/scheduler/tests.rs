@@ -37,7 +37,7 @@ pub(super) struct Bench {
     pub(super) shutdown: Shutdown,
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     let day = Duration::from_secs(86_400);
     Settings {
         policy: Policy {
@@ -53,6 +53,7 @@ fn settings() -> Settings {
         fallback_after: Duration::from_secs(900),
         retention: Retention { results: day * 90, telemetry: day, telemetry_flagged: day * 30 },
         thresholds: Thresholds::default(),
+        batch_evidence: true,
         node: "test".to_owned(),
     }
 }
@@ -61,7 +62,7 @@ pub(super) fn bench(detector: Scripted, autostart: bool) -> Bench {
     bench_with(detector, autostart, settings())
 }
 
-fn bench_with(detector: Scripted, autostart: bool, settings: Settings) -> Bench {
+pub(super) fn bench_with(detector: Scripted, autostart: bool, settings: Settings) -> Bench {
     bench_of(detector, None, autostart, settings)
 }
 

@@ -150,7 +150,7 @@ impl Bench {
             claim.members.iter().map(|m| (m.seq, MemberOutcome::Scored(Box::new(verdict.clone())))).collect();
         let end =
             BatchEnd { outcome: BatchOutcome::Scored, attempts: 1, detector_ms: 0.0, error: None, agreement: None };
-        self.store.settle(claim.lease, Settlement { outcomes, end: Some(end) }, NOW).await?;
+        self.store.settle(claim.lease, Settlement { outcomes, end: Some(end), ..Settlement::default() }, NOW).await?;
         Ok(())
     }
 }

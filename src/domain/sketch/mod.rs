@@ -14,7 +14,7 @@ mod likeness;
 mod path;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use sha2::{Digest as _, Sha256};
 

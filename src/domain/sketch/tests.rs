@@ -1,10 +1,12 @@
+//! Sketches of movements made here: what is found again, what is not, and what has none.
+
 use super::*;
 use crate::domain::session::Movements;
 
 type Change = fn(f64, f64, f64) -> (f64, f64, f64);
 
 /// A wandering movement of its own for every seed: targets from a linear congruence, reached along a bent way.
-fn wandering(seed: u64, targets: usize) -> Session {
+pub(crate) fn wandering(seed: u64, targets: usize) -> Session {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut draw = |range: f64| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -134,7 +134,10 @@ pub(crate) async fn batches_are_listed_with_their_members(store: &dyn Store) {
         agreement: Some(Agreement { rows: 1, rank_correlation: Some(0.25), flips: 1 }),
     };
     let outcomes = vec![(first.members[0].seq, scored(1.0))];
-    store.settle(first.lease, Settlement { outcomes, end: Some(ended.clone()) }, at(3)).await.unwrap();
+    store
+        .settle(first.lease, Settlement { outcomes, end: Some(ended.clone()), ..Settlement::default() }, at(3))
+        .await
+        .unwrap();
 
     let rows = store.batches(None, 9).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.id).collect::<Vec<_>>(), [second.lease.batch, first.lease.batch]);
@@ -147,7 +150,10 @@ pub(crate) async fn batches_are_listed_with_their_members(store: &dyn Store) {
     let flags = Agreement { rows: 1, rank_correlation: None, flips: 0 };
     let flagged = BatchEnd { agreement: Some(flags), ..end(BatchOutcome::Scored) };
     let outcomes = vec![(second.members[0].seq, scored(2.0))];
-    store.settle(second.lease, Settlement { outcomes, end: Some(flagged.clone()) }, at(4)).await.unwrap();
+    store
+        .settle(second.lease, Settlement { outcomes, end: Some(flagged.clone()), ..Settlement::default() }, at(4))
+        .await
+        .unwrap();
     assert_eq!(store.batch(second.lease.batch).await.unwrap().unwrap().0.end, Some(flagged));
     let older = store.batches(Some(second.lease.batch), 9).await.unwrap();
     assert_eq!(older.len(), 1);

@@ -114,7 +114,7 @@ pub(crate) fn end(outcome: BatchOutcome) -> BatchEnd {
 
 /// Outcomes that end their batch.
 pub(crate) fn settlement(outcomes: Vec<(Seq, MemberOutcome)>) -> Settlement {
-    Settlement { outcomes, end: Some(end(BatchOutcome::Scored)) }
+    Settlement { outcomes, end: Some(end(BatchOutcome::Scored)), ..Settlement::default() }
 }
 
 /// Accepts a session that must be new.

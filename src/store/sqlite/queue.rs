@@ -105,7 +105,8 @@ impl WriterState {
 
     pub(super) fn settle(&mut self, lease: Lease, settlement: &Settlement, now: Now) -> Result<Settled, Fault> {
         let mut held = (*self.held(lease)?).clone();
-        if settlement.outcomes.iter().any(|(seq, _)| !held.members.contains_key(&seq.0)) {
+        let named = settlement.outcomes.iter().map(|(seq, _)| seq).chain(settlement.sketches.iter().map(|s| &s.seq));
+        if named.into_iter().any(|seq| !held.members.contains_key(&seq.0)) {
             return Err(StoreError::LeaseLost(lease.batch.0).into());
         }
         let mut settled = Settled::default();
@@ -115,6 +116,15 @@ impl WriterState {
                 return Err(StoreError::LeaseLost(lease.batch.0).into());
             };
             self.settle_member(*seq, &member, outcome, lease.batch, now.wall, &mut settled)?;
+        }
+        for sketch in &settlement.sketches {
+            if self
+                .connection
+                .prepare_cached("SELECT 1 FROM sessions WHERE seq = ? AND state = ?")?
+                .exists(params![sketch.seq.0, State::Processed.number()])?
+            {
+                self.sketches.keep(&self.connection, sketch)?;
+            }
         }
         match &settlement.end {
             Some(end) => {

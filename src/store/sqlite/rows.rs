@@ -159,6 +159,7 @@ pub(super) fn session(row: &Row<'_>) -> Result<StoredSession, Fault> {
         first,
         result,
         last_error: row.get("error")?,
+        matches: Vec::new(),
     })
 }
 

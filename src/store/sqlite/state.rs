@@ -12,6 +12,7 @@ use sha2::Sha256;
 use super::BUSY;
 use super::fault::Fault;
 use super::keys::KeyIndex;
+use super::sketches::SketchIndex;
 use crate::domain::id::{LeaseToken, SessionKey};
 use crate::domain::queue::{Entry, State};
 use crate::domain::result::ModelIdentity;
@@ -68,6 +69,7 @@ pub(super) struct WriterState {
     secret: Hmac<Sha256>,
     models: HashMap<ModelIdentity, i64>,
     pub(super) keys: KeyIndex,
+    pub(super) sketches: SketchIndex,
     folder: PathBuf,
     woken: bool,
     room_checked: Option<std::time::Instant>,
@@ -130,6 +132,7 @@ impl WriterState {
         })?;
         let secret = KeyHasher::load(&connection)?.0;
         let keys = KeyIndex::load(&connection)?;
+        let sketches = SketchIndex::load(&connection)?;
         Ok(Self {
             connection,
             counts,
@@ -141,6 +144,7 @@ impl WriterState {
             secret,
             models: HashMap::new(),
             keys,
+            sketches,
             folder,
             woken: false,
             room_checked: None,
@@ -167,6 +171,7 @@ impl WriterState {
 
     pub(super) fn commit(&mut self) -> Result<(), Fault> {
         self.keys.write_piece(&self.connection, stored(self.counts.accepted))?;
+        self.sketches.write_piece(&self.connection)?;
         let changed = self.counts != self.saved.counts
             || self.running != self.saved.running
             || self.last_batch != self.saved.last_batch;
@@ -192,6 +197,7 @@ impl WriterState {
         }
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         self.keys.committed();
+        self.sketches.committed();
         Ok(())
     }
 
@@ -207,6 +213,7 @@ impl WriterState {
         self.leases = saved.leases;
         self.models.clear();
         self.keys.rolled_back();
+        self.sketches.rolled_back();
         self.room_checked = None;
         self.woken = saved.woken;
     }
