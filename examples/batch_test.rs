@@ -2,10 +2,10 @@
 //! queued, one manual run, 50 results from Woodwide. Run by `scripts/batch-test`, which builds both programs first.
 
 use std::error::Error;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use playproof_batch::domain::id::SessionId;
@@ -18,7 +18,7 @@ const KEY: &str = "sk_sim";
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// Queues 50 sessions, runs one batch by hand, and shows 50 results from Woodwide.
-#[derive(Parser)]
+#[derive(Clone, Parser)]
 struct Args {
     /// Generation of the API: ga or beta
     #[arg(long, default_value = "ga")]
@@ -29,6 +29,21 @@ struct Args {
     /// The service answers nothing about rows that it first saw less than this ago
     #[arg(long, default_value = "0s")]
     age: String,
+    /// Both generations, nothing below 10, 200 and 1,000 rows, nothing before each --ages: a line each
+    #[arg(long)]
+    all: bool,
+    /// The ages of --all
+    #[arg(long, default_value = "0s", value_delimiter = ',')]
+    ages: Vec<String>,
+    /// Address of a simulator that runs already
+    #[arg(long)]
+    service: Option<String>,
+    /// Train a model there, print its id, and no more
+    #[arg(long, requires = "service")]
+    train: bool,
+    /// A model that is there already
+    #[arg(long, env = "ANOMALY_MODEL_ID")]
+    model: Option<String>,
     /// Folder of the two programs
     #[arg(long)]
     programs: PathBuf,
@@ -59,10 +74,13 @@ fn program(folder: &Path, name: &str) -> Command {
     Command::new(folder.join(name))
 }
 
-/// Trains a model on the reference rows and gives its id.
+/// Trains a model on the reference rows that calibrate nothing and gives its id.
 async fn train(client: &reqwest::Client, sim: &str, api: &str) -> Outcome<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/reference/rows.csv.zst");
     let people = zstd::decode_all(std::fs::File::open(path)?)?;
+    let lines = people.split_inclusive(|byte| *byte == b'\n').enumerate();
+    let people: Vec<u8> =
+        lines.filter(|(line, _)| *line == 0 || *line > 1000).flat_map(|(_, line)| line.iter().copied()).collect();
     let file = reqwest::multipart::Part::bytes(people).file_name("people.csv");
     let form = reqwest::multipart::Form::new();
     let (form, path) = match api {
@@ -84,12 +102,24 @@ async fn train(client: &reqwest::Client, sim: &str, api: &str) -> Outcome<String
     Ok(id(&model["id"])?)
 }
 
-async fn run(args: &Args) -> Outcome<usize> {
-    let mut out = std::io::stdout();
+/// One manual run; how many of its results are from Woodwide, what it says going to `out`.
+async fn run(args: &Args, out: &mut impl Write) -> Outcome<usize> {
     let client = playproof_batch::tls::http_client().no_proxy().build()?;
     let warm_up = format!("{},{}", args.rows, args.age);
-    let sim = start(program(&args.programs, "woodwide-sim").args(["--listen", "127.0.0.1:0", "--warm-up", &warm_up]))?;
-    let model = train(&client, &sim.url, &args.api).await?;
+    let mut simulator = program(&args.programs, "woodwide-sim");
+    simulator.args(["--listen", "127.0.0.1:0", "--warm-up", &warm_up]);
+    let own = if args.service.is_none() { Some(start(&mut simulator)?) } else { None };
+    let running = own.as_ref().map(|sim| sim.url.as_str());
+    let service = args.service.as_deref().or(running).ok_or("no service")?.trim_end_matches('/');
+    // Of another simulator than its own it may know a model.
+    let model = match &args.model {
+        Some(model) if own.is_none() && !args.train => model.clone(),
+        _ => train(&client, service, &args.api).await?,
+    };
+    if args.train {
+        writeln!(out, "{model}")?;
+        return Ok(SESSIONS);
+    }
     let folder = tempfile::tempdir()?;
     let node = start(
         program(&args.programs, "playproof-batch")
@@ -100,7 +130,7 @@ async fn run(args: &Args) -> Outcome<usize> {
             .env("PLAYPROOF_LOG", "warn")
             .env("WOODWIDE_API", &args.api)
             .env("WOODWIDE_API_KEY", KEY)
-            .env("WOODWIDE_BASE_URL", &sim.url)
+            .env("WOODWIDE_BASE_URL", service)
             .env("ANOMALY_MODEL_ID", &model),
     )?;
 
@@ -136,21 +166,41 @@ async fn run(args: &Args) -> Outcome<usize> {
         let (status, decision, source) = (&answer["status"], &result["decision"], &result["source"]);
         writeln!(out, "{id}  {status} {decision} {source} score {}", result["anomalyScore"])?;
     }
+    writeln!(out, "{right} of {SESSIONS} results from woodwide")?;
     Ok(right)
+}
+
+/// Every case, a line each; how many results were not from Woodwide.
+async fn run_all(args: &Args) -> Outcome<usize> {
+    let mut missing = 0;
+    for age in &args.ages {
+        for rows in [10, 200, 1000] {
+            for api in ["ga", "beta"] {
+                let case = Args { api: api.to_owned(), rows, age: age.clone(), ..args.clone() };
+                let began = Instant::now();
+                let right = run(&case, &mut std::io::sink()).await?;
+                let took = began.elapsed().as_secs_f64();
+                writeln!(
+                    std::io::stdout(),
+                    "{api:<4}  empty below {rows:>4} rows or before {age:>3}: {right} of {SESSIONS} results from woodwide in {took:.1} s"
+                )?;
+                missing += SESSIONS - right;
+            }
+        }
+    }
+    Ok(missing)
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(run(&args)),
+        Ok(runtime) if args.all => runtime.block_on(run_all(&args)),
+        Ok(runtime) => runtime.block_on(run(&args, &mut std::io::stdout())).map(|right| SESSIONS - right),
         Err(error) => Err(error.into()),
     };
     match outcome {
-        Ok(right) => {
-            let _ = writeln!(std::io::stdout(), "{right} of {SESSIONS} results from woodwide");
-            ExitCode::from(u8::from(right != SESSIONS))
-        }
+        Ok(missing) => ExitCode::from(u8::from(missing != 0)),
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "batch-test: {error}");
             ExitCode::FAILURE

@@ -17,7 +17,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DetectorKind, StoreUrl};
 use crate::detector::embedded::{EmbeddedDetector, Model};
 use crate::detector::woodwide::{Training, WoodwideDetector};
-use crate::detector::{Detector, Memory};
+use crate::detector::{Detector, Memory, Notebook};
 use crate::http::{self, HttpSettings, Keys, Role, Service};
 use crate::intake::Intake;
 use crate::metrics::Metrics;
@@ -184,20 +184,6 @@ impl Memory for StoreMemory {
     }
 }
 
-/// For a look at the detector without a store: it learns, and forgets.
-struct NoMemory;
-
-#[async_trait]
-impl Memory for NoMemory {
-    async fn recall(&self, _: &str) -> Result<Option<Vec<u8>>, String> {
-        Ok(None)
-    }
-
-    async fn remember(&self, _: &str, _: Option<Vec<u8>>) -> Result<(), String> {
-        Ok(())
-    }
-}
-
 /// The embedded detector beside a remote one, as shadow and fallback; `None` where it is the detector itself.
 fn local_detector(config: &Config, model: &Arc<Model>) -> Option<Arc<dyn Detector>> {
     match config.detector.kind {
@@ -289,7 +275,9 @@ pub fn probe_detector(config: &Config) -> anyhow::Result<String> {
                 let identity = EmbeddedDetector::new(model).health().await?;
                 Ok(format!("embedded answers with model {} version {}", identity.id, identity.version))
             }
-            DetectorKind::Woodwide => Ok(woodwide(config, Arc::new(NoMemory), &clock).await?.describe().await?),
+            DetectorKind::Woodwide => {
+                Ok(woodwide(config, Arc::new(Notebook::default()), &clock).await?.describe().await?)
+            }
         }
     })
 }

@@ -152,7 +152,7 @@ impl Intake {
             assessed.raw,
             &assessed.calibrated,
             assessed.class,
-            heuristic,
+            heuristic.union(assessed.notes),
             Source::Embedded,
             self.model.identity(),
             &self.thresholds,

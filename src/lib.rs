@@ -19,6 +19,8 @@
     )
 )]
 
+pub mod adversary;
+
 pub mod domain;
 
 pub mod clock;

@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use super::train::{bytes_bar, note};
 use crate::detector::embedded::Model;
 use crate::domain::features::Extractor;
-use crate::domain::reason::Reasons;
 use crate::domain::result::{Source, Thresholds, Verdict};
 use crate::offline::evaluation::{Evaluation, Figure, MIN_USERS, Rates, Scored, evaluate};
 use crate::offline::labels::Labels;
@@ -82,7 +81,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
                 assessed.raw,
                 &assessed.calibrated,
                 assessed.class,
-                Reasons::default(),
+                assessed.notes,
                 Source::Embedded,
                 model.identity(),
                 &thresholds,
@@ -223,6 +222,7 @@ fn as_json(evaluation: &Evaluation, model: &Model, refused: u64, unlabelled: u64
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
     use crate::domain::result::Decision;
@@ -239,6 +239,7 @@ mod tests {
         }
         let model = Model::bundled().unwrap();
         let labels = Labels::open(&[labels]).unwrap();
+        let (flagged, lowered) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let mut falling = load::each(
             &[sessions],
             <(Extractor, Vec<f64>)>::default,
@@ -247,20 +248,33 @@ mod tests {
                 extractor.extract(model.feature_set(), &session, row);
                 let assessed = model.assess(row, &session.device_type);
                 let supported = assessed.calibrated.supported;
-                Some((Ranked { raw: assessed.raw, human, weight: 1.0 }, Thresholds::default().decide(supported)))
+                let decision = Thresholds::default().decide(supported);
+                if let (Some(top), true) = (model.explain(row).first(), decision != Decision::Pass) {
+                    // What moved the score most, put to the middle of what people have, takes something off it.
+                    row[top.index] = f64::midpoint(top.range.0, top.range.1);
+                    let lower = model.assess(row, &session.device_type).raw < assessed.raw;
+                    flagged.fetch_add(1, Ordering::Relaxed);
+                    lowered.fetch_add(usize::from(lower), Ordering::Relaxed);
+                }
+                Some((Ranked { raw: assessed.raw, human, weight: 1.0 }, decision))
             },
             |refused| panic!("{refused}"),
             |_| (),
         )
         .unwrap();
+        let (flagged, lowered) = (flagged.into_inner(), lowered.into_inner());
+        assert!(
+            lowered * 100 >= flagged * 95,
+            "{lowered} of {flagged} flagged sessions lose by losing what moved them most"
+        );
         falling.sort_by(|a, b| b.0.raw.total_cmp(&a.0.raw));
         let ranked: Vec<Ranked> = falling.iter().map(|(ranked, _)| *ranked).collect();
         let figures = ranking(&ranked).unwrap();
-        assert!(figures.roc_auc > 0.95 && figures.tpr_at_1_percent > 0.75, "{figures:?}");
+        assert!(figures.roc_auc > 0.97 && figures.tpr_at_1_percent > 0.85, "{figures:?}");
         let humans = falling.iter().filter(|(r, _)| r.human).count();
         let passed = falling.iter().filter(|(r, d)| r.human && *d == Decision::Pass).count();
         let failed = falling.iter().filter(|(r, d)| r.human && *d == Decision::Fail).count();
-        assert!(passed * 100 > humans * 75 && failed * 100 < humans, "{passed} pass and {failed} fail of {humans}");
+        assert!(passed * 100 > humans * 90 && failed * 100 < humans, "{passed} pass and {failed} fail of {humans}");
         // Sessions with too little motion to be judged share their few raw scores; all others have their own.
         let mut raws: Vec<u64> = ranked.iter().map(|r| r.raw.to_bits()).collect();
         raws.sort_unstable();

@@ -1,5 +1,6 @@
 //! The commands of the binary. Errors end here: one sentence on stderr and an exit code, 0 done, 1 failed, 2 usage.
 
+mod adversary;
 mod backup;
 
 pub mod bench;
@@ -66,6 +67,8 @@ enum Command {
     Train(train::Args),
     /// Measures how well a model tells people from bots.
     Evaluate(evaluate::Args),
+    /// Writes bots that play the rounds of given people, to measure a model by.
+    Adversary(adversary::Args),
     /// Measures a node, or a part of the work, on this machine.
     Bench(bench::Args),
     /// Validates settings, store and detector and says what is wrong and how to mend it.
@@ -99,6 +102,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>, env: Env) -> ExitCode {
         Some(Command::Features(args)) => features::run(args),
         Some(Command::Train(args)) => train::run(args),
         Some(Command::Evaluate(args)) => evaluate::run(args),
+        Some(Command::Adversary(args)) => adversary::run(args),
         Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Check(flags)) => check::run(&flags, env),
         Some(Command::Migrate(flags)) => migrate::run(&flags, env),

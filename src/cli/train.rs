@@ -9,14 +9,15 @@ use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::detector::embedded::Model;
-use crate::detector::embedded::train::{self, Example, Recipe, Report, Stage};
+use crate::detector::embedded::train::{self, Example, Material, Recipe, Report, Stage};
 use crate::domain::features::FeatureSet;
+use crate::domain::session::Session;
 use crate::offline::labels::Labels;
 use crate::offline::load;
 
 /// Fit and calibrate a model of the embedded detector on recordings of people.
 ///
-/// No recordings of bots are needed: counterexamples are made from the people's own sessions. The same input and seed
+/// No recordings of bots are needed: counterexamples are made from the people's own sessions; recorded ones help. The same input and seed
 /// give the same file.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -28,8 +29,8 @@ pub struct Args {
     #[arg(long, value_name = "INPUT", num_args = 1..)]
     calibration: Vec<PathBuf>,
 
-    /// CSV with sessionId, label and optionally source and user; bots and unlabelled sessions are then left out, and
-    /// nobody is both fitted on and calibrated on
+    /// CSV with sessionId, label and optionally source and user: sessions labelled bot in INPUT are then learned from as
+    /// bots, unlabelled ones are left out, and nobody is both fitted on and calibrated on
     #[arg(long, value_name = "CSV")]
     labels: Vec<PathBuf>,
 
@@ -41,8 +42,8 @@ pub struct Args {
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     hold_out: Option<f64>,
 
-    /// Feature set: motion or v1
-    #[arg(long, value_name = "SET", default_value = "motion", value_parser = parse_set)]
+    /// Feature set: v2 or v1
+    #[arg(long, value_name = "SET", default_value = "v2", value_parser = parse_set)]
     set: FeatureSet,
 
     /// One calibration for all devices. Without it a device class with 400 calibration sessions of 10 people or more
@@ -91,18 +92,24 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let labels = if args.labels.is_empty() { None } else { Some(Labels::open(&args.labels)?) };
     let mut census = Census::default();
-    let input = read(&args.input, labels.as_ref(), &args.exclude, &mut census)?;
-    let calibration = read(&args.calibration, labels.as_ref(), &args.exclude, &mut census)?;
+    let (input, bots) = read(&args.input, labels.as_ref(), &args.exclude, &mut census)?;
+    let (calibration, calibration_bots) = read(&args.calibration, labels.as_ref(), &args.exclude, &mut census)?;
+    census.calibration_bots = calibration_bots.len();
     let hold_out = args.hold_out.unwrap_or(if args.calibration.is_empty() { 0.25 } else { 0.0 });
     let (fit, held_out) = train::split(input, hold_out, args.seed);
     let calibration: Vec<Example> = calibration.into_iter().chain(held_out).collect();
 
     let recipe = Recipe { set: args.set, seed: args.seed, classes: !args.pooled, ..Recipe::default() };
     let bar = stages();
-    let trained = train::train(&fit, &calibration, &recipe, census.provenance(&recipe), &mut |stage| {
-        bar.inc(1);
-        bar.set_message(stage.message());
-    });
+    let trained = train::train(
+        &Material { fit: &fit, calibration: &calibration, bots: &bots },
+        &recipe,
+        census.provenance(&recipe),
+        &mut |stage| {
+            bar.inc(1);
+            bar.set_message(stage.message());
+        },
+    );
     bar.finish_and_clear();
     let (contents, report) = trained?;
     let bytes = contents.encode();
@@ -116,7 +123,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 #[derive(Default)]
 struct Census {
     refused: u64,
-    bots: u64,
+    calibration_bots: usize,
     unlabelled: u64,
     excluded: u64,
     sources: BTreeMap<String, u64>,
@@ -136,7 +143,7 @@ impl Census {
 
 enum Found {
     Human(Box<Example>, String),
-    Bot,
+    Bot(Box<Session>),
     Unlabelled,
     Excluded,
 }
@@ -146,7 +153,7 @@ fn read(
     labels: Option<&Labels>,
     exclude: &[String],
     census: &mut Census,
-) -> anyhow::Result<Vec<Example>> {
+) -> anyhow::Result<(Vec<Example>, Vec<Session>)> {
     let bar = bytes_bar(paths);
     let found = load::each(
         paths,
@@ -154,15 +161,18 @@ fn read(
         |(), session| {
             let Some(labels) = labels else {
                 let user = session.user_id.clone();
-                return Some(Found::Human(Box::new(Example { session, user }), String::new()));
+                return Some(Found::Human(Box::new(Example { session, user, source: String::new() }), String::new()));
             };
             Some(match labels.get(session.id.as_str()) {
                 None => Found::Unlabelled,
-                Some(label) if !label.human => Found::Bot,
                 Some(label) if exclude.contains(&label.source) => Found::Excluded,
+                Some(label) if !label.human => Found::Bot(Box::new(session)),
                 Some(label) => {
                     let user = Some(label.user.clone()).filter(|u| !u.is_empty()).or_else(|| session.user_id.clone());
-                    Found::Human(Box::new(Example { session, user }), label.source.clone())
+                    Found::Human(
+                        Box::new(Example { session, user, source: label.source.clone() }),
+                        label.source.clone(),
+                    )
                 }
             })
         },
@@ -173,7 +183,7 @@ fn read(
         |progress| bar.set_position(progress.read()),
     );
     bar.finish_and_clear();
-    let mut humans = Vec::new();
+    let (mut humans, mut bots) = (Vec::new(), Vec::new());
     for found in found? {
         match found {
             Found::Human(example, source) => {
@@ -182,12 +192,12 @@ fn read(
                 }
                 humans.push(*example);
             }
-            Found::Bot => census.bots += 1,
+            Found::Bot(session) => bots.push(*session),
             Found::Unlabelled => census.unlabelled += 1,
             Found::Excluded => census.excluded += 1,
         }
     }
-    Ok(humans)
+    Ok((humans, bots))
 }
 
 /// Writes a sentence to standard error; where that is closed there is nobody to tell.
@@ -232,7 +242,7 @@ fn print(census: &Census, report: &Report, model: &Model, path: &Path, size: usi
     }
     let left_out = [
         (census.refused, "refused lines"),
-        (census.bots, "sessions labelled bot"),
+        (census.calibration_bots as u64, "calibration sessions labelled bot"),
         (census.unlabelled, "sessions without a label"),
         (census.excluded, "sessions of excluded sources"),
         (report.shared as u64, "calibration sessions of people fitted on"),
@@ -246,6 +256,16 @@ fn print(census: &Census, report: &Report, model: &Model, path: &Path, size: usi
         "fitted on {} sessions of {} people and {} counterexamples made from them",
         report.fitted, report.fitted_people, report.counterexamples
     )?;
+    if report.bots > 0 {
+        writeln!(out, "learned from {} rows of labelled bots", report.bots)?;
+    }
+    if report.foreign > 0 {
+        writeln!(
+            out,
+            "calibrated for places unknown too: {} sources each judged without knowing them",
+            report.foreign
+        )?;
+    }
     let telling: Vec<String> = report.telling.iter().map(|(name, s)| format!("{name} {:.0} %", 100.0 * s)).collect();
     writeln!(out, "columns asked most to tell them apart: {}", telling.join(", "))?;
     writeln!(out, "calibrated on {} sessions of {} other people", report.calibrated, report.calibrated_people)?;

@@ -10,6 +10,8 @@ pub mod woodwide;
 #[cfg(test)]
 pub(crate) mod scripted;
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,6 +19,7 @@ use async_trait::async_trait;
 use crate::domain::calibration::Calibrated;
 use crate::domain::features::FeatureSet;
 use crate::domain::id::Seq;
+use crate::domain::reason::Reasons;
 use crate::domain::result::{ModelIdentity, Source};
 
 /// One session as a detector sees it: numbers and the claimed classes, no identifiers.
@@ -52,6 +55,8 @@ pub enum Outcome {
         calibrated: Calibrated,
         /// The calibration class used.
         class: String,
+        /// What the detector has to say of the score.
+        notes: Reasons,
     },
     /// The detector only flags: no number at all.
     Flagged(bool),
@@ -151,4 +156,35 @@ pub trait Memory: Send + Sync {
     /// # Errors
     /// One sentence when it cannot be kept.
     async fn remember(&self, key: &str, value: Option<Vec<u8>>) -> Result<(), String>;
+}
+
+/// Remembers for as long as it lives: for a look at a detector without a store, and for tests.
+#[derive(Debug, Default)]
+pub struct Notebook(Mutex<BTreeMap<String, Vec<u8>>>);
+
+impl Notebook {
+    fn kept(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clone for Notebook {
+    fn clone(&self) -> Self {
+        Self(Mutex::new(self.kept().clone()))
+    }
+}
+
+#[async_trait]
+impl Memory for Notebook {
+    async fn recall(&self, key: &str) -> Result<Option<Vec<u8>>, String> {
+        Ok(self.kept().get(key).cloned())
+    }
+
+    async fn remember(&self, key: &str, value: Option<Vec<u8>>) -> Result<(), String> {
+        match value {
+            Some(value) => self.kept().insert(key.to_owned(), value),
+            None => self.kept().remove(key),
+        };
+        Ok(())
+    }
 }

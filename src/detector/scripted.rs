@@ -10,6 +10,7 @@ use super::{Answer, Detector, DetectorError, Limits, Outcome, Row};
 use crate::domain::calibration::{Calibrated, Calibration};
 use crate::domain::features::FeatureSet;
 use crate::domain::id::Seq;
+use crate::domain::reason::Reasons;
 use crate::domain::result::{ModelIdentity, Source};
 
 type Script = dyn Fn(&[Row]) -> Result<Answer, DetectorError> + Send + Sync;
@@ -21,6 +22,8 @@ pub(crate) struct Scripted {
     probes: AtomicUsize,
     /// One permit per call that may be answered.
     gate: Semaphore,
+    /// Held while probes hang.
+    pub(crate) probe_gate: tokio::sync::RwLock<()>,
     /// The rows of each call.
     pub(crate) calls: Mutex<Vec<Vec<Seq>>>,
 }
@@ -33,7 +36,7 @@ pub(crate) fn score_of(row: Seq) -> Calibrated {
 
 pub(crate) fn outcome_of(row: Seq) -> Outcome {
     let calibrated = score_of(row);
-    Outcome::Calibrated { raw: calibrated.score, calibrated, class: "pooled".to_owned() }
+    Outcome::Calibrated { raw: calibrated.score, calibrated, class: "pooled".to_owned(), notes: Reasons::default() }
 }
 
 pub(crate) fn answer(outcomes: Vec<(Seq, Outcome)>) -> Answer {
@@ -48,6 +51,7 @@ impl Scripted {
             healthy: AtomicBool::new(true),
             probes: AtomicUsize::new(0),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
+            probe_gate: tokio::sync::RwLock::default(),
             calls: Mutex::default(),
         }
     }
@@ -107,6 +111,7 @@ impl Detector for Scripted {
 
     async fn health(&self) -> Result<ModelIdentity, DetectorError> {
         self.probes.fetch_add(1, Ordering::SeqCst);
+        let _open = self.probe_gate.read().await;
         if self.healthy.load(Ordering::SeqCst) {
             return Ok(ModelIdentity { id: "scripted".to_owned(), version: "1".to_owned() });
         }

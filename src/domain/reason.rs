@@ -21,6 +21,34 @@ pub enum Reason {
     TooFewMovements,
     /// A detector that gives no score flagged the session.
     Flagged,
+    /// Trait of the movement: How the speed is spread over slow and fast is unlike people's.
+    SpeedSpread,
+    /// Trait of the movement: How long the speed stays the same is unlike people's.
+    SpeedRhythm,
+    /// Trait of the movement: The way the pointer speeds up and slows down is unlike people's.
+    Acceleration,
+    /// Trait of the movement: How often and how sharply the pointer turns is unlike people's.
+    Turning,
+    /// Trait of the movement: People slow down in bends; here speed and bend go together in another way.
+    PowerLaw,
+    /// Trait of the movement: The fine roughness of the path is unlike that of a hand.
+    Roughness,
+    /// Trait of the movement: Short pieces of the path are straighter or more bent than people's.
+    Straightness,
+    /// Trait of the movement: Pauses and jumps between movements are unlike people's.
+    Pauses,
+    /// Trait of the movement: Single reaches start, peak and end in another way than people's.
+    StrokeShape,
+    /// Trait of the movement: Reaches are more alike, or differ more, than people's.
+    StrokeVariety,
+    /// Trait of the movement: The path follows a drawn curve more closely, or less, than a correcting hand does.
+    Smoothness,
+    /// Trait of the movement: The last moments before clicks are unlike people's.
+    ClickApproach,
+    /// Trait of the movement: Times and sizes of the recorded steps fit the movement in another way than people's.
+    EventStream,
+    /// The score would fail the session, but its recorder is unlike any that the model has seen.
+    UnfamiliarRecorder,
     /// The movement is that of an earlier session; see [`super::evidence`].
     ReplayedMovement,
     /// Several earlier sessions have this movement.
@@ -29,7 +57,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order in which a verdict lists them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 25] = [
         Self::PathTooStraight,
         Self::NoJitter,
         Self::ImpossibleSpeed,
@@ -39,6 +67,20 @@ impl Reason {
         Self::CalibrationTooSmall,
         Self::TooFewMovements,
         Self::Flagged,
+        Self::SpeedSpread,
+        Self::SpeedRhythm,
+        Self::Acceleration,
+        Self::Turning,
+        Self::PowerLaw,
+        Self::Roughness,
+        Self::Straightness,
+        Self::Pauses,
+        Self::StrokeShape,
+        Self::StrokeVariety,
+        Self::Smoothness,
+        Self::ClickApproach,
+        Self::EventStream,
+        Self::UnfamiliarRecorder,
         Self::ReplayedMovement,
         Self::Campaign,
     ];
@@ -56,6 +98,20 @@ impl Reason {
             Self::CalibrationTooSmall => "calibration_too_small",
             Self::TooFewMovements => "too_few_movements",
             Self::Flagged => "flagged",
+            Self::SpeedSpread => "speed_spread",
+            Self::SpeedRhythm => "speed_rhythm",
+            Self::Acceleration => "acceleration",
+            Self::Turning => "turning",
+            Self::PowerLaw => "power_law",
+            Self::Roughness => "roughness",
+            Self::Straightness => "straightness",
+            Self::Pauses => "pauses",
+            Self::StrokeShape => "stroke_shape",
+            Self::StrokeVariety => "stroke_variety",
+            Self::Smoothness => "smoothness",
+            Self::ClickApproach => "click_approach",
+            Self::EventStream => "event_stream",
+            Self::UnfamiliarRecorder => "unfamiliar_recorder",
             Self::ReplayedMovement => "replayed_movement",
             Self::Campaign => "campaign",
         }
@@ -64,19 +120,14 @@ impl Reason {
     /// Whether it is one of the heuristic's rules, which speak against the session by themselves.
     #[must_use]
     pub fn is_rule(self) -> bool {
-        match self {
+        matches!(
+            self,
             Self::PathTooStraight
-            | Self::NoJitter
-            | Self::ImpossibleSpeed
-            | Self::PerfectAccuracy
-            | Self::RoboticTiming => true,
-            Self::UnlikeHumans
-            | Self::CalibrationTooSmall
-            | Self::TooFewMovements
-            | Self::Flagged
-            | Self::ReplayedMovement
-            | Self::Campaign => false,
-        }
+                | Self::NoJitter
+                | Self::ImpossibleSpeed
+                | Self::PerfectAccuracy
+                | Self::RoboticTiming
+        )
     }
 
     /// The sentence shown to people.
@@ -94,9 +145,33 @@ impl Reason {
             }
             Self::TooFewMovements => "There are too few movements to judge the motion.",
             Self::Flagged => "The detector flagged the session as an anomaly.",
+            Self::SpeedSpread => "How the speed is spread over slow and fast is unlike people's.",
+            Self::SpeedRhythm => "How long the speed stays the same is unlike people's.",
+            Self::Acceleration => "The way the pointer speeds up and slows down is unlike people's.",
+            Self::Turning => "How often and how sharply the pointer turns is unlike people's.",
+            Self::PowerLaw => "People slow down in bends; here speed and bend go together in another way.",
+            Self::Roughness => "The fine roughness of the path is unlike that of a hand.",
+            Self::Straightness => "Short pieces of the path are straighter or more bent than people's.",
+            Self::Pauses => "Pauses and jumps between movements are unlike people's.",
+            Self::StrokeShape => "Single reaches start, peak and end in another way than people's.",
+            Self::StrokeVariety => "Reaches are more alike, or differ more, than people's.",
+            Self::Smoothness => "The path follows a drawn curve more closely, or less, than a correcting hand does.",
+            Self::ClickApproach => "The last moments before clicks are unlike people's.",
+            Self::EventStream => "Times and sizes of the recorded steps fit the movement in another way than people's.",
+            Self::UnfamiliarRecorder => {
+                "What recorded the session is unlike anything the model has seen, so it is reviewed at worst."
+            }
             Self::ReplayedMovement => "The movement is that of an earlier session, closer than two people ever were.",
             Self::Campaign => "Several earlier sessions have this movement.",
         }
+    }
+}
+
+impl Reason {
+    /// Whether it names the part of the movement that moved a model's score most.
+    #[must_use]
+    pub fn is_trait(self) -> bool {
+        (Self::SpeedSpread..=Self::EventStream).contains(&self)
     }
 }
 
@@ -110,6 +185,11 @@ impl Reasons {
         self.0 |= 1 << reason as u64;
     }
 
+    /// Takes `reason` out.
+    pub fn remove(&mut self, reason: Reason) {
+        self.0 &= !(1 << reason as u64);
+    }
+
     /// Whether `reason` is in the set.
     #[must_use]
     pub fn contains(self, reason: Reason) -> bool {
@@ -120,6 +200,12 @@ impl Reasons {
     #[must_use]
     pub fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// The set without the traits of the movement.
+    #[must_use]
+    pub fn without_traits(self) -> Self {
+        self.iter().filter(|reason| !reason.is_trait()).collect()
     }
 
     /// How many there are.
@@ -163,6 +249,24 @@ impl FromIterator<Reason> for Reasons {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_code_is_documented_with_its_sentence() {
+        let readme = include_str!("../../README.md");
+        for reason in Reason::ALL {
+            let row = format!("| `{}` | {} |", reason.code(), reason.message());
+            assert!(readme.contains(&row), "README.md lacks the row {row}");
+        }
+    }
+
+    #[test]
+    fn traits_can_be_left_out_and_single_reasons_taken_out() {
+        let mut set: Reasons = Reason::ALL.into_iter().collect();
+        set.remove(Reason::NoJitter);
+        let left: Vec<Reason> = set.without_traits().iter().collect();
+        assert!(!left.contains(&Reason::NoJitter) && !left.iter().any(|reason| reason.is_trait()));
+        assert!(left.contains(&Reason::Flagged) && left.contains(&Reason::UnfamiliarRecorder));
+    }
 
     #[test]
     fn every_reason_has_its_own_code_and_bit() {

@@ -194,23 +194,32 @@ impl Verdict {
     }
 
     /// The verdict on a calibrated score. The decision rests on the supported part of the score alone: where only
-    /// extrapolation would raise it, the milder decision stands and the verdict says why.
+    /// extrapolation would raise it, the milder decision stands and the verdict says why. `reasons` are the rules that
+    /// hold and the detector's notes: a recorder unlike any that the model has seen turns a fail into a review, and the
+    /// traits of the movement are told where the session does not pass.
     #[must_use]
     pub fn calibrated(
         raw: f64,
         score: &Calibrated,
         class: &str,
-        heuristic: Reasons,
+        mut reasons: Reasons,
         source: Source,
         model: ModelIdentity,
         thresholds: &Thresholds,
     ) -> Self {
-        let decision = thresholds.decide(score.supported);
-        let mut reasons = heuristic;
-        if decision != Decision::Pass {
+        let mut decision = thresholds.decide(score.supported);
+        if decision == Decision::Fail && reasons.contains(Reason::UnfamiliarRecorder) {
+            decision = Decision::Review;
+        } else {
+            reasons.remove(Reason::UnfamiliarRecorder);
+        }
+        if decision == Decision::Pass {
+            reasons = reasons.without_traits();
+        } else {
             reasons.insert(Reason::UnlikeHumans);
         }
-        if decision != Decision::Fail && thresholds.decide(score.score) == Decision::Fail {
+        let supported = thresholds.decide(score.supported);
+        if supported != Decision::Fail && thresholds.decide(score.score) == Decision::Fail {
             reasons.insert(Reason::CalibrationTooSmall);
         }
         Self {
@@ -305,6 +314,27 @@ mod tests {
             model,
             &Thresholds::default(),
         )
+    }
+
+    #[test]
+    fn an_unknown_recorder_turns_a_fail_into_a_review_and_nothing_else() {
+        let set = Calibration::new((0..1000).map(f64::from).collect());
+        let verdict = |raw: f64, notes: &[Reason]| {
+            let model = ModelIdentity { id: "m".into(), version: "1".into() };
+            let (score, reasons) = (set.assess(raw), notes.iter().copied().collect());
+            Verdict::calibrated(raw, &score, "pooled", reasons, Source::Embedded, model, &Thresholds::default())
+        };
+        let notes = [Reason::UnfamiliarRecorder, Reason::Turning];
+        let (failed, reviewed, passed) = (verdict(2e3, &notes), verdict(950.0, &notes), verdict(10.0, &notes));
+        assert_eq!(verdict(2e3, &[]).decision, Decision::Fail);
+        assert_eq!(
+            [failed.decision, reviewed.decision, passed.decision].map(Decision::name),
+            ["review", "review", "pass"]
+        );
+        assert!(failed.reasons.contains(Reason::UnfamiliarRecorder), "it says why");
+        assert!(!reviewed.reasons.contains(Reason::UnfamiliarRecorder), "it changed nothing");
+        assert!(failed.reasons.contains(Reason::Turning) && passed.reasons.is_empty());
+        assert_eq!(failed.anomaly_score, verdict(2e3, &[]).anomaly_score, "the score stays");
     }
 
     #[test]

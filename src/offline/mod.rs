@@ -20,3 +20,5 @@ pub mod labels;
 pub mod evaluation;
 
 pub mod load;
+
+pub mod protocol;

@@ -57,7 +57,7 @@ impl<'m> Scorer<'m> {
             assessed.raw,
             &assessed.calibrated,
             assessed.class,
-            heuristic::noted(rules, inputs.total_moves),
+            heuristic::noted(rules, inputs.total_moves).union(assessed.notes),
             Source::Embedded,
             self.identity.clone(),
             &self.thresholds,

@@ -86,8 +86,8 @@ pub(super) fn verdict(
 ) -> Result<Verdict, String> {
     let reasons = heuristic::noted(member.reasons, member.features.total_moves);
     match outcome {
-        Outcome::Calibrated { raw, calibrated, class } => {
-            Ok(Verdict::calibrated(raw, &calibrated, &class, reasons, source, model, thresholds))
+        Outcome::Calibrated { raw, calibrated, class, notes } => {
+            Ok(Verdict::calibrated(raw, &calibrated, &class, reasons.union(notes), source, model, thresholds))
         }
         Outcome::Flagged(flagged) => Ok(Verdict::flagged(flagged, reasons, source, model, thresholds)),
         Outcome::Rejected(error) => Err(error),

@@ -87,13 +87,7 @@ async fn turn(
     let permission = engine.circuit().permission(now.monotonic);
     if permission == Permission::Probe {
         engine.circuit().probe(now.monotonic);
-        let (engine, shutdown) = (Arc::clone(engine), shutdown.clone());
-        batches.spawn(async move {
-            tokio::select! {
-                () = engine.probe() => {}
-                () = shutdown.soft() => {}
-            }
-        });
+        batches.spawn(Arc::clone(engine).probe(shutdown.clone()));
     }
     if permission != Permission::Call {
         let pause = match engine.circuit().permission(now.monotonic) {

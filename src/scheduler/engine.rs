@@ -17,10 +17,14 @@ use crate::domain::result::Thresholds;
 use crate::domain::time::Timestamp;
 use crate::metrics::Metrics;
 use crate::settled::Settled;
+use crate::shutdown::Shutdown;
 use crate::store::{ClaimRequest, Retention, Store};
 
 /// Unusable answers of different batches, one after the other, that are the detector's fault and not the batches'.
 const MOST_UNUSABLE: u32 = 3;
+/// Longest time that a probe may take, which is more than the time between two: a service that answers nothing about
+/// fresh rows for half a minute would seem away for ever. A detector ends its own probe before.
+const PROBE: Duration = Duration::from_secs(90);
 
 /// The scheduler's settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,6 +92,8 @@ pub(super) struct Engine {
     /// Whose turn it is to look sessions up and settle them; see [`super::evidence`].
     pub(super) settling: tokio::sync::Mutex<()>,
     circuit: Mutex<Circuit>,
+    /// Held by the probe under way.
+    probing: tokio::sync::Mutex<()>,
     /// Unusable answers since the last usable one.
     unusable: AtomicU32,
 }
@@ -107,6 +113,7 @@ impl Engine {
             changed: Notify::new(),
             settling: tokio::sync::Mutex::new(()),
             circuit,
+            probing: tokio::sync::Mutex::default(),
             unusable: AtomicU32::new(0),
         }
     }
@@ -167,11 +174,16 @@ impl Engine {
         at_fault
     }
 
-    /// Asks a detector that was away whether it works again; takes at most the time between two probes.
-    pub(super) async fn probe(&self) {
-        self.circuit().probe(self.parts.clock.now().monotonic);
-        let patience = self.settings.circuit_probe.max(Duration::from_secs(1));
-        match timeout(patience, self.parts.detector.health()).await {
+    /// Asks a detector that was away whether it works again, unless it is being asked already; takes at most [`PROBE`].
+    ///
+    /// For a task of its own: nobody else's patience may end it.
+    pub(super) async fn probe(self: Arc<Self>, shutdown: Shutdown) {
+        let Ok(_alone) = self.probing.try_lock() else { return };
+        let asked = tokio::select! {
+            asked = timeout(PROBE, self.parts.detector.health()) => asked,
+            () = shutdown.soft() => return,
+        };
+        match asked {
             Ok(Ok(_)) => self.close_circuit(),
             Ok(Err(error)) => self.open_circuit(error.retry_after(), &error.to_string()),
             Err(_) => self.open_circuit(None, "it does not answer a probe"),

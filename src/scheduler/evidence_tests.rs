@@ -9,7 +9,7 @@ use crate::domain::calibration::Calibration;
 use crate::domain::features::Extractor;
 use crate::domain::heuristic::Heuristic;
 use crate::domain::id::{SessionId, SessionKey};
-use crate::domain::reason::Reason;
+use crate::domain::reason::{Reason, Reasons};
 use crate::domain::record::{self, SessionDigest};
 use crate::domain::result::{Decision, Thresholds, Verdict};
 use crate::domain::session::Session;
@@ -21,7 +21,8 @@ fn trusting() -> Scripted {
     let calibration = Calibration::new((0..1000).map(f64::from).collect());
     let calibrated = calibration.assess(0.0);
     Scripted::new(move |rows: &[Row]| {
-        let passed = || Outcome::Calibrated { raw: 0.0, calibrated, class: "pooled".to_owned() };
+        let passed =
+            || Outcome::Calibrated { raw: 0.0, calibrated, class: "pooled".to_owned(), notes: Reasons::default() };
         Ok(answer(rows.iter().map(|row| (row.id, passed())).collect()))
     })
 }

@@ -128,12 +128,7 @@ async fn three_unusable_answers_in_a_row_are_the_detectors_fault_and_cost_no_mor
         // Healthy when probed, so the circuit closes; and the next batch shows that nothing changed.
         let before = bench.detector.call_count();
         bench.advance(Duration::from_secs(30));
-        within(async {
-            while bench.detector.call_count() == before || !bench.scheduler.handle().circuit_is_open() {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        eventually(|| bench.detector.call_count() != before && bench.scheduler.handle().circuit_is_open()).await;
     }
     let counts = bench.until(|c| c.leased == 0).await;
     assert_eq!((counts.failed, attempts(&bench, 150).await), (0, 100));

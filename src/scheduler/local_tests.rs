@@ -123,12 +123,7 @@ async fn what_the_fallback_cannot_score_waits_for_the_detector() {
     down.store(false, Ordering::SeqCst);
     bench.detector.set_healthy(true);
     bench.advance(MINUTE / 2);
-    within(async {
-        while bench.scheduler.handle().circuit_is_open() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    eventually(|| !bench.scheduler.handle().circuit_is_open()).await;
     bench.advance(11 * MINUTE);
     bench.until(|c| c.processed == 50).await;
     assert!(!bench.stored(0).await.result.unwrap().verdict.fallback);
@@ -166,12 +161,7 @@ async fn agreement_with(local: Scripted) -> (Bench, Option<Agreement>) {
 
 /// Metrics follow the settlement: waits until they have one comparison.
 async fn compared(bench: &Bench) {
-    within(async {
-        while bench.metric("playproof_shadow_agreement_count") < 1.0 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    eventually(|| bench.metric("playproof_shadow_agreement_count") >= 1.0).await;
     assert_eq!(bench.metric("playproof_shadow_agreement_count"), 1.0);
 }
 

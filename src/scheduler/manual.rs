@@ -69,8 +69,9 @@ async fn next(
 ) -> StoreResult<Option<BatchId>> {
     let permission = || engine.circuit().permission(engine.parts.clock.now().monotonic);
     if permission() == Permission::Probe {
-        // While the scheduler is stopped nobody else asks.
-        let _ = timeout_at(deadline, engine.probe()).await;
+        // While the scheduler is stopped nobody else asks. It goes on when this run ends.
+        engine.circuit().probe(engine.parts.clock.now().monotonic);
+        let _ = timeout_at(deadline, tokio::spawn(Arc::clone(engine).probe(shutdown.clone()))).await;
     }
     if permission() != Permission::Call {
         return Ok(None);

@@ -144,12 +144,7 @@ impl Bench {
     }
 
     pub(super) async fn until_open(&self) {
-        within(async {
-            while !self.scheduler.handle().circuit_is_open() {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        eventually(|| self.scheduler.handle().circuit_is_open()).await;
     }
 
     /// The value of a metric line that starts with `name`.
@@ -168,6 +163,16 @@ impl Bench {
 
 pub(super) async fn within<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), work).await.expect("nothing happened for 20 s")
+}
+
+/// Waits until `holds`.
+pub(super) async fn eventually(holds: impl Fn() -> bool) {
+    within(async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 pub(super) fn transient() -> DetectorError {
@@ -249,12 +254,7 @@ async fn retries_come_due_together_and_end_in_the_dead_letter() {
         bench.until(|c| c.delayed == 50).await;
         assert_eq!(bench.stored(0).await.entry.attempts, attempt);
         bench.advance(Duration::from_secs(600));
-        within(async {
-            while bench.detector.call_count() <= attempt as usize {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        eventually(|| bench.detector.call_count() > attempt as usize).await;
     }
     bench.until(|c| c.failed == 50).await;
     assert_eq!(bench.detector.call_count(), 3, "50 sessions retried in 3 calls");
@@ -293,12 +293,7 @@ async fn a_detector_that_refuses_everything_fails_nobody() {
         detector.set_healthy(healthy);
         let bench = bench(detector, true);
         bench.submit(0, 50).await;
-        within(async {
-            while !bench.scheduler.handle().circuit_is_open() {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        bench.until_open().await;
         let counts = bench.until(|c| c.leased == 0).await;
         assert_eq!((counts.failed, counts.processed), (0, 0));
         assert_eq!(bench.stored(0).await.entry.attempts, 0, "an outage costs no attempt");
@@ -318,12 +313,7 @@ async fn an_outage_keeps_the_sessions_and_the_backlog_drains_when_it_ends() {
     detector.set_healthy(false);
     let bench = bench(detector, true);
     bench.submit(0, 120).await;
-    within(async {
-        while !bench.scheduler.handle().circuit_is_open() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    bench.until_open().await;
     let calls = bench.until(|c| c.leased == 0).await;
     assert_eq!(calls.ready, 120);
     for _ in 0..600 {
@@ -401,29 +391,4 @@ async fn a_soft_end_finishes_what_is_in_flight_and_a_hard_end_gives_it_back() {
         assert_eq!((counts.ready, counts.processed), expected);
         assert_eq!(bench.stored(0).await.entry.lost_leases, 0);
     }
-}
-
-#[tokio::test]
-async fn a_batch_whose_lease_ran_out_is_run_again_and_the_late_answer_changes_nothing() {
-    let bench = bench(Scripted::honest(), true);
-    bench.detector.hold();
-    bench.submit(0, 50).await;
-    bench.until(|c| c.leased == 50).await;
-    // The process was frozen past its lease; the loop notices first.
-    bench.advance(Duration::from_secs(61));
-    within(async {
-        while bench.detector.call_count() < 2 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    bench.detector.release();
-    bench.until(|c| c.processed == 50).await;
-    assert_eq!(
-        bench.store.results(crate::store::ResultQuery { limit: 100, ..Default::default() }).await.unwrap().rows.len(),
-        50
-    );
-    let batches = bench.store.batches(None, 10).await.unwrap();
-    let outcomes: Vec<_> = batches.iter().filter_map(|b| b.end.as_ref().map(|e| e.outcome)).collect();
-    assert!(outcomes.contains(&BatchOutcome::Abandoned) && outcomes.contains(&BatchOutcome::Scored));
 }

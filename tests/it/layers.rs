@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const LEAVES: [&str; 7] = ["clock", "metrics", "shutdown", "logging", "secret", "settled", "tls"];
 
 /// Every part, and the parts it may know beside the leaves.
-const LAYERS: [(&str, &[&str]); 19] = [
+const LAYERS: [(&str, &[&str]); 20] = [
     ("domain", &[]),
     ("clock", &["domain"]),
     ("shutdown", &[]),
@@ -17,15 +17,31 @@ const LAYERS: [(&str, &[&str]); 19] = [
     ("metrics", &["store", "domain"]),
     ("settled", &["store", "domain"]),
     ("store", &["domain"]),
-    ("detector", &["domain"]),
+    ("adversary", &["domain"]),
+    ("detector", &["adversary", "domain"]),
     ("generator", &["domain"]),
-    ("offline", &["detector", "domain"]),
+    ("offline", &["detector", "adversary", "domain"]),
     ("intake", &["store", "detector", "domain"]),
     ("scheduler", &["store", "detector", "domain"]),
     ("http", &["scheduler", "intake", "store", "detector", "domain"]),
     ("config", &["http", "scheduler", "intake", "store", "detector", "domain"]),
     ("app", &["config", "http", "scheduler", "intake", "store", "detector", "domain"]),
-    ("cli", &["app", "config", "http", "scheduler", "intake", "store", "detector", "domain", "offline", "generator"]),
+    (
+        "cli",
+        &[
+            "app",
+            "config",
+            "http",
+            "scheduler",
+            "intake",
+            "store",
+            "detector",
+            "domain",
+            "offline",
+            "generator",
+            "adversary",
+        ],
+    ),
     ("main", &["cli"]),
 ];
 

@@ -49,6 +49,15 @@ fn apply(rows: &mut Vec<Row>, struck: &Struck) {
                 }
             }
         }
+        Fault::ScoreJitter(size) => {
+            let block = u64::try_from(rows.len() / 64).unwrap_or(0);
+            for row in rows {
+                if let Cell::Real(score) = &mut row.score {
+                    let mut random = ChaCha8Rng::seed_from_u64(score.to_bits() ^ (block << 40));
+                    *score *= 1.0 + size * random.random_range(-1.0..=1.0);
+                }
+            }
+        }
         Fault::Scores { value, all } => {
             let one = place(rows, &mut random);
             let odd = match value {

@@ -1,6 +1,7 @@
 //! `bench`: what this machine gives, measured by the program itself.
 
 mod baseline;
+mod detection;
 mod drain;
 mod histogram;
 mod intake;
@@ -20,6 +21,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
+    Detection(detection::Args),
     Intake(intake::Args),
     Parse(parse::Args),
     Sketches(sketches::Args),
@@ -30,6 +32,7 @@ enum What {
 #[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments in the same way")]
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match &args.what {
+        What::Detection(args) => detection::run(args),
         What::Intake(args) => intake::run(args),
         What::Parse(args) => parse::run(args),
         What::Sketches(args) => sketches::run(args),

@@ -131,4 +131,123 @@ impl Boosted {
             })
             .sum()
     }
+
+    /// Adds to `added`, column by column, what each column of `row` changes against `reference`; see
+    /// [`super::classifier::Classifier::contributions`].
+    pub fn contributions(&self, row: &[f32], reference: &[f32], added: &mut [f64]) {
+        let (inner, outer) = ((1usize << self.depth) - 1, 1usize << self.depth);
+        for (splits, leaves) in self.splits.chunks_exact(inner).zip(self.leaves.chunks_exact(outer)) {
+            let mut game = Game { splits, leaves, row, reference, own: Vec::new(), others: Vec::new() };
+            game.walk(0, added);
+        }
+    }
+}
+
+/// One tree walked with `row` and `reference` at once: a leaf counts for the coalitions that hold all of `own` and none of
+/// `others`.
+struct Game<'a> {
+    splits: &'a [Split],
+    leaves: &'a [f32],
+    row: &'a [f32],
+    reference: &'a [f32],
+    own: Vec<u16>,
+    others: Vec<u16>,
+}
+
+impl Game<'_> {
+    fn walk(&mut self, node: usize, added: &mut [f64]) {
+        let Some(split) = self.splits.get(node).copied() else {
+            self.leaf(f64::from(self.leaves[node - self.splits.len()]), added);
+            return;
+        };
+        let column = usize::from(split.column);
+        let side = |values: &[f32]| 2 * node + 1 + usize::from(values[column] > split.threshold);
+        let (own, other) = (side(self.row), side(self.reference));
+        if own == other || self.own.contains(&split.column) {
+            self.walk(own, added);
+        } else if self.others.contains(&split.column) {
+            self.walk(other, added);
+        } else {
+            self.own.push(split.column);
+            self.walk(own, added);
+            self.own.pop();
+            self.others.push(split.column);
+            self.walk(other, added);
+            self.others.pop();
+        }
+    }
+
+    /// The leaf's share of each player's Shapley value: `(a - 1)! b! / (a + b)!` for the `a` that must be in, and minus
+    /// `a! (b - 1)! / (a + b)!` for the `b` that must be out.
+    fn leaf(&self, value: f64, added: &mut [f64]) {
+        let (a, b) = (self.own.len(), self.others.len());
+        // 1 / (a * C(a + b, a)) and 1 / (b * C(a + b, b)).
+        let ways = choose(a + b, a);
+        for column in &self.own {
+            added[usize::from(*column)] += value / (count(a) * ways);
+        }
+        for column in &self.others {
+            added[usize::from(*column)] -= value / (count(b) * ways);
+        }
+    }
+}
+
+fn choose(n: usize, k: usize) -> f64 {
+    (0..k).map(|i| count(n - i) / count(i + 1)).product()
+}
+
+fn count(n: usize) -> f64 {
+    f64::from(u16::try_from(n).unwrap_or(u16::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn forest(depth: u32, trees: usize, numbers: &[f32]) -> Boosted {
+        let (inner, outer) = ((1usize << depth) - 1, 1usize << depth);
+        let mut next = numbers.iter().copied().cycle();
+        let mut draw = move || next.next().unwrap();
+        let splits = (0..inner * trees)
+            .map(|i| Split { column: u16::try_from(i * 7 % 5).unwrap(), threshold: draw() })
+            .collect();
+        let leaves = (0..outer * trees).map(|_| draw()).collect();
+        Boosted::from_parts(depth, splits, leaves, 5).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn contributions_add_up_to_the_difference_and_are_shapley_values(
+            depth in 1..=5u32,
+            numbers in proptest::collection::vec(-3.0..3.0f32, 61),
+            row in proptest::array::uniform5(-3.0..3.0f32),
+            reference in proptest::array::uniform5(-3.0..3.0f32),
+        ) {
+            let forest = forest(depth, 6, &numbers);
+            let mut added = [0.0; 5];
+            forest.contributions(&row, &reference, &mut added);
+            let difference = forest.log_odds(&row) - forest.log_odds(&reference);
+            prop_assert!((added.iter().sum::<f64>() - difference).abs() < 1e-6);
+            // By definition, over all coalitions of the other four columns.
+            for (player, added) in added.iter().enumerate() {
+                let others: Vec<usize> = (0..5).filter(|c| *c != player).collect();
+                let mut value = 0.0;
+                for coalition in 0..16u32 {
+                    let mut with = reference;
+                    for (bit, other) in others.iter().enumerate() {
+                        if coalition & (1 << bit) != 0 {
+                            with[*other] = row[*other];
+                        }
+                    }
+                    let without = forest.log_odds(&with);
+                    with[player] = row[player];
+                    let weight = 1.0 / (5.0 * choose(4, coalition.count_ones() as usize));
+                    value += weight * (forest.log_odds(&with) - without);
+                }
+                prop_assert!((value - added).abs() < 1e-5, "{value} and {added}");
+            }
+        }
+    }
 }

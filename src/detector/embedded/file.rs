@@ -6,19 +6,16 @@
 use sha2::{Digest as _, Sha256};
 
 use super::boosting::{Boosted, Split};
-use super::ensemble::{Component, Ensemble, Member};
-use super::mixture::{Gaussian, MAX_DIMENSION, Mixture};
-use super::scaling::ColumnScale;
+use super::classifier::{Classifier, Column};
+use super::quantiles::{Profile, SHARES};
 use crate::domain::calibration::Calibration;
 use crate::domain::features::FeatureSet;
 
 const MAGIC: &[u8; 8] = b"PPBMODEL";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const DIGEST: usize = 32;
 /// Larger files are refused unread.
 pub const MAX_BYTES: usize = 64 << 20;
-const TAG_MIXTURE: u8 = 1;
-const TAG_BOOSTED: u8 = 2;
 
 /// Why bytes are not a usable model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +39,25 @@ pub enum ModelError {
     FeatureSet(String),
 }
 
+/// The values of one column, of those that describe the recorder, that the fitted sessions have.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Known {
+    /// Its place in the feature set.
+    pub column: usize,
+    /// The smallest.
+    pub low: f64,
+    /// The largest.
+    pub high: f64,
+}
+
+impl Known {
+    /// Whether a recorder like this is known.
+    #[must_use]
+    pub fn holds(&self, value: f64) -> bool {
+        (self.low..=self.high).contains(&value)
+    }
+}
+
 /// What a model file says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Contents {
@@ -50,7 +66,9 @@ pub struct Contents {
     /// What it was fitted and calibrated on, for people.
     pub provenance: String,
     /// How rows are scored.
-    pub ensemble: Ensemble,
+    pub classifier: Classifier,
+    /// What recorders are known by, column by column; empty where the feature set says nothing of them.
+    pub recorders: Vec<Known>,
     /// Raw values of all calibration humans.
     pub pooled: Calibration,
     /// Raw values of the calibration humans of one class, by its name.
@@ -66,15 +84,18 @@ impl Contents {
         body.count(self.set.columns().len());
         self.set.columns().iter().for_each(|name| body.text(name));
         body.text(&self.provenance);
-        body.count(self.ensemble.columns().len());
-        for (column, scale) in self.ensemble.columns() {
-            body.count(*column);
-            body.0.push(u8::from(scale.log));
-            body.double(scale.median);
-            body.double(scale.sigma);
+        body.count(self.classifier.columns().len());
+        for column in self.classifier.columns() {
+            body.count(column.index);
+            column.people.0.iter().for_each(|value| body.double(*value));
         }
-        body.count(self.ensemble.members().len());
-        self.ensemble.members().iter().for_each(|member| body.member(member));
+        body.trees(self.classifier.trees());
+        body.count(self.recorders.len());
+        for known in &self.recorders {
+            body.count(known.column);
+            body.double(known.low);
+            body.double(known.high);
+        }
         body.calibration(&self.pooled);
         body.count(self.classes.len());
         for (name, set) in &self.classes {
@@ -159,32 +180,14 @@ impl Writer {
         }
     }
 
-    fn member(&mut self, member: &Member) {
-        for value in [member.weight, member.centre, member.spread] {
-            self.double(value);
+    fn trees(&mut self, trees: &Boosted) {
+        self.0.extend_from_slice(&trees.depth().to_le_bytes());
+        self.count(trees.splits().len());
+        for split in trees.splits() {
+            self.0.extend_from_slice(&split.column.to_le_bytes());
+            self.0.extend_from_slice(&split.threshold.to_le_bytes());
         }
-        match &member.component {
-            Component::Mixture(mixture) => {
-                self.0.push(TAG_MIXTURE);
-                self.count(mixture.dimension());
-                self.count(mixture.parts().len());
-                for part in mixture.parts() {
-                    self.double(part.offset);
-                    self.singles(&part.mean);
-                    self.singles(&part.factor);
-                }
-            }
-            Component::Boosted(trees) => {
-                self.0.push(TAG_BOOSTED);
-                self.0.extend_from_slice(&trees.depth().to_le_bytes());
-                self.count(trees.splits().len());
-                for split in trees.splits() {
-                    self.0.extend_from_slice(&split.column.to_le_bytes());
-                    self.0.extend_from_slice(&split.threshold.to_le_bytes());
-                }
-                self.singles(trees.leaves());
-            }
-        }
+        self.singles(trees.leaves());
     }
 }
 
@@ -201,10 +204,6 @@ impl<'a> Reader<'a> {
 
     fn array<const N: usize>(&mut self) -> Read<[u8; N]> {
         self.take(N)?.try_into().map_err(|_| CUT_SHORT)
-    }
-
-    fn byte(&mut self) -> Read<u8> {
-        Ok(self.take(1)?[0])
     }
 
     fn word(&mut self) -> Read<u32> {
@@ -251,43 +250,33 @@ impl<'a> Reader<'a> {
         let set = FeatureSet::parse(&name).filter(|set| set.columns() == columns);
         let set = set.ok_or_else(|| ModelError::FeatureSet(printable(&name)))?;
         let provenance = self.text()?;
-        let columns = self.list(21, |r| {
-            let column = r.index()?;
-            let log = r.byte()? != 0;
-            Ok((column, ColumnScale { log, median: r.double()?, sigma: r.double()? }))
+        let columns = self.list(4 + 8 * SHARES.len(), |r| {
+            let index = r.index()?;
+            let mut people = Profile([0.0; SHARES.len()]);
+            for value in &mut people.0 {
+                *value = r.double()?;
+            }
+            Ok(Column { index, people })
         })?;
-        let width = columns.len();
-        let members = self.list(25, |r| r.member(width))?;
-        let ensemble = Ensemble::from_parts(columns, members, set.columns().len()).ok_or(UNFIT)?;
+        let trees = self.trees(columns.len())?;
+        let classifier = Classifier::from_parts(columns, trees, set.columns().len()).ok_or(UNFIT)?;
+        let recorders = self.list(20, |r| Ok(Known { column: r.index()?, low: r.double()?, high: r.double()? }))?;
+        if recorders.iter().any(|known| known.column >= set.columns().len()) {
+            return Err(UNFIT);
+        }
         let pooled = self.calibration()?;
         let classes = self.list(8, |r| Ok((r.text()?, r.calibration()?)))?;
-        Ok(Contents { set, provenance, ensemble, pooled, classes })
+        Ok(Contents { set, provenance, classifier, recorders, pooled, classes })
     }
 
-    fn member(&mut self, width: usize) -> Read<Member> {
-        let (weight, centre, spread) = (self.double()?, self.double()?, self.double()?);
-        let component = match self.byte()? {
-            TAG_MIXTURE => {
-                let dimension = self.index()?;
-                if dimension > MAX_DIMENSION {
-                    return Err(UNFIT);
-                }
-                let parts =
-                    self.list(16, |r| Ok(Gaussian { offset: r.double()?, mean: r.singles()?, factor: r.singles()? }))?;
-                Component::Mixture(Mixture::from_parts(dimension, parts).ok_or(UNFIT)?)
-            }
-            TAG_BOOSTED => {
-                let depth = self.word()?;
-                let splits = self.list(6, |r| {
-                    let column = u16::from_le_bytes(r.array()?);
-                    Ok(Split { column, threshold: f32::from_le_bytes(r.array()?) })
-                })?;
-                let leaves = self.singles()?;
-                Component::Boosted(Boosted::from_parts(depth, splits, leaves, width).ok_or(UNFIT)?)
-            }
-            _ => return Err(ModelError::Damaged("it holds a component of an unknown kind")),
-        };
-        Ok(Member { component, weight, centre, spread })
+    fn trees(&mut self, width: usize) -> Read<Boosted> {
+        let depth = self.word()?;
+        let splits = self.list(6, |r| {
+            let column = u16::from_le_bytes(r.array()?);
+            Ok(Split { column, threshold: f32::from_le_bytes(r.array()?) })
+        })?;
+        let leaves = self.singles()?;
+        Boosted::from_parts(depth, splits, leaves, width).ok_or(UNFIT)
     }
 }
 

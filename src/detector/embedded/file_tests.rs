@@ -8,21 +8,16 @@ use crate::detector::embedded::Model;
 /// A small model with every kind of part.
 pub(in super::super) fn small() -> Contents {
     let set = FeatureSet::V1;
-    let columns = vec![
-        (3, ColumnScale { log: true, median: 5.0, sigma: 1.0 }),
-        (16, ColumnScale { log: false, median: 0.3, sigma: 0.2 }),
-    ];
-    let part = |offset, at| Gaussian { offset, mean: vec![at, -at], factor: vec![1.0, 0.5, 2.0] };
-    let mixture = Mixture::from_parts(2, vec![part(-1.0, 0.0), part(-2.0, 1.5)]).unwrap();
+    let people = |centre: f64| Profile(SHARES.map(|share| centre * (0.5 + share)));
+    let columns = vec![Column { index: 3, people: people(200.0) }, Column { index: 16, people: people(0.4) }];
     let split = |column, threshold| Split { column, threshold };
-    let splits = vec![split(0, 0.1), split(1, f32::INFINITY), split(1, -0.3)];
+    let splits = vec![split(0, 150.0), split(1, f32::INFINITY), split(1, 0.5)];
     let trees = Boosted::from_parts(2, splits, vec![0.1, -0.2, 0.3, -0.4], 2).unwrap();
-    let member = |component| Member { component, weight: 0.5, centre: 0.1, spread: 2.0 };
-    let members = vec![member(Component::Mixture(mixture)), member(Component::Boosted(trees))];
     Contents {
         set,
         provenance: "Nobody.".to_owned(),
-        ensemble: Ensemble::from_parts(columns, members, set.columns().len()).unwrap(),
+        classifier: Classifier::from_parts(columns, trees, set.columns().len()).unwrap(),
+        recorders: vec![Known { column: 26, low: 1.0, high: 60.0 }],
         pooled: Calibration::new((0..400).map(|i| f64::from(i) / 100.0).collect()),
         classes: vec![
             ("strict".to_owned(), Calibration::new((0..400).map(|i| f64::from(i) / 1000.0).collect())),

@@ -1,16 +1,13 @@
 //! The embedded detector: a model that ships with the program and learns from human sessions alone.
 //!
-//! A row is scaled ([`scaling`]), judged by the components of an [`ensemble`] (a [`mixture`] of Gaussians says how thinly
-//! humans populate its place, [`boosting`] says how much it resembles counterexamples made from human sessions), and
-//! the raw score is placed among calibration humans. [`file`](mod@file) is how a model is kept, [`train`] how it comes to be.
+//! A [`classifier`] asks the [`boosting`] trees how much a row resembles counterexamples made from human sessions, and the
+//! raw score is placed among calibration humans. [`file`](mod@file) is how a model is kept, [`train`] how it comes to be.
 
-pub mod scaling;
-
-pub mod mixture;
+pub mod quantiles;
 
 pub mod boosting;
 
-pub mod ensemble;
+pub mod classifier;
 
 pub mod file;
 
@@ -21,11 +18,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rayon::prelude::*;
 
+use self::classifier::Contribution;
 use self::file::{Contents, ModelError};
 use super::{Answer, Detector, DetectorError, Limits, Outcome, Row};
 use crate::domain::calibration::{Calibrated, Calibration};
 use crate::domain::features::FeatureSet;
 use crate::domain::id::Seq;
+use crate::domain::reason::{Reason, Reasons};
 use crate::domain::result::{ModelIdentity, Source};
 
 /// `modelId` of every embedded model.
@@ -57,7 +56,14 @@ pub struct Assessment<'m> {
     pub calibrated: Calibrated,
     /// The calibration class used.
     pub class: &'m str,
+    /// The traits of the movement that raised the score most, and whether its recorder is unlike any known one.
+    pub notes: Reasons,
 }
+
+/// Traits that a verdict names at most.
+const TRAITS: usize = 3;
+/// Scores up to this one are not explained: more than half of all people have them.
+const EXPLAINED: f64 = 0.3;
 
 impl Model {
     /// The model that ships with the program.
@@ -77,7 +83,7 @@ impl Model {
         let version = digest.iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
         let values = contents.pooled.values();
         // One human in two hundred looks at least as odd: a score of 2.3, beyond pass and short of fail.
-        let unjudged = scaling::quantile(values, 0.995);
+        let unjudged = quantiles::quantile(values, 0.995);
         Ok(Self { contents, unjudged, identity: ModelIdentity { id: MODEL_ID.to_owned(), version } })
     }
 
@@ -124,18 +130,59 @@ impl Model {
         // NaN is no evidence either.
         if evidence.is_nan() || evidence < least {
             let raw = self.unjudged + 1e-6 * (least - evidence.min(least));
-            return Assessment { raw, calibrated: self.contents.pooled.assess(raw), class: POOLED };
+            return Assessment {
+                raw,
+                calibrated: self.contents.pooled.assess(raw),
+                class: POOLED,
+                notes: Reasons::default(),
+            };
         }
-        let raw = self.contents.ensemble.raw(features);
+        let raw = self.contents.classifier.raw(features);
         let raw = if raw.is_nan() { f64::MAX } else { raw.clamp(f64::MIN, f64::MAX) };
         let pooled = self.contents.pooled.assess(raw);
         let class = self.contents.classes.iter().find(|(name, _)| name == device_type);
-        match class.map(|(name, set)| (name, set.assess(raw))) {
-            Some((name, own)) if own.score > pooled.score && own.supported >= pooled.supported => {
-                Assessment { raw, calibrated: own, class: name }
-            }
-            _ => Assessment { raw, calibrated: pooled, class: POOLED },
+        let (calibrated, class) = match class.map(|(name, set)| (name, set.assess(raw))) {
+            Some((name, own)) if own.score > pooled.score && own.supported >= pooled.supported => (own, name.as_str()),
+            _ => (pooled, POOLED),
+        };
+        let notes = if calibrated.score > EXPLAINED { self.notes(features) } else { Reasons::default() };
+        Assessment { raw, calibrated, class, notes }
+    }
+
+    /// What each column of a row of [`Model::feature_set`] did for its raw score, the largest first: log-odds added to
+    /// [`Model::base`], with what nine people in ten have there. The sum of all and the base is the raw score.
+    #[must_use]
+    pub fn explain(&self, features: &[f64]) -> Vec<Contribution> {
+        if features.len() == self.contents.set.columns().len() {
+            self.contents.classifier.contributions(features)
+        } else {
+            Vec::new()
         }
+    }
+
+    /// The raw score of the median person.
+    #[must_use]
+    pub fn base(&self) -> f64 {
+        self.contents.classifier.base()
+    }
+
+    fn notes(&self, features: &[f64]) -> Reasons {
+        let set = self.contents.set;
+        let mut traits: Vec<(Reason, f64)> = Vec::new();
+        for Contribution { index, added, .. } in self.contents.classifier.contributions(features) {
+            let of = set.describes(index);
+            match traits.iter_mut().find(|(reason, _)| *reason == of) {
+                Some((_, sum)) => *sum += added,
+                None => traits.push((of, added)),
+            }
+        }
+        traits.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let telling = traits.iter().take(TRAITS).filter(|(_, sum)| *sum > 0.0);
+        let mut notes: Reasons = telling.map(|(reason, _)| *reason).collect();
+        if self.contents.recorders.iter().any(|known| !known.holds(features[known.column])) {
+            notes.insert(Reason::UnfamiliarRecorder);
+        }
+        notes
     }
 }
 
@@ -162,8 +209,8 @@ impl EmbeddedDetector {
             let message = format!("the feature {} is not a finite number", self.model.feature_set().columns()[at]);
             return (row.id, Outcome::Rejected(message));
         }
-        let Assessment { raw, calibrated, class } = self.model.assess(&row.features, &row.device_type);
-        (row.id, Outcome::Calibrated { raw, calibrated, class: class.to_owned() })
+        let Assessment { raw, calibrated, class, notes } = self.model.assess(&row.features, &row.device_type);
+        (row.id, Outcome::Calibrated { raw, calibrated, class: class.to_owned(), notes })
     }
 }
 

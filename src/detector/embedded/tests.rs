@@ -20,7 +20,7 @@ fn row(total_moves: f64, speed: f64, efficiency: f64) -> Vec<f64> {
 fn the_bundled_model_loads_and_says_what_it_is() {
     let model = Model::bundled().unwrap();
     assert_eq!((model.identity().id.as_str(), model.identity().version.len()), ("embedded", 12));
-    assert_eq!(model.feature_set(), FeatureSet::Motion);
+    assert_eq!(model.feature_set(), FeatureSet::V2);
     assert!(model.pooled().len() >= 1000, "0.3 % must be resolved");
     assert!(model.provenance().contains("osu_replays") && !model.provenance().contains("web_survey"));
     assert_eq!(Model::bundled().unwrap().identity(), model.identity());
@@ -82,7 +82,30 @@ async fn bad_rows_are_rejected_alone_and_every_row_has_its_outcome() {
     assert_eq!(answer.model, model.identity());
 }
 
+#[test]
+fn a_recorder_beyond_the_known_ones_is_noted() {
+    let model = model();
+    let noted = |interval: f64| {
+        let mut row = row(50.0, 200.0, 0.4);
+        row[26] = interval;
+        model.assess(&row, "strict").notes.contains(Reason::UnfamiliarRecorder)
+    };
+    assert_eq!([noted(16.0), noted(0.1), noted(61.0)], [false, true, true]);
+}
+
 proptest! {
+    #[test]
+    fn contributions_and_base_add_up_to_the_raw_score(values in proptest::collection::vec(-20.0..20.0f64, crate::domain::features::v2::WIDTH)) {
+        let model = Model::bundled().unwrap();
+        let mut values = values;
+        values[0] = 300.0;
+        let explained = model.explain(&values);
+        let sum: f64 = explained.iter().map(|c| c.added).sum();
+        prop_assert!((model.base() + sum - model.assess(&values, "mouse").raw).abs() < 1e-6);
+        prop_assert!(explained.windows(2).all(|w| w[0].added >= w[1].added));
+        prop_assert!(explained.iter().all(|c| c.range.0 <= c.range.1));
+    }
+
     #[test]
     fn a_claimed_class_is_never_milder_than_everybody(speed in 0.0..1e6f64, efficiency in -10.0..10.0f64, device in "strict|mild|other") {
         let model = model();
@@ -94,7 +117,7 @@ proptest! {
     }
 
     #[test]
-    fn the_bundled_model_scores_any_finite_row(values in proptest::collection::vec(any::<f64>(), crate::domain::features::motion::WIDTH)) {
+    fn the_bundled_model_scores_any_finite_row(values in proptest::collection::vec(any::<f64>(), crate::domain::features::v2::WIDTH)) {
         prop_assume!(values.iter().all(|v| v.is_finite()));
         let model = Model::bundled().unwrap();
         let assessed = model.assess(&values, "mouse");

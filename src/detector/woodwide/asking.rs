@@ -2,7 +2,7 @@
 //!
 //! The ladder: the batch as it is; where that stays empty, again with 10, 100 and 1,000 known rows more, beside the
 //! earlier ones, which go on being asked, since the reason may be age as well as size. The first answer wins, and the
-//! size and time that worked are where the next batch starts.
+//! size, time and way that worked are where the next batch starts.
 
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ pub(super) struct Answered {
     pub(super) scores: Scores,
     /// Known rows that were added for size.
     pub(super) top_up: usize,
+    /// Whether a service that takes rows with the question answered about a dataset only.
+    pub(super) as_dataset: bool,
     /// From the question to its answer.
     pub(super) took: Duration,
 }
@@ -31,6 +33,7 @@ pub(super) struct Answered {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Start {
     pub(super) top_up: usize,
+    pub(super) as_dataset: bool,
     pub(super) warm_up: Duration,
 }
 
@@ -65,7 +68,7 @@ async fn climb(
     make: &mut impl FnMut(usize) -> (Layout, super::table::Table),
     asked: &mut Vec<Asked>,
 ) -> Result<Answered, Failure> {
-    let mut rungs = service.rungs(start.top_up).into_iter();
+    let mut rungs = service.rungs(start).into_iter();
     let timing = service.transport.timing;
     let patience = timing.rung.max(start.warm_up * 2);
     let mut pause = timing.ask.0;
@@ -85,7 +88,8 @@ async fn climb(
             match service.poll(&rung.question, version, deadline).await {
                 Ok(scores) => {
                     let (layout, took) = (rung.layout.clone(), rung.at.elapsed());
-                    return Ok(Answered { layout, scores, top_up: rung.top_up, took });
+                    let as_dataset = matches!(rung.question, Question::Ga(..));
+                    return Ok(Answered { layout, scores, top_up: rung.top_up, as_dataset, took });
                 }
                 Err(failure @ Failure::NotReady(_)) => last = failure,
                 Err(failure) => return Err(failure),

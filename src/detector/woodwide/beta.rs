@@ -1,6 +1,5 @@
 //! The beta generation: a dataset is uploaded and asked about by id; flags are all it answers.
 
-use reqwest::Method;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -26,29 +25,10 @@ pub(super) async fn resolve(transport: &Transport, model: &str, deadline: Instan
 
 /// Uploads a table under its unique name and gives the dataset's id.
 pub(super) async fn upload(transport: &Transport, table: &Table, deadline: Instant) -> Result<String, Failure> {
-    put(transport, &table.name, false, table, deadline).await
-}
-
-/// Uploads a table under `name`, over what was there if `overwrite`.
-pub(super) async fn put(
-    transport: &Transport,
-    name: &str,
-    overwrite: bool,
-    table: &Table,
-    deadline: Instant,
-) -> Result<String, Failure> {
-    let mut fields = vec![("name", name.to_owned())];
-    if overwrite {
-        fields.push(("overwrite", "true".to_owned()));
-    }
-    let body = Body::File { fields, name: format!("{name}.csv"), csv: table.csv.clone() };
-    let mut request = Request::post("/api/datasets".to_owned(), body);
-    request.kind = Kind::Transfer;
-    request.repeatable = overwrite;
-    let reply = match transport.send(&request, deadline).await {
-        Ok(reply) => reply.json(),
-        Err(failure) => Err(failure),
-    };
+    let name = &table.name;
+    let body = Body::File { fields: vec![("name", name.clone())], name: format!("{name}.csv"), csv: table.csv.clone() };
+    let request = Request { kind: Kind::Transfer, ..Request::post("/api/datasets".to_owned(), body) };
+    let reply = transport.send(&request, deadline).await.and_then(|reply| reply.json());
     match reply {
         Ok(reply) => {
             id_of(&reply, "dataset").ok_or_else(|| Failure::Protocol("the upload names no dataset".to_owned()))
@@ -76,25 +56,11 @@ pub(super) async fn infer(
     rows: usize,
     deadline: Instant,
 ) -> Result<Scores, Failure> {
-    let request = Request {
-        method: Method::POST,
-        path: format!("/api/models/anomaly/{model}/infer?dataset_id={dataset}"),
-        body: Body::Form(vec![("coerce_schema".to_owned(), "true".to_owned())]),
-        kind: Kind::Inference,
-        repeatable: true,
-        tries: 3,
-    };
+    let body = Body::Form(vec![("coerce_schema".to_owned(), "true".to_owned())]);
+    let path = format!("/api/models/anomaly/{model}/infer?dataset_id={dataset}");
+    let request = Request { kind: Kind::Inference, repeatable: true, ..Request::post(path, body) };
     let reply = transport.send(&request, deadline).await?;
     answer::scores(&reply.bytes, rows)
-}
-
-/// Removes a dataset; one that is gone already is no failure.
-pub(super) async fn delete(transport: &Transport, id: &str, deadline: Instant) -> Result<(), Failure> {
-    let request = Request { method: Method::DELETE, ..Request::get(format!("/api/datasets/{id}")) };
-    match transport.send(&request, deadline).await {
-        Ok(_) | Err(Failure::Missing(_)) => Ok(()),
-        Err(failure) => Err(failure),
-    }
 }
 
 /// Ids and names of the account's datasets; `filter` is a query or empty.

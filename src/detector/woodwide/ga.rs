@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -42,15 +41,13 @@ pub(super) async fn infer(
     table: &Table,
     deadline: Instant,
 ) -> Result<Scores, Failure> {
-    let body = Body::File { fields: fields(version), name: table.name.clone(), csv: table.csv.clone() };
     let request = Request {
-        method: Method::POST,
-        path: format!("/models/{model}/infer"),
-        body,
         kind: Kind::Inference,
-        // A repeated call costs, but changes nothing.
+        // It leaves no job that a lost answer could be looked for in. Repeated, it costs its credits again and changes
+        // nothing; a second time, at most, before the way over a job, which is looked for.
         repeatable: true,
         tries: 2,
+        ..Request::post(format!("/models/{model}/infer"), question(version, table))
     };
     match transport.send(&request, deadline).await {
         Ok(reply) => {
@@ -68,12 +65,14 @@ pub(super) async fn infer(
     }
 }
 
-fn fields(version: &str) -> Vec<(&'static str, String)> {
-    vec![
+/// The rows and what is asked about them.
+fn question(version: &str, table: &Table) -> Body {
+    let fields = vec![
         ("output_type", "json".to_owned()),
         ("anomaly_format", "per_row".to_owned()),
         ("model_version_id", version.to_owned()),
-    ]
+    ];
+    Body::File { fields, name: table.name.clone(), csv: table.csv.clone() }
 }
 
 /// An answer of another version than the pinned one would be calibrated wrongly.
@@ -95,28 +94,37 @@ async fn infer_async(
     table: &Table,
     deadline: Instant,
 ) -> Result<Scores, Failure> {
-    let body = Body::File { fields: fields(version), name: table.name.clone(), csv: table.csv.clone() };
-    let request = Request::post(format!("/models/{model}/infer-async"), body);
+    let request = Request::post(format!("/models/{model}/infer-async"), question(version, table));
     let job = match transport.send(&request, deadline).await {
         Ok(reply) => job_of(&reply.json()?)?,
         // It may have been taken nevertheless: look before asking again.
         Err(failure @ Failure::Away { ambiguous: true, .. }) => {
-            let path = format!("/jobs?type=infer_batch&model_id={model}&limit=50");
-            let jobs = transport.send(&Request::get(path), deadline).await?.json()?;
             let own = |job: &&Value| job.get("input_filename").and_then(Value::as_str) == Some(&table.name);
-            items(&jobs).iter().find(own).and_then(|job| id_of(job, "job")).ok_or(failure)?
+            newest_job(transport, model, "", own, deadline).await?.ok_or(failure)?
         }
         Err(failure) => return Err(failure),
     };
     results(transport, &job, table.rows, deadline).await
 }
 
+/// The last job that scores with `model` and is our `own`; `filter` narrows the list down.
+async fn newest_job(
+    transport: &Transport,
+    model: &str,
+    filter: &str,
+    own: impl Fn(&&Value) -> bool,
+    deadline: Instant,
+) -> Result<Option<String>, Failure> {
+    let path = format!("/jobs?type=infer_batch&model_id={model}&limit=50{filter}");
+    let jobs = transport.send(&Request::get(path), deadline).await?.json()?;
+    Ok(items(&jobs).iter().find(own).and_then(|job| id_of(job, "job")))
+}
+
 /// Puts a table on the service as a dataset of its own, and waits until it is read.
 pub(super) async fn upload(transport: &Transport, table: &Table, deadline: Instant) -> Result<Dataset, Failure> {
     let fields = vec![("dataset_name", table.name.clone())];
     let body = Body::File { fields, name: format!("{}.csv", table.name), csv: table.csv.clone() };
-    let mut request = Request::post("/datasets".to_owned(), body);
-    request.kind = Kind::Transfer;
+    let request = Request { kind: Kind::Transfer, ..Request::post("/datasets".to_owned(), body) };
     let reply = match transport.send(&request, deadline).await.and_then(|reply| reply.json()) {
         Ok(reply) => reply,
         // Ambiguous, answered without a word, or our own earlier try: the name is unique, so what bears it is ours.
@@ -177,12 +185,18 @@ pub(super) async fn infer_dataset(
         None => body["dataset_id"] = json!(dataset.id),
     }
     let request = Request::post(format!("/models/{model}/infer-batch"), Body::Json(body));
-    let reply = match transport.send(&request, deadline).await {
-        Ok(reply) => reply.json()?,
+    let job = match transport.send(&request, deadline).await {
+        Ok(reply) => job_of(&reply.json()?)?,
         Err(Failure::Conflict(message)) => return Err(Failure::NotReady(message)),
+        // The answer was lost, the job perhaps not; one that was asked for earlier is about the same rows.
+        Err(failure @ Failure::Away { ambiguous: true, .. }) => {
+            let version = dataset.version.as_ref().map(|version| format!("&dataset_version_id={version}"));
+            let own = |job: &&Value| job.get("dataset_id").and_then(Value::as_str) == Some(&dataset.id);
+            newest_job(transport, model, &version.unwrap_or_default(), own, deadline).await?.ok_or(failure)?
+        }
         Err(failure) => return Err(failure),
     };
-    results(transport, &job_of(&reply)?, rows, deadline).await
+    results(transport, &job, rows, deadline).await
 }
 
 /// Waits for a job and reads its scores.
@@ -243,15 +257,6 @@ pub(super) fn job_of(reply: &Value) -> Result<String, Failure> {
     let nested = reply.get("job").and_then(|job| job.get("id"));
     let id = reply.get("job_id").or(nested).and_then(answer::text);
     id.ok_or_else(|| Failure::Protocol("the answer names no job".to_owned()))
-}
-
-/// Removes a dataset; one that is gone already is no failure.
-pub(super) async fn delete(transport: &Transport, id: &str, deadline: Instant) -> Result<(), Failure> {
-    let request = Request { method: Method::DELETE, ..Request::get(format!("/datasets/{id}")) };
-    match transport.send(&request, deadline).await {
-        Ok(_) | Err(Failure::Missing(_)) => Ok(()),
-        Err(failure) => Err(failure),
-    }
 }
 
 /// Ids and names of the datasets whose name holds `part`.

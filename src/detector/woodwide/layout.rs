@@ -34,20 +34,20 @@ impl Layout {
         Self { slots }
     }
 
-    /// The batch's rows in order among `added` at random places.
-    pub(super) fn mixed(sessions: usize, added: Vec<Slot>, rng: &mut impl Rng) -> Self {
+    /// The batch's rows in order among `added` at random places; what is added together stays together.
+    pub(super) fn mixed(sessions: usize, added: Vec<Vec<Slot>>, rng: &mut impl Rng) -> Self {
         let mut takes: Vec<bool> = std::iter::repeat_n(true, sessions).chain(added.iter().map(|_| false)).collect();
         takes.shuffle(rng);
         let (mut next, mut added) = (0, added.into_iter());
         let slots = takes.into_iter().filter_map(|session| {
             if session {
                 next += 1;
-                Some(Slot::Session(next - 1))
+                Some(vec![Slot::Session(next - 1)])
             } else {
                 added.next()
             }
         });
-        Self { slots: slots.collect() }
+        Self { slots: slots.flatten().collect() }
     }
 
     /// The file to send.
@@ -100,8 +100,10 @@ mod tests {
     #[test]
     fn every_row_stands_somewhere_once_and_comes_back_in_order() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
-        let layout = Layout::mixed(50, vec![Slot::Known(7), Slot::Known(9), Slot::Outlier], &mut rng);
+        let added = || vec![vec![Slot::Known(7)], vec![Slot::Known(9), Slot::Outlier]];
+        let layout = Layout::mixed(50, added(), &mut rng);
         assert_eq!(layout.slots.len(), 53);
+        assert!(layout.slots.windows(2).any(|pair| pair == [Slot::Known(9), Slot::Outlier]), "these stay together");
         let answered = Scores { flags: vec![false; 53], scores: Some((0..53).map(f64::from).collect()) };
         let sessions: Vec<usize> = layout.sessions(&answered).map(|(place, ..)| place).collect();
         assert_eq!(sessions, (0..50).collect::<Vec<_>>());
@@ -109,7 +111,7 @@ mod tests {
             assert_eq!(layout.slots[score.unwrap() as usize], Slot::Session(place));
         }
         assert_eq!(layout.added(&answered).count(), 3);
-        let other = Layout::mixed(50, vec![Slot::Known(7), Slot::Known(9), Slot::Outlier], &mut rng);
+        let other = Layout::mixed(50, added(), &mut rng);
         assert_ne!(layout.slots, other.slots, "places are drawn anew");
     }
 }

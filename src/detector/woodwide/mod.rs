@@ -23,20 +23,20 @@ mod table;
 mod training;
 mod transport;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use self::asking::{Answered, Start, ask};
 use self::failure::Failure;
 use self::layout::{Layout, Slot};
 pub use self::order::{Dataset, Fault, Order, Started, TrainingError};
 use self::persistent::Persistent;
-use self::profile::{CALIBRATION_ROWS, Profile, Suspicion, nature, trials};
+use self::profile::{CALIBRATION_ROWS, FEW_ROWS, Profile, Suspicion, in_company, nature, people_alone};
 pub use self::progress::{Progress, Stage};
 pub use self::reference::DamagedReference;
 use self::reference::Reference;
@@ -47,6 +47,7 @@ use self::transport::Transport;
 use super::{Answer, Detector, DetectorError, Limits, Memory, Outcome, Row};
 use crate::clock::Clock;
 use crate::domain::features::FeatureSet;
+use crate::domain::reason::Reasons;
 use crate::domain::result::{ModelIdentity, Source};
 
 /// Answers about other rows, one after the other, after which the model is taken to have changed.
@@ -87,8 +88,12 @@ pub struct WoodwideDetector {
     clock: Arc<dyn Clock>,
     min_rows: usize,
     in_flight: usize,
-    profile: Mutex<Option<Arc<Profile>>>,
+    known: std::sync::Mutex<Option<Arc<Profile>>>,
+    /// Held by whoever looks at the model: one at a time.
+    looking: Mutex<()>,
     suspicions: AtomicU32,
+    /// Whether the model was of use when it was last looked at.
+    useful: AtomicBool,
 }
 
 impl WoodwideDetector {
@@ -109,24 +114,34 @@ impl WoodwideDetector {
         let installation = installation(memory.as_ref()).await.map_err(SetupError::Memory)?;
         let service = Service::new(transport, settings.generation, model, &installation, shared);
         let persistent = settings.persistent_dataset.clone();
+        let reference = Reference::bundled()?;
         Ok(Self {
             service,
-            reference: Reference::bundled()?,
-            persistent: persistent.map(|name| Persistent::new(name, Arc::clone(&memory))),
+            persistent: persistent.map(|name| Persistent::new(name, Arc::clone(&memory), Arc::clone(&reference))),
+            reference,
             memory,
             clock,
             min_rows: settings.min_rows,
             in_flight: settings.in_flight,
-            profile: Mutex::new(None),
+            known: std::sync::Mutex::default(),
+            looking: Mutex::default(),
             suspicions: AtomicU32::new(0),
+            useful: AtomicBool::new(false),
         })
     }
 
     /// What is known of the model version in use; found out at first use.
     async fn profile(&self, deadline: Instant) -> Result<Arc<Profile>, DetectorError> {
-        let mut known = self.profile.lock().await;
-        if let Some(profile) = known.as_ref() {
-            return Ok(Arc::clone(profile));
+        if let Some(profile) = self.known() {
+            return Ok(profile);
+        }
+        let busy = |_| DetectorError::Unavailable {
+            message: "Woodwide: what the model is like is still being found out".to_owned(),
+            retry_after: None,
+        };
+        let _looking = timeout_at(deadline, self.looking.lock()).await.map_err(busy)?;
+        if let Some(profile) = self.known() {
+            return Ok(profile);
         }
         let version = self.service.resolve(deadline).await.map_err(|failure| self.unblamed(failure))?;
         let kept = self.memory.recall(&self.key(&version)).await.unwrap_or_default();
@@ -136,12 +151,22 @@ impl WoodwideDetector {
             None => self.explore(version, deadline).await?,
         };
         tracing::info!(model = self.service.model, version = profile.version, "Woodwide {}", profile.kind());
+        self.useful.store(true, Ordering::Relaxed);
         let profile = Arc::new(profile);
-        *known = Some(Arc::clone(&profile));
+        self.know(Some(Arc::clone(&profile)));
         Ok(profile)
     }
 
-    /// Scores the known rows twice in different company; fewer of them where the service takes no more.
+    fn known(&self) -> Option<Arc<Profile>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What is known from now on; gives what was known before.
+    fn know(&self, profile: Option<Arc<Profile>>) -> Option<Arc<Profile>> {
+        std::mem::replace(&mut *self.known.lock().unwrap_or_else(PoisonError::into_inner), profile)
+    }
+
+    /// Scores known rows twice in different company; fewer of them where the service takes no more.
     async fn explore(&self, version: String, deadline: Instant) -> Result<Profile, DetectorError> {
         let mut rows = CALIBRATION_ROWS.min(self.reference.len());
         let (alone, company) = loop {
@@ -150,32 +175,42 @@ impl WoodwideDetector {
                 answered => break answered.map_err(|failure| self.unblamed(failure))?,
             }
         };
-        let nature = nature(rows, &alone.scores, &company.scores).map_err(|suspicion| match suspicion {
-            Suspicion::Useless => {
-                DetectorError::Unavailable { message: suspicion.to_string(), retry_after: Some(self.timing().useless) }
+        let nature = nature((&alone.layout, &alone.scores), (&company.layout, &company.scores));
+        let nature = nature.map_err(|suspicion| match suspicion {
+            Suspicion::Useless | Suspicion::Alike => {
+                // It was good for something a moment ago: that may come back soon.
+                let before = self.useful.swap(false, Ordering::Relaxed);
+                let retry_after = (!before).then_some(self.timing().useless);
+                DetectorError::Unavailable { message: format!("Woodwide: {suspicion}"), retry_after }
             }
             other => DetectorError::Unusable { message: other.to_string() },
         })?;
-        let profile = Profile { version, reference: self.reference.digest.clone(), nature, top_up: 0, warm_up_ms: 0 };
+        let profile = Profile {
+            version,
+            reference: self.reference.digest.clone(),
+            nature,
+            // The second call was of a batch's size.
+            top_up: company.top_up,
+            as_dataset: company.as_dataset,
+            warm_up_ms: 0,
+        };
         self.keep(&profile).await;
         Ok(profile)
     }
 
-    /// Both [`trials`] with so many known rows.
+    /// [`people_alone`], so many of them, and [`in_company`] as few as the service answers.
     async fn tried(&self, rows: usize, version: &str, deadline: Instant) -> Result<(Answered, Answered), Failure> {
-        let [first, second] = trials(rows);
-        let start = Start { top_up: 1000, ..Start::default() };
-        let make = |layout: &Layout| {
-            let layout = layout.clone();
-            move |_| {
-                let table = layout.table(self.name(), &[], &self.reference);
-                (layout.clone(), table)
-            }
+        let large = Start { top_up: 1000, ..Start::default() };
+        let put = |layout: Layout| {
+            let table = layout.table(self.name(), &[], &self.reference);
+            (layout, table)
         };
         // Both to their end, whatever becomes of the other: each has something to put away.
         let (alone, company) = tokio::join!(
-            ask(&self.service, version, start, deadline, make(&first)),
-            ask(&self.service, version, start, deadline, make(&second)),
+            ask(&self.service, version, large, deadline, |_| put(people_alone(rows))),
+            ask(&self.service, version, Start::default(), deadline, |top_up| {
+                put(in_company(rows.min(FEW_ROWS + top_up)))
+            }),
         );
         Ok((alone?, company?))
     }
@@ -226,12 +261,13 @@ impl WoodwideDetector {
         // Only a wait that was one: an ordinary answer's seconds say nothing of a fresh dataset.
         let warm_up_ms = if took > 5_000 { took } else { 0 };
         let slower = warm_up_ms > profile.warm_up_ms.saturating_mul(2);
-        if answered.top_up == profile.top_up && !slower {
+        let Answered { top_up, as_dataset, .. } = *answered;
+        if (top_up, as_dataset) == (profile.top_up, profile.as_dataset) && !slower {
             return;
         }
-        let learned = Profile { top_up: answered.top_up, warm_up_ms, ..profile.clone() };
+        let learned = Profile { top_up, as_dataset, warm_up_ms, ..profile.clone() };
         self.keep(&learned).await;
-        *self.profile.lock().await = Some(Arc::new(learned));
+        self.know(Some(Arc::new(learned)));
     }
 
     /// Another answer that cannot be about our rows: after some of them the model is looked at anew.
@@ -245,7 +281,7 @@ impl WoodwideDetector {
 
     /// The model is looked at anew by the next call.
     async fn unlearn(&self) {
-        if let Some(profile) = self.profile.lock().await.take() {
+        if let Some(profile) = self.know(None) {
             // What is kept by mistake is found out again.
             let _ = self.memory.remember(&self.key(&profile.version), None).await;
         }
@@ -253,9 +289,7 @@ impl WoodwideDetector {
 
     /// Whether known rows are scored now.
     async fn takes_known_rows(&self, profile: &Profile) -> bool {
-        let warm_up = Duration::from_millis(profile.warm_up_ms);
-        let start = Start { top_up: profile.top_up, warm_up };
-        self.ask_known(&profile.version, start, Instant::now() + self.timing().probe).await.is_ok()
+        self.ask_known(&profile.version, profile.start(), Instant::now() + self.timing().probe).await.is_ok()
     }
 
     /// Has a few known rows scored.
@@ -298,19 +332,20 @@ impl Detector for WoodwideDetector {
         let deadline = Instant::now() + self.timing().batch;
         self.service.tidy(self.clock.now().wall, deadline).await;
         let profile = self.profile(deadline).await?;
-        let start = Start { top_up: profile.top_up, warm_up: Duration::from_millis(profile.warm_up_ms) };
         let layout = |least: usize| profile.layout(rows.len(), least, &mut rand::rng());
         let asked = if let Some(persistent) = &self.persistent {
-            let (layout, top_up) = (layout(0), profile.top_up);
-            let asked = persistent.ask(&self.service, &profile.version, &layout, rows, &self.reference, deadline);
-            asked.await.map(|scores| Answered { layout, scores, top_up, took: Duration::ZERO })
+            let layout = layout(0);
+            let now = self.clock.now().wall;
+            let asked = persistent.ask(&self.service, &profile.version, &layout, rows, now, deadline);
+            let Profile { top_up, as_dataset, .. } = *profile;
+            asked.await.map(|scores| Answered { layout, scores, top_up, as_dataset, took: Duration::ZERO })
         } else {
             let make = |top_up: usize| {
                 let layout = layout(self.min_rows.max(if top_up == 0 { 0 } else { rows.len() + top_up }));
                 let table = layout.table(self.name(), rows, &self.reference);
                 (layout, table)
             };
-            ask(&self.service, &profile.version, start, deadline, make).await
+            ask(&self.service, &profile.version, profile.start(), deadline, make).await
         };
         let answered = match asked {
             Ok(answered) => answered,
@@ -323,7 +358,7 @@ impl Detector for WoodwideDetector {
                 }
                 if matches!(failure, Failure::Missing(_)) {
                     // The version may be gone; the next call looks for it anew.
-                    *self.profile.lock().await = None;
+                    self.know(None);
                 }
                 return Err(failure.into_error(self.timing()));
             }
@@ -340,9 +375,12 @@ impl Detector for WoodwideDetector {
         let outcomes = answered.layout.sessions(&answered.scores).filter_map(|(place, score, flag)| {
             let row = rows.get(place)?;
             let outcome = match (&calibration, score) {
-                (Some(people), Some(raw)) => {
-                    Outcome::Calibrated { raw, calibrated: people.assess(raw), class: CLASS.to_owned() }
-                }
+                (Some(people), Some(raw)) => Outcome::Calibrated {
+                    raw,
+                    calibrated: people.assess(raw),
+                    class: CLASS.to_owned(),
+                    notes: Reasons::default(),
+                },
                 _ => Outcome::Flagged(flag),
             };
             Some((row.id, outcome))
@@ -354,12 +392,8 @@ impl Detector for WoodwideDetector {
     async fn health(&self) -> Result<ModelIdentity, DetectorError> {
         let deadline = Instant::now() + self.timing().probe;
         self.service.knock(deadline).await.map_err(|failure| self.unblamed(failure))?;
-        let known = self.profile.lock().await.clone();
-        let (version, start) = match &known {
-            Some(profile) => {
-                let warm_up = Duration::from_millis(profile.warm_up_ms);
-                (profile.version.clone(), Start { top_up: profile.top_up, warm_up })
-            }
+        let (version, start) = match self.known() {
+            Some(profile) => (profile.version.clone(), profile.start()),
             None => (self.service.resolve(deadline).await.map_err(|failure| self.unblamed(failure))?, Start::default()),
         };
         self.ask_known(&version, start, deadline).await.map_err(|failure| self.unblamed(failure))?;

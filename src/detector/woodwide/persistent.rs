@@ -9,7 +9,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -26,6 +25,7 @@ use super::table::{Cells, Table};
 use super::transport::{Body, Kind, Request};
 use super::{beta, ga};
 use crate::detector::{Memory, Row};
+use crate::domain::time::Timestamp;
 
 /// Most rows in the dataset.
 const MOST_ROWS: usize = 2000;
@@ -37,6 +37,9 @@ const FIRST_ROWS: usize = 1000;
 pub(super) const MOST_SESSIONS: usize = 900;
 /// The row counts of so many uploads in a row differ, also once the dataset is full: an older one is told by its size.
 const SIZES: u64 = 64;
+/// Every so many uploads the dataset begins anew: in the GA generation each leaves a version, and only the whole can be
+/// removed.
+const MOST_VERSIONS: u64 = 20;
 /// Pause between questions that are answered with nothing: first, and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
@@ -81,6 +84,7 @@ struct Held {
 pub(super) struct Persistent {
     name: String,
     memory: Arc<dyn Memory>,
+    reference: Arc<Reference>,
     held: Mutex<Held>,
 }
 
@@ -92,8 +96,8 @@ enum Upload {
 
 impl Persistent {
     /// The dataset called `name`, with what `memory` holds of it.
-    pub(super) fn new(name: String, memory: Arc<dyn Memory>) -> Self {
-        Self { name, memory, held: Mutex::default() }
+    pub(super) fn new(name: String, memory: Arc<dyn Memory>, reference: Arc<Reference>) -> Self {
+        Self { name, memory, reference, held: Mutex::default() }
     }
 
     /// Appends the rows of `layout`, asks, and gives the answer about them alone, in their order.
@@ -103,16 +107,16 @@ impl Persistent {
         version: &str,
         layout: &Layout,
         rows: &[Row],
-        reference: &Reference,
+        now: Timestamp,
         deadline: Instant,
     ) -> Result<Scores, Failure> {
         let busy = |_| Failure::away("the batch before holds the persistent dataset", false);
         let mut held = timeout_at(deadline, self.held.lock()).await.map_err(busy)?;
         if !held.loaded {
-            self.load(&mut held, reference).await?;
+            self.load(&mut held).await?;
         }
         let upload = held.upload + 1;
-        let table = self.trimmed(&mut held.kept, upload, layout, rows, reference);
+        let table = self.trimmed(&mut held.kept, upload, layout, rows);
         let ledger = Ledger {
             upload,
             digest: short_digest(&table.csv),
@@ -123,7 +127,12 @@ impl Persistent {
         self.write(&ledger).await?;
         held.upload = upload;
         let put = match service.generation {
-            Generation::Ga => self.put_ga(service, &mut held.dataset, &table, deadline).await.map(Upload::Ga),
+            Generation::Ga => {
+                if upload.is_multiple_of(MOST_VERSIONS) {
+                    self.begin_anew(service, &mut held.dataset, now, deadline).await;
+                }
+                self.put_ga(service, &mut held.dataset, &table, deadline).await.map(Upload::Ga)
+            }
             Generation::Beta => self.put_beta(service, &table, deadline).await.map(Upload::Beta),
         }?;
         let answered = poll(service, version, &put, table.rows, deadline).await;
@@ -141,32 +150,25 @@ impl Persistent {
     }
 
     /// What the last process knew, or known people for a start. What was being asked then is asked anew by whoever asked.
-    async fn load(&self, held: &mut Held, reference: &Reference) -> Result<(), Failure> {
+    async fn load(&self, held: &mut Held) -> Result<(), Failure> {
         if let Some(ledger) = self.read().await? {
             held.upload = ledger.upload;
             held.kept = ledger.kept.into();
         } else {
-            let people = 0..FIRST_ROWS.min(reference.len());
-            held.kept = people.map(|place| Kept::of(reference.row(place))).collect();
+            let people = 0..FIRST_ROWS.min(self.reference.len());
+            held.kept = people.map(|place| Kept::of(self.reference.row(place))).collect();
         }
         held.loaded = true;
         Ok(())
     }
 
     /// The file: kept rows, the oldest of which give way, and then the batch's.
-    fn trimmed(
-        &self,
-        kept: &mut VecDeque<Kept>,
-        upload: u64,
-        layout: &Layout,
-        rows: &[Row],
-        reference: &Reference,
-    ) -> Table {
+    fn trimmed(&self, kept: &mut VecDeque<Kept>, upload: u64, layout: &Layout, rows: &[Row]) -> Table {
         let varied = usize::try_from(upload % SIZES).unwrap_or_default();
         let room = (MOST_ROWS - varied).saturating_sub(layout.slots.len());
         kept.drain(..kept.len().saturating_sub(room));
         loop {
-            let cells = kept.iter().map(Kept::cells).chain(layout.cells(rows, reference));
+            let cells = kept.iter().map(Kept::cells).chain(layout.cells(rows, &self.reference));
             let table = Table::new(self.name.clone(), cells);
             let over = table.csv.len().saturating_sub(MOST_BYTES);
             if over == 0 || kept.is_empty() {
@@ -196,6 +198,30 @@ impl Persistent {
         Ok(Scores { flags, scores })
     }
 
+    /// Looks for the dataset, unless it is known.
+    async fn find(&self, service: &Service, known: &mut Option<String>, deadline: Instant) -> Result<(), Failure> {
+        if known.is_none() {
+            let found = ga::datasets(&service.transport, &self.name, deadline).await?;
+            *known = found.into_iter().find(|(_, name)| *name == self.name).map(|(id, _)| id);
+        }
+        Ok(())
+    }
+
+    /// Removes the dataset and all its versions; the upload that follows makes it again, or, where that failed, goes on
+    /// with it.
+    async fn begin_anew(&self, service: &Service, known: &mut Option<String>, now: Timestamp, deadline: Instant) {
+        let retired = match self.find(service, known, deadline).await {
+            Ok(()) => match known.take() {
+                Some(id) => service.retire(&id, now, deadline).await,
+                None => Ok(()),
+            },
+            Err(failure) => Err(failure),
+        };
+        if let Err(error) = retired {
+            tracing::debug!(%error, "the persistent dataset's old versions could not be removed; it is tried again later");
+        }
+    }
+
     /// A new version of the dataset, which is made where it is not there.
     async fn put_ga(
         &self,
@@ -205,10 +231,7 @@ impl Persistent {
         deadline: Instant,
     ) -> Result<ga::Dataset, Failure> {
         let transport = &service.transport;
-        if known.is_none() {
-            let found = ga::datasets(transport, &self.name, deadline).await?;
-            *known = found.into_iter().find(|(_, name)| *name == self.name).map(|(id, _)| id);
-        }
+        self.find(service, known, deadline).await?;
         let field = match known.as_ref() {
             Some(id) => ("dataset_id", id.clone()),
             None => ("dataset_name", self.name.clone()),
@@ -293,8 +316,7 @@ async fn poll(
 
 /// A beta answer names no version: the dataset must still be the one that was put there.
 async fn still_ours(service: &Service, id: &str, table: &Table, deadline: Instant) -> Result<(), Failure> {
-    let request = Request { method: Method::GET, ..Request::get(format!("/api/datasets/{id}")) };
-    let dataset = service.transport.send(&request, deadline).await?.json()?;
+    let dataset = service.transport.send(&Request::get(format!("/api/datasets/{id}")), deadline).await?.json()?;
     let differs = |name: &str, ours: usize| {
         let theirs = dataset.get(name).filter(|value| !value.is_null());
         theirs.is_some_and(|value: &Value| *value != json!(ours))

@@ -50,6 +50,8 @@ pub struct Timing {
     pub account: Duration,
     /// The same when its model cannot tell people from an outlier.
     pub useless: Duration,
+    /// How long after leftovers could not be removed they are looked for again.
+    pub sweep: Duration,
 }
 
 impl Default for Timing {
@@ -68,6 +70,7 @@ impl Default for Timing {
             rung: S(3),
             account: S(60),
             useless: S(300),
+            sweep: S(180),
         }
     }
 }
@@ -79,4 +82,14 @@ pub enum Generation {
     Ga,
     /// The one before.
     Beta,
+}
+
+impl Generation {
+    /// As it is set.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Ga => "ga",
+            Self::Beta => "beta",
+        }
+    }
 }

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -90,7 +89,7 @@ impl Training {
                 Err(failure) => {
                     // What could not be read there must not be found by the next try.
                     if let (Failure::Refused(_), Some((id, _))) = (&failure, self.find(&table.name, deadline).await?) {
-                        ga::delete(&self.transport, &id, deadline).await?;
+                        self.transport.delete(format!("/datasets/{id}"), deadline).await?;
                     }
                     return Err(failure.into());
                 }
@@ -263,7 +262,7 @@ impl Training {
     }
 
     fn request(&self, name: &str, force: bool, dataset: &Dataset, columns: &[String]) -> Request {
-        let mut request = match self.generation {
+        match self.generation {
             Generation::Ga => {
                 let mut body = json!({"model_type": "anomaly", "model_name": name, "input_columns": columns});
                 match &dataset.version {
@@ -279,9 +278,7 @@ impl Training {
                 let path = format!("/api/models/anomaly/train?dataset_id={}", dataset.id);
                 Request::post(path, Body::Form(vec![("model_name".to_owned(), name.to_owned())]))
             }
-        };
-        request.method = Method::POST;
-        request
+        }
     }
 
     /// The training that this order started, if there is one.

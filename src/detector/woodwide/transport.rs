@@ -20,7 +20,7 @@ const MOST_BYTES: usize = 64 << 20;
 /// Longest pause that a detector may ask for within a call; longer ones open the circuit.
 const MOST_PAUSE: Duration = Duration::from_secs(10);
 /// Longest `Retry-After` that is believed.
-const MOST_RETRY_AFTER: Duration = Duration::from_secs(600);
+const MOST_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Times one request is sent at most.
 const TRIES: u32 = 3;
 /// Largest explanation kept of an error body, bytes.
@@ -134,6 +134,7 @@ impl Transport {
         let mut refused_keys = 0;
         loop {
             let key = self.keys.current.load(Ordering::Relaxed);
+            let sent = Instant::now();
             let failure = match self.once(request, key, deadline).await {
                 Ok(reply) => return Ok(reply),
                 Err(failure) => failure,
@@ -149,6 +150,10 @@ impl Transport {
                 continue;
             }
             tried += 1;
+            if request.kind == Kind::Inference && sent.elapsed() >= self.timing.inference {
+                // It would take as long again; whoever asks may have another way.
+                return Err(failure);
+            }
             let pause = match &failure {
                 Failure::Limited { retry_after, .. } => retry_after.unwrap_or_else(|| self.backoff(tried)),
                 Failure::Away { ambiguous, .. } if request.repeatable || !ambiguous => self.backoff(tried),
@@ -158,6 +163,14 @@ impl Transport {
                 return Err(failure);
             }
             tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Removes what is at `path`; what is gone already is no failure.
+    pub(super) async fn delete(&self, path: String, deadline: Instant) -> Result<(), Failure> {
+        match self.send(&Request { method: Method::DELETE, ..Request::get(path) }, deadline).await {
+            Ok(_) | Err(Failure::Missing(_)) => Ok(()),
+            Err(failure) => Err(failure),
         }
     }
 
@@ -183,7 +196,20 @@ impl Transport {
             }
         };
         let _permit = self.permit(deadline).await?;
-        self.answered(builder, request.kind, deadline).await
+        let answered = self.answered(builder, request.kind, deadline).await;
+        // Not of signed addresses, which are nobody's setting.
+        answered.map_err(|failure| self.named(failure))
+    }
+
+    /// Says who cannot be reached.
+    fn named(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Away { message, ambiguous: false, retry_after } => {
+                let message = format!("{message} ({}); check WOODWIDE_BASE_URL and the network", self.base);
+                Failure::Away { message, ambiguous: false, retry_after }
+            }
+            other => other,
+        }
     }
 
     /// Fetches a signed address: without the key, since the address itself is the permission.
@@ -321,6 +347,21 @@ fn describe(error: &reqwest::Error) -> String {
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    let kind = if error.is_connect() { "cannot connect" } else { "the connection broke" };
+    let kind = match (is_tls(error), error.is_connect()) {
+        (true, _) => "the TLS handshake failed",
+        (false, true) => "cannot connect",
+        (false, false) => "the connection broke",
+    };
     if error.source().is_some() { format!("{kind}: {innermost}") } else { kind.to_owned() }
+}
+
+/// Whether TLS is what failed. An I/O error does not name what it holds as its source.
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    if error.is::<rustls::Error>() {
+        return true;
+    }
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(held) => is_tls(held),
+        None => error.source().is_some_and(is_tls),
+    }
 }

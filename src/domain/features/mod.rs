@@ -4,8 +4,9 @@
 
 pub mod v1;
 
-pub mod motion;
+pub mod v2;
 
+use super::reason::Reason;
 use super::session::Session;
 
 /// The feature sets that exist.
@@ -13,20 +14,20 @@ use super::session::Session;
 pub enum FeatureSet {
     /// The 28 numeric columns that the original service computed; see [`v1`].
     V1,
-    /// How the pointer moved on a common clock, whatever recorded it; see [`motion`].
-    Motion,
+    /// How the pointer moved on a common clock, whatever recorded it; see [`v2`].
+    V2,
 }
 
 impl FeatureSet {
     /// Every set, oldest first.
-    pub const ALL: [Self; 2] = [Self::V1, Self::Motion];
+    pub const ALL: [Self; 2] = [Self::V1, Self::V2];
 
     /// The name used in files, flags and the store.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::V1 => "v1",
-            Self::Motion => "motion",
+            Self::V2 => "v2",
         }
     }
 
@@ -42,8 +43,22 @@ impl FeatureSet {
     pub fn evidence(self) -> (usize, f64) {
         match self {
             Self::V1 => (1, 10.0),
-            Self::Motion => (0, 16.0),
+            Self::V2 => (0, 16.0),
         }
+    }
+
+    /// The trait of the movement that a column describes.
+    #[must_use]
+    pub fn describes(self, column: usize) -> Reason {
+        match self {
+            Self::V1 => v1::describes(column),
+            Self::V2 => v2::describes(column),
+        }
+    }
+
+    /// The columns that describe the recorder and not the movement.
+    pub fn recorder(self) -> impl Iterator<Item = usize> {
+        (0..self.columns().len()).filter(move |column| self == Self::V2 && v2::is_recorder(*column))
     }
 
     /// The numeric columns in order; `sessionId`, `gameType` and `deviceType` stand before them in every export.
@@ -51,7 +66,7 @@ impl FeatureSet {
     pub fn columns(self) -> &'static [&'static str] {
         match self {
             Self::V1 => &v1::COLUMNS,
-            Self::Motion => &motion::COLUMNS,
+            Self::V2 => &v2::COLUMNS,
         }
     }
 }
@@ -60,7 +75,7 @@ impl FeatureSet {
 #[derive(Debug, Default)]
 pub struct Extractor {
     v1: v1::Workspace,
-    motion: motion::Workspace,
+    v2_rows: v2::Workspace,
 }
 
 impl Extractor {
@@ -69,7 +84,7 @@ impl Extractor {
         row.clear();
         match set {
             FeatureSet::V1 => row.extend_from_slice(&self.v1(session).values()),
-            FeatureSet::Motion => self.motion.extract(session, row),
+            FeatureSet::V2 => self.v2_rows.extract(session, row),
         }
     }
 

@@ -5,6 +5,7 @@
 //! next over the interval that ends at the later one (px/s^2); jerks likewise from accelerations (px/s^3). Pairs closer
 //! in time, or running backwards, are left out of these and kept in the interval statistics.
 
+use super::super::reason::Reason;
 use super::super::session::{Movements, Session};
 
 /// Sessions with fewer movements carry no kinematics.
@@ -103,6 +104,21 @@ features! {
     avg_inter_move_time = "avgInterMoveTime",
     /// Population standard deviation of the intervals, ms.
     inter_move_time_std = "interMoveTimeStd",
+}
+
+/// The trait of the movement that a column describes.
+pub(super) fn describes(column: usize) -> Reason {
+    match column {
+        8..13 => Reason::Acceleration,
+        13 | 14 | 21 => Reason::Turning,
+        15 => Reason::Roughness,
+        16 => Reason::Straightness,
+        18..21 => Reason::Pauses,
+        22 | 23 => Reason::ClickApproach,
+        24 | 25 => Reason::Smoothness,
+        26 | 27 => Reason::EventStream,
+        _ => Reason::SpeedSpread,
+    }
 }
 
 /// The values that the heuristic's rules look at, each as in [`Features`].

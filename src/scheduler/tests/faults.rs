@@ -22,12 +22,7 @@ fn metric(bench: &Bench, name: &str) -> f64 {
 
 /// Waits until the detector is known to be away and its sessions are back.
 async fn circuit_opens(bench: &Bench) -> Counts {
-    within(async {
-        while !bench.scheduler.handle().circuit_is_open() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    bench.until_open().await;
     bench.until(|c| c.leased == 0).await
 }
 
@@ -81,12 +76,7 @@ async fn more_poison_than_one_run_finds_costs_the_neighbours_nothing() {
         assert!(runs < 10, "it never ends");
         bench.advance(Duration::from_secs(600));
         let calls = bench.detector.call_count();
-        within(async {
-            while bench.detector.call_count() == calls {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        eventually(|| bench.detector.call_count() != calls).await;
     }
     let counts = bench.counts().await;
     assert_eq!((counts.processed, counts.failed), (40, 10));
@@ -120,12 +110,7 @@ async fn an_open_circuit_is_probed_once_an_interval_and_lets_no_run_through() {
     circuit_opens(&bench).await;
     let calls = bench.detector.call_count();
     let probed = async |times: usize| {
-        within(async {
-            while bench.detector.probe_count() < times {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        eventually(|| bench.detector.probe_count() >= times).await;
     };
     bench.advance(Duration::from_secs(30));
     probed(1).await;
@@ -139,6 +124,56 @@ async fn an_open_circuit_is_probed_once_an_interval_and_lets_no_run_through() {
     let run = within(bench.scheduler.handle().run_now()).await.unwrap();
     assert_eq!((run.batches.len(), run.remaining), (0, 120), "a manual run leaves it alone too");
     assert_eq!((bench.detector.call_count(), bench.detector.probe_count()), (calls, 2));
+}
+
+#[tokio::test]
+async fn a_probe_may_take_longer_than_the_time_between_two_and_stays_the_only_one() {
+    let calls = AtomicUsize::new(0);
+    let first =
+        move |rows: &[Row]| if calls.fetch_add(1, Ordering::SeqCst) == 0 { Err(away()) } else { Ok(honest(rows)) };
+    let bench = bench(Scripted::new(first), true);
+    bench.submit(0, 50).await;
+    circuit_opens(&bench).await;
+    let slow = bench.detector.probe_gate.write().await;
+    bench.advance(Duration::from_secs(30));
+    eventually(|| bench.detector.probe_count() != 0).await;
+    for _ in 0..80 {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        tokio::time::resume();
+        bench.advance(Duration::from_secs(1));
+        bench.counts().await;
+    }
+    assert!(bench.scheduler.handle().circuit_is_open());
+    assert_eq!(bench.detector.probe_count(), 1, "80 s after it began");
+    drop(slow);
+    bench.until(|c| c.processed == 50).await;
+}
+
+#[tokio::test]
+async fn a_manual_run_that_has_no_time_left_lets_its_probe_go_on() {
+    let calls = AtomicUsize::new(0);
+    let first =
+        move |rows: &[Row]| if calls.fetch_add(1, Ordering::SeqCst) == 0 { Err(away()) } else { Ok(honest(rows)) };
+    let bench = bench(Scripted::new(first), true);
+    bench.submit(0, 50).await;
+    circuit_opens(&bench).await;
+    let handle = bench.scheduler.handle();
+    handle.stop().await.unwrap();
+    let slow = bench.detector.probe_gate.write().await;
+    bench.clock.advance(Duration::from_secs(30));
+    let run = tokio::spawn({
+        let handle = handle.clone();
+        async move { handle.run_now().await }
+    });
+    eventually(|| bench.detector.probe_count() != 0).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(26)).await;
+    tokio::time::resume();
+    assert_eq!(within(run).await.unwrap().unwrap().remaining, 50);
+    drop(slow);
+    eventually(|| !handle.circuit_is_open()).await;
+    assert_eq!(handle.run_now().await.unwrap().success, 50);
 }
 
 #[tokio::test]
@@ -211,18 +246,14 @@ async fn a_row_that_the_detector_rejects_fails_alone() {
 }
 
 #[tokio::test]
-async fn a_late_answer_is_counted_nowhere() {
+async fn a_batch_whose_lease_ran_out_is_run_again_and_the_late_answer_counts_nowhere() {
     let mut bench = bench(Scripted::honest(), true);
     bench.detector.hold();
     bench.submit(0, 50).await;
     bench.until(|c| c.leased == 50).await;
+    // The process was frozen past its lease; the loop notices first.
     bench.advance(Duration::from_secs(61));
-    within(async {
-        while bench.detector.call_count() < 2 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    eventually(|| bench.detector.call_count() >= 2).await;
     bench.detector.release();
     bench.until(|c| c.processed == 50).await;
     bench.shutdown.trigger();
@@ -230,6 +261,9 @@ async fn a_late_answer_is_counted_nowhere() {
     assert_eq!(bench.detector.call_count(), 2);
     assert_eq!(metric(&bench, "playproof_decisions_total{"), 50.0);
     assert_eq!(metric(&bench, "playproof_anomaly_score_count"), 50.0);
+    let batches = bench.store.batches(None, 10).await.unwrap();
+    let outcomes: Vec<_> = batches.iter().filter_map(|b| b.end.as_ref().map(|e| e.outcome)).collect();
+    assert!(outcomes.contains(&BatchOutcome::Abandoned) && outcomes.contains(&BatchOutcome::Scored));
 }
 
 #[tokio::test]

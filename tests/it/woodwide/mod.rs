@@ -6,6 +6,10 @@ mod killed;
 
 mod matrix;
 
+mod natures;
+
 mod persistent;
 
 mod scoring;
+
+mod wrong;

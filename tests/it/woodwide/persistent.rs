@@ -81,6 +81,26 @@ async fn old_rows_give_way_and_the_batches_rows_are_still_found() {
 }
 
 #[tokio::test]
+async fn versions_do_not_pile_up_on_the_account() {
+    let rig = Rig::new(Generation::Ga, Settings::default()).await;
+    let (fresh, staying) = (rig.detector().await, persistent(&rig).await);
+    for turn in 0..45 {
+        // Even where the first try to remove them fails half way.
+        if turn == 18 {
+            rig.sim.arm("status-before=503@delete-dataset;n=3").unwrap();
+        }
+        let rows = mixed(turn, 5);
+        assert_eq!(outcomes(&staying, &rows).await, outcomes(&fresh, &rows).await, "{turn}");
+        let state = rig.sim.state();
+        let live: Vec<&Value> =
+            state["datasets"].as_array().unwrap().iter().filter(|dataset| dataset["archived"] == false).collect();
+        let versions = |dataset: &&Value| dataset["versions"].as_array().unwrap().len();
+        assert!(live.iter().all(|dataset| versions(dataset) <= 20), "{turn}: {live:?}");
+    }
+    assert_eq!(rig.sim.dataset_names(), ["people", NAME]);
+}
+
+#[tokio::test]
 async fn a_process_that_ends_in_the_middle_leaves_nothing_that_is_read_wrongly() {
     for (generation, upload, infer) in
         [(Generation::Ga, "create-dataset", "infer-batch"), (Generation::Beta, "beta-upload", "beta-infer")]

@@ -1,13 +1,11 @@
 //! A simulated Woodwide account with a trained model, and detectors that ask it.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use playproof_batch::clock::SystemClock;
 use playproof_batch::config::{Generation, Secret, Timing, WoodwideSettings};
 use playproof_batch::detector::woodwide::WoodwideDetector;
-use playproof_batch::detector::{Detector, DetectorError, Memory, Outcome, Row};
+use playproof_batch::detector::{Detector, DetectorError, Memory, Notebook, Outcome, Row};
 use playproof_batch::domain::features::{Extractor, FeatureSet};
 use playproof_batch::domain::id::Seq;
 use playproof_batch::generator::{Family, Shape, generate};
@@ -16,33 +14,6 @@ use woodwide_sim::{Entry, Settings, Simulator};
 
 /// The key that the simulator takes unless told otherwise.
 pub(crate) const KEY: &str = "sk_sim";
-
-/// What a detector learned, for as long as the test runs.
-#[derive(Default)]
-pub(crate) struct Notebook(Mutex<BTreeMap<String, Vec<u8>>>);
-
-impl Notebook {
-    /// The same, from now on apart.
-    pub(crate) fn copy(&self) -> Self {
-        Self(Mutex::new(self.0.lock().unwrap().clone()))
-    }
-}
-
-#[async_trait]
-impl Memory for Notebook {
-    async fn recall(&self, key: &str) -> Result<Option<Vec<u8>>, String> {
-        Ok(self.0.lock().unwrap().get(key).cloned())
-    }
-
-    async fn remember(&self, key: &str, value: Option<Vec<u8>>) -> Result<(), String> {
-        let mut kept = self.0.lock().unwrap();
-        match value {
-            Some(value) => kept.insert(key.to_owned(), value),
-            None => kept.remove(key),
-        };
-        Ok(())
-    }
-}
 
 pub(crate) struct Rig {
     pub(crate) sim: Simulator,
@@ -132,9 +103,20 @@ pub(crate) async fn raw_scores(detector: &WoodwideDetector, rows: &[Row]) -> Res
     Ok(raw.collect())
 }
 
+/// The reference rows beyond the thousand that calibrate: a model must not have learned from those.
 pub(crate) fn people() -> Vec<u8> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/data/reference/rows.csv.zst");
-    zstd::decode_all(std::fs::File::open(path).unwrap()).unwrap()
+    let all = zstd::decode_all(std::fs::File::open(path).unwrap()).unwrap();
+    let lines = all.split_inclusive(|byte| *byte == b'\n').enumerate();
+    lines.filter(|(line, _)| *line == 0 || *line > 1000).flat_map(|(_, line)| line.iter().copied()).collect()
+}
+
+/// The same under other names: what is trained on it knows none of the columns that are sent.
+pub(crate) fn people_under_other_names() -> Vec<u8> {
+    let people = people();
+    let (header, rows) = people.split_at(people.iter().position(|byte| *byte == b'\n').unwrap());
+    let header = String::from_utf8_lossy(header).split(',').map(|name| format!("old_{name}")).collect::<Vec<_>>();
+    [header.join(",").as_bytes(), rows].concat()
 }
 
 /// The id and the version of a model trained on the rows of a file.

@@ -158,6 +158,7 @@ kinds! {
     };
     "flags" "all|none" @ "inference": "every row or no row is flagged" => |a| a.choice(0, None, &[("all", true), ("none", false)]).map(Fault::Flags);
     "score-drift" "[STEP]" @ "inference": "the scores of each struck call lie STEP (0.01) above those of the one before" => |a| a.number(0, 0.01).map(Fault::ScoreDrift);
+    "score-jitter" "[SIZE]" @ "inference": "scores are off by up to SIZE (1e-5) of themselves, otherwise in tables of another size (in steps of 64 rows), as by the arithmetic of large machines" => |a| a.number(0, 1e-5).map(Fault::ScoreJitter);
     "model-version-changes" "" @ "inference": "a call without a pinned version meets a new version of the model" => |_| Ok(Fault::ModelVersionChanges);
     "csv-booleans" "true|True|TRUE|1|t|yes" @ "inference": "how flags are spelt in CSV" => |a| {
         let of = [("true", &["false", "true"]), ("True", &["False", "True"]), ("TRUE", &["FALSE", "TRUE"]), ("1", &["0", "1"]), ("t", &["f", "t"]), ("yes", &["no", "yes"])];

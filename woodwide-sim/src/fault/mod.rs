@@ -67,6 +67,7 @@ pub(crate) enum Fault {
     Scores { value: Odd, all: bool },
     Flags(bool),
     ScoreDrift(f64),
+    ScoreJitter(f64),
     ModelVersionChanges,
     CsvBooleans(&'static [&'static str; 2]),
     CsvCrlf,

@@ -131,6 +131,7 @@ const ELSEWHERE: &[&str] = &[
     "url-gzip",
     "shape",
     "score-drift",
+    "score-jitter",
     "model-version-changes",
 ];
 
@@ -375,6 +376,12 @@ async fn scores_drift_and_versions_change_under_the_client() {
     service.sim.arm("score-drift=0.5").unwrap();
     let (first, second) = (score().await, score().await);
     assert!((first - before - 0.5).abs() < 1e-9 && (second - first - 0.5).abs() < 1e-9);
+    service.sim.disarm_all();
+
+    service.sim.arm("score-jitter=0.01").unwrap();
+    let (first, second) = (score().await, score().await);
+    assert!(first.to_bits() == second.to_bits() && first.to_bits() != before.to_bits(), "tables of one size are alike");
+    assert!((first - before).abs() <= 0.01 * before);
     service.sim.disarm_all();
 
     let version = service.infer(&model, "json", "per_row").await.json()["model_version_id"].clone();

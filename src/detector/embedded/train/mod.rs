@@ -1,29 +1,31 @@
 //! Training: from human sessions to a model file. The same sessions, recipe and seed give the same bytes, whatever the
 //! order of the sessions and the number of threads.
 //!
-//! Every fitted session is also taken as other recorders would have recorded it ([`recorders`]); each of these has a
-//! counterexample ([`counterexamples`]). The mixture learns the humans, the trees learn to tell the two apart. Nobody
-//! calibrates a model that was fitted on them.
+//! Every fitted session is also taken as other recorders would have recorded it ([`recorders`]); each of these has
+//! counterexamples ([`crate::adversary`]) through the same recorder, and the trees learn to tell the two apart
+//! ([`samples`]). People who were not fitted on calibrate the model, and beside them, where sources are named, the people
+//! of each source seen by a model fitted without it ([`calibrating`]).
 
 pub mod boosting;
 
-pub mod counterexamples;
-
-pub mod mixture;
+mod calibrating;
 
 pub mod recorders;
 
+mod samples;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use rand::SeedableRng;
+use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
-use super::ensemble::{Component, Ensemble, Member, single};
-use super::file::Contents;
-use super::scaling::{ColumnScale, quantile};
-use crate::domain::calibration::Calibration;
+use self::samples::{Sample, Samples};
+use super::classifier::{Classifier, Column, single};
+use super::file::{Contents, Known};
+use super::quantiles::{Profile, quantile};
+use crate::adversary::Family;
 use crate::domain::features::{Extractor, FeatureSet};
 use crate::domain::session::Session;
 
@@ -31,8 +33,6 @@ use crate::domain::session::Session;
 pub const MIN_FIT: usize = 200;
 /// Fewest sessions with motion that calibrate one.
 pub const MIN_CALIBRATION: usize = 50;
-/// From here on a set resolves the default threshold between review and fail, 10^-2.5.
-const RESOLVES_FAIL: usize = 316;
 /// A class has a calibration of its own from this many sessions...
 pub const CLASS_SESSIONS: usize = 400;
 /// ...of this many users.
@@ -45,6 +45,8 @@ pub struct Example {
     pub session: Session,
     /// The person, where known; otherwise every session counts as its own person.
     pub user: Option<String>,
+    /// The recording that the session comes from; empty where not known.
+    pub source: String,
 }
 
 impl Example {
@@ -60,16 +62,20 @@ pub struct Recipe {
     pub set: FeatureSet,
     /// Of everything drawn at random.
     pub seed: u64,
+    /// The families of counterexamples and how often each is drawn.
+    pub families: [(Family, u32); Family::ALL.len()],
     /// How often each fitted session is taken through another recorder.
     pub recorders: u64,
-    /// The same for calibration sessions.
+    /// Counterexamples for each session and recorder.
+    pub counterexamples: u64,
+    /// Share of the counterexamples' weight that labelled bots have, where there are any.
+    pub labelled: f64,
+    /// How often each calibration session is taken through another recorder.
     pub calibration_recorders: u64,
+    /// Weight of the people seen by a model that does not know their source, against that of the calibration people.
+    pub foreign: f64,
     /// Whether device classes may have calibrations of their own.
     pub classes: bool,
-    /// The density of humans.
-    pub mixture: mixture::Settings,
-    /// Its share of the raw score; the trees have the rest.
-    pub mixture_weight: f64,
     /// The trees.
     pub boosting: boosting::Settings,
 }
@@ -77,15 +83,30 @@ pub struct Recipe {
 impl Default for Recipe {
     fn default() -> Self {
         Self {
-            set: FeatureSet::Motion,
+            set: FeatureSet::V2,
             seed: 1,
+            families: [
+                (Family::Straight, 50),
+                (Family::Bezier, 50),
+                (Family::Polyline, 10),
+                (Family::Spline, 25),
+                (Family::Wind, 20),
+                (Family::Jumps, 40),
+                (Family::MinimumJerk, 20),
+                (Family::Lognormal, 20),
+                (Family::Keyframes, 15),
+                (Family::Morph, 0),
+                (Family::Walk, 0),
+                (Family::Replay, 10),
+            ],
             recorders: 3,
+            counterexamples: 3,
+            labelled: 0.3,
             calibration_recorders: 4,
+            foreign: 1.0,
             classes: true,
-            mixture: mixture::Settings { parts: 4, rounds: 15, prior: 100.0 },
-            mixture_weight: 0.2,
             boosting: boosting::Settings {
-                trees: 400,
+                trees: 600,
                 depth: 4,
                 rate: 0.07,
                 rows: 0.6,
@@ -102,25 +123,25 @@ impl Default for Recipe {
 pub enum Stage {
     /// Computing feature rows of people and counterexamples.
     Features,
-    /// Fitting the mixture.
-    Mixture,
-    /// Growing the trees.
+    /// Fitting the mixture and growing the trees.
     Trees,
+    /// The same without each source in turn.
+    Foreign,
     /// Scoring the calibration sessions.
     Calibration,
 }
 
 impl Stage {
     /// Every stage in order.
-    pub const ALL: [Self; 4] = [Self::Features, Self::Mixture, Self::Trees, Self::Calibration];
+    pub const ALL: [Self; 4] = [Self::Features, Self::Trees, Self::Foreign, Self::Calibration];
 
     /// What to show.
     #[must_use]
     pub fn message(self) -> &'static str {
         match self {
             Self::Features => "computing features",
-            Self::Mixture => "fitting the density of humans",
             Self::Trees => "telling humans from counterexamples",
+            Self::Foreign => "leaving out one source after the other",
             Self::Calibration => "calibrating",
         }
     }
@@ -135,6 +156,10 @@ pub struct Report {
     pub fitted_people: usize,
     /// Counterexamples made of them.
     pub counterexamples: usize,
+    /// Labelled bots fitted on.
+    pub bots: usize,
+    /// Sources whose people were also seen by a model fitted without them.
+    pub foreign: usize,
     /// Sessions calibrated on.
     pub calibrated: usize,
     /// Their persons.
@@ -205,18 +230,29 @@ pub fn split(examples: Vec<Example>, share: f64, seed: u64) -> (Vec<Example>, Ve
     examples.into_iter().partition(|e| !second.contains(e.person()))
 }
 
-/// Fits on `fit`, calibrates on those of `calibration` whose person is not among the fitted.
+/// What a model is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Material<'a> {
+    /// People to fit on.
+    pub fit: &'a [Example],
+    /// People to calibrate on; those of a person who is fitted on are left out.
+    pub calibration: &'a [Example],
+    /// Recorded bots to fit on beside the counterexamples.
+    pub bots: &'a [Session],
+}
+
+/// Makes a model.
 ///
 /// # Errors
 /// [`TrainError`] with the mend.
 pub fn train(
-    fit: &[Example],
-    calibration: &[Example],
+    material: &Material<'_>,
     recipe: &Recipe,
     provenance: String,
     on_stage: &mut dyn FnMut(Stage),
 ) -> Result<(Contents, Report), TrainError> {
     on_stage(Stage::Features);
+    let Material { fit, calibration, bots } = *material;
     let set = recipe.set;
     let fitted_people: BTreeSet<&str> = fit.iter().map(Example::person).collect();
     let apart: Vec<&Example> = calibration.iter().filter(|e| !fitted_people.contains(e.person())).collect();
@@ -229,70 +265,87 @@ pub fn train(
     if apart.len() < MIN_CALIBRATION {
         return Err(TrainError::TooFewToCalibrate { found: apart.len() });
     }
-
-    let originals: Vec<&Session> = fit.iter().map(|e| &e.session).collect();
-    let humans = through_recorders(&originals, recipe.recorders, recipe.seed);
-    let bots: Vec<Session> = humans
-        .par_iter()
-        .enumerate()
-        .filter_map(|(i, human)| counterexamples::imitate(human, &mut stream(recipe.seed, COUNTEREXAMPLES, i)))
-        .collect();
-    let (human_rows, bot_rows) = (rows(&humans, set), rows(&bots, set));
-    if bot_rows.is_empty() {
+    let samples = Samples::of(&fit, bots, recipe);
+    if samples.counterexamples.is_empty() {
         return Err(TrainError::Alike);
     }
-    let (evidence, _) = set.evidence();
-    let columns: Vec<(usize, ColumnScale)> = (0..set.columns().len())
-        .into_par_iter()
-        .filter(|column| *column != evidence)
-        .map(|column| (column, ColumnScale::fit(human_rows.iter().map(|row| row[column]).collect())))
-        .collect();
-    let scale = |rows: &[Vec<f64>]| -> Vec<Vec<f32>> {
-        rows.par_iter().map(|row| columns.iter().map(|(c, s)| single(s.apply(row[*c]))).collect()).collect()
-    };
-    let (human_rows, bot_rows) = (scale(&human_rows), scale(&bot_rows));
-
-    on_stage(Stage::Mixture);
-    let density = mixture::fit(&human_rows, &recipe.mixture, recipe.seed).ok_or(TrainError::Alike)?;
 
     on_stage(Stage::Trees);
-    #[expect(clippy::cast_precision_loss, reason = "numbers of rows")]
-    let bot_weight = human_rows.len() as f64 / bot_rows.len() as f64;
-    let odd: Vec<bool> = (0..human_rows.len() + bot_rows.len()).map(|i| i >= human_rows.len()).collect();
-    let weights: Vec<f64> = odd.iter().map(|odd| if *odd { bot_weight } else { 1.0 }).collect();
-    let all: Vec<Vec<f32>> = human_rows.iter().chain(&bot_rows).cloned().collect();
-    let trees = boosting::fit(&all, &odd, &weights, &recipe.boosting, recipe.seed).ok_or(TrainError::Alike)?;
-    let telling = telling(&trees, &columns, set);
+    let classifier = fit_classifier(&samples, |_| true, recipe).ok_or(TrainError::Alike)?;
+
+    on_stage(Stage::Foreign);
+    let foreign = calibrating::foreign(&fit, &samples, recipe);
 
     on_stage(Stage::Calibration);
-    let members = [
-        (Component::Mixture(density), recipe.mixture_weight),
-        (Component::Boosted(trees), 1.0 - recipe.mixture_weight),
-    ];
-    let members = members.into_iter().map(|(component, weight)| standardised(component, weight, &human_rows)).collect();
-    let ensemble = Ensemble::from_parts(columns, members, set.columns().len()).ok_or(TrainError::Alike)?;
-    let (pooled, classes) = calibrate(&ensemble, &apart, recipe);
+    let (pooled, classes) = calibrating::calibrate(&classifier, &apart, &foreign, recipe);
     let report = Report {
         fitted: fit.len(),
         fitted_people: people(&fit),
-        counterexamples: bots.len(),
+        counterexamples: samples.counterexamples.len(),
+        bots: samples.bots.len(),
+        foreign: foreign.len(),
         calibrated: apart.len(),
         calibrated_people: people(&apart),
         motionless: fit_still + apart_still,
         shared,
         classes: classes.iter().map(|(name, set)| (name.clone(), set.len())).collect(),
-        telling,
+        telling: telling(&classifier, set),
     };
-    Ok((Contents { set, provenance, ensemble, pooled, classes }, report))
+    let recorders = known_recorders(&samples.humans, set);
+    Ok((Contents { set, provenance, classifier, recorders, pooled, classes }, report))
 }
 
-const RECORDERS: u64 = 1;
-const COUNTEREXAMPLES: u64 = 2;
+/// Grows trees that tell the people whom `wanted` accepts from their counterexamples and from all labelled bots; both
+/// sides weigh the same.
+fn fit_classifier(samples: &Samples, wanted: impl Fn(&Sample) -> bool, recipe: &Recipe) -> Option<Classifier> {
+    let set = recipe.set;
+    let (evidence, _) = set.evidence();
+    let of = |all: &'_ [Sample]| -> Vec<usize> { (0..all.len()).filter(|i| wanted(&all[*i])).collect() };
+    let humans: Vec<&Sample> = of(&samples.humans).into_iter().map(|i| &samples.humans[i]).collect();
+    let made: Vec<&Sample> = of(&samples.counterexamples).into_iter().map(|i| &samples.counterexamples[i]).collect();
+    let columns: Vec<Column> = (0..set.columns().len())
+        .into_par_iter()
+        .filter(|index| *index != evidence)
+        .map(|index| {
+            let own = humans.iter().filter(|sample| sample.original);
+            Column { index, people: Profile::of(own.map(|sample| sample.row[index]).collect()) }
+        })
+        .collect();
+    let bots: Vec<&Sample> = samples.bots.iter().collect();
+    let all: Vec<&Sample> = humans.iter().chain(&made).chain(&bots).copied().collect();
+    let rows: Vec<Vec<f32>> =
+        all.par_iter().map(|sample| columns.iter().map(|column| single(sample.row[column.index])).collect()).collect();
+    let odd: Vec<bool> = (0..all.len()).map(|i| i >= humans.len()).collect();
+    let labelled = if bots.is_empty() { 0.0 } else { recipe.labelled };
+    #[expect(clippy::cast_precision_loss, reason = "numbers of rows")]
+    let weight = |share: f64, n: usize| share * humans.len() as f64 / n.max(1) as f64;
+    let (made_weight, bot_weight) = (weight(1.0 - labelled, made.len()), weight(labelled, bots.len()));
+    let weights: Vec<f64> = std::iter::repeat_n(1.0, humans.len())
+        .chain(std::iter::repeat_n(made_weight, made.len()))
+        .chain(std::iter::repeat_n(bot_weight, bots.len()))
+        .collect();
+    let trees = boosting::fit(&rows, &odd, &weights, &recipe.boosting, recipe.seed)?;
+    Classifier::from_parts(columns, trees, set.columns().len())
+}
+
+/// Share of the fitted sessions at either end whose recorder counts as odd itself.
+const ODD_RECORDERS: f64 = 0.001;
+
+/// What the recorders of the sessions are known by, as they were recorded.
+fn known_recorders(humans: &[Sample], set: FeatureSet) -> Vec<Known> {
+    set.recorder()
+        .map(|column| {
+            let mut values: Vec<f64> = humans.iter().filter(|s| s.original).map(|s| s.row[column]).collect();
+            values.sort_by(f64::total_cmp);
+            Known { column, low: quantile(&values, ODD_RECORDERS), high: quantile(&values, 1.0 - ODD_RECORDERS) }
+        })
+        .collect()
+}
 
 /// An own stream of random numbers for each session and purpose, so that threads do not matter.
 fn stream(seed: u64, purpose: u64, index: usize) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream((purpose << 48) ^ index as u64);
+    rng.set_stream((purpose << 40) ^ index as u64);
     rng
 }
 
@@ -318,78 +371,15 @@ fn people(examples: &[&Example]) -> usize {
     examples.iter().map(|e| e.person()).collect::<BTreeSet<_>>().len()
 }
 
-/// The sessions as they are, then as `copies` other recorders would have recorded each.
-fn through_recorders(originals: &[&Session], copies: u64, seed: u64) -> Vec<Session> {
-    let mut all: Vec<Session> = originals.iter().map(|s| (*s).clone()).collect();
-    for copy in 0..copies {
-        all.par_extend(
-            originals
-                .par_iter()
-                .enumerate()
-                .map(|(i, session)| recorders::re_record(session, &mut stream(seed, RECORDERS + ((copy + 1) << 8), i))),
-        );
-    }
-    all
-}
-
-/// The feature rows of those sessions that carry motion.
-fn rows(sessions: &[Session], set: FeatureSet) -> Vec<Vec<f64>> {
-    let (column, least) = set.evidence();
-    sessions
-        .par_iter()
-        .map_init(Extractor::default, |extractor, session| {
-            let mut row = Vec::new();
-            extractor.extract(set, session, &mut row);
-            row
-        })
-        .filter(|row| row[column] >= least)
-        .collect()
-}
-
-fn standardised(component: Component, weight: f64, humans: &[Vec<f32>]) -> Member {
-    let mut scores: Vec<f64> = humans.par_iter().map(|row| component.score(row)).collect();
-    scores.sort_by(f64::total_cmp);
-    let centre = quantile(&scores, 0.5);
-    let spread = (quantile(&scores, 0.95) - centre).max(1e-6);
-    Member { component, weight, centre, spread }
-}
-
-/// The pooled calibration and those of the classes.
-fn calibrate(ensemble: &Ensemble, examples: &[&Example], recipe: &Recipe) -> (Calibration, Vec<(String, Calibration)>) {
-    // Copies show more recorders but no more people: they must not make a small set look large.
-    let raw = |examples: &[&Example]| {
-        let copies = if examples.len() >= RESOLVES_FAIL { recipe.calibration_recorders } else { 0 };
-        let originals: Vec<&Session> = examples.iter().map(|e| &e.session).collect();
-        let sessions = through_recorders(&originals, copies, recipe.seed ^ 0x5eed);
-        Calibration::new(rows(&sessions, recipe.set).par_iter().map(|row| ensemble.raw(row)).collect())
-    };
-    let mut by_class: BTreeMap<&str, Vec<&Example>> = BTreeMap::new();
-    for example in examples.iter().filter(|_| recipe.classes) {
-        by_class.entry(&example.session.device_type).or_default().push(example);
-    }
-    let classes = by_class
-        .into_iter()
-        // What nobody knows is no class, and a class that is everybody is the pool.
-        .filter(|(name, own)| *name != "unknown" && own.len() < examples.len())
-        .filter(|(_, own)| own.len() >= CLASS_SESSIONS && people(own) >= CLASS_USERS)
-        .map(|(name, own)| (name.to_owned(), raw(&own)))
-        .collect();
-    (raw(examples), classes)
-}
-
-fn telling(
-    trees: &super::boosting::Boosted,
-    columns: &[(usize, ColumnScale)],
-    set: FeatureSet,
-) -> Vec<(&'static str, f64)> {
+fn telling(classifier: &Classifier, set: FeatureSet) -> Vec<(&'static str, f64)> {
     let mut asked: BTreeMap<u16, u32> = BTreeMap::new();
-    for split in trees.splits().iter().filter(|s| s.threshold.is_finite()) {
+    for split in classifier.trees().splits().iter().filter(|s| s.threshold.is_finite()) {
         *asked.entry(split.column).or_default() += 1;
     }
     let total: u32 = asked.values().sum();
     let mut asked: Vec<(u16, u32)> = asked.into_iter().collect();
     asked.sort_by_key(|(column, n)| (std::cmp::Reverse(*n), *column));
-    let name = |column: u16| columns.get(usize::from(column)).map(|(c, _)| set.columns()[*c]);
+    let name = |column: u16| classifier.columns().get(usize::from(column)).map(|c| set.columns()[c.index]);
     asked
         .into_iter()
         .take(8)

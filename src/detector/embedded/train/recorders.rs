@@ -1,59 +1,126 @@
 //! Other recorders: the same session as another browser, screen, clock or connection would have recorded it.
 //!
 //! What a session looks like depends on its recorder as much as on its person. A model fitted on a few recorders would
-//! take theirs for human nature; fitted on many imagined ones as well it has less to hold on to.
+//! take theirs for human nature; fitted on many imagined ones as well it has less to hold on to. A person's session and
+//! its counterexample go through one recorder, so that no trace of it tells them apart.
 
 use rand::{Rng, RngExt};
 
+use crate::adversary::{Clock, gaussian};
 use crate::domain::session::{Movements, Session};
 
-/// The same session through a recorder drawn at random. Times, places and clicks keep belonging together.
-#[must_use]
-pub fn re_record(session: &Session, rng: &mut impl Rng) -> Session {
-    let least_gap = match rng.random_range(0..8) {
-        0..3 => 0.0,
-        3 => 15.0,
-        4 => 25.0,
-        5 => 33.0,
-        6 => 50.0,
-        _ => rng.random_range(5.0..70.0),
-    };
-    let lost = if rng.random_bool(0.4) { rng.random_range(0.0..0.3) } else { 0.0 };
-    let tick = if rng.random_bool(0.35) { [15.625, 10.0, 16.67][rng.random_range(0..3)] } else { 1.0 };
-    let late = if rng.random_bool(0.4) { rng.random_range(0.5..6.0) } else { 0.0 };
-    // Slower and faster people, too.
-    let pace = rng.random_range(-0.4..0.4f64).exp();
-    let zoom = rng.random_range(-0.8..0.8f64).exp();
-    let whole = rng.random_bool(0.8);
-    let place = |v: f64| if whole { (v * zoom).round() } else { v * zoom };
+/// How a recorder distorts what it sees.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Recorder {
+    least_gap: f64,
+    lost: f64,
+    tick: f64,
+    late: f64,
+    pace: f64,
+    zoom: f64,
+    whole: bool,
+}
 
-    let moves = &session.movements;
-    let mut order: Vec<usize> = (0..moves.len()).collect();
-    order.sort_by(|a, b| moves.t[*a].total_cmp(&moves.t[*b]));
-    let mut out = Movements::default();
-    let mut last_kept = f64::NEG_INFINITY;
-    let mut last_time = f64::NEG_INFINITY;
-    for i in order {
-        let (t, x, y) = (pace * moves.t[i], place(moves.x[i]), place(moves.y[i]));
-        let still = out.x.last() == Some(&x) && out.y.last() == Some(&y);
-        if t - last_kept < least_gap || still || rng.random_bool(lost) {
-            continue;
+impl Recorder {
+    /// Any recorder.
+    pub fn draw(rng: &mut impl Rng) -> Self {
+        let least_gap = match rng.random_range(0..8) {
+            0..3 => 0.0,
+            3 => 15.0,
+            4 => 25.0,
+            5 => 33.0,
+            6 => 50.0,
+            _ => rng.random_range(5.0..90.0),
+        };
+        Self {
+            least_gap,
+            lost: if rng.random_bool(0.4) { rng.random_range(0.0..0.4) } else { 0.0 },
+            tick: if rng.random_bool(0.35) { [15.625, 10.0, 16.67][rng.random_range(0..3)] } else { 1.0 },
+            late: if rng.random_bool(0.4) { rng.random_range(0.5..6.0) } else { 0.0 },
+            // Slower and faster people, too.
+            pace: rng.random_range(-0.4..0.4f64).exp(),
+            zoom: rng.random_range(-0.8..0.8f64).exp(),
+            whole: rng.random_bool(0.8),
         }
-        last_kept = t;
-        let delayed = t + if late > 0.0 { -late * (1.0 - rng.random::<f64>()).ln() } else { 0.0 };
-        last_time = ((delayed / tick).floor() * tick).max(last_time);
-        out.x.push(x);
-        out.y.push(y);
-        out.t.push(last_time);
+    }
+
+    /// The session as this recorder would have recorded it. Times, places and clicks keep belonging together.
+    #[must_use]
+    pub fn record(&self, session: &Session, rng: &mut impl Rng) -> Session {
+        let place = |v: f64| if self.whole { (v * self.zoom).round() } else { v * self.zoom };
+        let moves = &session.movements;
+        let mut order: Vec<usize> = (0..moves.len()).collect();
+        order.sort_by(|a, b| moves.t[*a].total_cmp(&moves.t[*b]));
+        let mut out = Movements::default();
+        let mut last_kept = f64::NEG_INFINITY;
+        let mut last_time = f64::NEG_INFINITY;
+        for i in order {
+            let (t, x, y) = (self.pace * moves.t[i], place(moves.x[i]), place(moves.y[i]));
+            let still = out.x.last() == Some(&x) && out.y.last() == Some(&y);
+            if t - last_kept < self.least_gap || still || rng.random_bool(self.lost) {
+                continue;
+            }
+            last_kept = t;
+            let delayed = t + if self.late > 0.0 { -self.late * (1.0 - rng.random::<f64>()).ln() } else { 0.0 };
+            last_time = ((delayed / self.tick).floor() * self.tick).max(last_time);
+            out.x.push(x);
+            out.y.push(y);
+            out.t.push(last_time);
+        }
+        if out.len() < 30 {
+            return session.clone();
+        }
+        let mut changed = Session { movements: out, duration_ms: self.pace * session.duration_ms, ..session.clone() };
+        for click in &mut changed.clicks {
+            (click.x, click.y, click.t) = (place(click.x), place(click.y), self.pace * click.t);
+        }
+        changed
+    }
+}
+
+/// The session with events at other times: on the straight lines between its own, none in its rests.
+#[must_use]
+pub fn retime(session: &Session, clock: Clock, rng: &mut impl Rng) -> Session {
+    let mut next = match clock {
+        Clock::Own => return session.clone(),
+        Clock::Constant(step) | Clock::Jitter(step, _) => step,
+    };
+    let moves = &session.movements;
+    if moves.len() < 2 || !moves.t.is_sorted() {
+        return session.clone();
+    }
+    let mut out = Movements::default();
+    let mut push = |x: f64, y: f64, t: f64| {
+        if out.x.last() != Some(&x) || out.y.last() != Some(&y) {
+            out.x.push(x);
+            out.y.push(y);
+            out.t.push(t);
+        }
+    };
+    push(moves.x[0], moves.y[0], moves.t[0]);
+    let whole = moves.x.iter().chain(&moves.y).all(|v| v.fract() == 0.0);
+    let place = |v: f64| if whole { v.round() } else { v };
+    let mut at = moves.t[0] + next;
+    for k in 1..moves.len() {
+        let (from, to) = (moves.t[k - 1], moves.t[k]);
+        if to - from > 120.0 {
+            push(moves.x[k], moves.y[k], to);
+            at = to;
+        }
+        while at <= to {
+            let u = if to > from { ((at - from) / (to - from)).clamp(0.0, 1.0) } else { 1.0 };
+            let mix = |a: f64, b: f64| place(a + u * (b - a));
+            push(mix(moves.x[k - 1], moves.x[k]), mix(moves.y[k - 1], moves.y[k]), at);
+            if let Clock::Jitter(step, spread) = clock {
+                next = (step + spread * gaussian(rng)).max(1.0);
+            }
+            at += next;
+        }
     }
     if out.len() < 30 {
         return session.clone();
     }
-    let mut changed = Session { movements: out, duration_ms: pace * session.duration_ms, ..session.clone() };
-    for click in &mut changed.clicks {
-        (click.x, click.y, click.t) = (place(click.x), place(click.y), pace * click.t);
-    }
-    changed
+    Session { movements: out, ..session.clone() }
 }
 
 #[cfg(test)]
@@ -70,7 +137,9 @@ mod tests {
         let movements = Movements { x: t.iter().map(|t| t / 4.0).collect(), y: vec![5.0; t.len()], t, trusted: vec![] };
         let session = Session { movements, ..Session::default() };
         for seed in 0..50 {
-            let again = re_record(&session, &mut ChaCha8Rng::seed_from_u64(seed)).movements;
+            let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+            let retimed = retime(&session, Clock::draw(rng), rng);
+            let again = Recorder::draw(rng).record(&retimed, rng).movements;
             assert!(again.t.is_sorted() && again.x.is_sorted() && again.len() >= 30);
         }
     }

@@ -32,17 +32,19 @@ fn hand(index: usize) -> Example {
     let id = SessionId::parse(&format!("s{index:04}")).unwrap();
     let session =
         Session { id, duration_ms: t, movements: moves, device_type: "mouse".to_owned(), ..Session::default() };
-    Example { session, user: Some(format!("u{}", index % 40)) }
+    Example { session, user: Some(format!("u{}", index % 40)), source: String::new() }
 }
 
 fn quick() -> Recipe {
     let boosting = boosting::Settings { trees: 20, depth: 3, ..Recipe::default().boosting };
-    Recipe { recorders: 1, calibration_recorders: 1, boosting, ..Recipe::default() }
+    Recipe { recorders: 1, counterexamples: 1, calibration_recorders: 1, boosting, ..Recipe::default() }
 }
 
 fn fit(recipe: &Recipe, examples: Vec<Example>) -> (Vec<u8>, Report) {
     let (fit, calibration) = split(examples, 0.3, recipe.seed);
-    let (contents, report) = train(&fit, &calibration, recipe, "test".to_owned(), &mut |_| ()).unwrap();
+    let (contents, report) =
+        train(&Material { fit: &fit, calibration: &calibration, bots: &[] }, recipe, "test".to_owned(), &mut |_| ())
+            .unwrap();
     (contents.encode(), report)
 }
 
@@ -86,11 +88,53 @@ fn people_are_never_on_both_sides_of_a_split() {
 fn too_few_sessions_are_refused_with_the_number_needed() {
     let all: Vec<Example> = (0..400).map(hand).collect();
     let attempt = |fit: &[Example], calibration: &[Example]| {
-        train(fit, calibration, &quick(), String::new(), &mut |_| ()).unwrap_err().to_string()
+        let material = Material { fit, calibration, bots: &[] };
+        train(&material, &quick(), String::new(), &mut |_| ()).unwrap_err().to_string()
     };
     assert!(attempt(&all[..199], &all[200..]).contains("only 199 human sessions"));
     // The calibration people are all fitted on.
     assert!(attempt(&all[..300], &all[300..]).contains("only 0 human sessions"));
-    let still = Example { session: Session::default(), user: None };
+    let still = Example { session: Session::default(), user: None, source: String::new() };
     assert!(attempt(&vec![still; 500], &[]).contains("only 0 human sessions"));
+}
+
+#[test]
+fn people_of_left_out_sources_calibrate_beside_those_kept_apart() {
+    let examples: Vec<Example> = (0..900)
+        .map(|i| Example { source: format!("place {}", i % 3), user: Some(format!("u{i}")), ..hand(i) })
+        .collect();
+    let (fit, calibration) = split(examples, 0.3, 1);
+    let material = Material { fit: &fit, calibration: &calibration, bots: &[] };
+    let of = |recipe: &Recipe| train(&material, recipe, String::new(), &mut |_| ()).unwrap();
+    let (with, report) = of(&quick());
+    let (without, plain) = of(&Recipe { foreign: 0.0, ..quick() });
+    assert_eq!((report.foreign, plain.foreign), (3, 0));
+    assert_eq!(with.classifier, without.classifier);
+    assert!(with.pooled.len() > without.pooled.len());
+    assert!(without.pooled.values().iter().all(|v| with.pooled.values().contains(v)));
+}
+
+#[test]
+fn labelled_bots_are_learned_from() {
+    let (fit, calibration) = split((0..400).map(hand).collect(), 0.3, 1);
+    // Slow circles: nothing that counterexamples do.
+    let circle = |i: usize| {
+        let mut session = hand(i).session;
+        let moves = &mut session.movements;
+        for k in 0..moves.t.len() {
+            let angle = moves.t[k] / 700.0 + f64::from(u32::try_from(i).unwrap());
+            (moves.x[k], moves.y[k]) = (400.0 + 300.0 * angle.sin(), 300.0 + 200.0 * angle.cos());
+        }
+        session
+    };
+    let bots: Vec<Session> = (0..40).map(circle).collect();
+    let raw = |bots: &[Session]| {
+        let material = Material { fit: &fit, calibration: &calibration, bots };
+        let (contents, report) = train(&material, &quick(), String::new(), &mut |_| ()).unwrap();
+        assert_eq!(report.bots > 0, !bots.is_empty());
+        let mut row = Vec::new();
+        Extractor::default().extract(contents.set, &circle(77), &mut row);
+        contents.classifier.raw(&row)
+    };
+    assert!(raw(&bots) > raw(&[]) + 0.5);
 }

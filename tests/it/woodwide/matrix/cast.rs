@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use playproof_batch::config::Generation;
 use playproof_batch::detector::embedded::{EmbeddedDetector, Model};
-use playproof_batch::detector::{Detector, Outcome, Row};
+use playproof_batch::detector::{Detector, Notebook, Outcome, Row};
 use playproof_batch::domain::features::Extractor;
 use playproof_batch::domain::id::Seq;
 use playproof_batch::domain::session::Session;
 use playproof_batch::generator::{Family, Shape, generate};
 use serde_json::Value;
 
-use super::super::rig::{KEY, Notebook, Rig, people};
+use super::super::rig::{KEY, Rig, people};
 
 /// Sessions of every mode.
 pub(crate) const SESSIONS: usize = 1000;
@@ -67,8 +67,8 @@ impl Cast {
 
     pub(crate) fn learned(&self, generation: Generation) -> Notebook {
         match generation {
-            Generation::Ga => self.learned[0].copy(),
-            Generation::Beta => self.learned[1].copy(),
+            Generation::Ga => self.learned[0].clone(),
+            Generation::Beta => self.learned[1].clone(),
         }
     }
 }
@@ -164,5 +164,5 @@ async fn asked(generation: Generation, csv: &[u8]) -> (Vec<Said>, Notebook) {
     };
     let detector = rig.detector().await;
     detector.score(&super::super::rig::rows(10)).await.unwrap();
-    (said, rig.memory.copy())
+    (said, Notebook::clone(&rig.memory))
 }

@@ -13,14 +13,22 @@ use std::time::Duration;
 use playproof_batch::config::Generation;
 use playproof_batch::detector::Detector;
 use tokio::sync::Semaphore;
+use woodwide_sim::Entry;
 
 use self::cast::{Cast, SESSIONS};
 use self::modes::{Expect, Mode, Until};
+pub(crate) use self::node::timing;
 use self::node::{Node, Outcome};
 use super::rig;
 
 /// Modes at the same time: most of a mode is waiting.
 const AT_ONCE: usize = 8;
+/// Sessions in a full batch.
+const BATCH: u64 = 50;
+/// Batches more than if each were full: what came due apart from the others, and what failed on the way.
+const SPARE_BATCHES: u64 = 12;
+/// Requests that the client may have under way.
+const IN_FLIGHT: usize = 2;
 /// Within this every session must be final; most take a second.
 const BOUND: Duration = Duration::from_secs(40);
 
@@ -68,6 +76,16 @@ fn line(mode: &Mode, outcome: &Outcome) -> String {
     )
 }
 
+/// Most requests that the service had to do with at the same moment.
+fn most_at_once<'e>(requests: impl Iterator<Item = &'e Entry>) -> usize {
+    let times = requests.map(|entry| {
+        let began = entry.at.parse::<jiff::Timestamp>().unwrap().as_millisecond();
+        began..began + i64::try_from(entry.millis).unwrap()
+    });
+    let times: Vec<_> = times.collect();
+    times.iter().map(|one| times.iter().filter(|other| other.contains(&one.start)).count()).max().unwrap_or(0)
+}
+
 /// One mode from start to end: what became of the sessions, and what of it is not as it must be.
 async fn run(cast: &Cast, mode: &Mode) -> (Outcome, Vec<String>) {
     let setup = mode.setup();
@@ -94,10 +112,24 @@ async fn run(cast: &Cast, mode: &Mode) -> (Outcome, Vec<String>) {
             unmet.push("sessions failed".to_owned());
         }
     }
+    let before = node.rig.sim.requests().last().map_or(0, |entry| entry.number);
+    let (waiting, ran) = (node.counts().await.unprocessed(), node.batches().await);
     if mode.until != Until::End {
         node.rig.sim.disarm_all();
     }
     node.until("every session is final", BOUND, |_, counts| counts.unprocessed() == 0).await;
+    if mode.expect == Expect::Kept {
+        let requests = node.rig.sim.requests();
+        let at_once = most_at_once(requests.iter().filter(|entry| entry.number > before));
+        if at_once > IN_FLIGHT {
+            unmet.push(format!("{at_once} requests at the same time once it was back"));
+        }
+        // In batches as full as they can be, not session by session.
+        let (ran, fewest) = (node.batches().await - ran, waiting.div_ceil(BATCH));
+        if ran > fewest + SPARE_BATCHES {
+            unmet.push(format!("{ran} batches for {waiting} sessions once it was back"));
+        }
+    }
     let outcome = node.outcome(cast, mode.generation, &version).await;
     unmet.extend(mode.unmet(&outcome));
     if setup.mendable() {

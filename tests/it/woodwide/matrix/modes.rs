@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use playproof_batch::config::{Generation, Timing};
 
-use super::super::rig::{KEY, people};
+use super::super::rig::{KEY, people, people_under_other_names};
 use super::cast::{ONE, SESSIONS, SEVERAL};
 use super::node::{Outcome, timing};
 
@@ -58,18 +58,14 @@ pub(crate) struct Setup {
     pub(crate) knows_model: bool,
     /// The model was trained on other columns than the client sends.
     pub(crate) other_columns: bool,
+    /// The one dataset that grows, where there is one.
+    pub(crate) persistent: Option<String>,
 }
 
 impl Setup {
     /// What the model learns from.
     pub(crate) fn training(&self) -> Vec<u8> {
-        let people = people();
-        if !self.other_columns {
-            return people;
-        }
-        let (header, rows) = people.split_at(people.iter().position(|byte| *byte == b'\n').unwrap());
-        let header = String::from_utf8_lossy(header).split(',').map(|name| format!("old_{name}")).collect::<Vec<_>>();
-        [header.join(",").as_bytes(), rows].concat()
+        if self.other_columns { people_under_other_names() } else { people() }
     }
 
     /// Whether the service works once the faults are off.
@@ -115,10 +111,12 @@ impl Mode {
             fallback_after: patience,
             knows_model: true,
             other_columns: false,
+            persistent: None,
         };
         match self.change {
             "-" => {}
             "new" => setup.knows_model = false,
+            "persistent" => setup.persistent = Some("movement_live_inference".to_owned()),
             "https" => setup.scheme = "https:",
             "other-columns" => (setup.other_columns, setup.knows_model) = (true, false),
             "two-keys" => {

@@ -41,6 +41,7 @@ pub(crate) fn timing() -> Timing {
         rung: MS(40),
         account: MS(60),
         useless: MS(60),
+        sweep: MS(1),
     }
 }
 
@@ -93,6 +94,7 @@ impl Node {
             keys: setup.keys.iter().map(|key| Secret::new(*key)).collect(),
             base_url: rig.sim.url().replace("http:", setup.scheme),
             timing: setup.timing,
+            persistent_dataset: setup.persistent.clone(),
             ..rig.settings()
         };
         let memory = Arc::clone(&rig.memory) as Arc<dyn Memory>;
@@ -147,6 +149,11 @@ impl Node {
                 self.last_errors().await
             );
         }
+    }
+
+    /// Batches so far.
+    pub(crate) async fn batches(&self) -> u64 {
+        self.store.batches(None, 10_000).await.unwrap().len() as u64
     }
 
     async fn last_errors(&self) -> Vec<String> {

@@ -1,10 +1,17 @@
-//! Feature set `motion`: how the pointer moved, as little as possible of what recorded it.
+//! Feature set v2: how the pointer moved, as little as possible of what recorded it.
 //!
 //! Everything is measured on the path put on one common clock ([`resample`]) and relative to the session's own mean
 //! step, so that sampling rate, clock tick, screen size and sensitivity matter little. Families of values: distribution
 //! and persistence of speed, acceleration, turning, the curvature-speed power law (Lacquaniti, Terzuolo, Viviani, Acta
 //! Psychologica 54, 1983), roughness along and across the direction of motion, straightness of short windows, rests and
-//! jumps, and strokes ([`strokes`]).
+//! jumps, strokes ([`strokes`]), smooth primitives ([`fits`]) and the approach to clicks ([`clicks`]). The last columns
+//! describe the recorder ([`recorder`]), so that a model can tell how far the others are to be trusted.
+
+mod clicks;
+
+mod fits;
+
+mod recorder;
 
 mod resample;
 
@@ -14,9 +21,12 @@ mod strokes;
 
 use std::ops::Range;
 
-use self::resample::Steps;
+use self::clicks::Approach;
+use self::fits::Fits;
+use self::resample::{STEP_MS, Steps};
 use self::statistics::{Moments, Pairs, Selection, angle, count, dot, ln, sorted, sums};
 use self::strokes::Strokes;
+use super::super::reason::Reason;
 use super::super::session::Session;
 
 /// Sessions with fewer steps on the common clock carry no motion: every other value of their row is zero.
@@ -24,7 +34,10 @@ pub const MIN_STEPS: usize = 16;
 
 const OWN: usize = 46;
 /// Number of columns.
-pub const WIDTH: usize = OWN + strokes::COLUMNS.len();
+pub const WIDTH: usize = OWN + PARTS[0].len() + PARTS[1].len() + PARTS[2].len() + PARTS[3].len();
+
+/// The columns of the parts, in the order in which their values are appended.
+const PARTS: [&[&str]; 4] = [&strokes::COLUMNS, &fits::COLUMNS, &clicks::COLUMNS, &recorder::COLUMNS];
 
 const OWN_COLUMNS: [&str; OWN] = [
     "motionSteps",
@@ -78,13 +91,66 @@ const OWN_COLUMNS: [&str; OWN] = [
 /// Column names in their published order.
 pub const COLUMNS: [&str; WIDTH] = {
     let mut all = [""; WIDTH];
-    let mut i = 0;
-    while i < WIDTH {
-        all[i] = if i < OWN { OWN_COLUMNS[i] } else { strokes::COLUMNS[i - OWN] };
-        i += 1;
+    let mut at = 0;
+    while at < OWN {
+        all[at] = OWN_COLUMNS[at];
+        at += 1;
+    }
+    let mut part = 0;
+    while part < PARTS.len() {
+        let mut i = 0;
+        while i < PARTS[part].len() {
+            all[at] = PARTS[part][i];
+            (at, i) = (at + 1, i + 1);
+        }
+        part += 1;
     }
     all
 };
+
+/// Which trait the columns describe whose names start like this; the first that fits counts.
+const TRAITS: [(&str, Reason); 29] = [
+    ("motionSteps", Reason::Pauses),
+    ("speedAuto", Reason::SpeedRhythm),
+    ("speed", Reason::SpeedSpread),
+    ("stillShare", Reason::SpeedSpread),
+    ("accel", Reason::Acceleration),
+    ("jerkRatio", Reason::Acceleration),
+    ("evenShare", Reason::Acceleration),
+    ("turn", Reason::Turning),
+    ("straightShare", Reason::Straightness),
+    ("bend", Reason::Straightness),
+    ("powerLaw", Reason::PowerLaw),
+    ("across", Reason::Roughness),
+    ("along", Reason::Roughness),
+    ("jumpShare", Reason::Pauses),
+    ("runRate", Reason::Pauses),
+    ("restShare", Reason::Pauses),
+    ("endSpeed", Reason::Pauses),
+    ("strokeFit", Reason::Smoothness),
+    ("fit", Reason::Smoothness),
+    ("strokeRate", Reason::StrokeVariety),
+    ("strokeDuration", Reason::StrokeVariety),
+    ("strokeLength", Reason::StrokeVariety),
+    ("strokeProfileSpread", Reason::StrokeVariety),
+    ("strokePeakSpread", Reason::StrokeVariety),
+    ("strokePeakTimeSpread", Reason::StrokeVariety),
+    ("strokeDeviationSpread", Reason::StrokeVariety),
+    ("stroke", Reason::StrokeShape),
+    ("click", Reason::ClickApproach),
+    ("recorder", Reason::EventStream),
+];
+
+/// The trait of the movement that a column describes.
+pub(super) fn describes(column: usize) -> Reason {
+    let name = COLUMNS.get(column).copied().unwrap_or_default();
+    TRAITS.iter().find(|(start, _)| name.starts_with(start)).map_or(Reason::SpeedSpread, |(_, reason)| *reason)
+}
+
+/// Whether a column describes the recorder and not the movement.
+pub(super) fn is_recorder(column: usize) -> bool {
+    column >= WIDTH - recorder::COLUMNS.len()
+}
 
 /// Shortest step, in mean steps, that has a direction.
 const DIRECTED: f64 = 0.2;
@@ -94,6 +160,8 @@ const DIRECTED: f64 = 0.2;
 pub struct Workspace {
     steps: Steps,
     strokes: Strokes,
+    fits: Fits,
+    approach: Approach,
     a: Vec<f64>,
     b: Vec<f64>,
     c: Vec<f64>,
@@ -122,6 +190,9 @@ impl Workspace {
             self.straightness(row);
             self.rests(row);
             self.strokes.measure(&self.steps, row);
+            self.fits.measure(&self.steps, row);
+            self.approach.measure(session, mean / STEP_MS, row);
+            recorder::measure(&session.movements, mean, &mut self.bits, &mut self.selection, row);
         } else {
             row[start] = count(n.min(MIN_STEPS - 1));
         }
@@ -431,7 +502,8 @@ mod tests {
     fn the_screens_scale_and_the_clocks_origin_do_not_show() {
         let base = row(wave(60.0));
         let moved = row(wave(60.0).map(|(x, y, t)| (4.0 * x - 900.0, 4.0 * y, t + 65_536.0)));
-        for ((a, b), name) in base.iter().zip(&moved).zip(COLUMNS) {
+        let motion = base.iter().zip(&moved).zip(COLUMNS).take(WIDTH - recorder::COLUMNS.len());
+        for ((a, b), name) in motion {
             assert!((a - b).abs() < 1e-6 * a.abs().max(1.0), "{name}: {a} and {b}");
         }
     }

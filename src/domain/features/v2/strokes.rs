@@ -40,7 +40,7 @@ pub(super) const COLUMNS: [&str; 25] = [
 /// A stroke has at least this many steps.
 const MIN_STEPS: usize = 4;
 /// Below this share of the mean step the pointer nearly stands.
-const NEAR_STOP: f64 = 0.3;
+pub(super) const NEAR_STOP: f64 = 0.3;
 const PROFILE: usize = 8;
 
 /// Per-stroke series, reused from session to session.

@@ -1,0 +1,120 @@
+//! The rows that trees are grown on: people through many recorders, counterexamples through the same, labelled bots.
+
+use rand::{Rng, RngExt as _};
+use rayon::prelude::*;
+
+use super::recorders::{self, Recorder};
+use super::{Example, Recipe, stream};
+use crate::adversary::{self, Clock, Family};
+use crate::domain::features::{Extractor, FeatureSet};
+use crate::domain::session::Session;
+
+const RECORDERS: u64 = 1;
+const COUNTEREXAMPLES: u64 = 2;
+const BOTS: u64 = 3;
+
+/// A feature row.
+pub(super) struct Sample {
+    pub(super) row: Vec<f64>,
+    /// Which of the fitted sessions, or of the labelled bots, it comes from.
+    pub(super) of: usize,
+    /// Whether it was recorded like this, not imagined.
+    pub(super) original: bool,
+}
+
+/// All rows.
+pub(super) struct Samples {
+    pub(super) humans: Vec<Sample>,
+    pub(super) counterexamples: Vec<Sample>,
+    pub(super) bots: Vec<Sample>,
+}
+
+impl Samples {
+    pub(super) fn of(fit: &[&Example], bots: &[Session], recipe: &Recipe) -> Self {
+        let set = recipe.set;
+        let originals: Vec<&Session> = fit.iter().map(|e| &e.session).collect();
+        let mut bots: Vec<&Session> = bots.iter().collect();
+        bots.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
+        Self {
+            humans: through_recorders(&originals, recipe.recorders, RECORDERS, recipe.seed, set),
+            counterexamples: counterexamples(&originals, recipe),
+            bots: through_recorders(&bots, recipe.recorders, BOTS, recipe.seed, set),
+        }
+    }
+}
+
+/// The recorder that a copy of a session goes through, and its clock.
+fn recorder(seed: u64, purpose: u64, copy: u64, index: usize) -> (Recorder, Clock, impl Rng) {
+    let mut rng = stream(seed, purpose + (copy << 8), index);
+    (Recorder::draw(&mut rng), Clock::draw(&mut rng), rng)
+}
+
+/// The rows of the sessions as they are, then as `copies` other recorders would have recorded each.
+pub(super) fn through_recorders(
+    originals: &[&Session],
+    copies: u64,
+    purpose: u64,
+    seed: u64,
+    set: FeatureSet,
+) -> Vec<Sample> {
+    let n = originals.len();
+    let all = (0..n * (1 + usize::try_from(copies).unwrap_or(0))).into_par_iter();
+    rows(
+        set,
+        all.map(|i| {
+            let (copy, of) = (i / n, i % n);
+            let session = originals[of];
+            if copy == 0 {
+                return Some((of, true, session.clone()));
+            }
+            let (recorder, clock, mut rng) = recorder(seed, purpose, copy as u64, of);
+            Some((of, false, recorder.record(&recorders::retime(session, clock, &mut rng), &mut rng)))
+        }),
+    )
+}
+
+/// Counterexamples to each row that [`through_recorders`] gives of the people, through the same recorder.
+fn counterexamples(originals: &[&Session], recipe: &Recipe) -> Vec<Sample> {
+    let n = originals.len();
+    let (copies, each) = (recipe.recorders + 1, recipe.counterexamples);
+    let all = (0..n * usize::try_from(copies * each).unwrap_or(0)).into_par_iter();
+    rows(
+        recipe.set,
+        all.map(|i| {
+            let (turn, of) = ((i / n) as u64, i % n);
+            let copy = turn % copies;
+            let (recorder, clock, _) = recorder(recipe.seed, RECORDERS, copy, of);
+            let mut rng = stream(recipe.seed, COUNTEREXAMPLES + (turn << 8), of);
+            let family = draw(&recipe.families, &mut rng);
+            let clock = if copy == 0 { Clock::Own } else { clock };
+            let bot = adversary::imitate(originals[of], family, clock, &mut rng)?;
+            Some((of, false, if copy == 0 { bot } else { recorder.record(&bot, &mut rng) }))
+        }),
+    )
+}
+
+fn draw(families: &[(Family, u32)], rng: &mut impl Rng) -> Family {
+    let total = families.iter().map(|(_, weight)| weight).sum::<u32>().max(1);
+    let mut at = rng.random_range(0..total);
+    for (family, weight) in families {
+        if at < *weight {
+            return *family;
+        }
+        at -= weight;
+    }
+    Family::Straight
+}
+
+/// The rows of those that carry motion.
+fn rows(set: FeatureSet, sessions: impl ParallelIterator<Item = Option<(usize, bool, Session)>>) -> Vec<Sample> {
+    let (column, least) = set.evidence();
+    sessions
+        .map_init(Extractor::default, |extractor, session| {
+            let (of, original, session) = session?;
+            let mut row = Vec::new();
+            extractor.extract(set, &session, &mut row);
+            (row[column] >= least).then_some(Sample { row, of, original })
+        })
+        .flatten()
+        .collect()
+}

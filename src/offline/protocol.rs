@@ -1,0 +1,321 @@
+//! Protocols that say how far a recipe of training carries: train without something, judge by just that.
+
+use std::collections::BTreeMap;
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+
+use super::evaluation::{Ranked, Ranking, Scored, ranking};
+use super::labels::Label;
+use crate::adversary::{self, Clock, Family};
+use crate::detector::embedded::Model;
+use crate::detector::embedded::train::{self, Example, Material, Recipe, Report, recorders};
+use crate::domain::features::Extractor;
+use crate::domain::result::{Decision, Source, Thresholds, Verdict};
+use crate::domain::session::Session;
+
+/// What a file of sessions is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// People to fit on; some of them calibrate.
+    Fit,
+    /// People to calibrate on.
+    Calibration,
+    /// People and bots to judge by.
+    Test,
+}
+
+/// A session with its truth and its role.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// The session.
+    pub session: Session,
+    /// The truth.
+    pub label: Label,
+    /// What it is for.
+    pub role: Role,
+}
+
+/// Fits and calibrates a model on the people of `items` whose source `wanted` accepts, and on `bots`.
+///
+/// # Errors
+/// [`train::TrainError`] with the mend; an own model that does not load is a fault of the program.
+pub fn fit(
+    items: &[Item],
+    bots: &[Session],
+    hold_out: f64,
+    recipe: &Recipe,
+    wanted: impl Fn(&str) -> bool,
+) -> anyhow::Result<(Model, Report)> {
+    let people = |role: Role| -> Vec<Example> {
+        let wanted = |item: &&Item| item.role == role && item.label.human && wanted(&item.label.source);
+        let example = |item: &Item| Example {
+            session: item.session.clone(),
+            user: Some(item.label.user.clone()).filter(|user| !user.is_empty()),
+            source: item.label.source.clone(),
+        };
+        items.iter().filter(wanted).map(example).collect()
+    };
+    let (fit, held_out) = train::split(people(Role::Fit), hold_out, recipe.seed);
+    let calibration: Vec<Example> = people(Role::Calibration).into_iter().chain(held_out).collect();
+    let material = Material { fit: &fit, calibration: &calibration, bots };
+    let (contents, report) = train::train(&material, recipe, String::new(), &mut |_| ())?;
+    Ok((Model::load(&contents.encode())?, report))
+}
+
+/// The verdict on a session at the default thresholds, as the service gives it.
+pub fn verdict(model: &Model, session: &Session, extractor: &mut Extractor, row: &mut Vec<f64>) -> Verdict {
+    extractor.extract(model.feature_set(), session, row);
+    let assessed = model.assess(row, &session.device_type);
+    Verdict::calibrated(
+        assessed.raw,
+        &assessed.calibrated,
+        assessed.class,
+        assessed.notes,
+        Source::Embedded,
+        model.identity(),
+        &Thresholds::default(),
+    )
+}
+
+/// Scores sessions at the default thresholds.
+#[must_use]
+pub fn score(model: &Model, sessions: &[(&Session, &Label)]) -> Vec<Scored> {
+    sessions
+        .par_iter()
+        .map_init(<(Extractor, Vec<f64>)>::default, |(extractor, row), (session, label)| {
+            let verdict = verdict(model, session, extractor, row);
+            Scored {
+                human: label.human,
+                family: label.family.clone(),
+                source: label.source.clone(),
+                user: label.user.clone(),
+                raw: verdict.raw_score.unwrap_or_default(),
+                decision: verdict.decision,
+            }
+        })
+        .collect()
+}
+
+/// One counterexample a session, of every family by turns: bots for sources that have none.
+#[must_use]
+pub fn imitations(sessions: &[&Session], seed: u64) -> Vec<Session> {
+    let made = |(i, session): (usize, &&Session)| {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(i as u64);
+        let clock = Clock::draw(&mut rng);
+        adversary::imitate(session, Family::ALL[i % Family::ALL.len()], clock, &mut rng)
+    };
+    sessions.par_iter().enumerate().filter_map(made).collect()
+}
+
+/// Which of a model's generator families resemble bots of a public family so much that they must not be trained on when
+/// the model is judged by that family.
+#[must_use]
+pub fn near(family: &str) -> &'static [Family] {
+    match family {
+        "linear_const" | "linear_ease" | "linear_noise" | "mousesim" | "tween_pyautogui" => {
+            &[Family::Straight, Family::MinimumJerk]
+        }
+        "bezier_gauss" | "ghost_cursor" | "oxymouse_bezier" | "pyclick" | "human_mouse" => {
+            &[Family::Bezier, Family::Spline, Family::Polyline]
+        }
+        "windmouse_npm" | "windmouse_py" => &[Family::Wind],
+        "teleport_click" => &[Family::Jumps],
+        "replay_noise" => &[Family::Replay, Family::Morph, Family::Walk, Family::Keyframes],
+        "seed_synthetic" => &[Family::Walk],
+        _ => &[],
+    }
+}
+
+/// A change to a session that leaves the movement what it was.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Change {
+    /// Events every so many ms.
+    Resampled(f64),
+    /// Elsewhere on the screen.
+    Shifted,
+    /// On a screen of another size.
+    Scaled(f64),
+    /// On whole pixels.
+    Rounded,
+}
+
+impl Change {
+    /// Every change that decisions should survive.
+    pub const ALL: [Self; 7] = [
+        Self::Resampled(1000.0 / 60.0),
+        Self::Resampled(8.0),
+        Self::Resampled(1000.0 / 240.0),
+        Self::Shifted,
+        Self::Scaled(0.5),
+        Self::Scaled(2.0),
+        Self::Rounded,
+    ];
+
+    /// The changed session.
+    #[must_use]
+    pub fn apply(self, session: &Session) -> Session {
+        let mut changed = match self {
+            // No randomness is drawn on a constant clock.
+            Self::Resampled(step) => {
+                recorders::retime(session, Clock::Constant(step), &mut ChaCha8Rng::seed_from_u64(0))
+            }
+            _ => session.clone(),
+        };
+        let place = |(x, y): (f64, f64)| match self {
+            Self::Resampled(_) => (x, y),
+            Self::Shifted => (x + 137.0, y - 59.0),
+            Self::Scaled(by) => (by * x, by * y),
+            Self::Rounded => (x.round(), y.round()),
+        };
+        let Session { movements, clicks, .. } = &mut changed;
+        for (x, y) in movements.x.iter_mut().zip(&mut movements.y) {
+            (*x, *y) = place((*x, *y));
+        }
+        for click in clicks {
+            (click.x, click.y) = place((click.x, click.y));
+        }
+        changed
+    }
+}
+
+/// For each change, the share of `sessions` that get another decision by it; and the share that do by any.
+#[must_use]
+pub fn flips(model: &Model, sessions: &[&Session]) -> (Vec<(Change, f64)>, f64) {
+    let decisions = |change: Option<Change>| -> Vec<Decision> {
+        sessions
+            .par_iter()
+            .map_init(<(Extractor, Vec<f64>)>::default, |(extractor, row), session| match change {
+                None => verdict(model, session, extractor, row).decision,
+                Some(change) => verdict(model, &change.apply(session), extractor, row).decision,
+            })
+            .collect()
+    };
+    let before = decisions(None);
+    let mut any = vec![false; before.len()];
+    let each = Change::ALL.map(|change| {
+        let mut flipped = 0;
+        for ((was, is), any) in before.iter().zip(decisions(Some(change))).zip(&mut any) {
+            flipped += usize::from(*was != is);
+            *any |= *was != is;
+        }
+        (change, share(flipped, before.len()))
+    });
+    (each.to_vec(), share(any.iter().filter(|any| **any).count(), any.len()))
+}
+
+/// `part` of `whole`; 0 of nothing.
+#[must_use]
+pub fn share(part: usize, whole: usize) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "numbers of sessions")]
+    let share = part as f64 / whole.max(1) as f64;
+    share
+}
+
+/// Shares of pass, review and fail.
+#[must_use]
+pub fn decided<'a>(scored: impl IntoIterator<Item = &'a Scored>) -> [f64; 3] {
+    let (mut counts, mut all) = ([0usize; 3], 0);
+    for one in scored {
+        counts[Decision::ALL.iter().position(|d| *d == one.decision).unwrap_or_default()] += 1;
+        all += 1;
+    }
+    counts.map(|n| share(n, all))
+}
+
+/// The figures of all people against the bots that `bots` accepts; `None` without either.
+#[must_use]
+pub fn ranked(scored: &[Scored], bots: impl Fn(&Scored) -> bool) -> Option<Ranking> {
+    let part: Vec<&Scored> = scored.iter().filter(|s| s.human || bots(s)).collect();
+    let raws: Vec<(f64, bool, f64)> = part.iter().map(|s| (s.raw, s.human, 1.0)).collect();
+    weighed(raws)
+}
+
+fn weighed(mut raws: Vec<(f64, bool, f64)>) -> Option<Ranking> {
+    raws.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let ranked: Vec<Ranked> = raws.into_iter().map(|(raw, human, weight)| Ranked { raw, human, weight }).collect();
+    ranking(&ranked)
+}
+
+/// By how much the TPR at 1 % of `after` exceeds that of `before`, on the same sessions in the same order, with the 95 %
+/// interval of a paired bootstrap over people and bots.
+#[must_use]
+pub fn gain(before: &[Scored], after: &[Scored], seed: u64) -> Option<(f64, f64, f64)> {
+    const DRAWS: u64 = 400;
+    let mut units: BTreeMap<(bool, String), Vec<usize>> = BTreeMap::new();
+    for (i, one) in before.iter().enumerate() {
+        let name = if one.human && !one.user.is_empty() { one.user.clone() } else { format!("#{i}") };
+        units.entry((one.human, name)).or_default().push(i);
+    }
+    let (people, bots): (Vec<_>, Vec<_>) = units.into_iter().partition(|((human, _), _)| *human);
+    let difference = |weights: &[f64]| {
+        let of = |scored: &[Scored]| {
+            let raws = scored.iter().zip(weights).map(|(s, w)| (s.raw, s.human, *w)).collect();
+            weighed(raws).map(|r| r.tpr_at_1_percent)
+        };
+        Some(of(after)? - of(before)?)
+    };
+    let value = difference(&vec![1.0; before.len()])?;
+    let mut drawn: Vec<f64> = (0..DRAWS)
+        .into_par_iter()
+        .filter_map(|draw| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            rng.set_stream(draw);
+            let mut weights = vec![0.0; before.len()];
+            for side in [&people, &bots] {
+                for _ in 0..side.len() {
+                    side[rng.random_range(0..side.len())].1.iter().for_each(|i| weights[*i] += 1.0);
+                }
+            }
+            difference(&weights)
+        })
+        .collect();
+    drawn.sort_by(f64::total_cmp);
+    let at = |q: usize| drawn.get(drawn.len() * q / 1000).copied();
+    Some((value, at(25)?, at(975)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scored(human: bool, user: &str, raw: f64) -> Scored {
+        let (user, family) = (user.to_owned(), String::new());
+        Scored { human, family, source: String::new(), user, raw, decision: Decision::Pass }
+    }
+
+    #[test]
+    fn a_better_ranking_of_the_same_sessions_is_a_gain_and_the_same_is_none() {
+        let list = |shift: f64| -> Vec<Scored> {
+            let human = |i: u32| scored(true, &format!("u{}", i % 20), f64::from(i) / 100.0);
+            let bot = |i: u32| scored(false, "", f64::from(i) / 100.0 + shift);
+            (0..200).map(human).chain((0..100).map(bot)).collect()
+        };
+        let (value, low, high) = gain(&list(1.2), &list(1.9), 1).unwrap();
+        assert!(value > 0.5 && low > 0.3 && high >= value, "{value} {low} {high}");
+        assert_eq!(gain(&list(1.2), &list(1.2), 1), Some((0.0, 0.0, 0.0)));
+    }
+
+    #[test]
+    fn changes_keep_the_movement() {
+        let mut session = Session::default();
+        for i in 0..300 {
+            let t = 16.0 * f64::from(i);
+            session.movements.x.push((400.0 + 300.0 * (t / 700.0).sin()).round());
+            session.movements.y.push((300.0 + 200.0 * (t / 900.0).cos()).round());
+            session.movements.t.push(t);
+        }
+        for change in Change::ALL {
+            let changed = change.apply(&session);
+            let by = if let Change::Scaled(by) = change { by } else { 1.0 };
+            let width = |s: &Session| {
+                s.movements.x.iter().copied().fold(f64::MIN, f64::max)
+                    - s.movements.x.iter().copied().fold(f64::MAX, f64::min)
+            };
+            assert!((width(&changed) - by * width(&session)).abs() < 3.0 + 0.05 * width(&session), "{change:?}");
+            assert_ne!(changed.movements.x.first(), None);
+        }
+    }
+}
