@@ -100,7 +100,7 @@ behind_the_switch! {
     dead(before: Option<Seq>, limit: u32) -> Vec<DeadRow>;
     requeue(keys: Option<Vec<SessionKey>>, now: Now) -> u64;
     telemetry(seqs: Vec<Seq>) -> Vec<Option<Vec<u8>>>;
-    alike(asked: Vec<Vec<crate::domain::sketch::Probe>>) -> Vec<Vec<crate::store::Candidate>>;
+    alike(asked: Vec<Vec<u32>>) -> Vec<Vec<crate::store::Candidate>>;
     erase_session(key: SessionKey, now: Now) -> bool;
     erase_user(deployment: Option<String>, user: String, now: Now) -> u64;
     clear(now: Now) -> u64;

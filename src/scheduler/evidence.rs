@@ -39,7 +39,7 @@ pub(super) async fn add(
     let records = engine.parts.store.telemetry(seqs.clone()).await?;
     let deployments: HashMap<Seq, String> = claim.members.iter().map(|m| (m.seq, m.key.deployment.clone())).collect();
     let members = off_thread(move || movements(&seqs, records, &deployments)).await?;
-    let asked = members.iter().map(|member| member.movement.probes()).collect();
+    let asked = members.iter().map(|member| member.movement.asked()).collect();
     let candidates = engine.parts.store.alike(asked).await?;
     let found = off_thread(move || compare(&members, &candidates)).await?;
     let mut places: HashMap<Seq, usize> = HashMap::new();
@@ -101,10 +101,9 @@ fn compare(members: &[Looked], candidates: &[Vec<Candidate>]) -> Vec<(NewSketch,
         let sketch = NewSketch {
             seq: member.seq,
             sketch: member.movement.sketch(),
-            entries: member.movement.entries(),
             matches: others.iter().map(|other| other.seq).collect(),
         };
-        batch.insert(sketch.sketch.clone(), &sketch.entries);
+        batch.insert(sketch.sketch.clone());
         found.push((sketch, others.iter().map(alike).collect()));
     }
     found
@@ -119,7 +118,7 @@ fn stored(member: &Looked, candidates: &[Candidate]) -> Vec<Other> {
         if candidate.seq == member.seq {
             continue;
         }
-        let Some(like) = member.movement.compare(&candidate.sketch, &candidate.hits) else { continue };
+        let Some(like) = member.movement.compare(&candidate.sketch) else { continue };
         others.push(Other { seq: candidate.seq, like, same_user: candidate.user_id == member.user_id });
         sure += usize::from(like.left <= SURELY_SAME && !(like.identical && candidate.user_id == member.user_id));
         if sure >= NAMED {

@@ -10,7 +10,7 @@ use crate::domain::queue::{Entry, State};
 use crate::domain::reason::Reasons;
 use crate::domain::record::SessionDigest;
 use crate::domain::result::{Decision, Source, Verdict};
-use crate::domain::sketch::{self, Hit, Sketch};
+use crate::domain::sketch::Sketch;
 use crate::domain::time::Timestamp;
 
 /// The verdict that was answered at once, with what a repeated submission must repeat.
@@ -209,10 +209,8 @@ pub struct Settlement {
 pub struct NewSketch {
     /// Row id of the session.
     pub seq: Seq,
-    /// The sketch.
+    /// The sketch; it is found by [`Sketch::keys`].
     pub sketch: Sketch,
-    /// The windows under which it is found.
-    pub entries: Vec<sketch::Entry>,
     /// Other sessions with this movement, the closest first.
     pub matches: Vec<Seq>,
 }
@@ -226,8 +224,6 @@ pub struct Candidate {
     pub user_id: Option<String>,
     /// The sketch.
     pub sketch: Sketch,
-    /// The windows in common.
-    pub hits: Vec<Hit>,
 }
 
 /// What a settlement did.

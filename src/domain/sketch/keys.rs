@@ -29,7 +29,7 @@ const LEAST_DIRECTION: f64 = 0.25;
 /// Below this share of the extent across its direction, a window is a line, as everybody draws it.
 const LEAST_WIDTH: f64 = 0.12;
 /// Cells looked into for one window of a session that is looked up.
-const PROBES: usize = 8;
+pub(super) const PROBES: usize = 8;
 
 /// One window of a movement: the way between two anchors.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -78,7 +78,7 @@ impl Window {
         let mut state = 0x9e37_79b9_7f4a_7c15u64 ^ u64::from(self.turned_by);
         for (d, value) in self.shape.iter().enumerate() {
             #[expect(clippy::cast_possible_truncation, reason = "values lie within -1 to 1")]
-            let cell = (value / CELL).floor() as i32;
+            let cell = (value / CELL + 64.0) as i32;
             let cell = cell + moved.iter().find(|(at, _)| *at == d).map_or(0, |(_, by)| *by);
             state = (state ^ u64::from(cell.cast_unsigned())).wrapping_mul(0xff51_afd7_ed55_8ccd);
             state ^= state >> 32;
@@ -144,9 +144,10 @@ fn window(path: &Path, begin: f64, end: f64) -> Option<Window> {
     let mut coefficients = [(0.0, 0.0); ORDERS];
     for (c, basis) in coefficients.iter_mut().zip(basis()) {
         for (p, weight) in points.iter().zip(basis) {
-            c.0 += weight * p.0 / extent;
-            c.1 += weight * p.1 / extent;
+            c.0 += weight * p.0;
+            c.1 += weight * p.1;
         }
+        *c = (c.0 / extent, c.1 / extent);
     }
     // The way from one end to the other gives the direction, or in loops the way out and back.
     let size = |c: (f64, f64)| (c.0 * c.0 + c.1 * c.1).sqrt();

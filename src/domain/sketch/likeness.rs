@@ -15,8 +15,12 @@ const PACES: (f64, f64) = (0.7, 1.43);
 const LEAST_POINTS: usize = 12;
 /// A part of a movement in common that is less than this share of both says nothing about the whole.
 const LEAST_COMMON: f64 = 0.5;
+/// Of every second point, fewer in common say nothing.
+const LEAST_LOOKED: f64 = 5.0;
 /// At the first look, before times are fitted, so much may be left over.
 const FIRST_LOOK: f64 = 0.6;
+/// Most so much is left after the second round of fitting where there is a likeness at all.
+const SECOND_LOOK: f64 = 0.3;
 /// Steps to either side at which slopes are taken.
 const REACH: f64 = 2.0;
 /// Rounds of fitting.
@@ -40,17 +44,48 @@ pub struct Likeness {
     pub identical: bool,
 }
 
-/// Lays `path` over the `kept` points, starting from a window that both have: `ours` and `theirs`, in steps.
-pub(super) fn compare(path: &Path, kept: &Points, ours: (f64, f64), theirs: (f64, f64)) -> Option<Likeness> {
-    let mut pace = (ours.1 - ours.0) / (theirs.1 - theirs.0);
-    if !(PACES.0..=PACES.1).contains(&pace) {
+/// A window that both have gives the pace, and when the kept one begins on this one's clock, steps.
+pub(super) fn start(ours: (f64, f64), theirs: (f64, f64)) -> Option<(f64, f64)> {
+    let pace = (ours.1 - ours.0) / (theirs.1 - theirs.0);
+    (PACES.0..=PACES.1).contains(&pace).then_some((ours.0 - pace * theirs.0, pace))
+}
+
+/// What is left of every second point at once, without fitting the times; `None` where it is too much to look further.
+pub(super) fn first_look(path: &Path, kept: &Points, (begin, pace): (f64, f64)) -> Option<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "steps")]
+    let last = path.len().saturating_sub(1) as f64;
+    let (mut n, mut mine, mut theirs) = (0.0, (0.0, 0.0), (0.0, 0.0));
+    let (mut cross, mut extent, mut kept_extent) = ((0.0, 0.0), 0.0, 0.0);
+    for i in (0..POINTS).step_by(2) {
+        let step = begin + pace * kept.step(i);
+        if !(0.0..=last).contains(&step) {
+            continue;
+        }
+        let ((x, y), (u, v)) = (path.at(step), kept.at[i]);
+        n += 1.0;
+        mine = (mine.0 + x, mine.1 + y);
+        theirs = (theirs.0 + u, theirs.1 + v);
+        cross = (cross.0 + u * x + v * y, cross.1 + u * y - v * x);
+        extent += x * x + y * y;
+        kept_extent += u * u + v * v;
+    }
+    if n < LEAST_LOOKED {
         return None;
     }
-    let mut begin = ours.0 - pace * theirs.0;
+    let re = cross.0 - (theirs.0 * mine.0 + theirs.1 * mine.1) / n;
+    let im = cross.1 - (theirs.0 * mine.1 - theirs.1 * mine.0) / n;
+    let extent = extent - (mine.0 * mine.0 + mine.1 * mine.1) / n;
+    let kept_extent = kept_extent - (theirs.0 * theirs.0 + theirs.1 * theirs.1) / n;
+    let left = 1.0 - (re * re + im * im) / (extent * kept_extent);
+    (left <= FIRST_LOOK * FIRST_LOOK).then(|| left.max(0.0))
+}
+
+/// Lays `path` over the `kept` points, from a begin and a pace to start with.
+pub(super) fn compare(path: &Path, kept: &Points, (mut begin, mut pace): (f64, f64)) -> Option<Likeness> {
     let mut best: Option<Likeness> = None;
     for round in 0..=ROUNDS {
         let fit = Fit::new(path, kept, begin, pace)?;
-        if round == 0 && fit.left > FIRST_LOOK {
+        if round == 2 && fit.left > SECOND_LOOK {
             return None;
         }
         #[expect(clippy::cast_precision_loss, reason = "steps")]
@@ -89,7 +124,7 @@ struct Fit {
 impl Fit {
     fn new(path: &Path, kept: &Points, begin: f64, pace: f64) -> Option<Self> {
         // One row of unknowns per point: shift (2), scale and turn (2), later, slower.
-        let mut rows = [([0.0; 4], 0.0, 0.0); POINTS];
+        let mut rows: [Row; POINTS] = [([0.0; 4], (0.0, 0.0), 0.0); POINTS];
         let mut points = 0;
         // Both were smoothed over the same time; at another pace that is another part of the movement.
         let sharper = 0.5 * SMOOTHED * (pace * pace - 1.0) / (REACH * REACH);
@@ -105,7 +140,7 @@ impl Fit {
             let velocity = ((ahead.0 - behind.0) / (2.0 * REACH), (ahead.1 - behind.1) / (2.0 * REACH));
             let bend = |at: f64, ahead: f64, behind: f64| at + sharper * (ahead - 2.0 * at + behind);
             let here = (bend(at.0, ahead.0, behind.0), bend(at.1, ahead.1, behind.1));
-            rows[points] = ([here.0, here.1, kept.at[i].0, kept.at[i].1], velocity.0, velocity.1);
+            rows[points] = ([here.0, here.1, kept.at[i].0, kept.at[i].1], velocity, kept.step(i));
             mine = (mine.0 + here.0, mine.1 + here.1);
             theirs = (theirs.0 + kept.at[i].0, theirs.1 + kept.at[i].1);
             points += 1;
@@ -132,24 +167,22 @@ impl Fit {
         }
         let (re, im) = (cross.0 / kept_extent, cross.1 / kept_extent);
         // What is left, and its slope with the times, all other unknowns taken out of both.
-        let times: Vec<f64> =
-            (0..POINTS).map(|i| kept.step(i)).filter(|t| (0.0..=last).contains(&(begin + pace * t))).collect();
-        let mut leftover = Vec::with_capacity(2 * points);
-        let (mut later, mut slower) = (Vec::with_capacity(2 * points), Vec::with_capacity(2 * points));
+        let mut leftover = [(0.0, 0.0); POINTS];
+        let (mut later, mut slower) = ([(0.0, 0.0); POINTS], [(0.0, 0.0); POINTS]);
         let mut left = 0.0;
-        for ((row, vx, vy), t) in rows.iter().zip(&times) {
+        for (i, (row, velocity, t)) in rows.iter().enumerate() {
             let (rx, ry) = (row[0] - (re * row[2] - im * row[3]), row[1] - (re * row[3] + im * row[2]));
             left += rx * rx + ry * ry;
-            leftover.extend([rx, ry]);
-            later.extend([*vx, *vy]);
-            slower.extend([t * vx, t * vy]);
+            leftover[i] = (rx, ry);
+            later[i] = *velocity;
+            slower[i] = (t * velocity.0, t * velocity.1);
         }
-        for column in [&mut later, &mut slower] {
-            project(column, rows, kept_extent);
-        }
-        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-        let (ll, ls, ss) = (dot(&later, &later), dot(&later, &slower), dot(&slower, &slower));
-        let (lr, sr) = (dot(&later, &leftover), dot(&slower, &leftover));
+        let (leftover, later, slower) = (&leftover[..points], &mut later[..points], &mut slower[..points]);
+        project(later, rows, kept_extent);
+        project(slower, rows, kept_extent);
+        let dot = |a: &[(f64, f64)], b: &[(f64, f64)]| a.iter().zip(b).map(|(a, b)| a.0 * b.0 + a.1 * b.1).sum::<f64>();
+        let (ll, ls, ss) = (dot(later, later), dot(later, slower), dot(slower, slower));
+        let (lr, sr) = (dot(later, leftover), dot(slower, leftover));
         let det = ll * ss - ls * ls;
         let better = (det > 1e-9 * ll * ss).then(|| (-(lr * ss - sr * ls) / det, -(sr * ll - lr * ls) / det));
         let scale = (re * re + im * im).sqrt();
@@ -157,24 +190,28 @@ impl Fit {
     }
 }
 
-/// Takes shift, scale and turn out of a column of (x, y) pairs.
-fn project(column: &mut [f64], rows: &[([f64; 4], f64, f64)], kept_extent: f64) {
+/// Our point and theirs, taken from their means; our speed there; their time.
+type Row = ([f64; 4], (f64, f64), f64);
+
+/// Takes shift, scale and turn out of a column.
+fn project(column: &mut [(f64, f64)], rows: &[Row], kept_extent: f64) {
     #[expect(clippy::cast_precision_loss, reason = "at most POINTS")]
     let n = rows.len() as f64;
     let (mut x, mut y) = (0.0, 0.0);
-    for pair in column.chunks_exact(2) {
-        x += pair[0] / n;
-        y += pair[1] / n;
+    for pair in column.iter() {
+        x += pair.0 / n;
+        y += pair.1 / n;
     }
     let (mut re, mut im) = (0.0, 0.0);
-    for (pair, (row, _, _)) in column.chunks_exact_mut(2).zip(rows) {
-        pair[0] -= x;
-        pair[1] -= y;
-        re += (row[2] * pair[0] + row[3] * pair[1]) / kept_extent;
-        im += (row[2] * pair[1] - row[3] * pair[0]) / kept_extent;
+    for (pair, (row, _, _)) in column.iter_mut().zip(rows) {
+        pair.0 -= x;
+        pair.1 -= y;
+        re += row[2] * pair.0 + row[3] * pair.1;
+        im += row[2] * pair.1 - row[3] * pair.0;
     }
-    for (pair, (row, _, _)) in column.chunks_exact_mut(2).zip(rows) {
-        pair[0] -= re * row[2] - im * row[3];
-        pair[1] -= re * row[3] + im * row[2];
+    let (re, im) = (re / kept_extent, im / kept_extent);
+    for (pair, (row, _, _)) in column.iter_mut().zip(rows) {
+        pair.0 -= re * row[2] - im * row[3];
+        pair.1 -= re * row[3] + im * row[2];
     }
 }

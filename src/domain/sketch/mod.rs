@@ -18,53 +18,37 @@ pub(crate) mod tests;
 
 use sha2::{Digest as _, Sha256};
 
-pub use self::index::{Ballot, CANDIDATES, Hit, Index, ROWS};
+pub use self::index::{Ballot, CANDIDATES, Index, ROWS};
 pub use self::likeness::{Likeness, SAME, SURELY_SAME};
 
 use self::anchors::Anchors;
-use self::compact::Points;
+use self::compact::{Entry, Points};
 use self::keys::Window;
 use self::path::Path;
 use super::session::{Movements, Session};
 
 /// Windows kept of a sketch.
-const KEPT: usize = 14;
+const KEPT: usize = 12;
 /// Windows of a movement that is looked up.
 const ASKED: usize = 24;
+/// Most keys a movement asks for.
+pub const KEYS_ASKED: usize = ASKED * keys::PROBES;
+/// Most windows in common from which two movements are laid over each other, those that fit best at once.
+const STARTS: usize = 3;
 /// A movement with fewer near-stops, its begin and end among them, says too little to be known by.
-const LEAST_STOPS: usize = 5;
+const LEAST_STOPS: usize = 4;
 /// Nor does one with fewer windows.
-const LEAST_WINDOWS: usize = 3;
+const LEAST_WINDOWS: usize = 2;
 /// Nor one whose extent across its main direction is a smaller share of its whole extent: a line.
 const LEAST_ACROSS: f64 = 0.05;
 
-/// One window of a kept sketch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The key of its shape.
-    pub key: u32,
-    /// Where it begins, steps of 10 ms.
-    pub begin: u16,
-    /// Where it ends.
-    pub end: u16,
-}
-
-/// One key to look under.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Probe {
-    /// The key.
-    pub key: u32,
-    /// The number of the window it is for.
-    pub window: u8,
-}
-
-/// A sketch as kept: [`Sketch::BYTES`] bytes.
+/// A sketch as kept: at most [`Sketch::BYTES`] bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sketch(Vec<u8>);
 
 impl Sketch {
-    /// Bytes of a sketch.
-    pub const BYTES: usize = compact::BYTES;
+    /// Most bytes of a sketch.
+    pub const BYTES: usize = compact::bytes(KEPT);
 
     /// The sketch of bytes that were kept; they are looked at when it is compared.
     #[must_use]
@@ -72,10 +56,25 @@ impl Sketch {
         Self(bytes)
     }
 
+    /// A sketch with these keys and no movement.
+    #[cfg(test)]
+    pub(crate) fn with_keys(keys: &[u32]) -> Self {
+        Self(compact::with_keys(keys))
+    }
+
     /// Its bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// The keys under which it is found, each once, ascending; at most 12.
+    #[must_use]
+    pub fn keys(&self) -> Vec<u32> {
+        let mut keys: Vec<u32> = compact::entries(&self.0).map(|entry| entry.key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
     }
 }
 
@@ -84,6 +83,8 @@ impl Sketch {
 pub struct Movement {
     path: Path,
     windows: Vec<Window>,
+    /// Keys under which a like movement may be kept, ascending, with the number of the window each is for.
+    probes: Vec<(u32, u8)>,
     digest: u64,
     salt: u32,
 }
@@ -110,42 +111,53 @@ impl Movement {
         keys::choose(&mut windows, path.len() as f64, ASKED);
         let salt = Sha256::digest(session.deployment_id.as_bytes());
         let salt = u32::from_le_bytes([salt[0], salt[1], salt[2], salt[3]]);
-        Some(Self { path, windows, digest: digest(&session.movements), salt })
+        let of = |(number, window): (u8, &Window)| window.probes().map(|key| (key ^ salt, number));
+        let mut probes: Vec<(u32, u8)> = (0..).zip(&windows).flat_map(of).collect();
+        probes.sort_unstable();
+        Some(Self { path, windows, probes, digest: digest(&session.movements), salt })
     }
 
     /// What is kept of it.
     #[must_use]
     pub fn sketch(&self) -> Sketch {
-        Sketch(Points::of(&self.path, self.digest).encode())
-    }
-
-    /// The windows under which it is kept.
-    #[must_use]
-    pub fn entries(&self) -> Vec<Entry> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most a minute of steps")]
         let step = |at: f64| at.round() as u16;
-        let entry = |w: &Window| Entry { key: w.key() ^ self.salt, begin: step(w.begin), end: step(w.end) };
-        self.windows.iter().take(KEPT).map(entry).collect()
+        let entries = self.windows.iter().take(KEPT).map(|w| Entry {
+            key: w.key() ^ self.salt,
+            begin: step(w.begin),
+            length: step(w.end - w.begin),
+        });
+        Sketch(Points::of(&self.path, self.digest).encode(entries))
     }
 
-    /// The keys under which a like one may be kept.
+    /// The keys under which a like one may be kept, each once, ascending; at most [`KEYS_ASKED`].
     #[must_use]
-    pub fn probes(&self) -> Vec<Probe> {
-        let of =
-            |(number, window): (u8, &Window)| window.probes().map(|key| Probe { key: key ^ self.salt, window: number });
-        (0..).zip(&self.windows).flat_map(of).collect()
+    pub fn asked(&self) -> Vec<u32> {
+        let mut keys: Vec<u32> = self.probes.iter().map(|(key, _)| *key).collect();
+        keys.dedup();
+        keys
     }
 
     /// How like a kept one it is, by the best of the windows in common; `None` where they cannot be laid over each
     /// other, or the sketch is damaged.
     #[must_use]
-    pub fn compare(&self, kept: &Sketch, hits: &[Hit]) -> Option<Likeness> {
+    pub fn compare(&self, kept: &Sketch) -> Option<Likeness> {
         let points = Points::decode(&kept.0)?;
+        let mut starts = Vec::new();
+        for entry in compact::entries(&kept.0) {
+            let from = self.probes.partition_point(|(key, _)| *key < entry.key);
+            let common = self.probes[from..].iter().take_while(|(key, _)| *key == entry.key);
+            for window in common.filter_map(|(_, number)| self.windows.get(usize::from(*number))) {
+                let begin = f64::from(entry.begin);
+                let theirs = (begin, begin + f64::from(entry.length));
+                let Some(start) = likeness::start((window.begin, window.end), theirs) else { continue };
+                starts.extend(likeness::first_look(&self.path, &points, start).map(|left| (left, start)));
+            }
+        }
+        starts.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut best: Option<Likeness> = None;
-        for hit in hits {
-            let Some(ours) = self.windows.get(usize::from(hit.window)) else { continue };
-            let theirs = (f64::from(hit.begin), f64::from(hit.end));
-            let found = likeness::compare(&self.path, &points, (ours.begin, ours.end), theirs);
+        for (_, start) in starts.into_iter().take(STARTS) {
+            let found = likeness::compare(&self.path, &points, start);
             best = found.filter(|found| best.is_none_or(|best| found.left < best.left)).or(best);
             // One window is enough to lay the same movement over itself.
             if best.is_some_and(|best| best.left <= SURELY_SAME) {
@@ -176,17 +188,17 @@ fn is_wide(path: &Path) -> bool {
     smaller >= LEAST_ACROSS * LEAST_ACROSS * 2.0 * half && half > 0.0
 }
 
-/// A digest of positions and of times from the first: equal for telemetry that was sent again as it was.
+/// A digest of positions and of times from the first: equal for telemetry that was sent again as it was. Who makes two
+/// movements of one digest gains nothing over sending one of them twice, so it need not withstand anybody.
 fn digest(moves: &Movements) -> u64 {
-    let mut hash = Sha256::new();
     let origin = moves.t.first().copied().unwrap_or(0.0);
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut mix = |value: f64| {
+        state = (state ^ value.to_bits()).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        state ^= state >> 29;
+    };
     for ((x, y), t) in moves.x.iter().zip(&moves.y).zip(&moves.t) {
-        for value in [*x, *y, t - origin] {
-            hash.update(value.to_bits().to_le_bytes());
-        }
+        [*x, *y, t - origin].into_iter().for_each(&mut mix);
     }
-    let full = hash.finalize();
-    let mut short = [0; 8];
-    short.copy_from_slice(&full[..8]);
-    u64::from_le_bytes(short)
+    state
 }

@@ -51,8 +51,8 @@ impl Path {
         self.speed.clear();
         let t = &moves.t;
         self.order.clear();
-        self.order.extend(0..t.len());
         if !t.is_sorted() {
+            self.order.extend(0..t.len());
             self.order.sort_by(|a, b| t[*a].total_cmp(&t[*b]));
         }
         self.interpolate(moves);
@@ -62,23 +62,37 @@ impl Path {
             }
         }
         let last = self.len().saturating_sub(1);
-        for i in 0..self.len() {
-            let (before, after) = (i.saturating_sub(1), (i + 1).min(last));
+        let between = |before: usize, after: usize| {
             let (dx, dy) = (self.x[after] - self.x[before], self.y[after] - self.y[before]);
-            self.speed.push(0.5 * (dx * dx + dy * dy).sqrt());
+            0.5 * (dx * dx + dy * dy).sqrt()
+        };
+        if last > 0 {
+            self.speed.push(between(0, 1));
+            let steps = self.x.windows(3).zip(self.y.windows(3));
+            self.speed.extend(steps.map(|(x, y)| {
+                let (dx, dy) = (x[2] - x[0], y[2] - y[0]);
+                0.5 * (dx * dx + dy * dy).sqrt()
+            }));
+            self.speed.push(between(last - 1, last));
+        } else {
+            self.speed.resize(self.x.len(), 0.0);
         }
         smooth(&mut self.speed, &mut self.sums);
     }
 
     fn interpolate(&mut self, moves: &Movements) {
         let (x, y, t) = (&moves.x, &moves.y, &moves.t);
-        let Some(first) = self.order.first() else { return };
+        let order = std::mem::take(&mut self.order);
+        let sample = |place: usize| order.get(place).copied().unwrap_or(place);
+        if t.is_empty() {
+            return;
+        }
         // `now` is the time of the last sample with long gaps taken out, `next` the first step not written yet.
         let (mut now, mut next) = (0.0, 0.0);
-        let mut last = *first;
-        for place in 0..self.order.len() {
-            let here = self.order[place];
-            if self.order.get(place + 1).is_some_and(|after| t[*after] <= t[here]) {
+        let mut last = sample(0);
+        for place in 0..t.len() {
+            let here = sample(place);
+            if place + 1 < t.len() && t[sample(place + 1)] <= t[here] {
                 continue;
             }
             if place == 0 {
@@ -105,27 +119,26 @@ pub(super) fn place(step: f64, last: usize) -> (usize, f64) {
     #[expect(clippy::cast_precision_loss, reason = "at most MOST_STEPS")]
     let held = step.clamp(0.0, last as f64);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "held within 0..=last")]
-    let low = held.floor() as usize;
-    (low, held - held.floor())
+    let low = held as usize;
+    #[expect(clippy::cast_precision_loss, reason = "at most MOST_STEPS")]
+    let share = held - low as f64;
+    (low, share)
 }
 
-/// A running mean over [`REACH`] steps to either side, shorter towards the ends.
-fn smooth(column: &mut [f64], sums: &mut Vec<f64>) {
-    sums.clear();
-    sums.push(0.0);
-    // Relative to the first value: far from the origin the sums would lose digits.
-    let origin = column.first().copied().unwrap_or(0.0);
-    let mut sum = 0.0;
-    for value in column.iter() {
-        sum += value - origin;
-        sums.push(sum);
-    }
+/// A running mean over [`REACH`] steps to either side, shorter towards the ends: as far to one side as to the other, or
+/// the ends would be drawn inwards.
+fn smooth(column: &mut Vec<f64>, scratch: &mut Vec<f64>) {
+    const WIDTH: usize = 2 * REACH + 1;
+    const SHARE: f64 = 1.0 / 7.0;
+    const { assert!(WIDTH == 7) };
+    #[expect(clippy::cast_precision_loss, reason = "at most WIDTH")]
+    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
     let count = column.len();
-    for (i, value) in column.iter_mut().enumerate() {
-        // As far to one side as to the other, or the ends would be drawn inwards.
-        let reach = REACH.min(i).min(count - 1 - i);
-        #[expect(clippy::cast_precision_loss, reason = "at most seven")]
-        let width = (2 * reach + 1) as f64;
-        *value = origin + (sums[i + reach + 1] - sums[i - reach]) / width;
-    }
+    let edge = REACH.min(count.div_ceil(2));
+    scratch.clear();
+    scratch.extend((0..edge).map(|i| mean(&column[..(2 * i + 1).min(count)])));
+    scratch.extend(column.windows(WIDTH).map(|w| (w[0] + w[1] + w[2] + w[3] + w[4] + w[5] + w[6]) * SHARE));
+    let done = scratch.len();
+    scratch.extend((done..count).map(|i| mean(&column[count.saturating_sub(2 * (count - 1 - i) + 1)..])));
+    std::mem::swap(column, scratch);
 }

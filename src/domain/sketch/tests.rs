@@ -48,7 +48,7 @@ fn index(count: u64) -> Index {
     let mut index = Index::default();
     for seed in 0..count {
         let movement = Movement::of(&wandering(seed, 14)).unwrap();
-        index.insert(movement.sketch(), &movement.entries());
+        index.insert(movement.sketch());
     }
     index
 }
@@ -134,12 +134,24 @@ fn a_sketch_is_small_and_damaged_ones_are_like_nothing() {
     let movement = Movement::of(&wandering(1, 14)).unwrap();
     let sketch = movement.sketch();
     assert_eq!(sketch.bytes().len(), Sketch::BYTES);
-    const { assert!(Sketch::BYTES <= 128) };
-    let entry = movement.entries()[0];
-    let hits = [Hit { window: 0, begin: entry.begin, end: entry.end }];
-    assert!(movement.compare(&sketch, &hits).unwrap().left < 0.005);
+    const { assert!(Sketch::BYTES <= 200) };
+    assert!(movement.compare(&sketch).unwrap().left < 0.005);
+    let cut = sketch.bytes()[..Sketch::BYTES - 3].to_vec();
+    assert!(movement.compare(&Sketch::from_bytes(cut)).is_some(), "a window less");
     for bytes in [vec![], vec![0; Sketch::BYTES], vec![255; Sketch::BYTES], sketch.bytes()[1..].to_vec()] {
-        assert!(movement.compare(&Sketch::from_bytes(bytes), &hits).is_none());
+        let damaged = Sketch::from_bytes(bytes);
+        assert!(damaged.keys().len() <= sketch.keys().len());
+        assert!(movement.compare(&damaged).is_none());
+    }
+}
+
+#[test]
+fn a_movement_asks_for_the_keys_of_its_own_sketch_and_no_more_than_it_may() {
+    for seed in 0..20 {
+        let movement = Movement::of(&wandering(seed, 40)).unwrap();
+        let asked = movement.asked();
+        assert!(asked.is_sorted_by(|a, b| a < b) && asked.len() <= KEYS_ASKED);
+        assert!(movement.sketch().keys().iter().all(|key| asked.contains(key)));
     }
 }
 

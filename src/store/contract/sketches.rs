@@ -6,21 +6,20 @@ use super::*;
 use crate::domain::id::{Seq, SessionId};
 use crate::domain::reason::Reason;
 use crate::domain::result::Decision;
-use crate::domain::sketch::{Entry, Probe, Sketch};
+use crate::domain::sketch::Sketch;
 use crate::store::{Lease, Lookup, MemberOutcome, NewSketch, Retention, Settlement, Store, StoreError};
 
-/// Two windows of its own for every session, and one that all share.
-const SHARED: u32 = 7;
+/// Two keys of its own for every session, and one that all share; one of them needs all 32 bits.
+const SHARED: u32 = u32::MAX;
+
+fn own(seq: Seq) -> [u32; 2] {
+    let seq = u32::try_from(seq.0).unwrap();
+    [1_000 + seq, 2_000 + seq]
+}
 
 fn sketch(seq: Seq, matches: &[Seq]) -> NewSketch {
-    let own = 1_000 + u32::try_from(seq.0).unwrap();
-    let entry = |key, begin| Entry { key, begin, end: begin + 100 };
-    NewSketch {
-        seq,
-        sketch: Sketch::from_bytes(vec![u8::try_from(seq.0).unwrap(); Sketch::BYTES]),
-        entries: vec![entry(own, 10), entry(own, 20), entry(SHARED, 60_000)],
-        matches: matches.to_vec(),
-    }
+    let keys = [own(seq).as_slice(), &[SHARED]].concat();
+    NewSketch { seq, sketch: Sketch::with_keys(&keys), matches: matches.to_vec() }
 }
 
 fn replay() -> MemberOutcome {
@@ -44,7 +43,7 @@ async fn three(store: &dyn Store) -> Vec<Seq> {
 }
 
 async fn found(store: &dyn Store, key: u32) -> Vec<i64> {
-    let candidates = store.alike(vec![vec![Probe { key, window: 3 }]]).await.unwrap().remove(0);
+    let candidates = store.alike(vec![vec![key]]).await.unwrap().remove(0);
     let mut seqs: Vec<i64> = candidates.iter().map(|c| c.seq.0).collect();
     seqs.sort_unstable();
     seqs
@@ -57,16 +56,14 @@ async fn named(store: &dyn Store, id: &str) -> Vec<String> {
 
 pub(crate) async fn a_kept_sketch_is_found_by_its_keys(store: &dyn Store) {
     let seqs = three(store).await;
-    let probes = |key| vec![Probe { key, window: 3 }];
-    let own = 1_000 + u32::try_from(seqs[1].0).unwrap();
-    let answers = store.alike(vec![probes(own), vec![], probes(9), probes(SHARED)]).await.unwrap();
-    assert_eq!(answers.iter().map(Vec::len).collect::<Vec<_>>(), [1, 0, 0, 3]);
-    let one = &answers[0][0];
-    assert_eq!((one.seq, one.user_id.as_deref()), (seqs[1], Some("user-of-b")));
-    assert_eq!(one.sketch, sketch(seqs[1], &[]).sketch);
-    let hits: Vec<_> = one.hits.iter().map(|hit| (hit.window, hit.begin, hit.end)).collect();
-    assert!(hits.contains(&(3, 10, 110)) && hits.contains(&(3, 20, 120)) && hits.len() == 2, "{hits:?}");
-    assert!(answers[3].iter().all(|c| c.hits[0].begin == 60_000 && c.hits[0].end == 60_100));
+    let [one, two] = own(seqs[1]);
+    let asked = vec![vec![one], vec![], vec![9], vec![SHARED], vec![one, two, 9, SHARED]];
+    let answers = store.alike(asked).await.unwrap();
+    assert_eq!(answers.iter().map(Vec::len).collect::<Vec<_>>(), [1, 0, 0, 3, 3]);
+    for candidate in [&answers[0][0], &answers[4][0]] {
+        assert_eq!((candidate.seq, candidate.user_id.as_deref()), (seqs[1], Some("user-of-b")));
+        assert_eq!(candidate.sketch, sketch(seqs[1], &[]).sketch);
+    }
 }
 
 pub(crate) async fn matches_are_named_until_those_are_erased(store: &dyn Store) {

@@ -56,7 +56,6 @@ use super::{
     ResultQuery, ResultRow, Retention, Settled, Settlement, Snapshot, Store, StoreError, StoreResult,
 };
 use crate::domain::id::{BatchId, Seq, SessionKey};
-use crate::domain::sketch::Probe;
 use crate::domain::time::{Now, Timestamp};
 
 /// The database's file name in the data folder.
@@ -349,9 +348,9 @@ impl Store for SqliteStore {
         self.read(move |connection| read::telemetry(connection, &seqs)).await
     }
 
-    async fn alike(&self, asked: Vec<Vec<Probe>>) -> StoreResult<Vec<Vec<Candidate>>> {
+    async fn alike(&self, asked: Vec<Vec<u32>>) -> StoreResult<Vec<Vec<Candidate>>> {
         let recent = self.sketches.clone();
-        self.read(move |connection| asked.iter().map(|probes| recent.candidates(connection, probes)).collect()).await
+        self.read(move |connection| asked.iter().map(|keys| recent.candidates(connection, keys)).collect()).await
     }
 
     async fn erase_session(&self, key: SessionKey, now: Now) -> StoreResult<bool> {

@@ -9,7 +9,6 @@ use super::tests::open_in;
 use super::*;
 use crate::domain::batch::Trigger;
 use crate::domain::result::{Decision, Source};
-use crate::domain::sketch::Probe;
 use crate::store::contract::*;
 
 type Seen = Arc<Mutex<BTreeSet<String>>>;
@@ -55,7 +54,7 @@ async fn work(store: &SqliteStore) {
         };
         store.results(query).await.unwrap();
     }
-    store.alike(vec![vec![Probe { key: 1, window: 0 }]]).await.unwrap();
+    store.alike(vec![vec![1]]).await.unwrap();
     store.remember("k".to_owned(), Some(vec![1])).await.unwrap();
     store.recall("k".to_owned()).await.unwrap();
     store.remember("k".to_owned(), None).await.unwrap();

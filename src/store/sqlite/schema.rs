@@ -141,15 +141,13 @@ CREATE INDEX erased_by_time ON erased (erased_at);
 const V2: &str = "
 CREATE TABLE sketches (
     session INTEGER PRIMARY KEY,
-    sketch BLOB NOT NULL,
-    entries BLOB NOT NULL              -- its rows in sketch_keys: key and span, 4 bytes each, little-endian
+    sketch BLOB NOT NULL               -- says its keys
 );
--- Sketches by the keys of their windows; written in sorted runs, behind the sketches.
+-- Sketches by their keys, as signed numbers of 32 bits; written in sorted runs, behind the sketches.
 CREATE TABLE sketch_keys (
     key INTEGER NOT NULL,
     session INTEGER NOT NULL,
-    span INTEGER NOT NULL,             -- begin * 65536 + end, in steps
-    PRIMARY KEY (key, session, span)
+    PRIMARY KEY (key, session)
 ) WITHOUT ROWID;
 -- Sketches whose rows in sketch_keys are not all written.
 CREATE TABLE sketches_waiting (session INTEGER PRIMARY KEY);

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::fault::Fault;
 use super::rows;
 use crate::domain::id::{Seq, SessionId};
-use crate::domain::sketch::{Ballot, Entry, Probe, ROWS, Sketch};
+use crate::domain::sketch::{Ballot, ROWS, Sketch};
 use crate::store::{Candidate, NewSketch};
 
 /// Keys in memory from which a run starts; with those that come while it is written, some 20 MB.
@@ -19,8 +19,8 @@ const RUN: usize = 262_144;
 /// Keys of a run written with one group: more than a group brings.
 const PIECE: usize = 4_096;
 
-/// Key, session and span.
-type Row = (u32, i64, u32);
+/// Key and session.
+type Row = (i32, i64);
 
 /// Rows that may not be in the table yet; shared with the readers.
 #[derive(Clone, Default)]
@@ -31,46 +31,44 @@ impl RecentSketches {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The windows kept under a key. Memory comes first: what leaves it is in the table already.
-    fn found(&self, connection: &Connection, key: u32, found: &mut Vec<(i64, u16, u16)>) -> Result<(), Fault> {
+    /// The latest sessions kept under a key. Memory comes first: what leaves it is in the table already.
+    fn found(&self, connection: &Connection, key: i32, found: &mut Vec<i64>) -> Result<(), Fault> {
         found.clear();
-        let window = |session: i64, span: u32| {
-            let [a, b, c, d] = span.to_be_bytes();
-            (session, u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
-        };
         let recent = self.lock();
-        let range = recent.range((key, i64::MIN, 0)..=(key, i64::MAX, u32::MAX));
-        found.extend(range.rev().take(ROWS).map(|(_, session, span)| window(*session, *span)));
+        found.extend(recent.range((key, i64::MIN)..=(key, i64::MAX)).rev().take(ROWS).map(|(_, session)| *session));
         drop(recent);
         let in_memory = found.len();
+        if in_memory == ROWS {
+            return Ok(());
+        }
         let mut statement = connection
-            .prepare_cached("SELECT session, span FROM sketch_keys WHERE key = ? ORDER BY session DESC LIMIT ?")?;
-        let mut rows = statement.query(params![key, i64::try_from(ROWS - in_memory).unwrap_or(i64::MAX)])?;
-        while let Some(row) = rows.next()? {
-            let row = window(row.get(0)?, row.get(1)?);
-            if !found[..in_memory].contains(&row) {
-                found.push(row);
+            .prepare_cached("SELECT session FROM sketch_keys WHERE key = ? ORDER BY session DESC LIMIT ?")?;
+        let mut rows = statement.query(params![key, i64::try_from(ROWS).unwrap_or(i64::MAX)])?;
+        while let (true, Some(row)) = (found.len() < ROWS, rows.next()?) {
+            let session = row.get(0)?;
+            if !found[..in_memory].contains(&session) {
+                found.push(session);
             }
         }
         Ok(())
     }
 
     /// The candidates for one movement.
-    pub(super) fn candidates(&self, connection: &Connection, probes: &[Probe]) -> Result<Vec<Candidate>, Fault> {
+    pub(super) fn candidates(&self, connection: &Connection, keys: &[u32]) -> Result<Vec<Candidate>, Fault> {
         let mut ballot = Ballot::default();
         let mut found = Vec::new();
-        for probe in probes {
-            self.found(connection, probe.key, &mut found)?;
-            ballot.add(probe.window, &found);
+        for key in keys {
+            self.found(connection, key.cast_signed(), &mut found)?;
+            ballot.add(found.iter().copied());
         }
         let mut statement = connection.prepare_cached(
             "SELECT k.sketch, s.user FROM sketches k JOIN sessions s ON s.seq = k.session WHERE k.session = ?",
         )?;
         let mut candidates = Vec::new();
-        for (session, hits) in ballot.elected() {
+        for session in ballot.elected() {
             let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
             if let Some((sketch, user_id)) = statement.query_row([session], read).optional()? {
-                candidates.push(Candidate { seq: Seq(session), user_id, sketch: Sketch::from_bytes(sketch), hits });
+                candidates.push(Candidate { seq: Seq(session), user_id, sketch: Sketch::from_bytes(sketch) });
             }
         }
         Ok(candidates)
@@ -95,11 +93,11 @@ impl SketchIndex {
     pub(super) fn load(connection: &Connection) -> Result<Self, Fault> {
         let index = Self::default();
         let mut statement = connection
-            .prepare("SELECT k.session, k.entries FROM sketches_waiting w JOIN sketches k USING (session)")?;
+            .prepare("SELECT k.session, k.sketch FROM sketches_waiting w JOIN sketches k USING (session)")?;
         let mut found = statement.query([])?;
         while let Some(row) = found.next()? {
             let session = row.get(0)?;
-            index.recent.lock().extend(decode(&row.get::<_, Vec<u8>>(1)?).map(|(key, span)| (key, session, span)));
+            index.recent.lock().extend(keys(&Sketch::from_bytes(row.get(1)?)).map(|key| (key, session)));
         }
         Ok(index)
     }
@@ -112,8 +110,8 @@ impl SketchIndex {
     pub(super) fn keep(&mut self, connection: &Connection, new: &NewSketch) -> Result<(), Fault> {
         let session = new.seq.0;
         connection
-            .prepare_cached("INSERT INTO sketches (session, sketch, entries) VALUES (?, ?, ?)")?
-            .execute(params![session, new.sketch.bytes(), encode(&new.entries)])?;
+            .prepare_cached("INSERT INTO sketches (session, sketch) VALUES (?, ?)")?
+            .execute(params![session, new.sketch.bytes()])?;
         connection.prepare_cached("INSERT INTO sketches_waiting (session) VALUES (?)")?.execute([session])?;
         for (place, other) in (0i64..).zip(&new.matches) {
             // Only those still there: one may have been erased since it was found.
@@ -123,12 +121,8 @@ impl SketchIndex {
                 )?
                 .execute(params![session, place, other.0])?;
         }
-        for entry in &new.entries {
-            let row = (entry.key, session, span(*entry));
-            if self.recent.lock().insert(row) {
-                self.added.push(row);
-            }
-        }
+        let mut recent = self.recent.lock();
+        self.added.extend(keys(&new.sketch).map(|key| (key, session)).filter(|row| recent.insert(*row)));
         Ok(())
     }
 
@@ -136,13 +130,13 @@ impl SketchIndex {
     pub(super) fn forget(&mut self, connection: &Connection, session: i64) -> Result<(), Fault> {
         connection.prepare_cached("DELETE FROM matches WHERE session = ?")?.execute([session])?;
         connection.prepare_cached("DELETE FROM matches WHERE other = ?")?.execute([session])?;
-        let mut delete = connection.prepare_cached("DELETE FROM sketches WHERE session = ? RETURNING entries")?;
-        let entries = rows::collect(&mut delete, [session], |row| Ok(row.get::<_, Vec<u8>>(0)?))?;
-        for (key, span) in entries.iter().flat_map(|entries| decode(entries)) {
+        let mut delete = connection.prepare_cached("DELETE FROM sketches WHERE session = ? RETURNING sketch")?;
+        let kept = rows::collect(&mut delete, [session], |row| Ok(Sketch::from_bytes(row.get(0)?)))?;
+        for key in kept.iter().flat_map(keys) {
             connection
-                .prepare_cached("DELETE FROM sketch_keys WHERE key = ? AND session = ? AND span = ?")?
-                .execute(params![key, session, span])?;
-            self.removed.insert((key, session, span));
+                .prepare_cached("DELETE FROM sketch_keys WHERE key = ? AND session = ?")?
+                .execute(params![key, session])?;
+            self.removed.insert((key, session));
         }
         connection.prepare_cached("DELETE FROM sketches_waiting WHERE session = ?")?.execute([session])?;
         Ok(())
@@ -156,14 +150,14 @@ impl SketchIndex {
                 return Ok(());
             }
             self.run = recent.iter().copied().collect();
-            self.run_of = self.run.iter().map(|(_, session, _)| *session).collect();
+            self.run_of = self.run.iter().map(|(_, session)| *session).collect();
         }
         let mut insert =
-            connection.prepare_cached("INSERT OR IGNORE INTO sketch_keys (key, session, span) VALUES (?, ?, ?)")?;
+            connection.prepare_cached("INSERT OR IGNORE INTO sketch_keys (key, session) VALUES (?, ?)")?;
         for row in self.run.drain(..PIECE.min(self.run.len())) {
             // A session removed since the run began must not come back.
             if self.recent.lock().contains(&row) && !self.removed.contains(&row) {
-                insert.execute(params![row.0, row.1, row.2])?;
+                insert.execute(params![row.0, row.1])?;
                 self.written.push(row);
             }
         }
@@ -206,15 +200,7 @@ pub(super) fn matches(connection: &Connection, session: i64) -> Result<Vec<Sessi
     rows::collect(&mut statement, [session], |row| Ok(rows::key(row, "deployment", "id")?.id))
 }
 
-fn span(entry: Entry) -> u32 {
-    u32::from(entry.begin) << 16 | u32::from(entry.end)
-}
-
-fn encode(entries: &[Entry]) -> Vec<u8> {
-    entries.iter().flat_map(|entry| [entry.key.to_le_bytes(), span(*entry).to_le_bytes()].concat()).collect()
-}
-
-fn decode(entries: &[u8]) -> impl Iterator<Item = (u32, u32)> {
-    let number = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().unwrap_or_default());
-    entries.chunks_exact(8).map(move |entry| (number(&entry[..4]), number(&entry[4..])))
+/// The keys of a sketch as the table has them.
+fn keys(sketch: &Sketch) -> impl Iterator<Item = i32> + use<> {
+    sketch.keys().into_iter().map(u32::cast_signed)
 }

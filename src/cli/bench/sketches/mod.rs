@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 use self::changes::Change;
 use crate::domain::session::Session;
-use crate::domain::sketch::{Entry, Index, Likeness, Movement, SAME, SURELY_SAME, Sketch};
+use crate::domain::sketch::{Index, Likeness, Movement, SAME, SURELY_SAME, Sketch};
 use crate::generator::{self, Family, Shape};
 use crate::offline::labels::Labels;
 use crate::offline::load;
@@ -62,10 +62,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     // Half of the generated ones before and half after them, so that theirs are neither the oldest nor the latest.
     let half = args.background / 2;
     let mut kept = background(args, 0..half, &mut index);
-    let sketched: Vec<Option<(Sketch, Vec<Entry>)>> = sessions.par_iter().map(sketch).collect();
+    let sketched: Vec<Option<Sketch>> = sessions.par_iter().map(sketch).collect();
     let mut ids = Vec::with_capacity(sessions.len());
     for sketch in sketched {
-        ids.push(sketch.map(|(sketch, entries)| index.insert(sketch, &entries)));
+        ids.push(sketch.map(|sketch| index.insert(sketch)));
     }
     kept += background(args, half..args.background, &mut index);
     let known = ids.iter().flatten().count();
@@ -91,8 +91,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn sketch(session: &Session) -> Option<(Sketch, Vec<Entry>)> {
-    Movement::of(session).map(|movement| (movement.sketch(), movement.entries()))
+fn sketch(session: &Session) -> Option<Sketch> {
+    Movement::of(session).map(|movement| movement.sketch())
 }
 
 /// Fills the index with generated sessions; how many of them have a sketch.
@@ -109,8 +109,8 @@ fn background(args: &Args, numbers: Range<u64>, index: &mut Index) -> u64 {
                 sketch(&generator::generate(family, args.seed.wrapping_add(n), Shape::default()))
             })
             .collect();
-        for (sketch, entries) in made {
-            index.insert(sketch, &entries);
+        for sketch in made {
+            index.insert(sketch);
             kept += 1;
         }
     }
