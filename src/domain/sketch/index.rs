@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use super::{Likeness, Movement, Sketch};
 
 /// Most sketches compared in one look-up.
-pub const CANDIDATES: usize = 32;
+pub const CANDIDATES: usize = 40;
 /// Most sketches of one key that are looked at, the latest; what so many share says little.
-pub const ROWS: usize = 24;
+pub const ROWS: usize = 48;
 
 /// Counts the votes for kept sketches; a key that few have weighs more.
 #[derive(Debug, Default)]

@@ -38,7 +38,7 @@ pub(super) struct Window {
     pub(super) begin: f64,
     /// Where it ends.
     pub(super) end: f64,
-    /// How much of it is not simply the way from one end to the other, 0 to 1: what is rare.
+    /// How much of it is not simply the way from one end to the other, times its width, 0 to 1: what is rare.
     pub(super) wealth: f64,
     /// Which coefficient gave the direction.
     turned_by: u32,
@@ -165,9 +165,10 @@ fn window(path: &Path, begin: f64, end: f64) -> Option<Window> {
         shape[2 * m] = im * ux - re * uy;
         across += shape[2 * m] * shape[2 * m];
     }
-    let wealth = 1.0 - direction * direction;
+    let across = across.sqrt();
+    let wealth = across * (1.0 - direction * direction);
     let turned_by = u32::from(turned_by == 1);
-    (across.sqrt() >= LEAST_WIDTH).then_some(Window { begin, end, wealth, turned_by, shape })
+    (across >= LEAST_WIDTH).then_some(Window { begin, end, wealth, turned_by, shape })
 }
 
 /// The discrete orthonormal polynomials of degree 1 to [`ORDERS`] on [`SAMPLES`] equal steps, by Gram and Schmidt.

@@ -30,7 +30,7 @@ use super::session::{Movements, Session};
 /// Windows kept of a sketch.
 const KEPT: usize = 12;
 /// Windows of a movement that is looked up.
-const ASKED: usize = 24;
+const ASKED: usize = 20;
 /// Most keys a movement asks for.
 pub const KEYS_ASKED: usize = ASKED * keys::PROBES;
 /// Most windows in common from which two movements are laid over each other, those that fit best at once.

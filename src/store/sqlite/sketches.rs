@@ -41,8 +41,8 @@ impl RecentSketches {
         if in_memory == ROWS {
             return Ok(());
         }
-        let mut statement = connection
-            .prepare_cached("SELECT session FROM sketch_keys WHERE key = ? ORDER BY session DESC LIMIT ?")?;
+        let mut statement =
+            connection.prepare_cached("SELECT session FROM sketch_keys WHERE key = ? ORDER BY session DESC LIMIT ?")?;
         let mut rows = statement.query(params![key, i64::try_from(ROWS).unwrap_or(i64::MAX)])?;
         while let (true, Some(row)) = (found.len() < ROWS, rows.next()?) {
             let session = row.get(0)?;
@@ -92,8 +92,8 @@ impl SketchIndex {
     /// The index as an earlier process left it.
     pub(super) fn load(connection: &Connection) -> Result<Self, Fault> {
         let index = Self::default();
-        let mut statement = connection
-            .prepare("SELECT k.session, k.sketch FROM sketches_waiting w JOIN sketches k USING (session)")?;
+        let mut statement =
+            connection.prepare("SELECT k.session, k.sketch FROM sketches_waiting w JOIN sketches k USING (session)")?;
         let mut found = statement.query([])?;
         while let Some(row) = found.next()? {
             let session = row.get(0)?;
@@ -152,8 +152,7 @@ impl SketchIndex {
             self.run = recent.iter().copied().collect();
             self.run_of = self.run.iter().map(|(_, session)| *session).collect();
         }
-        let mut insert =
-            connection.prepare_cached("INSERT OR IGNORE INTO sketch_keys (key, session) VALUES (?, ?)")?;
+        let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO sketch_keys (key, session) VALUES (?, ?)")?;
         for row in self.run.drain(..PIECE.min(self.run.len())) {
             // A session removed since the run began must not come back.
             if self.recent.lock().contains(&row) && !self.removed.contains(&row) {

@@ -1,6 +1,7 @@
 //! `bench sketches`: how many replays are found among many sketches, and how many sessions match that are no replays.
 
 mod changes;
+mod kept;
 
 use std::fmt::Write as _;
 use std::num::NonZeroU64;
@@ -15,6 +16,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use self::changes::Change;
+use self::kept::Kept;
 use crate::domain::session::Session;
 use crate::domain::sketch::{Index, Likeness, Movement, SAME, SURELY_SAME, Sketch};
 use crate::generator::{self, Family, Shape};
@@ -47,6 +49,9 @@ pub(super) struct Args {
     /// Replay each so-many-th session
     #[arg(long, default_value = "4", value_name = "N")]
     every: NonZeroU64,
+    /// Also put all sketches into a store on disk, in a folder here, and look the replays up there
+    #[arg(long)]
+    store: bool,
     /// The seed of changes and background
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -58,16 +63,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let load = |(): &mut (), session: Session| person(&session).then_some(session);
     let sessions = load::each(&args.sessions, || (), load, |refused| eprintln!("{refused}"), |_| {})?;
     anyhow::ensure!(!sessions.is_empty(), "the files hold no session of a person; name files that do");
-    let mut index = Index::default();
+    let mut index = Kept::new(args.store)?;
     // Half of the generated ones before and half after them, so that theirs are neither the oldest nor the latest.
     let half = args.background / 2;
-    let mut kept = background(args, 0..half, &mut index);
+    let mut kept = background(args, 0..half, &mut index)?;
     let sketched: Vec<Option<Sketch>> = sessions.par_iter().map(sketch).collect();
     let mut ids = Vec::with_capacity(sessions.len());
     for sketch in sketched {
-        ids.push(sketch.map(|sketch| index.insert(sketch)));
+        ids.push(sketch.map(|sketch| index.insert(sketch)).transpose()?);
     }
-    kept += background(args, half..args.background, &mut index);
+    kept += background(args, half..args.background, &mut index)?;
     let known = ids.iter().flatten().count();
     crate::cli::say(&format!(
         "{known} of {} sessions have a sketch of {} bytes, beside {kept} of {} generated ones",
@@ -75,7 +80,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Sketch::BYTES,
         args.background
     ))?;
-    crate::cli::say(&replays(args, &sessions, &ids, &index)?)?;
+    crate::cli::say(&replays(args, &sessions, &ids, &index.memory)?)?;
+    if args.store {
+        crate::cli::say(&index.look_up(args, &sessions, &ids)?)?;
+    }
+    let index = index.memory;
     if args.pairs {
         crate::cli::say(&pairs(&sessions, &ids, &index))?;
         let matched = (0..args.sliders).into_par_iter().filter(|seed| {
@@ -96,7 +105,7 @@ fn sketch(session: &Session) -> Option<Sketch> {
 }
 
 /// Fills the index with generated sessions; how many of them have a sketch.
-fn background(args: &Args, numbers: Range<u64>, index: &mut Index) -> u64 {
+fn background(args: &Args, numbers: Range<u64>, index: &mut Kept) -> anyhow::Result<u64> {
     const BLOCK: u64 = 20_000;
     let mut kept = 0;
     for from in numbers.clone().step_by(20_000) {
@@ -110,11 +119,11 @@ fn background(args: &Args, numbers: Range<u64>, index: &mut Index) -> u64 {
             })
             .collect();
         for sketch in made {
-            index.insert(sketch);
+            index.insert(sketch)?;
             kept += 1;
         }
     }
-    kept
+    Ok(kept)
 }
 
 /// A table of the replays found, one row a change, and how long the look-ups took.
