@@ -18,14 +18,19 @@ use crate::config::{Config, DetectorKind, StoreUrl};
 use crate::detector::embedded::{EmbeddedDetector, Model};
 use crate::detector::woodwide::{Training, WoodwideDetector};
 use crate::detector::{Detector, Memory, Notebook};
+use crate::domain::time::Timestamp;
 use crate::http::{self, HttpSettings, Keys, Role, Service};
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::scheduler::{self, Scheduler};
 use crate::settled::Settled;
 use crate::shutdown::{Shutdown, Signals};
-use crate::store::Store;
+use crate::store::postgres::{self, PostgresSettings, PostgresStore, Time};
 use crate::store::sqlite::{self, Room, SqliteSettings, SqliteStore};
+use crate::store::{Heartbeat, NodeRow, Store};
+
+/// How long a node waits at its start for a database that is away.
+const DATABASE_AT_START: Duration = Duration::from_secs(30);
 
 /// One running node.
 pub struct Node {
@@ -34,6 +39,7 @@ pub struct Node {
     server: JoinHandle<std::io::Result<()>>,
     scheduler: Scheduler,
     shutdown: Shutdown,
+    life: Life,
 }
 
 impl Node {
@@ -42,12 +48,12 @@ impl Node {
     /// # Errors
     /// When the store, the model or the address cannot be used.
     pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Self> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let model = Arc::new(load_model(config)?);
-        let store = open_store(config, clock.as_ref())?;
+        let (store, clock) = open_store(config).await?;
         let memory = Arc::new(StoreMemory(Arc::clone(&store)));
         let training = training(config, Arc::clone(&memory) as Arc<dyn Memory>)?;
-        let detector = detector(config, &model, memory, &clock).await?;
+        let embedded = EmbeddedDetector::new(Arc::clone(&model));
+        let detector = detector(config, &embedded, memory, &clock).await?;
         let metrics = Arc::new(Metrics::new()?);
         let settled = Settled::new();
         let listener = TcpListener::bind(config.listen).await.with_context(|| {
@@ -58,12 +64,14 @@ impl Node {
         let parts = scheduler::Parts {
             store: Arc::clone(&store),
             detector: Arc::clone(&detector),
-            local: local_detector(config, &model),
+            local: local_detector(config, &embedded),
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
             settled: Arc::clone(&settled),
         };
-        let scheduler = Scheduler::start(parts, scheduler_settings(config), shutdown.clone());
+        let settings = scheduler_settings(config);
+        let life = Life::start(&settings.node, address, Arc::clone(&store), clock.as_ref(), shutdown.clone()).await;
+        let scheduler = Scheduler::start(parts, settings, shutdown.clone());
         let thresholds = config.detector.thresholds;
         let intake =
             Intake::new(Arc::clone(&store), Arc::clone(&model), Arc::clone(&clock), Arc::clone(&metrics), thresholds);
@@ -73,8 +81,8 @@ impl Node {
             scheduler: scheduler.handle(),
             settled,
             // A remote that is away must not take intake away: sessions wait, and this one judges them in the end.
-            detector: Arc::new(EmbeddedDetector::new(Arc::clone(&model))),
-            model: model.identity(),
+            detector: Arc::new(embedded.clone()),
+            embedded,
             training,
             metrics,
             clock,
@@ -83,7 +91,7 @@ impl Node {
         let stop = shutdown.clone();
         let grace = config.shutdown_grace;
         let server = tokio::spawn(async move { http::serve(listener, service, stop.soft(), grace).await });
-        Ok(Self { address, server, scheduler, shutdown })
+        Ok(Self { address, server, scheduler, shutdown, life })
     }
 
     /// Waits until every part has ended; `false` when one of them died by itself.
@@ -103,6 +111,7 @@ impl Node {
             outcome.is_ok()
         };
         let (scheduled, served) = tokio::join!(scheduled, served);
+        self.life.end().await;
         scheduled && served
     }
 }
@@ -143,12 +152,12 @@ pub fn load_model(config: &Config) -> anyhow::Result<Model> {
 
 async fn detector(
     config: &Config,
-    model: &Arc<Model>,
+    embedded: &EmbeddedDetector,
     memory: Arc<dyn Memory>,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Arc<dyn Detector>> {
     Ok(match config.detector.kind {
-        DetectorKind::Embedded => Arc::new(EmbeddedDetector::new(Arc::clone(model))),
+        DetectorKind::Embedded => Arc::new(embedded.clone()),
         DetectorKind::Woodwide => Arc::new(woodwide(config, memory, clock).await?),
     })
 }
@@ -185,10 +194,10 @@ impl Memory for StoreMemory {
 }
 
 /// The embedded detector beside a remote one, as shadow and fallback; `None` where it is the detector itself.
-fn local_detector(config: &Config, model: &Arc<Model>) -> Option<Arc<dyn Detector>> {
+fn local_detector(config: &Config, embedded: &EmbeddedDetector) -> Option<Arc<dyn Detector>> {
     match config.detector.kind {
         DetectorKind::Embedded => None,
-        DetectorKind::Woodwide => Some(Arc::new(EmbeddedDetector::new(Arc::clone(model)))),
+        DetectorKind::Woodwide => Some(Arc::new(embedded.clone())),
     }
 }
 
@@ -224,7 +233,7 @@ fn http_settings(config: &Config, address: SocketAddr) -> anyhow::Result<HttpSet
 
 fn sqlite_settings(config: &Config) -> anyhow::Result<SqliteSettings> {
     let StoreUrl::Embedded(folder) = &config.store.url else {
-        anyhow::bail!("PostgreSQL stores are not part of this version; set PLAYPROOF_STORE=embedded:FOLDER")
+        anyhow::bail!("the store is a PostgreSQL database; copy it with pg_dump, and put it back with pg_restore")
     };
     let room = Room {
         queue_limit: config.store.queue_limit,
@@ -234,8 +243,75 @@ fn sqlite_settings(config: &Config) -> anyhow::Result<SqliteSettings> {
     Ok(SqliteSettings { folder: folder.clone(), room, autostart: config.scheduler.autostart })
 }
 
-fn open_store(config: &Config, clock: &dyn Clock) -> anyhow::Result<Arc<dyn Store>> {
-    Ok(Arc::new(SqliteStore::open(&sqlite_settings(config)?, clock.now().wall)?))
+/// The store, and the clock that goes with it: a shared store's database is everybody's clock.
+async fn open_store(config: &Config) -> anyhow::Result<(Arc<dyn Store>, Arc<dyn Clock>)> {
+    let StoreUrl::Postgres(url) = &config.store.url else {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let store = SqliteStore::open(&sqlite_settings(config)?, clock.now().wall)?;
+        return Ok((Arc::new(store), clock));
+    };
+    let settings = PostgresSettings {
+        url: url.expose().to_owned(),
+        connections: config.store.connections,
+        queue_limit: config.store.queue_limit,
+        store_limit: config.store.limit,
+        autostart: config.scheduler.autostart,
+        time: Time::Database,
+        patience: DATABASE_AT_START,
+    };
+    let store = PostgresStore::open(&settings, Timestamp(0)).await?;
+    let clock = store.clock();
+    Ok((Arc::new(store), clock))
+}
+
+/// A node's signs of life in the store.
+struct Life {
+    store: Arc<dyn Store>,
+    beat: Heartbeat,
+    beating: JoinHandle<()>,
+}
+
+impl Life {
+    async fn start(
+        node: &str,
+        address: SocketAddr,
+        store: Arc<dyn Store>,
+        clock: &dyn Clock,
+        shutdown: Shutdown,
+    ) -> Self {
+        let beat = Heartbeat {
+            id: node.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            address: address.to_string(),
+            started_at: clock.now().wall,
+            draining: false,
+            leaving: false,
+        };
+        // Whoever asks the node that just started finds it in the list.
+        let first = store.beat(beat.clone()).await;
+        if let Err(error) = first {
+            tracing::warn!(%error, "the node could not say that it lives");
+        }
+        let (beats, told) = (Arc::clone(&store), beat.clone());
+        let beating = tokio::spawn(async move {
+            loop {
+                let draining = shutdown.is_soft();
+                tokio::select! {
+                    () = tokio::time::sleep(NodeRow::BEAT) => {}
+                    () = shutdown.soft(), if !draining => {}
+                }
+                let _ = beats.beat(Heartbeat { draining: shutdown.is_soft(), ..told.clone() }).await;
+            }
+        });
+        Self { store, beat, beating }
+    }
+
+    /// Takes the node out of the list.
+    async fn end(self) {
+        self.beating.abort();
+        let leaving = self.store.beat(Heartbeat { leaving: true, ..self.beat });
+        let _ = tokio::time::timeout(Duration::from_secs(2), leaving).await;
+    }
 }
 
 fn scheduler_settings(config: &Config) -> scheduler::Settings {
@@ -248,9 +324,14 @@ fn scheduler_settings(config: &Config) -> scheduler::Settings {
         fallback_after: config.scheduler.fallback_after,
         retention: config.store.retention,
         thresholds: config.detector.thresholds,
-        batch_evidence: config.scheduler.batch_evidence,
+        evidence: config.scheduler.evidence,
         node: format!("{}-{:08x}", std::process::id(), rand::random::<u32>()),
     }
+}
+
+/// Runs a future of a command that has no runtime yet.
+fn waiting<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future))
 }
 
 /// Opens the store as `serve` would, changes nothing, and says what it found.
@@ -258,6 +339,9 @@ fn scheduler_settings(config: &Config) -> scheduler::Settings {
 /// # Errors
 /// When `serve` could not use it.
 pub fn probe_store(config: &Config) -> anyhow::Result<String> {
+    if let StoreUrl::Postgres(url) = &config.store.url {
+        return Ok(waiting(postgres::probe(url.expose()))??);
+    }
     Ok(sqlite::probe(&sqlite_settings(config)?.folder)?)
 }
 
@@ -287,6 +371,14 @@ pub fn probe_detector(config: &Config) -> anyhow::Result<String> {
 /// # Errors
 /// When the store cannot be opened or migrated.
 pub fn migrate(config: &Config) -> anyhow::Result<String> {
+    if let StoreUrl::Postgres(url) = &config.store.url {
+        let (before, after, name) = waiting(postgres::migrate(url.expose(), config.scheduler.autostart))??;
+        return Ok(if before < after {
+            format!("the store in {name} was brought from schema version {before} to {after}")
+        } else {
+            format!("the store in {name} is up to date")
+        });
+    }
     let settings = sqlite_settings(config)?;
     drop(SqliteStore::open(&settings, SystemClock::new().now().wall)?);
     Ok(format!("the store in {} is up to date", settings.folder.display()))

@@ -13,7 +13,7 @@ use crate::domain::queue::State;
 use crate::domain::reason::Reasons;
 use crate::domain::record::{self, SessionDigest};
 use crate::domain::refusal::Refusal;
-use crate::domain::result::{Source, Thresholds, Verdict};
+use crate::domain::result::{Thresholds, Verdict};
 use crate::domain::session::{Bounds, Session};
 use crate::domain::time::Now;
 use crate::metrics::Metrics;
@@ -71,6 +71,12 @@ impl Intake {
         thresholds: Thresholds,
     ) -> Self {
         Self { store, model, clock, metrics, thresholds }
+    }
+
+    /// The scores at which decisions change.
+    #[must_use]
+    pub fn thresholds(&self) -> Thresholds {
+        self.thresholds
     }
 
     /// Parses a session into buffers that an earlier one on this thread has left.
@@ -147,16 +153,7 @@ impl Intake {
 
     fn model_verdict(&self, session: &Session, heuristic: Reasons, workspace: &mut Workspace) -> Verdict {
         workspace.extractor.extract(self.model.feature_set(), session, &mut workspace.row);
-        let assessed = self.model.assess(&workspace.row, &session.device_type);
-        Verdict::calibrated(
-            assessed.raw,
-            &assessed.calibrated,
-            assessed.class,
-            heuristic.union(assessed.notes),
-            Source::Embedded,
-            self.model.identity(),
-            &self.thresholds,
-        )
+        self.model.verdict(&workspace.row, &session.device_type, heuristic, &self.thresholds)
     }
 }
 

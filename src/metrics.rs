@@ -15,7 +15,7 @@ use crate::domain::batch::Trigger;
 use crate::domain::reason::{Reason, Reasons};
 use crate::domain::result::{Decision, Source, Verdict};
 use crate::domain::time::Timestamp;
-use crate::store::{BatchOutcome, Counts, Snapshot};
+use crate::store::{BatchOutcome, Counts, NodeRow, Snapshot};
 
 /// What became of a received session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +82,9 @@ pub struct Metrics {
     store_sessions: IntGaugeVec,
     store_accepted: IntGauge,
     oldest_ready: prometheus::Gauge,
+    nodes: IntGaugeVec,
+    drift_sessions: IntGauge,
+    drift: prometheus::GaugeVec,
 }
 
 const SECONDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
@@ -161,7 +164,7 @@ impl Metrics {
             )?,
             evidence: b.counters(
                 "playproof_evidence_total",
-                "Sessions with a sketch that were settled, and those found to be a replay or one of a campaign.",
+                "Scored sessions by evidence: those compared with others, replays, ones of a campaign; none: not compared.",
                 &["kind"],
             )?,
             shadow_agreement: b.histogram(
@@ -202,6 +205,21 @@ impl Metrics {
                 "playproof_queue_oldest_ready_age_seconds",
                 "Age of the oldest ready session, 0 when none is ready.",
             ))?,
+            nodes: b.keep(IntGaugeVec::new(
+                Opts::new("playproof_nodes", "Nodes on this store, by whether they gave a sign of life lately."),
+                &["state"],
+            ))?,
+            drift_sessions: b.keep(IntGauge::new(
+                "playproof_drift_sessions",
+                "Sessions of late that the drift is measured on, 0 until they are enough.",
+            ))?,
+            drift: b.keep(prometheus::GaugeVec::new(
+                Opts::new(
+                    "playproof_drift_distance",
+                    "How far sessions of late are from the people the embedded model was made from, 0 to 1.",
+                ),
+                &["of"],
+            ))?,
             registry: b.0.clone(),
         };
         let build = b.keep(IntGaugeVec::new(
@@ -238,12 +256,26 @@ impl Metrics {
             self.retries.with_label_values(&[reason.name()]);
         }
         self.retries.with_label_values(&["lease_lost"]);
-        for kind in ["sketch", "replay", "campaign"] {
+        for kind in ["sketch", "replay", "campaign", "none"] {
             self.evidence.with_label_values(&[kind]);
         }
         self.fallbacks.with_label_values(&["circuit_open"]);
+        for state in ["alive", "silent"] {
+            self.nodes.with_label_values(&[state]);
+        }
+        for of in ["p_values", "features"] {
+            self.drift.with_label_values(&[of]);
+        }
         for state in ["ready", "leased", "delayed", "processed", "failed", "erased", "pruned"] {
             self.store_sessions.with_label_values(&[state]);
+        }
+    }
+
+    /// Says which nodes there are.
+    pub fn nodes(&self, nodes: &[NodeRow]) {
+        let alive = nodes.iter().filter(|node| node.is_alive()).count();
+        for (state, count) in [("alive", alive), ("silent", nodes.len() - alive)] {
+            self.nodes.with_label_values(&[state]).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
 
@@ -287,12 +319,25 @@ impl Metrics {
         }
     }
 
+    /// Counts scored sessions that were not compared with others.
+    pub fn not_compared(&self, sessions: usize) {
+        self.evidence.with_label_values(&["none"]).inc_by(sessions as u64);
+    }
+
     /// Notes how far the shadow detector agreed on a batch.
     pub fn shadow(&self, agreement: &Agreement) {
         self.shadow_flips.inc_by(u64::from(agreement.flips));
         if let Some(correlation) = agreement.rank_correlation {
             self.shadow_agreement.observe(correlation);
         }
+    }
+
+    /// How far the last `sessions` are from the people the embedded model was made from: their p-values, and the feature
+    /// that moved most.
+    pub fn drift(&self, sessions: u32, p_values: f64, feature: f64) {
+        self.drift_sessions.set(i64::from(sessions));
+        self.drift.with_label_values(&["p_values"]).set(p_values);
+        self.drift.with_label_values(&["features"]).set(feature);
     }
 
     /// Counts a call to a detector.

@@ -77,6 +77,7 @@ mod tests {
             url: StoreUrl::Embedded(folder.to_owned()),
             limit: None,
             min_free_disk,
+            connections: 2,
             queue_limit: 1,
             retention: Retention { results: span, telemetry: span, telemetry_flagged: span },
         }

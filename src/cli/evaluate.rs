@@ -5,16 +5,16 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use serde_json::{Value, json};
 
-use super::train::{bytes_bar, note};
+use super::train::{bytes_bar, note, open_model};
 use crate::detector::embedded::Model;
 use crate::domain::features::Extractor;
-use crate::domain::result::{Source, Thresholds, Verdict};
+use crate::domain::result::Thresholds;
 use crate::offline::evaluation::{Evaluation, Figure, MIN_USERS, Rates, Scored, evaluate};
 use crate::offline::labels::Labels;
-use crate::offline::load;
+use crate::offline::{load, protocol};
 
 /// Measure a model on labelled sessions.
 ///
@@ -66,34 +66,16 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if !ordered {
         bail!("--threshold-pass must be below --threshold-review");
     }
-    let model = open(args.model.as_ref())?;
+    let model = args.model.as_deref().map_or_else(|| Ok(Model::bundled()?), open_model)?;
     let labels = Labels::open(&args.labels)?;
     let (mut refused, mut unlabelled) = (0u64, 0u64);
     let bar = bytes_bar(&args.sessions);
     let scored = load::each(
         &args.sessions,
         <(Extractor, Vec<f64>)>::default,
-        |(extractor, row), session| {
-            let Some(label) = labels.get(session.id.as_str()) else { return Some(None) };
-            extractor.extract(model.feature_set(), &session, row);
-            let assessed = model.assess(row, &session.device_type);
-            let verdict = Verdict::calibrated(
-                assessed.raw,
-                &assessed.calibrated,
-                assessed.class,
-                assessed.notes,
-                Source::Embedded,
-                model.identity(),
-                &thresholds,
-            );
-            Some(Some(Scored {
-                human: label.human,
-                family: label.family.clone(),
-                source: label.source.clone(),
-                user: label.user.clone(),
-                raw: assessed.raw,
-                decision: verdict.decision,
-            }))
+        |buffers, session| {
+            let label = labels.get(session.id.as_str());
+            Some(label.map(|label| protocol::scored(&protocol::verdict(&model, &session, &thresholds, buffers), label)))
         },
         |sentence| {
             refused += 1;
@@ -122,13 +104,6 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(if args.strict && refused > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn open(path: Option<&PathBuf>) -> anyhow::Result<Model> {
-    let Some(path) = path else { return Ok(Model::bundled()?) };
-    let failed = || format!("cannot read the model {}; check the path and its permissions", path.display());
-    let bytes = std::fs::read(path).with_context(failed)?;
-    Model::load(&bytes).with_context(|| format!("cannot use {}", path.display()))
-}
-
 fn as_text(evaluation: &Evaluation, model: &Model, refused: u64, unlabelled: u64) -> String {
     let identity = model.identity();
     let mut text =
@@ -145,25 +120,26 @@ fn as_text(evaluation: &Evaluation, model: &Model, refused: u64, unlabelled: u64
         line(format_args!("left out: {unlabelled} sessions without a label"));
     }
     line(format_args!(
-        "\n{:<20} {:>8} {:>6}  {:<19} {:<19} {:<19}",
-        "humans of", "sessions", "users", "pass", "review", "fail"
+        "\n{:<20} {:>8} {:>6}  {:<19} {:<19} {:<19} {:<19}",
+        "humans of", "sessions", "users", "pass", "review", "fail", "abstained"
     ));
     for humans in &evaluation.humans {
-        let Rates { pass, review, fail } = &humans.decisions;
+        let Rates { pass, review, fail, abstained } = &humans.decisions;
         let few =
             if humans.users < MIN_USERS { format!(" (under {MIN_USERS} users: no interval)") } else { String::new() };
         line(format_args!(
-            "{:<20} {:>8} {:>6}  {:<19} {:<19} {:<19}{few}",
+            "{:<20} {:>8} {:>6}  {:<19} {:<19} {:<19} {:<19}{few}",
             humans.source,
             humans.sessions,
             humans.users,
             shown(pass),
             shown(review),
-            shown(fail)
+            shown(fail),
+            shown(abstained)
         ));
     }
-    let head = ["ROC-AUC", "PR-AUC", "TPR at 1 %", "TPR at 0.3 %", "pass", "review", "fail"];
-    let cells = |cells: [String; 7]| cells.iter().fold(String::new(), |line, cell| format!("{line} {cell:<19}"));
+    let head = ["ROC-AUC", "PR-AUC", "TPR at 1 %", "TPR at 0.3 %", "pass", "review", "fail", "abstained"];
+    let cells = |cells: [String; 8]| cells.iter().fold(String::new(), |line, cell| format!("{line} {cell:<19}"));
     line(format_args!("\n{:<20} {:>8} {}", "bots", "sessions", cells(head.map(str::to_owned))));
     for bots in &evaluation.bots {
         let d = &bots.decisions;
@@ -175,6 +151,7 @@ fn as_text(evaluation: &Evaluation, model: &Model, refused: u64, unlabelled: u64
             &d.pass,
             &d.review,
             &d.fail,
+            &d.abstained,
         ];
         line(format_args!("{:<20} {:>8} {}", bots.family, bots.sessions, cells(figures.map(shown))));
     }
@@ -190,7 +167,11 @@ fn shown(figure: &Figure) -> String {
 
 fn as_json(evaluation: &Evaluation, model: &Model, refused: u64, unlabelled: u64) -> Value {
     let figure = |f: &Figure| json!({ "value": f.value, "interval95": f.interval.map(|(low, high)| [low, high]) });
-    let rates = |r: &Rates| json!({ "pass": figure(&r.pass), "review": figure(&r.review), "fail": figure(&r.fail) });
+    let rates = |r: &Rates| {
+        json!({
+            "pass": figure(&r.pass), "review": figure(&r.review), "fail": figure(&r.fail), "abstained": figure(&r.abstained)
+        })
+    };
     let humans: Vec<Value> = evaluation
         .humans
         .iter()
@@ -292,6 +273,7 @@ mod tests {
                 user: format!("u{}", i % 6),
                 raw: f64::from(i),
                 decision: Decision::Pass,
+                abstained: false,
             })
             .collect();
         let evaluation = evaluate(&scored, 1);

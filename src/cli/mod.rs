@@ -3,6 +3,8 @@
 mod adversary;
 mod backup;
 
+mod copy;
+
 pub mod bench;
 
 mod check;
@@ -79,6 +81,8 @@ enum Command {
     Backup(backup::Args),
     /// Puts a copy made by `backup` in the store's place.
     Restore(backup::Args),
+    /// Moves an embedded store into a PostgreSQL database; may be broken off and run again.
+    Copy(copy::Args),
     /// Prints the OpenAPI 3.1 document.
     Openapi,
 }
@@ -108,6 +112,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>, env: Env) -> ExitCode {
         Some(Command::Migrate(flags)) => migrate::run(&flags, env),
         Some(Command::Backup(args)) => backup::run(&args, env),
         Some(Command::Restore(args)) => backup::restore(&args, env),
+        Some(Command::Copy(args)) => copy::run(&args),
         Some(Command::Openapi) => openapi::run(),
     };
     done.unwrap_or_else(|e| {

@@ -38,13 +38,19 @@ pub struct Args {
     #[arg(long, value_name = "source=NAME", value_parser = parse_exclusion)]
     exclude: Vec<String>,
 
-    /// Share of INPUT's sessions, by whole people, that calibrate; 0.25 without --calibration, else 0
+    /// Adapt this model to a site in place of starting anew: INPUT are the site's own people. 200 of their sessions set
+    /// the cut between pass and review, 316 that between review and fail; from 632 on, half of them are learned from
+    #[arg(long, value_name = "MODEL")]
+    base: Option<PathBuf>,
+
+    /// Share of INPUT's sessions, by whole people, that calibrate; 0.25 without --calibration, else 0; with --base as
+    /// said there
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     hold_out: Option<f64>,
 
-    /// Feature set: v2 or v1
-    #[arg(long, value_name = "SET", default_value = "v2", value_parser = parse_set)]
-    set: FeatureSet,
+    /// Feature set: v2 or v1; that of --base, else v2
+    #[arg(long, value_name = "SET", value_parser = parse_set)]
+    set: Option<FeatureSet>,
 
     /// One calibration for all devices. Without it a device class with 400 calibration sessions of 10 people or more
     /// gets its own, which can only make verdicts on that class stricter
@@ -95,21 +101,28 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (input, bots) = read(&args.input, labels.as_ref(), &args.exclude, &mut census)?;
     let (calibration, calibration_bots) = read(&args.calibration, labels.as_ref(), &args.exclude, &mut census)?;
     census.calibration_bots = calibration_bots.len();
-    let hold_out = args.hold_out.unwrap_or(if args.calibration.is_empty() { 0.25 } else { 0.0 });
+    let base = args.base.as_deref().map(open_model).transpose()?;
+    let hold_out = args.hold_out.unwrap_or(match (&base, args.calibration.is_empty()) {
+        (_, false) => 0.0,
+        (Some(_), true) => train::site_share(input.len()),
+        (None, true) => 0.25,
+    });
     let (fit, held_out) = train::split(input, hold_out, args.seed);
     let calibration: Vec<Example> = calibration.into_iter().chain(held_out).collect();
 
-    let recipe = Recipe { set: args.set, seed: args.seed, classes: !args.pooled, ..Recipe::default() };
+    let set = args.set.or(base.as_ref().map(Model::feature_set)).unwrap_or(FeatureSet::V2);
+    let recipe = Recipe { set, seed: args.seed, classes: !args.pooled, ..Recipe::default() };
     let bar = stages();
-    let trained = train::train(
-        &Material { fit: &fit, calibration: &calibration, bots: &bots },
-        &recipe,
-        census.provenance(&recipe),
-        &mut |stage| {
-            bar.inc(1);
-            bar.set_message(stage.message());
-        },
-    );
+    let material = Material { fit: &fit, calibration: &calibration, bots: &bots };
+    let mut on_stage = |stage: Stage| {
+        bar.inc(1);
+        bar.set_message(stage.message());
+    };
+    let provenance = census.provenance(&recipe);
+    let trained = match &base {
+        Some(base) => train::adapt(base.contents(), &material, &recipe, &provenance, &mut on_stage),
+        None => train::train(&material, &recipe, provenance, &mut on_stage),
+    };
     bar.finish_and_clear();
     let (contents, report) = trained?;
     let bytes = contents.encode();
@@ -117,6 +130,16 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     write(&args.output, &bytes)?;
     print(&census, &report, &model, &args.output, bytes.len())?;
     Ok(if args.strict && census.refused > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The model in a file.
+///
+/// # Errors
+/// One sentence with the mend.
+pub(super) fn open_model(path: &Path) -> anyhow::Result<Model> {
+    let failed = || format!("cannot read the model {}; check the path and its permissions", path.display());
+    let bytes = std::fs::read(path).with_context(failed)?;
+    Model::load(&bytes).with_context(|| format!("cannot use {}", path.display()))
 }
 
 /// What was read and what was left out.
@@ -251,11 +274,15 @@ fn print(census: &Census, report: &Report, model: &Model, path: &Path, size: usi
     for (n, what) in left_out.into_iter().filter(|(n, _)| *n > 0) {
         writeln!(out, "left out: {n} {what}")?;
     }
-    writeln!(
-        out,
-        "fitted on {} sessions of {} people and {} counterexamples made from them",
-        report.fitted, report.fitted_people, report.counterexamples
-    )?;
+    if report.fitted > 0 {
+        writeln!(
+            out,
+            "fitted on {} sessions of {} people and {} counterexamples made from them",
+            report.fitted, report.fitted_people, report.counterexamples
+        )?;
+    } else {
+        writeln!(out, "too few sessions to learn from beside those that set the cuts: the base's trees stay")?;
+    }
     if report.bots > 0 {
         writeln!(out, "learned from {} rows of labelled bots", report.bots)?;
     }

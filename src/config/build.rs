@@ -14,6 +14,7 @@ use super::{
 };
 use crate::domain::backoff::Backoff;
 use crate::domain::batch::Policy;
+use crate::domain::evidence::Evidence;
 use crate::domain::result::Thresholds;
 use crate::domain::session::Bounds;
 use crate::store::Retention;
@@ -111,6 +112,7 @@ fn store(r: &mut Reader) -> StoreSettings {
         url: r.text("store", store_url),
         limit: r.optional("store_limit", |text| value::size(text, &(16 * MIB..=u64::MAX))),
         min_free_disk: r.size("min_free_disk", 0..=u64::MAX),
+        connections: r.count("store_connections", 2..=1_000),
         queue_limit: r.count("queue_limit", 1..=1_000_000_000),
         retention: Retention {
             results: r.duration("retention_results", SECOND),
@@ -151,7 +153,12 @@ fn scheduler_as_given(r: &mut Reader) -> SchedulerSettings {
             interval: r.duration("scheduler_interval", MILLISECOND),
         },
         concurrency: r.count("batch_concurrency", 1..=1_000),
-        batch_evidence: r.text("batch_evidence", value::boolean),
+        evidence: r.text("batch_evidence", |text| match text {
+            "auto" => Ok(Evidence::Auto),
+            "always" => Ok(Evidence::Always),
+            "never" => Ok(Evidence::Never),
+            _ => Err(format!("is {text:?}; write auto, always or never")),
+        }),
         backoff: Backoff {
             base: r.duration("retry_base", MILLISECOND),
             max: r.duration("retry_max", MILLISECOND),

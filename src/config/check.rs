@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Config, DetectorKind, Secret, StoreUrl};
+use super::{Config, DetectorKind, Secret};
 use crate::domain::session::MAX_STRING;
 
 /// Every rule that does not hold.
@@ -54,9 +54,6 @@ pub(super) fn faults(config: &Config, broken: &BTreeSet<&'static str>) -> Vec<St
                 .to_owned()
         },
     );
-    rule(&["store"], !matches!(config.store.url, StoreUrl::Postgres(_)), &|| {
-        "PLAYPROOF_STORE: this build has no PostgreSQL store; write embedded:DIR".to_owned()
-    });
     faults.extend(keys(config));
     faults
 }

@@ -24,6 +24,7 @@ pub use load::Faults;
 
 use crate::domain::backoff::Backoff;
 use crate::domain::batch::Policy;
+use crate::domain::evidence::Evidence;
 use crate::domain::result::Thresholds;
 use crate::domain::session::Bounds;
 use crate::http::RateLimit;
@@ -94,6 +95,8 @@ pub struct StoreSettings {
     pub limit: Option<u64>,
     /// Disk space to leave free, bytes.
     pub min_free_disk: u64,
+    /// Connections of this node to a shared store.
+    pub connections: usize,
     /// Unprocessed sessions it may hold.
     pub queue_limit: u64,
     /// How long things are kept.
@@ -118,8 +121,8 @@ pub struct SchedulerSettings {
     pub policy: Policy,
     /// Batches in flight on this node.
     pub concurrency: usize,
-    /// Whether sessions are looked at side by side.
-    pub batch_evidence: bool,
+    /// When sessions are looked at side by side.
+    pub evidence: Evidence,
     /// Retries.
     pub backoff: Backoff,
     /// Length of a lease.

@@ -7,6 +7,17 @@ use super::reason::Reason;
 use super::result::{Decision, Thresholds, Verdict};
 use super::sketch::{SAME, SURELY_SAME};
 
+/// When sessions are looked at side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// Whenever the node keeps up with what arrives.
+    Auto,
+    /// Even where that makes others wait.
+    Always,
+    /// Never.
+    Never,
+}
+
 /// Most other sessions that a result names.
 pub const NAMED: usize = 5;
 /// So many others with one movement are a campaign: with the session itself, three.

@@ -201,7 +201,7 @@ mod tests {
     }
 
     /// Every route that needs a key: method, path, the roles that may call it, and whether a bound admin may.
-    const GUARDED: [(&str, &str, &[&str], bool); 20] = [
+    const GUARDED: [(&str, &str, &[&str], bool); 21] = [
         ("POST", "/api/v1/score", &["submit", "ingest", "admin"], true),
         ("POST", "/api/v1/batch/sessions", &["ingest", "admin"], true),
         ("GET", "/api/v1/batch/result/a", &["ingest", "admin"], true),
@@ -215,6 +215,7 @@ mod tests {
         ("POST", "/api/v1/batch/clear", &["admin"], false),
         ("POST", "/api/v1/batch/scheduler/start", &["admin"], false),
         ("POST", "/api/v1/batch/scheduler/stop", &["admin"], false),
+        ("GET", "/api/v1/batch/nodes", &["admin"], false),
         ("GET", "/api/v1/batch/scheduler/status", &["admin"], false),
         ("DELETE", "/api/v1/sessions/a", &["admin"], true),
         ("DELETE", "/api/v1/users/a", &["admin"], true),

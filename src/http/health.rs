@@ -134,6 +134,13 @@ pub(super) async fn metrics(State(service): State<Shared>, _: Operator) -> Resul
         }
         Err(_) => None,
     };
+    if let Ok(Ok(nodes)) = timeout(CHECK, service.store.nodes()).await {
+        service.metrics.nodes(&nodes);
+    }
+    if let Some(report) = service.embedded.drift().report() {
+        let most = report.columns.first().map_or(0.0, |(_, distance)| *distance);
+        service.metrics.drift(report.sessions, report.p_values, most);
+    }
     let text = service.metrics.render(snapshot.as_ref(), service.clock.now().wall);
     let text = text.map_err(|e| ApiError::internal(format!("metrics could not be encoded: {e}")))?;
     Ok(wire::bytes(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text))

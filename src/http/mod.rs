@@ -11,10 +11,12 @@ mod bounds_tests;
 mod bulk;
 mod erasure;
 mod error;
+mod explanation;
 mod gate;
 mod health;
 mod limits;
 mod models;
+mod nodes;
 pub mod openapi;
 mod queue;
 mod request;
@@ -44,8 +46,8 @@ pub use settings::{HttpSettings, RateLimit, parse_network};
 
 use crate::clock::Clock;
 use crate::detector::Detector;
+use crate::detector::embedded::EmbeddedDetector;
 use crate::detector::woodwide::Training;
-use crate::domain::result::ModelIdentity;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::scheduler::Handle;
@@ -65,8 +67,8 @@ pub struct Parts {
     pub settled: Arc<Settled>,
     /// The detector whose health makes the service ready.
     pub detector: Arc<dyn Detector>,
-    /// The embedded model that is active.
-    pub model: ModelIdentity,
+    /// The embedded detector that is active: its model, and what watches the sessions it scores.
+    pub embedded: EmbeddedDetector,
     /// Training at Woodwide, where that is configured.
     pub training: Option<Training>,
     /// Instruments.
@@ -84,7 +86,7 @@ pub struct Service {
     scheduler: Handle,
     settled: Arc<Settled>,
     detector: Arc<dyn Detector>,
-    model: ModelIdentity,
+    embedded: EmbeddedDetector,
     training: Option<Training>,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
@@ -104,7 +106,7 @@ impl Service {
     /// The service of `parts`, not draining.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { store, intake, scheduler, settled, detector, model, training, metrics, clock, settings } = parts;
+        let Parts { store, intake, scheduler, settled, detector, embedded, training, metrics, clock, settings } = parts;
         for (route, method) in openapi::operations() {
             metrics.expect_route(&route, method);
         }
@@ -123,7 +125,7 @@ impl Service {
             scheduler,
             settled,
             detector,
-            model,
+            embedded,
             training,
             metrics,
             clock,
@@ -170,10 +172,12 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/api/v1/batch/dead", get(queue::dead))
         .route("/api/v1/batch/dead/requeue", post(queue::requeue))
         .route("/api/v1/batch/clear", post(erasure::clear))
+        .route("/api/v1/batch/nodes", get(nodes::list))
         .route("/api/v1/batch/scheduler/start", post(scheduler::start))
         .route("/api/v1/batch/scheduler/stop", post(scheduler::stop))
         .route("/api/v1/batch/scheduler/status", get(scheduler::status))
         .route("/api/v1/sessions/{sessionId}", delete(erasure::session))
+        .route("/api/v1/sessions/{sessionId}/explanation", get(explanation::read))
         .route("/api/v1/users/{userId}", delete(erasure::user))
         .route("/api/v1/models", get(models::list))
         .route("/api/v1/datasets/upload", post(training::upload))

@@ -9,6 +9,7 @@ use super::Shared;
 use super::auth::Admin;
 use super::error::ErrorBody;
 use super::wire;
+use crate::domain::result::ModelIdentity;
 
 /// A version of a model.
 #[derive(Debug, Serialize, ToSchema)]
@@ -39,12 +40,8 @@ pub(super) struct ModelsAnswer {
     )
 )]
 pub(super) async fn list(State(service): State<Shared>, _: Admin) -> Response {
-    let active = ModelBody {
-        model_id: service.model.id.clone(),
-        model_version: service.model.version.clone(),
-        source: "embedded",
-        active: true,
-    };
+    let ModelIdentity { id, version } = service.embedded.model().identity();
+    let active = ModelBody { model_id: id, model_version: version, source: "embedded", active: true };
     wire::json(&ModelsAnswer { models: vec![active] })
 }
 

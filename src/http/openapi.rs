@@ -7,7 +7,10 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
-use super::{batches, bulk, erasure, health, models, queue, result, results, scheduler, score, training, wire};
+use super::{
+    batches, bulk, erasure, explanation, health, models, nodes, queue, result, results, scheduler, score, training,
+    wire,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -18,8 +21,8 @@ use super::{batches, bulk, erasure, health, models, queue, result, results, sche
                        (all). Without keys only this machine may call."
     ),
     paths(
-        score::submit, bulk::submit, result::read, results::list, batches::list, batches::read, batches::process,
-        queue::stats, queue::dead, queue::requeue, scheduler::start, scheduler::stop, scheduler::status,
+        score::submit, bulk::submit, result::read, explanation::read, results::list, batches::list, batches::read, batches::process,
+        queue::stats, queue::dead, queue::requeue, nodes::list, scheduler::start, scheduler::stop, scheduler::status,
         erasure::session, erasure::user, erasure::clear, models::list, training::upload,
         training::start, training::read, health::health, health::ready, health::metrics, document_route
     ),

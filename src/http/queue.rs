@@ -12,6 +12,7 @@ use super::auth::{Admin, Operator};
 use super::error::{ApiError, Code, ErrorBody};
 use super::request::{self, Params};
 use super::wire;
+use crate::detector::embedded::drift::Report;
 use crate::domain::id::{SESSION_ID_RULE, Seq, SessionId};
 use crate::domain::time::Timestamp;
 use crate::store::{Counts, DeadRow};
@@ -67,11 +68,45 @@ pub(super) struct SchedulerState {
     pub(super) last_processed: Option<String>,
 }
 
+/// How far a feature is from the people the model was made from.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct MovedFeature {
+    #[schema(example = "speedP95")]
+    feature: &'static str,
+    /// Largest difference of shares, 0 to 1 (Kolmogorov-Smirnov).
+    distance: f64,
+}
+
+/// Whether the sessions that this node scored of late are like the people the embedded model was made from.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DriftState {
+    /// The last 500 to 1000 sessions, bots among them.
+    sessions: u32,
+    /// By how much more sessions look odd than calibration promises: the largest excess of the share of p-values at or
+    /// below some p over p.
+    p_values: f64,
+    /// The features that moved most.
+    features: Vec<MovedFeature>,
+    /// A distance that one window in a hundred exceeds by chance.
+    limit: f64,
+}
+
 /// Queue and scheduler at one moment.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct StatsAnswer {
     queue: QueueCounts,
     scheduler: SchedulerState,
+    /// `null` until this node has scored 200 sessions with the embedded model.
+    drift: Option<DriftState>,
+}
+
+impl From<Report> for DriftState {
+    fn from(report: Report) -> Self {
+        let Report { sessions, p_values, columns, limit } = report;
+        let features = columns.into_iter().map(|(feature, distance)| MovedFeature { feature, distance }).collect();
+        Self { sessions, p_values, features, limit }
+    }
 }
 
 pub(super) fn last_processed(at: Option<Timestamp>) -> Option<String> {
@@ -95,7 +130,11 @@ pub(super) async fn stats(State(service): State<Shared>, _: Operator) -> Result<
         is_processing: status.is_processing,
         last_processed: last_processed(status.last_processed),
     };
-    Ok(wire::json(&StatsAnswer { queue: (&status.counts).into(), scheduler }))
+    Ok(wire::json(&StatsAnswer {
+        queue: (&status.counts).into(),
+        scheduler,
+        drift: service.embedded.drift().report().map(Into::into),
+    }))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::{HttpSettings, Parts, Role, Service, server};
 use crate::clock::{Clock as _, ManualClock};
-use crate::detector::embedded::Model;
+use crate::detector::embedded::{EmbeddedDetector, Model};
 use crate::detector::scripted::Scripted;
 use crate::detector::woodwide::Training;
 use crate::domain::backoff::Backoff;
@@ -109,6 +109,8 @@ behind_the_switch! {
     set_running(running: bool) -> ();
     prune(retention: Retention, now: Timestamp) -> Pruned;
     health() -> ();
+    beat(beat: crate::store::Heartbeat) -> ();
+    nodes() -> Vec<crate::store::NodeRow>;
     backup(folder: std::path::PathBuf) -> ();
 }
 
@@ -185,16 +187,16 @@ impl TestApp {
         let scheduler = Scheduler::start(parts, scheduler_settings(), shutdown.clone());
         // The routes' own tests need no trained model.
         let model = Arc::new(Model::bundled().unwrap());
-        let identity = model.identity();
         let thresholds = Thresholds::default();
-        let intake = Arc::new(Intake::new(store.clone(), model, clock.clone(), metrics.clone(), thresholds));
+        let intake =
+            Arc::new(Intake::new(store.clone(), Arc::clone(&model), clock.clone(), metrics.clone(), thresholds));
         let service = Service::new(Parts {
             store: store.clone(),
             intake,
             scheduler: scheduler.handle(),
             settled: settled.clone(),
             detector: detector.clone(),
-            model: identity,
+            embedded: EmbeddedDetector::new(Arc::clone(&model)),
             training: choice.training,
             metrics,
             clock: clock.clone(),
@@ -323,7 +325,7 @@ fn scheduler_settings() -> scheduler::Settings {
         fallback_after: Duration::from_secs(900),
         retention: Retention { results: day * 90, telemetry: day, telemetry_flagged: day * 30 },
         thresholds: Thresholds::default(),
-        batch_evidence: true,
+        evidence: crate::domain::evidence::Evidence::Always,
         node: "test".to_owned(),
     }
 }

@@ -31,6 +31,8 @@ pub struct Scored {
     pub raw: f64,
     /// At the thresholds in force.
     pub decision: Decision,
+    /// Whether an unfamiliar recorder turned its fail into a review.
+    pub abstained: bool,
 }
 
 /// A figure, with its 95 % interval where there are users enough.
@@ -51,6 +53,8 @@ pub struct Rates {
     pub review: Figure,
     /// Share that fails.
     pub fail: Figure,
+    /// Part of the reviews: those that would fail were their recorder known.
+    pub abstained: Figure,
 }
 
 /// What the scores are worth against one family of bots, or all.
@@ -266,19 +270,25 @@ fn rates(
     draws: &[Vec<f64>],
     enough: bool,
 ) -> Rates {
-    let members: Vec<(usize, Decision)> =
-        sorted.iter().enumerate().filter(|(_, s)| within(s)).map(|(i, s)| (i, s.decision)).collect();
-    let share = |weights: &[f64], decision: Decision| {
+    let members: Vec<(usize, &Scored)> =
+        sorted.iter().enumerate().filter(|(_, s)| within(s)).map(|(i, s)| (i, *s)).collect();
+    let share = |weights: &[f64], wanted: &dyn Fn(&Scored) -> bool| {
         let total: f64 = members.iter().map(|(i, _)| weights[*i]).sum();
-        let hit: f64 = members.iter().filter(|(_, d)| *d == decision).map(|(i, _)| weights[*i]).sum();
+        let hit: f64 = members.iter().filter(|(_, s)| wanted(s)).map(|(i, _)| weights[*i]).sum();
         // An empty sum is minus zero.
         (total > 0.0).then_some(hit / total + 0.0)
     };
-    let figure = |decision: Decision| Figure {
-        value: share(once, decision).unwrap_or(0.0),
-        interval: if enough { interval(draws.iter().filter_map(|w| share(w, decision)).collect()) } else { None },
+    let figure = |wanted: &dyn Fn(&Scored) -> bool| Figure {
+        value: share(once, wanted).unwrap_or(0.0),
+        interval: if enough { interval(draws.iter().filter_map(|w| share(w, wanted)).collect()) } else { None },
     };
-    Rates { pass: figure(Decision::Pass), review: figure(Decision::Review), fail: figure(Decision::Fail) }
+    let decided = |decision: Decision| figure(&move |s: &Scored| s.decision == decision);
+    Rates {
+        pass: decided(Decision::Pass),
+        review: decided(Decision::Review),
+        fail: decided(Decision::Fail),
+        abstained: figure(&|s: &Scored| s.abstained),
+    }
 }
 
 fn interval(mut values: Vec<f64>) -> Option<(f64, f64)> {
@@ -331,6 +341,7 @@ mod tests {
             user: if human { format!("u{}", i % users) } else { "bot".into() },
             raw: f64::from(u32::try_from(i * 7919 % 101).unwrap()) + if human { 0.0 } else { 40.0 },
             decision: if i.is_multiple_of(10) { Decision::Review } else { Decision::Pass },
+            abstained: i.is_multiple_of(20),
         };
         (0..200).map(|i| one(i, true)).chain((0..100).map(|i| one(i, false))).collect()
     }
@@ -347,6 +358,7 @@ mod tests {
             [("all", 100), ("f0", 50), ("f1", 50)]
         );
         assert_eq!((all.humans[0].users, all.humans[0].decisions.review.value), (20, 0.1));
+        assert!((all.humans[0].decisions.abstained.value - 0.05).abs() < 1e-12);
         let few = evaluate(&population(9), 1);
         assert_eq!((few.bots[0].roc_auc.interval, few.humans[0].decisions.pass.interval), (None, None));
         assert!(few.bots[0].decisions.pass.interval.is_some(), "bots are no users");

@@ -1,6 +1,7 @@
 //! Protocols that say how far a recipe of training carries: train without something, judge by just that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -10,9 +11,11 @@ use super::evaluation::{Ranked, Ranking, Scored, ranking};
 use super::labels::Label;
 use crate::adversary::{self, Clock, Family};
 use crate::detector::embedded::Model;
+use crate::detector::embedded::quantiles::quantile;
 use crate::detector::embedded::train::{self, Example, Material, Recipe, Report, recorders};
-use crate::domain::features::Extractor;
-use crate::domain::result::{Decision, Source, Thresholds, Verdict};
+use crate::domain::features::{Extractor, FeatureSet};
+use crate::domain::reason::{Reason, Reasons};
+use crate::domain::result::{Decision, Thresholds, Verdict};
 use crate::domain::session::Session;
 
 /// What a file of sessions is for.
@@ -50,11 +53,6 @@ pub fn fit(
 ) -> anyhow::Result<(Model, Report)> {
     let people = |role: Role| -> Vec<Example> {
         let wanted = |item: &&Item| item.role == role && item.label.human && wanted(&item.label.source);
-        let example = |item: &Item| Example {
-            session: item.session.clone(),
-            user: Some(item.label.user.clone()).filter(|user| !user.is_empty()),
-            source: item.label.source.clone(),
-        };
         items.iter().filter(wanted).map(example).collect()
     };
     let (fit, held_out) = train::split(people(Role::Fit), hold_out, recipe.seed);
@@ -64,48 +62,88 @@ pub fn fit(
     Ok((Model::load(&contents.encode())?, report))
 }
 
-/// The verdict on a session at the default thresholds, as the service gives it.
-pub fn verdict(model: &Model, session: &Session, extractor: &mut Extractor, row: &mut Vec<f64>) -> Verdict {
+/// The verdict on a session as the service gives it, but for the heuristic's reasons.
+#[must_use]
+pub fn verdict(
+    model: &Model,
+    session: &Session,
+    thresholds: &Thresholds,
+    (extractor, row): &mut (Extractor, Vec<f64>),
+) -> Verdict {
     extractor.extract(model.feature_set(), session, row);
-    let assessed = model.assess(row, &session.device_type);
-    Verdict::calibrated(
-        assessed.raw,
-        &assessed.calibrated,
-        assessed.class,
-        assessed.notes,
-        Source::Embedded,
-        model.identity(),
-        &Thresholds::default(),
-    )
+    model.verdict(row, &session.device_type, Reasons::default(), thresholds)
+}
+
+/// Splits a source's people in two: at most `wanted` sessions of one half, and all sessions of the other.
+pub fn site<'a>(
+    items: impl Iterator<Item = &'a Item>,
+    wanted: usize,
+    seed: u64,
+) -> (Vec<Example>, Vec<(&'a Session, &'a Label)>) {
+    let items: Vec<&Item> = items.collect();
+    let examples = items.iter().map(|item| example(item)).collect();
+    let (mut site, others) = train::split(examples, 0.5, seed);
+    let others: BTreeSet<String> = others.into_iter().map(|example| example.session.id.to_string()).collect();
+    // Spread over people, not the first of them only.
+    let step = (site.len() / wanted.max(1)).max(1);
+    site = site.into_iter().step_by(step).take(wanted).collect();
+    let of_others = items.iter().filter(|item| others.contains(item.session.id.as_str()));
+    (site, of_others.map(|item| (&item.session, &item.label)).collect())
+}
+
+/// `base` adapted to a site as `train --base` does it.
+///
+/// # Errors
+/// [`train::TrainError`] with the mend; an own model that does not load is a fault of the program.
+pub fn adapted(base: &Model, site: Vec<Example>, recipe: &Recipe) -> anyhow::Result<Model> {
+    let share = train::site_share(site.len());
+    let (fit, calibration) = train::split(site, share, recipe.seed);
+    let material = Material { fit: &fit, calibration: &calibration, bots: &[] };
+    let (contents, _) = train::adapt(base.contents(), &material, recipe, "", &mut |_| ())?;
+    Ok(Model::load(&contents.encode())?)
+}
+
+fn example(item: &Item) -> Example {
+    Example {
+        session: item.session.clone(),
+        user: Some(item.label.user.clone()).filter(|user| !user.is_empty()),
+        source: item.label.source.clone(),
+    }
+}
+
+/// What a verdict says of a session whose truth is known.
+#[must_use]
+pub fn scored(verdict: &Verdict, label: &Label) -> Scored {
+    Scored {
+        human: label.human,
+        family: label.family.clone(),
+        source: label.source.clone(),
+        user: label.user.clone(),
+        raw: verdict.raw_score.unwrap_or_default(),
+        decision: verdict.decision,
+        abstained: verdict.reasons.contains(Reason::UnfamiliarRecorder),
+    }
 }
 
 /// Scores sessions at the default thresholds.
 #[must_use]
 pub fn score(model: &Model, sessions: &[(&Session, &Label)]) -> Vec<Scored> {
-    sessions
-        .par_iter()
-        .map_init(<(Extractor, Vec<f64>)>::default, |(extractor, row), (session, label)| {
-            let verdict = verdict(model, session, extractor, row);
-            Scored {
-                human: label.human,
-                family: label.family.clone(),
-                source: label.source.clone(),
-                user: label.user.clone(),
-                raw: verdict.raw_score.unwrap_or_default(),
-                decision: verdict.decision,
-            }
-        })
-        .collect()
+    let one = |buffers: &mut (Extractor, Vec<f64>), (session, label): &(&Session, &Label)| {
+        scored(&verdict(model, session, &Thresholds::default(), buffers), label)
+    };
+    sessions.par_iter().map_init(Default::default, one).collect()
 }
 
 /// One counterexample a session, of every family by turns: bots for sources that have none.
 #[must_use]
-pub fn imitations(sessions: &[&Session], seed: u64) -> Vec<Session> {
+pub fn imitations(sessions: &[&Session], seed: u64) -> Vec<(Session, Label)> {
     let made = |(i, session): (usize, &&Session)| {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(i as u64);
         let clock = Clock::draw(&mut rng);
-        adversary::imitate(session, Family::ALL[i % Family::ALL.len()], clock, &mut rng)
+        let family = Family::ALL[i % Family::ALL.len()];
+        let label = Label { family: family.name().to_owned(), ..Label::default() };
+        adversary::imitate(session, family, clock, &mut rng).map(|bot| (bot, label))
     };
     sessions.par_iter().enumerate().filter_map(made).collect()
 }
@@ -140,6 +178,8 @@ pub enum Change {
     Scaled(f64),
     /// On whole pixels.
     Rounded,
+    /// Times on the ticks of a coarse clock, in ms.
+    Ticked(f64),
 }
 
 impl Change {
@@ -153,6 +193,17 @@ impl Change {
         Self::Scaled(2.0),
         Self::Rounded,
     ];
+    /// Every change whose effect on each feature is stated.
+    pub const STATED: [Self; 8] = [
+        Self::Resampled(1000.0 / 30.0),
+        Self::Resampled(1000.0 / 60.0),
+        Self::Resampled(8.0),
+        Self::Resampled(1000.0 / 240.0),
+        Self::Scaled(0.5),
+        Self::Scaled(2.0),
+        Self::Rounded,
+        Self::Ticked(15.6),
+    ];
 
     /// The changed session.
     #[must_use]
@@ -165,7 +216,7 @@ impl Change {
             _ => session.clone(),
         };
         let place = |(x, y): (f64, f64)| match self {
-            Self::Resampled(_) => (x, y),
+            Self::Resampled(_) | Self::Ticked(_) => (x, y),
             Self::Shifted => (x + 137.0, y - 59.0),
             Self::Scaled(by) => (by * x, by * y),
             Self::Rounded => (x.round(), y.round()),
@@ -177,19 +228,79 @@ impl Change {
         for click in clicks {
             (click.x, click.y) = place((click.x, click.y));
         }
+        if let Self::Ticked(tick) = self {
+            movements.t.iter_mut().for_each(|t| *t = (*t / tick).floor() * tick);
+        }
         changed
     }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resampled(step) => write!(f, "resampled to {:.0} Hz", 1000.0 / step),
+            Self::Shifted => f.write_str("shifted"),
+            Self::Scaled(by) => write!(f, "scaled by {by}"),
+            Self::Rounded => f.write_str("rounded to whole pixels"),
+            Self::Ticked(tick) => write!(f, "times on a tick of {tick} ms"),
+        }
+    }
+}
+
+/// How far one feature moves when the recording changes and the movement does not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Moved {
+    /// The column.
+    pub column: &'static str,
+    /// Median over the sessions of the absolute difference, as a share of the distance between the quartiles of people, or
+    /// of a quarter of that between the 1st and 99th percentiles where this is more; one value a change.
+    pub by: Vec<f64>,
+}
+
+/// For each column of `set`, how far each of `changes` moves it.
+#[must_use]
+pub fn moved(set: FeatureSet, sessions: &[&Session], changes: &[Change]) -> Vec<Moved> {
+    let rows = |change: Option<Change>| -> Vec<Vec<f64>> {
+        let row = |extractor: &mut Extractor, session: &&Session| {
+            let mut row = Vec::new();
+            match change {
+                None => extractor.extract(set, session, &mut row),
+                Some(change) => extractor.extract(set, &change.apply(session), &mut row),
+            }
+            row
+        };
+        sessions.par_iter().map_init(Extractor::default, row).collect()
+    };
+    let before = rows(None);
+    let after: Vec<Vec<Vec<f64>>> = changes.iter().map(|change| rows(Some(*change))).collect();
+    let column = |(at, column): (usize, &&'static str)| {
+        let mut own: Vec<f64> = before.iter().map(|row| row[at]).collect();
+        own.sort_by(f64::total_cmp);
+        let between = |low: f64, high: f64| quantile(&own, high) - quantile(&own, low);
+        // Most people may have the very same value.
+        let spread = between(0.25, 0.75).max(0.25 * between(0.01, 0.99)).max(f64::MIN_POSITIVE);
+        let by = after.iter().map(|rows| {
+            let mut moved: Vec<f64> = rows.iter().zip(&before).map(|(a, b)| (a[at] - b[at]).abs()).collect();
+            moved.sort_by(f64::total_cmp);
+            quantile(&moved, 0.5) / spread
+        });
+        Moved { column, by: by.collect() }
+    };
+    set.columns().iter().enumerate().map(column).collect()
 }
 
 /// For each change, the share of `sessions` that get another decision by it; and the share that do by any.
 #[must_use]
 pub fn flips(model: &Model, sessions: &[&Session]) -> (Vec<(Change, f64)>, f64) {
     let decisions = |change: Option<Change>| -> Vec<Decision> {
+        let decide = |buffers: &mut (Extractor, Vec<f64>), session: &Session| {
+            verdict(model, session, &Thresholds::default(), buffers).decision
+        };
         sessions
             .par_iter()
-            .map_init(<(Extractor, Vec<f64>)>::default, |(extractor, row), session| match change {
-                None => verdict(model, session, extractor, row).decision,
-                Some(change) => verdict(model, &change.apply(session), extractor, row).decision,
+            .map_init(Default::default, |buffers, session| match change {
+                None => decide(buffers, session),
+                Some(change) => decide(buffers, &change.apply(session)),
             })
             .collect()
     };
@@ -283,7 +394,7 @@ mod tests {
 
     fn scored(human: bool, user: &str, raw: f64) -> Scored {
         let (user, family) = (user.to_owned(), String::new());
-        Scored { human, family, source: String::new(), user, raw, decision: Decision::Pass }
+        Scored { human, family, source: String::new(), user, raw, decision: Decision::Pass, abstained: false }
     }
 
     #[test]
@@ -307,7 +418,7 @@ mod tests {
             session.movements.y.push((300.0 + 200.0 * (t / 900.0).cos()).round());
             session.movements.t.push(t);
         }
-        for change in Change::ALL {
+        for change in Change::ALL.into_iter().chain(Change::STATED) {
             let changed = change.apply(&session);
             let by = if let Change::Scaled(by) = change { by } else { 1.0 };
             let width = |s: &Session| {

@@ -3,7 +3,7 @@
 use crate::detector::embedded::Model;
 use crate::domain::features::{Extractor, FeatureSet};
 use crate::domain::heuristic;
-use crate::domain::result::{ModelIdentity, Source, Thresholds, Verdict};
+use crate::domain::result::{Thresholds, Verdict};
 use crate::domain::session::Session;
 
 use super::pipeline::Worker;
@@ -26,7 +26,6 @@ pub const COLUMNS: [(&str, Kind); 10] = [
 /// Scores sessions with the embedded model.
 pub struct Scorer<'m> {
     model: &'m Model,
-    identity: ModelIdentity,
     thresholds: Thresholds,
     extractor: Extractor,
     features: Vec<f64>,
@@ -37,14 +36,7 @@ impl<'m> Scorer<'m> {
     /// A scorer with buffers of its own.
     #[must_use]
     pub fn new(model: &'m Model, thresholds: Thresholds) -> Self {
-        Self {
-            model,
-            identity: model.identity(),
-            thresholds,
-            extractor: Extractor::default(),
-            features: Vec::new(),
-            codes: String::new(),
-        }
+        Self { model, thresholds, extractor: Extractor::default(), features: Vec::new(), codes: String::new() }
     }
 
     /// The verdict on one session.
@@ -52,16 +44,8 @@ impl<'m> Scorer<'m> {
         let inputs = self.extractor.rule_inputs(session);
         let rules = heuristic::rules(&inputs);
         self.extractor.extract(self.model.feature_set(), session, &mut self.features);
-        let assessed = self.model.assess(&self.features, &session.device_type);
-        Verdict::calibrated(
-            assessed.raw,
-            &assessed.calibrated,
-            assessed.class,
-            heuristic::noted(rules, inputs.total_moves).union(assessed.notes),
-            Source::Embedded,
-            self.identity.clone(),
-            &self.thresholds,
-        )
+        let noted = heuristic::noted(rules, inputs.total_moves);
+        self.model.verdict(&self.features, &session.device_type, noted, &self.thresholds)
     }
 }
 

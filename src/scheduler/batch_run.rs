@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use tokio::sync::{MutexGuard, OwnedSemaphorePermit};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::asking::{self, Effort};
 use super::engine::{Engine, Scorer};
+use super::evidence::{self, Beside};
 use super::isolate::{self, Judged, Judgement};
-use super::{evidence, fallback, shadow};
+use super::{fallback, shadow};
 use crate::domain::batch::Trigger;
 use crate::domain::id::Seq;
 use crate::domain::result::Verdict;
@@ -42,8 +43,9 @@ pub(super) async fn run(
     let started = Instant::now();
     let lease = claim.lease;
     let claimed = claim.members.len();
-    let (settlement, verdicts, turn) = tokio::select! {
-        done = judge(engine, scorer, &claim) => done?,
+    let compared = evidence::wanted(engine, &claim, trigger);
+    let (settlement, verdicts, beside) = tokio::select! {
+        done = judge(engine, scorer, &claim, compared) => done?,
         lost = keep_lease(engine, lease) => {
             tracing::warn!(batch = lease.batch.0, "the lease was lost; the work on the batch is dropped");
             return Err(lost);
@@ -55,7 +57,7 @@ pub(super) async fn run(
     let outcome = settlement.end.as_ref().map_or(BatchOutcome::Abandoned, |end| end.outcome);
     let agreement = settlement.end.as_ref().and_then(|end| end.agreement);
     let settled = engine.parts.store.settle(lease, settlement, engine.parts.clock.now()).await?;
-    drop(turn);
+    drop(beside);
     report(engine, &claim, &verdicts, settled);
     if let Some(agreement) = agreement {
         engine.parts.metrics.shadow(&agreement);
@@ -130,18 +132,18 @@ fn given_back(why: &str) -> Settlement {
     Settlement { outcomes: Vec::new(), end: Some(end), ..Settlement::default() }
 }
 
-/// What to write about a batch, its verdicts, and, where sessions were looked at side by side, the turn to settle.
-type Written<'e> = (Settlement, Vec<(Seq, Verdict)>, Option<MutexGuard<'e, ()>>);
+/// What to write about a batch, its verdicts, and the batch's place among those that are compared.
+type Written<'e> = (Settlement, Vec<(Seq, Verdict)>, Option<Beside<'e>>);
 
 /// Scores the members, and looks at them beside others.
-async fn judge<'e>(engine: &'e Engine, scorer: &Scorer, claim: &Claim) -> StoreResult<Written<'e>> {
+async fn judge<'e>(engine: &'e Engine, scorer: &Scorer, claim: &Claim, compared: bool) -> StoreResult<Written<'e>> {
     let (mut settlement, mut verdicts) = work(engine, scorer, claim).await?;
-    if !engine.settings.batch_evidence || verdicts.is_empty() {
+    if !compared {
+        engine.parts.metrics.not_compared(verdicts.len());
         return Ok((settlement, verdicts, None));
     }
-    let turn = engine.settling.lock().await;
-    evidence::add(engine, claim, &mut settlement, &mut verdicts).await?;
-    Ok((settlement, verdicts, Some(turn)))
+    let beside = evidence::add(engine, claim, &mut settlement, &mut verdicts).await?;
+    Ok((settlement, verdicts, Some(beside)))
 }
 
 /// Scores the members and says what to write about each; verdicts are in the order of the members.

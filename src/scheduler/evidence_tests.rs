@@ -1,11 +1,15 @@
 //! Sessions side by side, from the record to the result: what is found, whom it falls upon, and what it leaves alone.
 
+use std::time::Duration;
+
 use super::tests::*;
 use super::*;
 use crate::clock::Clock as _;
 use crate::detector::scripted::{Scripted, answer};
 use crate::detector::{Outcome, Row};
+use crate::domain::batch::Policy;
 use crate::domain::calibration::Calibration;
+use crate::domain::evidence::Evidence;
 use crate::domain::features::Extractor;
 use crate::domain::heuristic::Heuristic;
 use crate::domain::id::{SessionId, SessionKey};
@@ -148,10 +152,44 @@ async fn what_was_erased_is_neither_found_nor_named() {
 
 #[tokio::test]
 async fn switched_off_each_session_is_judged_by_itself() {
-    let bench = bench_with(trusting(), false, Settings { batch_evidence: false, ..settings() });
+    let bench = bench_with(trusting(), false, Settings { evidence: Evidence::Never, ..settings() });
     submit(&bench, "first", "a", drawn(1, same)).await;
     submit(&bench, "second", "b", drawn(1, same)).await;
     run(&bench).await;
     assert_eq!(found(&bench, "second").await, (Decision::Pass, false, false, vec![]));
     assert!(bench.metric("playproof_evidence_total{kind=\"sketch\"}").abs() < 0.5);
+}
+
+#[tokio::test]
+async fn a_node_that_is_behind_scores_without_comparing_until_it_has_caught_up() {
+    let policy = Policy { batch_size: 2, ..settings().policy };
+    let bench = bench_with(trusting(), false, Settings { evidence: Evidence::Auto, policy, ..settings() });
+    submit(&bench, "first", "a", drawn(1, same)).await;
+    submit(&bench, "second", "b", drawn(1, same)).await;
+    bench.clock.advance(Duration::from_secs(2));
+    bench.scheduler.handle().set_running(true).await.unwrap();
+    bench.until(|counts| counts.processed == 2).await;
+    assert_eq!(found(&bench, "second").await, (Decision::Pass, false, false, vec![]));
+    let kinds = ["none", "sketch"].map(|kind| format!("playproof_evidence_total{{kind=\"{kind}\"}}"));
+    assert_eq!(kinds.clone().map(|name| bench.metric(&name)), [2.0, 0.0]);
+    submit(&bench, "third", "c", drawn(2, same)).await;
+    submit(&bench, "fourth", "d", drawn(2, same)).await;
+    bench.until(|counts| counts.processed == 4).await;
+    assert_eq!(found(&bench, "fourth").await, (Decision::Fail, true, false, vec!["third".to_owned()]));
+    assert_eq!(kinds.map(|name| bench.metric(&name)), [2.0, 2.0]);
+}
+
+#[tokio::test]
+async fn two_batches_that_run_at_once_see_each_other() {
+    let policy = Policy { batch_size: 1, ..settings().policy };
+    let bench = bench_with(trusting(), true, Settings { policy, concurrency: 8, ..settings() });
+    for copy in 0..24 {
+        submit(&bench, &format!("copy{copy}"), &format!("u{copy}"), drawn(1, same)).await;
+    }
+    bench.until(|counts| counts.processed == 24).await;
+    let mut failed = 0;
+    for copy in 0..24 {
+        failed += usize::from(found(&bench, &format!("copy{copy}")).await.0 == Decision::Fail);
+    }
+    assert_eq!(failed, 23, "all but the one that spoke first");
 }

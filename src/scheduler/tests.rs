@@ -1,6 +1,7 @@
 //! The scheduler with a real store on a real disk and a detector that misbehaves by script.
 
 mod faults;
+mod many;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +13,7 @@ use crate::detector::scripted::{Scripted, answer, outcome_of, score_of};
 use crate::detector::{Answer, DetectorError, Row};
 use crate::domain::backoff::Backoff;
 use crate::domain::batch::Policy;
+use crate::domain::evidence::Evidence;
 use crate::domain::features::v1;
 use crate::domain::heuristic::Heuristic;
 use crate::domain::id::{Seq, SessionId, SessionKey};
@@ -53,7 +55,7 @@ pub(super) fn settings() -> Settings {
         fallback_after: Duration::from_secs(900),
         retention: Retention { results: day * 90, telemetry: day, telemetry_flagged: day * 30 },
         thresholds: Thresholds::default(),
-        batch_evidence: true,
+        evidence: Evidence::Always,
         node: "test".to_owned(),
     }
 }

@@ -6,11 +6,17 @@
 #[cfg(test)]
 pub(crate) mod contract;
 
+mod coding;
+
 pub mod error;
 
 pub mod model;
 
+pub mod whole;
+
 pub mod sqlite;
+
+pub mod postgres;
 
 use std::time::Duration;
 
@@ -116,6 +122,12 @@ pub trait Store: Send + Sync {
 
     /// Whether it can be written now.
     async fn health(&self) -> StoreResult<()>;
+
+    /// Says that a node lives, or that it leaves.
+    async fn beat(&self, beat: Heartbeat) -> StoreResult<()>;
+
+    /// The nodes that work on this store, by name; those that fell silent too.
+    async fn nodes(&self) -> StoreResult<Vec<NodeRow>>;
 
     /// A consistent copy of the store in `folder`, made while it runs.
     async fn backup(&self, folder: std::path::PathBuf) -> StoreResult<()>;

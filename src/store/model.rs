@@ -444,3 +444,50 @@ pub struct Pruned {
     /// Whether more is due.
     pub more: bool,
 }
+
+/// A node's sign of life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// Its name, as in batch rows.
+    pub id: String,
+    /// The version of its program.
+    pub version: String,
+    /// Where it listens.
+    pub address: String,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// Whether it takes no new work.
+    pub draining: bool,
+    /// Whether this is its last sign: it ends in good order.
+    pub leaving: bool,
+}
+
+/// A node as the store knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeRow {
+    /// Its name, as in batch rows.
+    pub id: String,
+    /// The version of its program.
+    pub version: String,
+    /// Where it listens.
+    pub address: String,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// Time since its last one.
+    pub silent_for: Duration,
+    /// Whether it took no new work then.
+    pub draining: bool,
+}
+
+impl NodeRow {
+    /// Time between two signs of life.
+    pub const BEAT: Duration = Duration::from_secs(5);
+    /// Who was silent for longer is taken for dead.
+    pub const SILENCE: Duration = Duration::from_secs(20);
+
+    /// Whether it lives, as far as one can tell.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.silent_for <= Self::SILENCE
+    }
+}

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use playproof_batch::config::{Config, DetectorKind, Faults, Flags, Generation, Secret, StoreUrl, catalogue};
+use playproof_batch::domain::evidence::Evidence;
 use playproof_batch::http::RateLimit;
 
 fn flags(given: &[(&str, &str)]) -> Flags {
@@ -55,7 +56,7 @@ fn the_defaults_are_the_promised_ones() {
     assert_eq!((kept.results, kept.telemetry, kept.telemetry_flagged), (24 * 90 * HOUR, 24 * HOUR, 24 * 30 * HOUR));
 
     let s = c.scheduler;
-    assert!(s.autostart && s.batch_evidence);
+    assert!(s.autostart && s.evidence == Evidence::Auto);
     assert_eq!((s.policy.interval, s.policy.min_batch, s.policy.max_wait), (30 * SECOND, 10, 300 * SECOND));
     assert_eq!((s.policy.batch_size, s.concurrency, s.lease), (50, 2, 60 * SECOND));
     assert_eq!((s.backoff.max_attempts, s.backoff.base, s.backoff.max), (8, 2 * SECOND, 600 * SECOND));
@@ -77,7 +78,7 @@ fn every_promised_variable_exists() {
                     RETRY_MAX_ATTEMPTS RETRY_BASE RETRY_MAX LEASE SHUTDOWN_GRACE FALLBACK_AFTER CIRCUIT_PROBE \
                     LONGPOLL_MAX RETENTION_RESULTS RETENTION_TELEMETRY RETENTION_TELEMETRY_FLAGGED SUBMIT_KEYS \
                     SUBMIT_KEYS_FILE INGEST_KEYS INGEST_KEYS_FILE ADMIN_KEYS ADMIN_KEYS_FILE RATE_LIMIT \
-                    TRUSTED_PROXIES LOG MAX_BODY MAX_MOVEMENTS MAX_CLICKS MAX_CONNECTIONS";
+                    TRUSTED_PROXIES LOG MAX_BODY MAX_MOVEMENTS MAX_CLICKS MAX_CONNECTIONS STORE_CONNECTIONS";
     let bare = "ANOMALY_THRESHOLD_PASS ANOMALY_THRESHOLD_REVIEW ANOMALY_MODEL_ID WOODWIDE_API_KEYS WOODWIDE_API_KEY \
                 WOODWIDE_API_KEYS_FILE WOODWIDE_API_KEY_FILE WOODWIDE_BASE_URL WOODWIDE_API \
                 WOODWIDE_PERSISTENT_DATASET WOODWIDE_MIN_ROWS WOODWIDE_IN_FLIGHT API_HOST API_PORT API_CORS_ORIGINS";
@@ -177,8 +178,10 @@ fn rules_between_settings_name_the_mend() {
     assert!(one(&[("PLAYPROOF_RETRY_BASE", "11m")]).contains("PLAYPROOF_RETRY_MAX"));
     assert!(one(&[("PLAYPROOF_DETECTOR", "woodwide")]).contains("WOODWIDE_API_KEYS"));
     assert!(load(&[("PLAYPROOF_DETECTOR", "woodwide"), ("WOODWIDE_API_KEY", "sk_sim")]).is_ok());
-    let shared = one(&[("PLAYPROOF_STORE", "postgres://user:word@host/db")]);
-    assert!(shared.contains("PLAYPROOF_STORE") && !shared.contains("word"), "{shared}");
+    let shared = load(&[("PLAYPROOF_STORE", "postgres://user:word@host/db")]).unwrap();
+    assert!(!format!("{shared:?}").contains("word"));
+    let neither = one(&[("PLAYPROOF_STORE", "mysql://user:word@host/db")]);
+    assert!(neither.contains("PLAYPROOF_STORE") && !neither.contains("word"), "{neither}");
     assert!(one(&[("PLAYPROOF_SCHEDULER_INTERVAL", "0s")]).contains("PLAYPROOF_SCHEDULER_INTERVAL"));
 }
 

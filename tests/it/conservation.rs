@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use reqwest::{Client, StatusCode};
 
 use crate::clients::{Told, bulk, id, load, post, score, session};
-use crate::process::Process;
+use crate::process::{Place, Process, on_both_stores};
 
 /// The value of a metric; several lines of it are added up.
 fn value(text: &str, metric: &str) -> u64 {
@@ -52,10 +52,10 @@ async fn do_everything(url: &str, told: &Told) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_look_sees_as_many_sessions_as_were_accepted() {
-    let folder = tempfile::tempdir().unwrap();
-    let node = Process::start(folder.path(), &[("PLAYPROOF_BATCH_SIZE", "20")]);
+on_both_stores!(every_look_sees_as_many_sessions_as_were_accepted);
+
+async fn every_look_sees_as_many_sessions_as_were_accepted(place: Place) {
+    let node = Process::on(&place.url, &[("PLAYPROOF_BATCH_SIZE", "20")]);
     let told = Arc::new(Told::default());
     let done = Arc::new(AtomicBool::new(false));
     let loads: Vec<_> = (0..4)

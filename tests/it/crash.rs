@@ -9,7 +9,7 @@ use std::time::Duration;
 use rand::{RngExt as _, SeedableRng as _};
 
 use crate::clients::{Told, all_results, fill, finish, get, load, post};
-use crate::process::Process;
+use crate::process::{Place, Process, on_both_stores};
 
 /// Clients that send side by side.
 const CLIENTS: usize = 16;
@@ -32,14 +32,19 @@ fn report(line: &str) {
     println!("{line}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_acknowledged_is_lost_and_nothing_scored_twice() {
+on_both_stores!(nothing_acknowledged_is_lost_and_nothing_scored_twice);
+
+async fn nothing_acknowledged_is_lost_and_nothing_scored_twice(place: Place) {
     let plan = plan();
-    let folder = tempfile::tempdir().unwrap();
-    let settings = [("PLAYPROOF_SCHEDULER_AUTOSTART", "false"), ("PLAYPROOF_SCHEDULER_INTERVAL", "1s")];
+    let settings = [
+        ("PLAYPROOF_SCHEDULER_AUTOSTART", "false"),
+        ("PLAYPROOF_SCHEDULER_INTERVAL", "1s"),
+        // On a shared store the batches of a killed node come back when their leases end.
+        ("PLAYPROOF_LEASE", "2s"),
+    ];
     let told = Arc::new(Told::default());
     let mut chance = rand_chacha::ChaCha8Rng::seed_from_u64(7);
-    let mut node = Process::start(folder.path(), &settings);
+    let mut node = Process::on(&place.url, &settings);
     fill(&node.url, &told, plan.backlog).await;
     let (mut slowest, mut queued_least, mut seen) = (Duration::ZERO, u64::MAX, HashMap::new());
     for kill in 0..plan.kills {
@@ -61,7 +66,7 @@ async fn nothing_acknowledged_is_lost_and_nothing_scored_twice() {
             assert_eq!(client.await.unwrap(), None, "a session was refused");
         }
         told.stop.store(false, Ordering::SeqCst);
-        node = Process::start(folder.path(), &settings);
+        node = Process::on(&place.url, &settings);
         let queued = get(&node.url, "/api/v1/batch/stats").await["queue"]["unprocessed"].as_u64().unwrap();
         if kill < plan.kills / 2 {
             queued_least = queued_least.min(queued);

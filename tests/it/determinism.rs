@@ -6,7 +6,7 @@ use playproof_batch::generator::{self, Family, Shape};
 use serde_json::{Value, json};
 
 use crate::clients::{bulk, finish, get, score};
-use crate::process::{Process, binary};
+use crate::process::{Place, Process, binary, on_both_stores};
 
 /// Sessions as browsers send them: fractions of pixels and milliseconds, clicks, `isTrusted` here and there, odd numbers.
 fn sessions() -> Vec<Value> {
@@ -78,9 +78,9 @@ async fn results(url: &str, deployment: &str, count: usize) -> Vec<String> {
     found
 }
 
-#[tokio::test]
-async fn command_answer_at_once_and_batch_give_one_score_and_a_restart_keeps_it() {
-    let folder = tempfile::tempdir().unwrap();
+on_both_stores!(command_answer_at_once_and_batch_give_one_score_and_a_restart_keeps_it);
+
+async fn command_answer_at_once_and_batch_give_one_score_and_a_restart_keeps_it(place: Place) {
     let sessions = sessions();
     let expected = of_the_command(&sessions);
     let of = |deployment: &str| {
@@ -91,7 +91,7 @@ async fn command_answer_at_once_and_batch_give_one_score_and_a_restart_keeps_it(
         sessions
     };
 
-    let node = Process::start(folder.path(), &[("PLAYPROOF_SCHEDULER_AUTOSTART", "false")]);
+    let node = Process::on(&place.url, &[("PLAYPROOF_SCHEDULER_AUTOSTART", "false")]);
     let client = playproof_batch::tls::http_client().build().unwrap();
     for session in of("at-once") {
         assert_eq!(score(&client, &node.url, session.to_string()).await.unwrap().status(), 200);
@@ -103,7 +103,7 @@ async fn command_answer_at_once_and_batch_give_one_score_and_a_restart_keeps_it(
     bulk(&node.url, "?report=refused", lines).await;
     node.kill();
 
-    let node = Process::start(folder.path(), &[("PLAYPROOF_BATCH_SIZE", "17")]);
+    let node = Process::on(&place.url, &[("PLAYPROOF_BATCH_SIZE", "17")]);
     finish(&node.url).await;
     for deployment in ["at-once", "batch", "reversed"] {
         let found = results(&node.url, deployment, sessions.len()).await;

@@ -2,19 +2,30 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at the first surprise")]
 #![expect(clippy::print_stdout, reason = "the long forms print their counts")]
 
+#[path = "../cluster/mod.rs"]
+mod cluster;
+
+mod chaos;
+
 mod clients;
 
 mod config;
 
 mod conservation;
 
+mod copy;
+
 mod crash;
+
+mod deploy;
 
 mod determinism;
 
 mod fuzz;
 
 mod layers;
+
+mod nodes;
 
 mod process;
 

@@ -5,6 +5,45 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+/// Where nodes keep what they take.
+pub(crate) struct Place {
+    /// As `PLAYPROOF_STORE` takes it.
+    pub(crate) url: String,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Place {
+    /// A folder of its own.
+    pub(crate) fn embedded() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { url: format!("embedded:{}", folder.path().display()), _folder: Some(folder) }
+    }
+
+    /// A schema of its own on the tests' PostgreSQL.
+    pub(crate) fn postgres() -> Self {
+        Self { url: crate::cluster::schema_in(crate::cluster::shared()), _folder: None }
+    }
+}
+
+/// Makes two tests of each function from a [`Place`]: one for each store.
+macro_rules! on_both_stores {
+    ($($test:ident),* $(,)?) => {
+        mod embedded { $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test(crate::process::Place::embedded()).await;
+            }
+        )* }
+        mod postgres { $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test(crate::process::Place::postgres()).await;
+            }
+        )* }
+    };
+}
+pub(crate) use on_both_stores;
+
 /// A running `playproof-batch serve`.
 pub(crate) struct Process {
     child: Child,
@@ -28,23 +67,38 @@ pub(crate) fn binary(settings: &[(&str, &str)]) -> Command {
 impl Process {
     /// Starts a node on `folder` and waits until it is ready.
     pub(crate) fn start(folder: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::on(&format!("embedded:{}", folder.display()), settings)
+    }
+
+    /// Starts a node on a store and waits until it is ready.
+    pub(crate) fn on(store: &str, settings: &[(&str, &str)]) -> Self {
+        let mut process = Self::begin(store, settings).unwrap();
+        let begun = Instant::now();
+        while process.status_of("/ready") != Some(200) {
+            assert!(begun.elapsed() < Duration::from_secs(30), "not ready after 30 s");
+        }
+        process.ready_after += begun.elapsed();
+        process
+    }
+
+    /// Starts a node and waits until it listens; `None` when it ends instead.
+    pub(crate) fn begin(store: &str, settings: &[(&str, &str)]) -> Option<Self> {
         let begun = Instant::now();
         let mut child = binary(settings)
             .env("PLAYPROOF_LISTEN", "127.0.0.1:0")
-            .env("PLAYPROOF_STORE", format!("embedded:{}", folder.display()))
+            .env("PLAYPROOF_STORE", store)
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("first line {line:?}")).to_owned();
-        let mut process = Self { child, url, ready_after: Duration::ZERO };
-        while process.status_of("/ready") != Some(200) {
-            assert!(begun.elapsed() < Duration::from_secs(30), "not ready after 30 s");
-        }
-        process.ready_after = begun.elapsed();
-        process
+        let Some(url) = line.trim().strip_prefix("listening on ").map(str::to_owned) else {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return None;
+        };
+        Some(Self { child, url, ready_after: begun.elapsed() })
     }
 
     /// The status of a GET, asked by hand so that no runtime is needed.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clients::{Told, all_results, fill, finish, get, id, load, post};
-use crate::process::{Process, binary};
+use crate::process::{Place, Process, binary, on_both_stores};
 
 fn store(folder: &Path) -> String {
     format!("embedded:{}", folder.display())
@@ -37,10 +37,15 @@ fn refusal(settings: &[(&str, &str)]) -> String {
     sentence.filter(|s| !s.contains('\n')).unwrap_or_else(|| panic!("not one sentence: {told:?}")).to_owned()
 }
 
-#[tokio::test]
-async fn an_idle_node_ends_at_once_whatever_connections_are_open() {
-    let folder = tempfile::tempdir().unwrap();
-    let node = Process::start(folder.path(), &[]);
+on_both_stores!(
+    an_idle_node_ends_at_once_whatever_connections_are_open,
+    a_loaded_node_ends_in_time_and_its_sessions_are_finished_after_the_next_start,
+    a_stopped_and_a_started_scheduler_stay_so,
+    requests_that_never_end_hold_a_node_up_for_its_grace_period_and_no_longer
+);
+
+async fn an_idle_node_ends_at_once_whatever_connections_are_open(place: Place) {
+    let node = Process::on(&place.url, &[]);
     let client = playproof_batch::tls::http_client().build().unwrap();
     let kept_open = client.get(format!("{}/health", node.url)).send().await.unwrap();
     assert_eq!(kept_open.status(), 200);
@@ -49,11 +54,9 @@ async fn an_idle_node_ends_at_once_whatever_connections_are_open() {
     assert!(took < Duration::from_secs(2), "{took:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_loaded_node_ends_in_time_and_its_sessions_are_finished_after_the_next_start() {
-    let folder = tempfile::tempdir().unwrap();
+async fn a_loaded_node_ends_in_time_and_its_sessions_are_finished_after_the_next_start(place: Place) {
     let told = Arc::new(Told::default());
-    let node = Process::start(folder.path(), &[("PLAYPROOF_SCHEDULER_AUTOSTART", "false")]);
+    let node = Process::on(&place.url, &[("PLAYPROOF_SCHEDULER_AUTOSTART", "false")]);
     fill(&node.url, &told, 2_000).await;
     let clients: Vec<_> = (0..8)
         .map(|_| {
@@ -69,10 +72,10 @@ async fn a_loaded_node_ends_in_time_and_its_sessions_are_finished_after_the_next
         let last = client.await.unwrap();
         assert!(matches!(last, None | Some(503)), "{last:?}");
     }
-    let (_, left, _) = run(&["check"], &[("PLAYPROOF_STORE", &store(folder.path()))]);
+    let (_, left, _) = run(&["check"], &[("PLAYPROOF_STORE", &place.url)]);
     assert!(!left.contains(" 0 of them unprocessed"), "the node ended with its queue, not after it: {left}");
 
-    let node = Process::start(folder.path(), &[]);
+    let node = Process::on(&place.url, &[]);
     finish(&node.url).await;
     assert_eq!(told.lost(&all_results(&node.url).await), 0);
     let batches = get(&node.url, "/api/v1/batch/batches?limit=500").await;
@@ -81,19 +84,17 @@ async fn a_loaded_node_ends_in_time_and_its_sessions_are_finished_after_the_next
     }
 }
 
-#[tokio::test]
-async fn a_stopped_and_a_started_scheduler_stay_so() {
-    let folder = tempfile::tempdir().unwrap();
+async fn a_stopped_and_a_started_scheduler_stay_so(place: Place) {
     let running = async |node: &Process| get(&node.url, "/api/v1/batch/scheduler/status").await["running"].clone();
-    let node = Process::start(folder.path(), &[]);
+    let node = Process::on(&place.url, &[]);
     assert_eq!(running(&node).await, true);
     post(&node.url, "/api/v1/batch/scheduler/stop").await;
     node.terminate();
-    let node = Process::start(folder.path(), &[]);
+    let node = Process::on(&place.url, &[]);
     assert_eq!(running(&node).await, false);
     post(&node.url, "/api/v1/batch/scheduler/start").await;
     node.kill();
-    let node = Process::start(folder.path(), &[("PLAYPROOF_SCHEDULER_AUTOSTART", "false")]);
+    let node = Process::on(&place.url, &[("PLAYPROOF_SCHEDULER_AUTOSTART", "false")]);
     assert_eq!(running(&node).await, true);
 }
 
@@ -162,10 +163,8 @@ async fn a_copy_made_while_a_node_runs_answers_for_what_was_acknowledged() {
     assert_eq!(told.lost(&all_results(&node.url).await), 0);
 }
 
-#[tokio::test]
-async fn requests_that_never_end_hold_a_node_up_for_its_grace_period_and_no_longer() {
-    let folder = tempfile::tempdir().unwrap();
-    let node = Process::start(folder.path(), &[("PLAYPROOF_SHUTDOWN_GRACE", "1s")]);
+async fn requests_that_never_end_hold_a_node_up_for_its_grace_period_and_no_longer(place: Place) {
+    let node = Process::on(&place.url, &[("PLAYPROOF_SHUTDOWN_GRACE", "1s")]);
     let address = node.url.strip_prefix("http://").unwrap();
     let begin = |text: &str| {
         let mut stream = std::net::TcpStream::connect(address).unwrap();

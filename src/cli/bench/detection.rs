@@ -61,6 +61,11 @@ enum Protocol {
     Families,
     /// How often one model's decision on a person changes when only the recording does
     Flips,
+    /// What adapting to a site adds: one model a source, fitted without it, then adapted to some of its people, judged
+    /// by the others
+    Site,
+    /// How far each feature moves when only the recording does
+    Robustness,
     /// What labelled bots, as many as one in a hundred fitted sessions, add
     Labelled,
 }
@@ -76,6 +81,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             Protocol::Sources => bench.sources()?,
             Protocol::Families => bench.families()?,
             Protocol::Flips => bench.flips()?,
+            Protocol::Site => bench.site()?,
+            Protocol::Robustness => bench.robustness()?,
             Protocol::Labelled => bench.labelled()?,
         }
     }
@@ -158,14 +165,23 @@ impl Bench<'_> {
             let recorded = !bots.is_empty();
             if !recorded {
                 let made = protocol::imitations(&own, self.args.seed);
-                let label = Label::default();
-                bots = protocol::score(&model, &made.iter().map(|session| (session, &label)).collect::<Vec<_>>());
+                bots =
+                    protocol::score(&model, &made.iter().map(|(session, label)| (session, label)).collect::<Vec<_>>());
             }
             let kind = if recorded { "recorded" } else { "made" };
             let (h, b) = (protocol::decided(&humans), protocol::decided(&bots));
             let all: Vec<Scored> = humans.into_iter().chain(bots).collect();
             line(format_args!("without {source:<18} people {}  {kind} bots {}", decisions(h), decisions(b)))?;
             line(format_args!("{:26} {}", "", figures(protocol::ranked(&all, |_| true))))?;
+            if !recorded {
+                let copies = [Family::Replay, Family::Morph].map(Family::name);
+                let part = all.iter().filter(|s| !s.human && !copies.contains(&s.family.as_str()));
+                line(format_args!(
+                    "{:26} bots that copy no person's movement {}",
+                    "",
+                    decisions(protocol::decided(part))
+                ))?;
+            }
         }
         Ok(())
     }
@@ -201,15 +217,58 @@ impl Bench<'_> {
         let people: Vec<&Session> = people.map(|item| &item.session).collect();
         let (each, any) = protocol::flips(&model, &people);
         for (change, share) in each {
-            let change = match change {
-                Change::Resampled(step) => format!("resampled to {:.0} Hz", 1000.0 / step),
-                Change::Shifted => "shifted".to_owned(),
-                Change::Scaled(by) => format!("scaled by {by}"),
-                Change::Rounded => "rounded to whole pixels".to_owned(),
-            };
+            let change = change.to_string();
             line(format_args!("{change:<24} {share:.4} of {} people get another decision", people.len()))?;
         }
         line(format_args!("{:<24} {any:.4}", "by any of these"))
+    }
+
+    fn site(&self) -> anyhow::Result<()> {
+        let people = || self.items.iter().filter(|item| item.label.human);
+        for source in names(people().map(|item| item.label.source.as_str())) {
+            let own = || people().filter(|item| item.label.source == source);
+            if own().count() < SOURCE_SESSIONS || self.args.apart.contains(&source) {
+                continue;
+            }
+            let base = self.model(&self.recipe, Some(&source))?;
+            for wanted in [200, 316, 700] {
+                // Half of the people and no more sessions of theirs than wanted; the others judge.
+                let (site, others) = protocol::site(own(), wanted, self.args.seed);
+                if site.len() < wanted || others.is_empty() {
+                    continue;
+                }
+                let adapted = protocol::adapted(&base, site, &self.recipe)?;
+                let made = protocol::imitations(&others.iter().map(|(session, _)| *session).collect::<Vec<_>>(), 1);
+                for (name, model) in [("base", &base), ("adapted", &adapted)] {
+                    let humans = protocol::score(model, &others);
+                    let bots = protocol::score(model, &made.iter().map(|(s, l)| (s, l)).collect::<Vec<_>>());
+                    let (h, b) = (protocol::decided(&humans), protocol::decided(&bots));
+                    let all: Vec<Scored> = humans.into_iter().chain(bots).collect();
+                    line(format_args!(
+                        "{source:<18} {wanted} sessions {name:<8} people {}  bots {}  {}",
+                        decisions(h),
+                        decisions(b),
+                        figures(protocol::ranked(&all, |_| true))
+                    ))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Markdown: a row a feature, a column a change.
+    fn robustness(&self) -> anyhow::Result<()> {
+        let people = self.items.iter().filter(|item| item.role == Role::Test && item.label.human);
+        let people: Vec<&Session> = people.map(|item| &item.session).collect();
+        let changes = Change::STATED;
+        let heads: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        line(format_args!("| feature | {} |", heads.join(" | ")))?;
+        line(format_args!("| --- |{}", " --: |".repeat(changes.len())))?;
+        for moved in protocol::moved(self.recipe.set, &people, &changes) {
+            let by: Vec<String> = moved.by.iter().map(|by| format!("{by:.2}")).collect();
+            line(format_args!("| {} | {} |", moved.column, by.join(" | ")))?;
+        }
+        Ok(())
     }
 
     fn labelled(&self) -> anyhow::Result<()> {

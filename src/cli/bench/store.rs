@@ -1,5 +1,6 @@
 //! `bench store`: whether the embedded store's costs and the process's memory stay flat as sessions pile up.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use crate::domain::result::{Source, Thresholds, Verdict};
 use crate::domain::session::Session;
 use crate::domain::time::{Now, Timestamp};
 use crate::generator::{self, Family, Shape};
+use crate::store::postgres::{PostgresSettings, PostgresStore, Time};
 use crate::store::sqlite::{Room, SqliteSettings, SqliteStore};
 use crate::store::{BatchEnd, BatchOutcome, ClaimRequest, FirstVerdict, MemberOutcome, NewSession, Settlement, Store};
 
@@ -30,12 +32,18 @@ pub(super) struct Args {
     /// Queued sessions at which to measure, ascending
     #[arg(long, value_delimiter = ',', default_value = "1000,10000,100000,1000000")]
     sessions: Vec<u64>,
+    /// Measure the shared store in this empty database instead
+    #[arg(long)]
+    url: Option<String>,
     /// Movements of a session
     #[arg(long, default_value_t = 449)]
     movements: usize,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if let Some(url) = &args.url {
+        return shared(url, args.movements);
+    }
     let folder = tempfile::tempdir_in(".").context("cannot create a folder for the store here")?;
     let room = Room { queue_limit: u64::MAX, store_limit: None, min_free_disk: 0 };
     let store =
@@ -51,6 +59,76 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             table += &bench.measure(&mut stored).await?;
         }
         anyhow::Ok(())
+    })?;
+    crate::cli::say(table.trim_end())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The shared store: group commit beside single commits, and batches beside ever more finished sessions.
+fn shared(url: &str, movements: usize) -> anyhow::Result<ExitCode> {
+    const PLAIN: u64 = 3_000;
+    const GROUPED: u64 = 20_000;
+    let settings = PostgresSettings {
+        url: url.to_owned(),
+        connections: 8,
+        queue_limit: u64::MAX,
+        store_limit: None,
+        autostart: false,
+        time: Time::Database,
+        patience: Duration::ZERO,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let table = runtime.block_on(async {
+        let store = Arc::new(PostgresStore::open(&settings, Timestamp(0)).await?);
+        anyhow::ensure!(
+            store.snapshot().await?.counts.accepted == 0,
+            "the database holds sessions; name an empty one, this command fills it"
+        );
+        let bench = Bench {
+            store: Arc::clone(&store) as Arc<dyn Store>,
+            template: template(movements),
+            model: Model::bundled()?,
+        };
+        let mut text = format!("record of {} bytes\n", bench.template.record.len());
+        let mut next = 0;
+        for round in 1..=3 {
+            let plain: Vec<NewSession> = (next..next + PLAIN)
+                .filter_map(Bench::key)
+                .map(|key| NewSession { key, ..bench.template.clone() })
+                .collect();
+            let started = Instant::now();
+            store.insert_one_by_one(&plain).await?;
+            let single = 1e6 / per(started, PLAIN);
+            let started = Instant::now();
+            bench.submit(next..next + GROUPED).await?;
+            next += GROUPED;
+            let grouped = 1e6 / per(started, GROUPED);
+            let _ = writeln!(
+                text,
+                "round {round}: one INSERT and COMMIT at a time {single:.0} /s, {SUBMITTERS} submitters {grouped:.0} /s, \
+                 {:.1} times as many",
+                grouped / single
+            );
+        }
+        let mut finished = 0;
+        let mut token = 0;
+        for target in [10_000, 1_000_000] {
+            store.make_finished(target - finished).await?;
+            finished = target;
+            let mut rounds = Vec::new();
+            for _ in 0..5 {
+                let started = Instant::now();
+                for _ in 0..50 {
+                    token += 1;
+                    bench.batch(token).await?;
+                }
+                rounds.push(per(started, 50) / 1e3);
+            }
+            rounds.sort_by(f64::total_cmp);
+            let _ = writeln!(
+                text, "{target} finished: claim and settle of 50 takes {:.2} ms (median of 5)", rounds[2]);
+        }
+        anyhow::Ok(text)
     })?;
     crate::cli::say(table.trim_end())?;
     Ok(ExitCode::SUCCESS)

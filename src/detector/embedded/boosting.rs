@@ -86,6 +86,17 @@ impl Boosted {
         Some(Self { depth, splits, leaves, quick })
     }
 
+    /// These trees and `more`, whose sum is the sum of both; `None` when their depths differ.
+    #[must_use]
+    pub fn with(&self, more: &Self, width: usize) -> Option<Self> {
+        if self.depth != more.depth {
+            return None;
+        }
+        let splits = self.splits.iter().chain(&more.splits).copied().collect();
+        let leaves = self.leaves.iter().chain(&more.leaves).copied().collect();
+        Self::from_parts(self.depth, splits, leaves, width)
+    }
+
     /// Depth of every tree.
     #[must_use]
     pub fn depth(&self) -> u32 {

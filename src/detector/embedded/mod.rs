@@ -9,6 +9,8 @@ pub mod boosting;
 
 pub mod classifier;
 
+pub mod drift;
+
 pub mod file;
 
 pub mod train;
@@ -18,14 +20,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rayon::prelude::*;
 
-use self::classifier::Contribution;
+use self::classifier::{Column, Contribution};
+use self::drift::Drift;
 use self::file::{Contents, ModelError};
 use super::{Answer, Detector, DetectorError, Limits, Outcome, Row};
 use crate::domain::calibration::{Calibrated, Calibration};
 use crate::domain::features::FeatureSet;
 use crate::domain::id::Seq;
 use crate::domain::reason::{Reason, Reasons};
-use crate::domain::result::{ModelIdentity, Source};
+use crate::domain::result::{ModelIdentity, Source, Thresholds, Verdict};
 
 /// `modelId` of every embedded model.
 pub const MODEL_ID: &str = "embedded";
@@ -87,6 +90,12 @@ impl Model {
         Ok(Self { contents, unjudged, identity: ModelIdentity { id: MODEL_ID.to_owned(), version } })
     }
 
+    /// What its file holds.
+    #[must_use]
+    pub fn contents(&self) -> &Contents {
+        &self.contents
+    }
+
     /// Its name and version; the version follows from the file's content.
     #[must_use]
     pub fn identity(&self) -> ModelIdentity {
@@ -124,11 +133,8 @@ impl Model {
     /// reaches, and a little more the less there is. A row of another width counts as one without motion.
     #[must_use]
     pub fn assess(&self, features: &[f64], device_type: &str) -> Assessment<'_> {
-        let (column, least) = self.contents.set.evidence();
-        let fits = features.len() == self.contents.set.columns().len();
-        let evidence = features.get(column).copied().filter(|_| fits).unwrap_or(0.0).max(0.0);
-        // NaN is no evidence either.
-        if evidence.is_nan() || evidence < least {
+        let (evidence, least) = self.evidence(features);
+        if evidence < least {
             let raw = self.unjudged + 1e-6 * (least - evidence.min(least));
             return Assessment {
                 raw,
@@ -149,15 +155,36 @@ impl Model {
         Assessment { raw, calibrated, class, notes }
     }
 
+    /// How much motion a row was computed from, and how much is needed to judge it.
+    fn evidence(&self, features: &[f64]) -> (f64, f64) {
+        let (column, least) = self.contents.set.evidence();
+        let fits = features.len() == self.contents.set.columns().len();
+        // NaN is no evidence either.
+        let evidence = features.get(column).copied().filter(|v| fits && !v.is_nan());
+        (evidence.unwrap_or(0.0).max(0.0), least)
+    }
+
+    /// The verdict on one row of [`Model::feature_set`], given the heuristic's reasons.
+    #[must_use]
+    pub fn verdict(&self, features: &[f64], device_type: &str, heuristic: Reasons, thresholds: &Thresholds) -> Verdict {
+        let Assessment { raw, calibrated, class, notes } = self.assess(features, device_type);
+        let reasons = heuristic.union(notes);
+        Verdict::calibrated(raw, &calibrated, class, reasons, Source::Embedded, self.identity(), thresholds)
+    }
+
+    /// The columns that the model asks, by their place in the feature set.
+    #[must_use]
+    pub fn columns(&self) -> &[Column] {
+        self.contents.classifier.columns()
+    }
+
     /// What each column of a row of [`Model::feature_set`] did for its raw score, the largest first: log-odds added to
-    /// [`Model::base`], with what nine people in ten have there. The sum of all and the base is the raw score.
+    /// [`Model::base`], with what nine people in ten have there. The sum of all and the base is the raw score. Empty for
+    /// a row without enough motion to be judged.
     #[must_use]
     pub fn explain(&self, features: &[f64]) -> Vec<Contribution> {
-        if features.len() == self.contents.set.columns().len() {
-            self.contents.classifier.contributions(features)
-        } else {
-            Vec::new()
-        }
+        let (evidence, least) = self.evidence(features);
+        if evidence >= least { self.contents.classifier.contributions(features) } else { Vec::new() }
     }
 
     /// The raw score of the median person.
@@ -190,13 +217,27 @@ impl Model {
 #[derive(Clone, Debug)]
 pub struct EmbeddedDetector {
     model: Arc<Model>,
+    drift: Arc<Drift>,
 }
 
 impl EmbeddedDetector {
     /// A detector that asks `model`.
     #[must_use]
     pub fn new(model: Arc<Model>) -> Self {
-        Self { model }
+        let drift = Arc::new(Drift::new(&model));
+        Self { model, drift }
+    }
+
+    /// The model it asks.
+    #[must_use]
+    pub fn model(&self) -> Arc<Model> {
+        Arc::clone(&self.model)
+    }
+
+    /// What watches the sessions that it scores.
+    #[must_use]
+    pub fn drift(&self) -> Arc<Drift> {
+        Arc::clone(&self.drift)
     }
 
     fn outcome(&self, row: &Row) -> (Seq, Outcome) {
@@ -230,11 +271,15 @@ impl Detector for EmbeddedDetector {
 
     async fn score(&self, rows: &[Row]) -> Result<Answer, DetectorError> {
         // An ordinary batch takes less than handing it to another thread would.
-        let outcomes = if rows.len() <= 2 * ROWS_PER_TASK {
+        let outcomes: Vec<(Seq, Outcome)> = if rows.len() <= 2 * ROWS_PER_TASK {
             rows.iter().map(|row| self.outcome(row)).collect()
         } else {
             rows.par_iter().with_min_len(ROWS_PER_TASK).map(|row| self.outcome(row)).collect()
         };
+        self.drift.observe(rows.iter().zip(&outcomes).filter_map(|(row, (_, outcome))| match outcome {
+            Outcome::Calibrated { calibrated, .. } => Some((&row.features[..], calibrated.p)),
+            _ => None,
+        }));
         Ok(Answer { model: self.model.identity(), outcomes })
     }
 

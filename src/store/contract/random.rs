@@ -372,7 +372,7 @@ pub(crate) fn check(
     restart: impl AsyncFn(Fixture, Now) -> Fixture,
 ) {
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let outcome = TestRunner::new(config).run(&vec(any_step(), 1..60), |steps| {
         runtime.block_on(async {
             let mut fixture = open(QUEUE_LIMIT).await;

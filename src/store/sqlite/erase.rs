@@ -6,11 +6,12 @@ use rusqlite::params;
 
 use super::fault::Fault;
 use super::intake::{TELEMETRY_KEPT, TELEMETRY_KEPT_LONGER};
-use super::rows::{self, Numbered as _};
-use super::state::{KeyHasher, WriterState, stored};
+use super::rows;
+use super::state::{WriterState, stored};
 use crate::domain::id::SessionKey;
 use crate::domain::queue::{Entry, State};
 use crate::domain::time::Timestamp;
+use crate::store::coding::{KeyHasher, Numbered as _};
 use crate::store::{Pruned, Retention};
 
 /// Most sessions touched in one transaction of a long removal.

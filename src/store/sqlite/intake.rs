@@ -4,13 +4,13 @@ use rusqlite::{OptionalExtension as _, params};
 
 use super::fault::Fault;
 use super::read;
-use super::rows::{Numbered as _, features_to_blob};
-use super::state::{KeyHash, WriterState, stored};
+use super::state::{WriterState, stored};
 use crate::domain::id::Seq;
 use crate::domain::queue::{Entry, State};
 use crate::domain::record::SessionDigest;
 use crate::domain::result::{Decision, Verdict};
 use crate::domain::time::Timestamp;
+use crate::store::coding::{KeyHash, Numbered as _, features_to_blob};
 use crate::store::{Acceptance, NewSession};
 
 /// `sessions.telemetry` of a session that passed.

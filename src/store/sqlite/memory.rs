@@ -3,21 +3,6 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::fault::Fault;
-use crate::store::{LARGEST_MEMORY, LONGEST_MEMORY_KEY, StoreError, StoreResult};
-
-/// Refuses what is too large before it reaches the writer.
-pub(super) fn check(key: &str, value: Option<&[u8]>) -> StoreResult<()> {
-    let size = value.map_or(0, <[u8]>::len);
-    if size > LARGEST_MEMORY {
-        let message = format!("a detector's memory of {size} bytes; {LARGEST_MEMORY} are the most");
-        return Err(StoreError::TooLarge(message));
-    }
-    if key.len() > LONGEST_MEMORY_KEY {
-        let message = format!("a detector's key of {} bytes; {LONGEST_MEMORY_KEY} are the most", key.len());
-        return Err(StoreError::TooLarge(message));
-    }
-    Ok(())
-}
 
 pub(super) fn remember(connection: &Connection, key: &str, value: Option<&[u8]>) -> Result<(), Fault> {
     match value {

@@ -18,6 +18,7 @@ mod schema;
 mod scrub;
 mod sketches;
 mod state;
+mod whole;
 mod writer;
 
 #[cfg(test)]
@@ -36,7 +37,7 @@ mod tests;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags, params};
@@ -49,11 +50,12 @@ pub use state::Room;
 use self::fault::Fault;
 use self::keys::RecentKeys;
 use self::sketches::RecentSketches;
-use self::state::{KeyHasher, WriterState};
+use self::state::WriterState;
 use self::writer::Writer;
+use super::coding::{KeyHasher, check_memory};
 use super::{
-    Acceptance, BatchRow, Candidate, Claim, ClaimRequest, DeadRow, Lease, Lookup, NewSession, Page, Pruned,
-    ResultQuery, ResultRow, Retention, Settled, Settlement, Snapshot, Store, StoreError, StoreResult,
+    Acceptance, BatchRow, Candidate, Claim, ClaimRequest, DeadRow, Heartbeat, Lease, Lookup, NewSession, NodeRow, Page,
+    Pruned, ResultQuery, ResultRow, Retention, Settled, Settlement, Snapshot, Store, StoreError, StoreResult,
 };
 use crate::domain::id::{BatchId, Seq, SessionKey};
 use crate::domain::time::{Now, Timestamp};
@@ -93,6 +95,7 @@ pub struct SqliteStore {
     hasher: KeyHasher,
     recent: RecentKeys,
     sketches: RecentSketches,
+    node: Mutex<Option<(NodeRow, Instant)>>,
     ready: Arc<Notify>,
     _lock: File,
 }
@@ -114,7 +117,7 @@ impl SqliteStore {
         let path = folder.join(DATABASE);
         let mut connection = connect(&path, WRITER_CACHE_KIB).map_err(|fault| fault.for_callers())?;
         prepare(&mut connection, &path, settings, now).map_err(|fault| fault.for_callers())?;
-        let hasher = KeyHasher::load(&connection).map_err(|fault| fault.for_callers())?;
+        let hasher = state::hasher(&connection).map_err(|fault| fault.for_callers())?;
         let mut state =
             WriterState::load(connection, folder.clone(), settings.room).map_err(|fault| fault.for_callers())?;
         void_leases(&mut state, now).map_err(|fault| fault.for_callers())?;
@@ -123,7 +126,17 @@ impl SqliteStore {
         let ready = Arc::new(Notify::new());
         let readers = Arc::new(Readers { path, idle: Mutex::new(Vec::new()), places: Semaphore::new(READERS) });
         let writer = Writer::start(state, Arc::clone(&ready))?;
-        Ok(Self { folder: folder.clone(), writer, readers, hasher, recent, sketches, ready, _lock: lock })
+        Ok(Self {
+            folder: folder.clone(),
+            writer,
+            readers,
+            hasher,
+            recent,
+            sketches,
+            node: Mutex::default(),
+            ready,
+            _lock: lock,
+        })
     }
 
     async fn read<T, F>(&self, run: F) -> StoreResult<T>
@@ -374,7 +387,7 @@ impl Store for SqliteStore {
     }
 
     async fn remember(&self, key: String, value: Option<Vec<u8>>) -> StoreResult<()> {
-        memory::check(&key, value.as_deref())?;
+        check_memory(&key, value.as_deref())?;
         self.writer.execute(move |state| memory::remember(&state.connection, &key, value.as_deref())).await
     }
 
@@ -402,6 +415,26 @@ impl Store for SqliteStore {
 
     async fn health(&self) -> StoreResult<()> {
         self.writer.execute(WriterState::probe).await
+    }
+
+    // One process owns the folder, so who asks is the one node there is.
+    async fn beat(&self, beat: Heartbeat) -> StoreResult<()> {
+        let mut node = self.node.lock().unwrap_or_else(PoisonError::into_inner);
+        let row = NodeRow {
+            id: beat.id,
+            version: beat.version,
+            address: beat.address,
+            started_at: beat.started_at,
+            silent_for: Duration::ZERO,
+            draining: beat.draining,
+        };
+        *node = (!beat.leaving).then(|| (row, Instant::now()));
+        Ok(())
+    }
+
+    async fn nodes(&self) -> StoreResult<Vec<NodeRow>> {
+        let node = self.node.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(node.into_iter().map(|(node, at)| NodeRow { silent_for: at.elapsed(), ..node }).collect())
     }
 
     async fn backup(&self, folder: PathBuf) -> StoreResult<()> {

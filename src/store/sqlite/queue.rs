@@ -7,12 +7,13 @@ use rusqlite::params;
 
 use super::fault::Fault;
 use super::intake::{NewResult, TELEMETRY_KEPT_LONGER, telemetry_class};
-use super::rows::{self, Numbered as _, SESSION_COLUMNS};
+use super::rows::{self, SESSION_COLUMNS};
 use super::state::{HeldLease, LeasedMember, WriterState};
 use crate::domain::batch::Trigger;
 use crate::domain::id::{BatchId, Seq};
 use crate::domain::queue::{Entry, Event, LOST_LEASES_BEFORE_FAILED, State, step};
 use crate::domain::time::{Now, Timestamp};
+use crate::store::coding::Numbered as _;
 use crate::store::{
     BatchEnd, BatchOutcome, Claim, ClaimRequest, Lease, Member, MemberOutcome, Settled, Settlement, StoreError,
 };

@@ -6,12 +6,12 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::fault::Fault;
 use super::keys::RecentKeys;
 use super::queue::member_list;
-use super::rows::{self, Numbered as _, RESULT_COLUMNS, SESSION_COLUMNS};
-use super::state::KeyHash;
+use super::rows::{self, RESULT_COLUMNS, SESSION_COLUMNS};
 use crate::domain::batch::QueueView;
 use crate::domain::id::{BatchId, Seq, SessionKey};
 use crate::domain::reason::Reason;
 use crate::domain::time::Timestamp;
+use crate::store::coding::{KeyHash, Numbered as _};
 use crate::store::{
     BatchRow, Counts, Cursor, DeadRow, Lookup, Page, ResultQuery, ResultRow, Snapshot, StoreError, StoredSession,
 };

@@ -5,60 +5,16 @@ use rusqlite::Row;
 use super::fault::Fault;
 use crate::domain::agreement::Agreement;
 use crate::domain::batch::Trigger;
-use crate::domain::features::v1;
 use crate::domain::heuristic;
 use crate::domain::id::{BatchId, Seq, SessionId, SessionKey};
 use crate::domain::queue::{Entry, State};
 use crate::domain::reason::Reasons;
 use crate::domain::result::{Decision, ModelIdentity, ScoreKind, Source, Verdict};
 use crate::domain::time::Timestamp;
+use crate::store::coding::{Numbered as _, features_from_blob};
 use crate::store::{
     BatchEnd, BatchOutcome, BatchRow, FirstVerdict, Member, ResultRow, StoreError, StoredResult, StoredSession,
 };
-
-/// An enum that is stored as its place in a fixed list.
-pub(super) trait Numbered: Copy + PartialEq + Sized + 'static {
-    /// The list.
-    const LIST: &'static [Self];
-
-    /// Its number.
-    fn number(self) -> i64 {
-        let place = Self::LIST.iter().position(|v| *v == self);
-        place.and_then(|i| i64::try_from(i).ok()).unwrap_or(-1)
-    }
-
-    /// The value numbered so.
-    fn from_number(number: i64) -> Result<Self, Fault> {
-        let place = usize::try_from(number).ok();
-        let value = place.and_then(|i| Self::LIST.get(i)).copied();
-        value.ok_or_else(|| StoreError::Corrupt(format!("{number} is no {}", std::any::type_name::<Self>())).into())
-    }
-}
-
-macro_rules! numbered {
-    ($($kind:ty),*) => { $(impl Numbered for $kind { const LIST: &'static [Self] = &Self::ALL; })* };
-}
-numbered!(State, Decision, Source, ScoreKind, Trigger, BatchOutcome);
-
-/// Features as stored.
-pub(super) fn features_to_blob(features: &v1::Features) -> [u8; 224] {
-    let mut blob = [0; 224];
-    for (place, value) in blob.chunks_exact_mut(8).zip(features.values()) {
-        place.copy_from_slice(&value.to_bits().to_le_bytes());
-    }
-    blob
-}
-
-fn features_from_blob(blob: &[u8]) -> Result<v1::Features, Fault> {
-    let mut values = [0.0; 28];
-    if blob.len() != values.len() * 8 {
-        return Err(StoreError::Corrupt(format!("a feature row of {} bytes", blob.len())).into());
-    }
-    for (value, bytes) in values.iter_mut().zip(blob.chunks_exact(8)) {
-        *value = f64::from_bits(u64::from_le_bytes(bytes.try_into().unwrap_or_default()));
-    }
-    Ok(v1::Features::from_values(values))
-}
 
 fn session_id(text: &str) -> Result<SessionId, Fault> {
     SessionId::parse(text).ok_or_else(|| StoreError::Corrupt("a session identifier that is none".to_owned()).into())

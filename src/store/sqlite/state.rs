@@ -5,18 +5,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use rusqlite::{Connection, OptionalExtension as _, params};
-use sha2::Sha256;
 
 use super::BUSY;
 use super::fault::Fault;
 use super::keys::KeyIndex;
 use super::sketches::SketchIndex;
-use crate::domain::id::{LeaseToken, SessionKey};
+use crate::domain::id::LeaseToken;
 use crate::domain::queue::{Entry, State};
 use crate::domain::result::ModelIdentity;
 use crate::domain::time::Timestamp;
+use crate::store::coding::KeyHasher;
 use crate::store::{Counts, StoreError};
 
 /// How much room there must be.
@@ -66,7 +65,7 @@ pub(super) struct WriterState {
     pub(super) leases: HashMap<i64, Arc<HeldLease>>,
     pub(super) room: Room,
     saved: Saved,
-    secret: Hmac<Sha256>,
+    secret: KeyHasher,
     models: HashMap<ModelIdentity, i64>,
     pub(super) keys: KeyIndex,
     pub(super) sketches: SketchIndex,
@@ -77,50 +76,10 @@ pub(super) struct WriterState {
     complained: Option<std::time::Instant>,
 }
 
-/// A keyed hash of a session's key: 128 bits for tombstones, of which the first 64 index live sessions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct KeyHash {
-    pub(super) mac: [u8; 16],
-    pub(super) short: i64,
-}
-
-/// Hashes keys with a secret of the store, so that clients can't choose colliding identifiers and a tombstone does
-/// not tell which identifier was erased.
-#[derive(Clone)]
-pub(super) struct KeyHasher(Hmac<Sha256>);
-
-impl KeyHasher {
-    pub(super) fn load(connection: &Connection) -> Result<Self, Fault> {
-        let secret: Vec<u8> =
-            connection.query_row("SELECT value FROM meta WHERE name = 'secret'", [], |row| row.get(0))?;
-        let keyed = Hmac::new_from_slice(&secret).map_err(|e| StoreError::Corrupt(e.to_string()))?;
-        Ok(Self(keyed))
-    }
-
-    pub(super) fn hash(&self, key: &SessionKey) -> KeyHash {
-        let mut keyed = self.0.clone();
-        // A length before the deployment keeps ("a", "bc") and ("ab", "c") apart.
-        keyed.update(&(key.deployment.len() as u64).to_le_bytes());
-        keyed.update(key.deployment.as_bytes());
-        keyed.update(key.id.as_str().as_bytes());
-        let full = keyed.finalize().into_bytes();
-        let (mut mac, mut short) = ([0; 16], [0; 8]);
-        mac.copy_from_slice(&full[..16]);
-        short.copy_from_slice(&full[..8]);
-        KeyHash { mac, short: i64::from_le_bytes(short) }
-    }
-
-    /// A keyed hash of a user, under which all of the user's sessions are found.
-    pub(super) fn hash_user(&self, user: &str) -> i64 {
-        let mut keyed = self.0.clone();
-        // A length that no deployment has keeps users and keys apart.
-        keyed.update(&u64::MAX.to_le_bytes());
-        keyed.update(user.as_bytes());
-        let full = keyed.finalize().into_bytes();
-        let mut short = [0; 8];
-        short.copy_from_slice(&full[..8]);
-        i64::from_le_bytes(short)
-    }
+/// The hasher with the file's secret.
+pub(super) fn hasher(connection: &Connection) -> Result<KeyHasher, Fault> {
+    let secret: Vec<u8> = connection.query_row("SELECT value FROM meta WHERE name = 'secret'", [], |row| row.get(0))?;
+    Ok(KeyHasher::new(&secret)?)
 }
 
 impl WriterState {
@@ -130,7 +89,7 @@ impl WriterState {
         let (counts, running, last_batch) = connection.query_row(totals, [], |row| {
             Ok((super::read::counts(row)?, row.get("running")?, row.get::<_, Option<i64>>("last_batch")?))
         })?;
-        let secret = KeyHasher::load(&connection)?.0;
+        let secret = hasher(&connection)?;
         let keys = KeyIndex::load(&connection)?;
         let sketches = SketchIndex::load(&connection)?;
         Ok(Self {
@@ -154,7 +113,7 @@ impl WriterState {
     }
 
     pub(super) fn hasher(&self) -> KeyHasher {
-        KeyHasher(self.secret.clone())
+        self.secret.clone()
     }
 
     pub(super) fn begin(&mut self) -> Result<(), Fault> {

@@ -68,13 +68,27 @@ struct Best {
     bin: usize,
 }
 
-/// Fits trees that tell `odd` rows from the others; `weights` are the rows' weights.
+/// Rows to tell apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    /// Values, all rows of one width.
+    pub values: &'a [Vec<f32>],
+    /// Whether a row is odd.
+    pub odd: &'a [bool],
+    /// What a row weighs.
+    pub weights: &'a [f64],
+    /// The log-odds that earlier trees give a row; empty where there are none.
+    pub start: &'a [f64],
+}
+
+/// Fits trees that tell odd rows from the others, by what they add to the start.
 #[must_use]
-pub fn fit(rows: &[Vec<f32>], odd: &[bool], weights: &[f64], settings: &Settings, seed: u64) -> Option<Boosted> {
+pub fn fit(rows: &Rows<'_>, settings: &Settings, seed: u64) -> Option<Boosted> {
+    let Rows { values: rows, odd, weights, start } = *rows;
     let width = rows.first()?.len();
     let binned = Binned::new(rows, width);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut scores = vec![0.0f64; rows.len()];
+    let mut scores = if start.len() == rows.len() { start.to_vec() } else { vec![0.0f64; rows.len()] };
     let (mut splits, mut leaves) = (Vec::new(), Vec::new());
     for _ in 0..settings.trees {
         let gradients: Vec<Sums> = scores

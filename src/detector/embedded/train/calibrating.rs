@@ -35,7 +35,7 @@ pub(super) fn foreign(fit: &[&Example], samples: &Samples, recipe: &Recipe) -> V
     }
     let without = |(source, size): (&str, usize)| {
         let own = |sample: &Sample| fit[sample.of].source == source;
-        let classifier = fit_classifier(samples, |sample| !own(sample), recipe)?;
+        let classifier = fit_classifier(samples, |sample| !own(sample), None, recipe)?;
         let raw = samples.humans.par_iter().filter(|s| own(s)).map(|s| classifier.raw(&s.row)).collect();
         // Copies through other recorders add no people.
         Some(thinned(raw, size))

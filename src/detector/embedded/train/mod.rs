@@ -6,6 +6,8 @@
 //! ([`samples`]). People who were not fitted on calibrate the model, and beside them, where sources are named, the people
 //! of each source seen by a model fitted without it ([`calibrating`]).
 
+mod adapting;
+
 pub mod boosting;
 
 mod calibrating;
@@ -21,6 +23,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
+pub use self::adapting::{MIN_SITE, adapt, site_share};
 use self::samples::{Sample, Samples};
 use super::classifier::{Classifier, Column, single};
 use super::file::{Contents, Known};
@@ -99,7 +102,7 @@ impl Default for Recipe {
                 (Family::Walk, 0),
                 (Family::Replay, 10),
             ],
-            recorders: 3,
+            recorders: 6,
             counterexamples: 3,
             labelled: 0.3,
             calibration_recorders: 4,
@@ -193,6 +196,20 @@ pub enum TrainError {
         /// How many there are.
         found: usize,
     },
+    /// Not enough to set a site's cuts.
+    #[error(
+        "only {found} human sessions with enough motion are there to set the site's cuts, at least {MIN_SITE} are needed; add sessions"
+    )]
+    TooFewOfSite {
+        /// How many there are.
+        found: usize,
+    },
+    /// The base and the recipe want different features.
+    #[error("the base model has the feature set {base}; leave --set away")]
+    OtherSet {
+        /// That of the base.
+        base: &'static str,
+    },
     /// The sessions differ in nothing.
     #[error("the sessions are too much alike to learn from; use recordings of real and different people")]
     Alike,
@@ -271,7 +288,7 @@ pub fn train(
     }
 
     on_stage(Stage::Trees);
-    let classifier = fit_classifier(&samples, |_| true, recipe).ok_or(TrainError::Alike)?;
+    let classifier = fit_classifier(&samples, |_| true, None, recipe).ok_or(TrainError::Alike)?;
 
     on_stage(Stage::Foreign);
     let foreign = calibrating::foreign(&fit, &samples, recipe);
@@ -296,21 +313,30 @@ pub fn train(
 }
 
 /// Grows trees that tell the people whom `wanted` accepts from their counterexamples and from all labelled bots; both
-/// sides weigh the same.
-fn fit_classifier(samples: &Samples, wanted: impl Fn(&Sample) -> bool, recipe: &Recipe) -> Option<Classifier> {
+/// sides weigh the same. With a `base`, its columns are asked and its trees come first.
+fn fit_classifier(
+    samples: &Samples,
+    wanted: impl Fn(&Sample) -> bool,
+    base: Option<&Classifier>,
+    recipe: &Recipe,
+) -> Option<Classifier> {
     let set = recipe.set;
     let (evidence, _) = set.evidence();
     let of = |all: &'_ [Sample]| -> Vec<usize> { (0..all.len()).filter(|i| wanted(&all[*i])).collect() };
     let humans: Vec<&Sample> = of(&samples.humans).into_iter().map(|i| &samples.humans[i]).collect();
     let made: Vec<&Sample> = of(&samples.counterexamples).into_iter().map(|i| &samples.counterexamples[i]).collect();
-    let columns: Vec<Column> = (0..set.columns().len())
-        .into_par_iter()
-        .filter(|index| *index != evidence)
-        .map(|index| {
-            let own = humans.iter().filter(|sample| sample.original);
-            Column { index, people: Profile::of(own.map(|sample| sample.row[index]).collect()) }
-        })
-        .collect();
+    let columns: Vec<Column> = match base {
+        Some(base) => base.columns().to_vec(),
+        // What the recorder is like tells people from bots on the sites that were recorded, and on no other.
+        None => (0..set.columns().len())
+            .into_par_iter()
+            .filter(|index| *index != evidence && !set.recorder().any(|column| column == *index))
+            .map(|index| {
+                let own = humans.iter().filter(|sample| sample.original);
+                Column { index, people: Profile::of(own.map(|sample| sample.row[index]).collect()) }
+            })
+            .collect(),
+    };
     let bots: Vec<&Sample> = samples.bots.iter().collect();
     let all: Vec<&Sample> = humans.iter().chain(&made).chain(&bots).copied().collect();
     let rows: Vec<Vec<f32>> =
@@ -324,7 +350,13 @@ fn fit_classifier(samples: &Samples, wanted: impl Fn(&Sample) -> bool, recipe: &
         .chain(std::iter::repeat_n(made_weight, made.len()))
         .chain(std::iter::repeat_n(bot_weight, bots.len()))
         .collect();
-    let trees = boosting::fit(&rows, &odd, &weights, &recipe.boosting, recipe.seed)?;
+    let start: Vec<f64> =
+        base.map_or_else(Vec::new, |base| all.par_iter().map(|sample| base.raw(&sample.row)).collect());
+    let rows = boosting::Rows { values: &rows, odd: &odd, weights: &weights, start: &start };
+    let mut trees = boosting::fit(&rows, &recipe.boosting, recipe.seed)?;
+    if let Some(base) = base {
+        trees = base.trees().with(&trees, columns.len())?;
+    }
     Classifier::from_parts(columns, trees, set.columns().len())
 }
 

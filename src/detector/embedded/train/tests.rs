@@ -138,3 +138,46 @@ fn labelled_bots_are_learned_from() {
     };
     assert!(raw(&bots) > raw(&[]) + 0.5);
 }
+
+/// The people of a site: like [`hand`], and slower.
+fn site(index: usize) -> Example {
+    let mut example = hand(1000 + index);
+    example.session.movements.t.iter_mut().for_each(|t| *t *= 1.6);
+    example.user = Some(format!("site{}", index % 60));
+    example
+}
+
+#[test]
+fn a_sites_own_people_set_its_cuts() {
+    let (fit_on, calibration) = split((0..400).map(hand).collect(), 0.3, 1);
+    let material = Material { fit: &fit_on, calibration: &calibration, bots: &[] };
+    let (base, _) = train(&material, &quick(), String::new(), &mut |_| ()).unwrap();
+    let adapted = |n: usize| {
+        let (fit, calibration) = split((0..n).map(site).collect(), site_share(n), 1);
+        let material = Material { fit: &fit, calibration: &calibration, bots: &[] };
+        adapt(&base, &material, &quick(), "a site", &mut |_| ())
+    };
+    assert!(adapted(199).unwrap_err().to_string().contains("only 199"));
+    let (few, report) = adapted(400).unwrap();
+    assert_eq!((report.fitted, report.calibrated), (0, 400));
+    assert_eq!(few.classifier, base.classifier, "too few to learn from");
+    // Of people like those of the site, as many exceed a score as it promises.
+    let mut row = Vec::new();
+    let exceed = (5000..5400).filter(|i| {
+        Extractor::default().extract(few.set, &site(*i).session, &mut row);
+        few.pooled.assess(few.classifier.raw(&row)).score > 1.0
+    });
+    let exceed = exceed.count();
+    assert!((12..=80).contains(&exceed), "{exceed} of 400");
+
+    let (many, report) = adapted(800).unwrap();
+    assert!(report.fitted >= MIN_FIT && report.calibrated >= 316, "{report:?}");
+    assert!(many.classifier.trees().trees() > base.classifier.trees().trees());
+    assert_eq!(many.encode(), adapted(800).unwrap().0.encode(), "repeatable");
+    // What the base knew is still known.
+    for (known, before) in many.recorders.iter().zip(&base.recorders) {
+        assert!(known.low <= before.low && known.high >= before.high);
+    }
+    let v1 = Recipe { set: FeatureSet::V1, ..quick() };
+    assert!(adapt(&base, &material, &v1, "", &mut |_| ()).unwrap_err().to_string().contains("v2"));
+}

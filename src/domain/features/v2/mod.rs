@@ -152,6 +152,8 @@ pub(super) fn is_recorder(column: usize) -> bool {
     column >= WIDTH - recorder::COLUMNS.len()
 }
 
+/// Windows straighter than this count as straight: pixels bend a path as much.
+const BEND_FLOOR: f64 = 5e-4;
 /// Shortest step, in mean steps, that has a direction.
 const DIRECTED: f64 = 0.2;
 
@@ -420,7 +422,7 @@ impl Workspace {
             }
             let empty = self.bits.is_empty();
             let bends = self.selection.quantiles(&self.bits, [0.1, 0.5, 0.9], 0.0);
-            row.extend(bends.map(|bent| if empty { 0.0 } else { ln(1e-4 + 1.0 - (1.0 - bent).sqrt()) }));
+            row.extend(bends.map(|bent| if empty { 0.0 } else { ln(BEND_FLOOR + 1.0 - (1.0 - bent).sqrt()) }));
         }
     }
 
@@ -514,6 +516,14 @@ mod tests {
         assert!(few[1..].iter().all(|v| *v == 0.0) && few[0] < 16.0);
         let standing = row((0..100).map(|i| (5.0, 5.0, 10.0 * f64::from(i))));
         assert!(standing[1..].iter().all(|v| *v == 0.0) && standing[0] < 16.0);
+    }
+
+    #[test]
+    fn every_column_is_described() {
+        let table = include_str!("../../../../models/FEATURES.md");
+        for column in COLUMNS {
+            assert!(table.contains(&format!("| {column} |")), "models/FEATURES.md lacks {column}");
+        }
     }
 
     proptest! {

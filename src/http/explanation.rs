@@ -1,0 +1,245 @@
+//! `GET /api/v1/sessions/:sessionId/explanation`: what in the movement moved the score, and how people are there.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::Shared;
+use super::auth::Admin;
+use super::error::{ApiError, Code, ErrorBody};
+use super::request::{self, Params, SessionPath};
+use super::wire;
+use crate::detector::embedded::Model;
+use crate::detector::embedded::classifier::Contribution;
+use crate::domain::features::Extractor;
+use crate::domain::reason::Reasons;
+use crate::domain::record::{self, DamagedRecord};
+use crate::domain::result::Thresholds;
+use crate::store::Lookup;
+
+/// Features named unless asked otherwise.
+const NAMED: u32 = 5;
+/// More than any feature set has.
+const MOST: u32 = 1000;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ExplanationParams {
+    /// The session's deployment; that of the key when it is bound, else none.
+    deployment_id: Option<String>,
+    /// How many features to name, 1 to 1000.
+    #[param(minimum = 1, maximum = 1000, default = 5)]
+    limit: Option<u32>,
+}
+
+/// What one feature did for the score.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FeatureBody {
+    /// Its column in the feature set.
+    #[schema(example = "fitAcross4Median")]
+    feature: &'static str,
+    /// The reason code of the trait that it describes.
+    #[schema(example = "smoothness")]
+    code: &'static str,
+    /// What the reason says, for people.
+    message: &'static str,
+    /// Its value in this session.
+    value: f64,
+    /// Nine people in ten have at least this...
+    human_low: f64,
+    /// ...and at most this.
+    human_high: f64,
+    /// What it adds to the raw score: log-odds, above 0 towards a bot.
+    added: f64,
+}
+
+/// Why a session has its score: `base`, what each feature added and `rest` make `rawScore`.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ExplanationAnswer {
+    session_id: String,
+    model_id: String,
+    model_version: String,
+    /// Whether this model gave the session's result; else the result came from another detector or version, and this is
+    /// what the active model says of the same telemetry.
+    of_result: bool,
+    /// What the model decides by itself.
+    decision: &'static str,
+    /// Calibrated, -log10 p.
+    anomaly_score: f64,
+    /// Log-odds.
+    raw_score: f64,
+    /// The raw score of the median person.
+    base: f64,
+    /// Those that moved the score most, either way, the largest first; empty when there is too little motion to judge.
+    features: Vec<FeatureBody>,
+    /// What all other features added.
+    rest: f64,
+}
+
+/// Explains a session's score by its features, as long as its telemetry is kept.
+#[utoipa::path(
+    get, path = "/api/v1/sessions/{sessionId}/explanation", operation_id = "explainSession", tag = "results",
+    params(("sessionId" = String, Path, description = "The session"), ExplanationParams),
+    responses(
+        (status = 200, description = "What moved the score", body = ExplanationAnswer),
+        (status = 401, description = "No valid key", body = ErrorBody),
+        (status = 403, description = "Role below admin, or another deployment", body = ErrorBody),
+        (status = 404, description = "Unknown session, or its telemetry is gone", body = ErrorBody),
+        (status = 410, description = "The session was erased", body = ErrorBody),
+        (status = 422, description = "No possible session id or limit", body = ErrorBody),
+        (status = 503, description = "The store is away; see Retry-After", body = ErrorBody),
+    )
+)]
+pub(super) async fn read(
+    State(service): State<Shared>,
+    Admin(access): Admin,
+    SessionPath(id): SessionPath,
+    Params(params): Params<ExplanationParams>,
+) -> Result<Response, ApiError> {
+    let limit = request::page_size(params.limit, NAMED, MOST)?;
+    let key = access.session(id, params.deployment_id)?;
+    let session = match service.store.session(key).await? {
+        Lookup::Found(session) => *session,
+        Lookup::Erased => return Err(ApiError::new(Code::SessionErased, "the session with this id was erased")),
+        Lookup::Unknown => return Err(ApiError::new(Code::UnknownSession, "there is no such session")),
+    };
+    let record = service.store.telemetry(vec![session.seq]).await?.into_iter().next().flatten();
+    let Some(record) = record else {
+        return Err(ApiError::new(
+            Code::TelemetryGone,
+            "the session's telemetry is gone, and nothing can be explained without it; \
+             PLAYPROOF_RETENTION_TELEMETRY and PLAYPROOF_RETENTION_TELEMETRY_FLAGGED say how long it is kept",
+        ));
+    };
+    let model = service.embedded.model();
+    let judged = session.result.as_ref().map(|result| &result.verdict.model);
+    let of_result = judged.is_some_and(|judged| *judged == model.identity());
+    let thresholds = service.intake.thresholds();
+    // Off the async workers: a long session takes a while.
+    let explained = tokio::task::spawn_blocking(move || explain(&model, &record, &thresholds, limit)).await;
+    let mut answer = explained
+        .map_err(|e| ApiError::internal(format!("the explanation failed: {e}")))?
+        .map_err(|damaged| ApiError::internal(damaged.to_string()))?;
+    (answer.session_id, answer.of_result) = (session.key.id.to_string(), of_result);
+    Ok(wire::json(&answer))
+}
+
+fn explain(
+    model: &Model,
+    record: &[u8],
+    thresholds: &Thresholds,
+    limit: u32,
+) -> Result<ExplanationAnswer, DamagedRecord> {
+    let session = record::decode(record)?;
+    let set = model.feature_set();
+    let mut row = Vec::new();
+    Extractor::default().extract(set, &session, &mut row);
+    let verdict = model.verdict(&row, &session.device_type, Reasons::default(), thresholds);
+    let (raw_score, base) = (verdict.raw_score.unwrap_or_default(), model.base());
+    let mut all = model.explain(&row);
+    all.sort_by(|a, b| b.added.abs().total_cmp(&a.added.abs()).then(a.index.cmp(&b.index)));
+    all.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let named: f64 = all.iter().map(|c| c.added).sum();
+    let feature = |Contribution { index, added, range }: Contribution| {
+        let reason = set.describes(index);
+        FeatureBody {
+            feature: set.columns()[index],
+            code: reason.code(),
+            message: reason.message(),
+            value: row[index],
+            human_low: range.0,
+            human_high: range.1,
+            added,
+        }
+    };
+    Ok(ExplanationAnswer {
+        session_id: String::new(),
+        model_id: verdict.model.id,
+        model_version: verdict.model.version,
+        of_result: false,
+        decision: verdict.decision.name(),
+        anomaly_score: verdict.anomaly_score.unwrap_or_default(),
+        raw_score,
+        base,
+        features: all.into_iter().map(feature).collect(),
+        rest: raw_score - base - named,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::testing::{TestApp, session};
+
+    fn drawn(id: &str) -> Value {
+        let movements: Vec<Value> = (0..200)
+            .map(|i| json!({ "x": 3 * i, "y": 2 * i, "timestamp": 1000 + 16 * i, "isTrusted": true }))
+            .collect();
+        let mut session = session(id);
+        session["movements"] = movements.into();
+        session
+    }
+
+    #[tokio::test]
+    async fn what_is_named_and_the_rest_make_the_score() {
+        let app = TestApp::start().await;
+        let mut line = drawn("line");
+        line["useBatch"] = false.into();
+        let verdict = app.post("/api/v1/score", &line).await.json();
+        let told = app.get("/api/v1/sessions/line/explanation").await.json();
+        assert_eq!((&told["sessionId"], &told["ofResult"]), (&json!("line"), &json!(true)), "{told}");
+        assert_eq!(told["decision"], verdict["decision"]);
+        assert_eq!(told["anomalyScore"], verdict["anomaly"]["anomalyScore"]);
+        let features = told["features"].as_array().unwrap();
+        assert_eq!(features.len(), 5);
+        let added = |told: &Value| {
+            let features = told["features"].as_array().unwrap().iter();
+            features.map(|f| f["added"].as_f64().unwrap()).collect::<Vec<_>>()
+        };
+        let sum = |told: &Value| {
+            let [base, rest] = ["base", "rest"].map(|name| told[name].as_f64().unwrap());
+            base + rest + added(told).iter().sum::<f64>()
+        };
+        let raw = told["rawScore"].as_f64().unwrap();
+        assert!((sum(&told) - raw).abs() < 1e-6);
+        let most = added(&told)[0];
+        assert!(most > 0.0 && added(&told).iter().all(|a| a.abs() <= most), "{told}");
+        // A line is outside of what people do in what speaks most against it.
+        let first = &features[0];
+        let [value, low, high] = ["value", "humanLow", "humanHigh"].map(|name| first[name].as_f64().unwrap());
+        assert!(low <= high && (value < low || value > high), "{first}");
+        assert!(first["code"].is_string() && first["message"].is_string());
+
+        let all = app.get("/api/v1/sessions/line/explanation?limit=1000").await.json();
+        assert!((sum(&all) - raw).abs() < 1e-6 && all["rest"].as_f64().unwrap().abs() < 1e-6);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_not_explained() {
+        let app = TestApp::start().await;
+        assert_eq!(app.get("/api/v1/sessions/none/explanation").await.status, 404);
+        app.post("/api/v1/score", &drawn("gone")).await;
+        let queued = app.get("/api/v1/sessions/gone/explanation?limit=0").await;
+        assert_eq!(queued.status, 422);
+        let queued = app.get("/api/v1/sessions/gone/explanation").await.json();
+        assert_eq!(queued["ofResult"], false, "there is no result yet");
+        app.delete("/api/v1/sessions/gone").await;
+        let gone = app.get("/api/v1/sessions/gone/explanation").await;
+        assert_eq!(gone.error(), (410, "session_erased".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn too_little_motion_is_scored_and_not_explained() {
+        let app = TestApp::start().await;
+        let mut short = session("short");
+        short["movements"].as_array_mut().unwrap().truncate(3);
+        app.post("/api/v1/score", &short).await;
+        let told = app.get("/api/v1/sessions/short/explanation").await.json();
+        assert_eq!((&told["decision"], &told["features"]), (&json!("review"), &json!([])), "{told}");
+    }
+}
