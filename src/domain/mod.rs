@@ -38,3 +38,5 @@ pub mod result;
 pub mod evidence;
 
 pub mod agreement;
+
+pub mod false_discovery;

@@ -11,8 +11,9 @@ use super::evidence::{self, Beside};
 use super::isolate::{self, Judged, Judgement};
 use super::{fallback, shadow};
 use crate::domain::batch::Trigger;
+use crate::domain::false_discovery::FalseDiscovery;
 use crate::domain::id::Seq;
-use crate::domain::result::Verdict;
+use crate::domain::result::{Decision, Verdict};
 use crate::shutdown::Shutdown;
 use crate::store::{
     BatchEnd, BatchOutcome, Claim, Lease, Member, MemberOutcome, Settled, Settlement, StoreError, StoreResult,
@@ -128,6 +129,7 @@ fn given_back(why: &str) -> Settlement {
         detector_ms: 0.0,
         error: Some(why.to_owned()),
         agreement: None,
+        false_discovery: None,
     };
     Settlement { outcomes: Vec::new(), end: Some(end), ..Settlement::default() }
 }
@@ -159,6 +161,7 @@ async fn work(engine: &Engine, scorer: &Scorer, claim: &Claim) -> StoreResult<(S
         (false, true) => fallback::score(engine, scorer, &rows, &mut effort).await,
         (false, false) => isolate::score(engine, &rows, &mut effort).await,
     };
+    let p_values: Vec<(Seq, f64)> = judged.outcomes.iter().filter_map(|(seq, o)| Some((*seq, o.p_value()?))).collect();
     let members: HashMap<Seq, &Member> = claim.members.iter().map(|m| (m.seq, m)).collect();
     let without = without.into_iter().map(|(seq, error)| (seq, Judgement::Rejected(error)));
     let outcomes: Vec<(Seq, MemberOutcome)> = without
@@ -181,12 +184,16 @@ async fn work(engine: &Engine, scorer: &Scorer, claim: &Claim) -> StoreResult<(S
             verdicts.push((member.seq, verdict.as_ref().clone()));
         }
     }
+    let failed = |seq: Seq| verdicts.iter().any(|(other, v)| *other == seq && v.decision == Decision::Fail);
+    let p_values: Vec<(f64, bool)> = p_values.into_iter().map(|(seq, p)| (p, failed(seq))).collect();
+    let false_discovery = FalseDiscovery::of(&p_values);
     let agreement = match beside {
         Some(shadow) => shadow.agreement(&verdicts).await,
         None => None,
     };
     let detector_ms = effort.spent.as_secs_f64() * 1000.0;
-    let end = BatchEnd { outcome, attempts: effort.calls, detector_ms, error: judged.error, agreement };
+    let end =
+        BatchEnd { outcome, attempts: effort.calls, detector_ms, error: judged.error, agreement, false_discovery };
     Ok((Settlement { outcomes, end: Some(end), ..Settlement::default() }, verdicts))
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::domain::agreement::Agreement;
 use crate::domain::batch::{QueueView, Trigger};
+use crate::domain::false_discovery::FalseDiscovery;
 use crate::domain::features::v1;
 use crate::domain::id::{BatchId, LeaseToken, Seq, SessionId, SessionKey};
 use crate::domain::queue::{Entry, State};
@@ -191,6 +192,8 @@ pub struct BatchEnd {
     pub error: Option<String>,
     /// How far the shadow detector agreed; `None` when there was none, or it did not answer.
     pub agreement: Option<Agreement>,
+    /// How sure its failed sessions are together; `None` where none failed by a calibrated score.
+    pub false_discovery: Option<FalseDiscovery>,
 }
 
 /// Outcomes for members of a batch.

@@ -226,8 +226,14 @@ impl Bench {
             Verdict { source: Source::Embedded, model: self.model.identity(), ..self.template.first.verdict.clone() };
         let outcomes =
             claim.members.iter().map(|m| (m.seq, MemberOutcome::Scored(Box::new(verdict.clone())))).collect();
-        let end =
-            BatchEnd { outcome: BatchOutcome::Scored, attempts: 1, detector_ms: 0.0, error: None, agreement: None };
+        let end = BatchEnd {
+            outcome: BatchOutcome::Scored,
+            attempts: 1,
+            detector_ms: 0.0,
+            error: None,
+            agreement: None,
+            false_discovery: None,
+        };
         self.store.settle(claim.lease, Settlement { outcomes, end: Some(end), ..Settlement::default() }, NOW).await?;
         Ok(())
     }

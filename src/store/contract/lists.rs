@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::sample::*;
 use crate::domain::agreement::Agreement;
 use crate::domain::batch::Trigger;
+use crate::domain::false_discovery::FalseDiscovery;
 use crate::domain::id::{BatchId, Seq};
 use crate::domain::queue::{Entry, State};
 use crate::domain::result::{Decision, Source, Verdict};
@@ -132,6 +133,7 @@ pub(crate) async fn batches_are_listed_with_their_members(store: &dyn Store) {
         detector_ms: 99.5,
         error: Some("two calls timed out".to_owned()),
         agreement: Some(Agreement { rows: 1, rank_correlation: Some(0.25), flips: 1 }),
+        false_discovery: Some(FalseDiscovery { adjusted_p: 0.03125, sessions: 2 }),
     };
     let outcomes = vec![(first.members[0].seq, scored(1.0))];
     store

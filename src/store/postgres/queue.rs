@@ -168,6 +168,7 @@ impl Core {
                 detector_ms: 0.0,
                 error: Some("the lease was lost".to_owned()),
                 agreement: None,
+                false_discovery: None,
             };
             work.write(&transaction, &HashMap::new(), &[], Some(&end)).await?;
             lost += work.settled.returned + work.settled.delayed + work.settled.failed;
@@ -367,7 +368,8 @@ async fn write_batch(
         return Ok(());
     };
     let sql = "UPDATE batches SET pending = '{}', finished_at = $2, outcome = $3, attempts = $4, detector_ms = $5, \
-               error = $6, agreement_rows = $7, agreement_rank = $8, agreement_flips = $9 WHERE id = $1";
+               error = $6, agreement_rows = $7, agreement_rank = $8, agreement_flips = $9, \
+               adjusted_p = $10, adjusted_of = $11 WHERE id = $1";
     let statement = transaction.prepare_cached(sql).await?;
     transaction
         .execute(
@@ -382,6 +384,8 @@ async fn write_batch(
                 &end.agreement.map(|a| whole(a.rows)),
                 &end.agreement.and_then(|a| a.rank_correlation),
                 &end.agreement.map(|a| whole(a.flips)),
+                &end.false_discovery.map(|f| f.adjusted_p),
+                &end.false_discovery.map(|f| whole(f.sessions)),
             ],
         )
         .await?;

@@ -205,6 +205,8 @@ CREATE TABLE matches (
     PRIMARY KEY (seq, place)
 );
 CREATE INDEX matches_other ON matches (other);
+-- Of a batch's failed sessions: the largest adjusted p-value, and of how many.
+ALTER TABLE batches ADD COLUMN adjusted_p float8, ADD COLUMN adjusted_of int;
 ";
 
 /// The version of the database and the oldest version of this program that can work with it; `None` when it is empty.

@@ -216,8 +216,8 @@ impl Core {
             let end = batch.end.as_ref();
             let sql = "INSERT INTO batches (id, token, lease_ms, expires_at, pending, members, trigger_kind, owner, \
                 source, claimed_at, finished_at, outcome, attempts, detector_ms, error, agreement_rows, \
-                agreement_rank, agreement_flips) OVERRIDING SYSTEM VALUE \
-                VALUES ($1, 0, 0, 0, '{}', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
+                agreement_rank, agreement_flips, adjusted_p, adjusted_of) OVERRIDING SYSTEM VALUE \
+                VALUES ($1, 0, 0, 0, '{}', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
                 ON CONFLICT (id) DO NOTHING";
             let statement = transaction.prepare_cached(sql).await?;
             transaction
@@ -238,6 +238,8 @@ impl Core {
                         &end.and_then(|end| end.agreement).map(|a| int(a.rows)),
                         &end.and_then(|end| end.agreement).and_then(|a| a.rank_correlation),
                         &end.and_then(|end| end.agreement).map(|a| int(a.flips)),
+                        &end.and_then(|end| end.false_discovery).map(|f| f.adjusted_p),
+                        &end.and_then(|end| end.false_discovery).map(|f| int(f.sessions)),
                     ],
                 )
                 .await?;

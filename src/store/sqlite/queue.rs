@@ -236,7 +236,7 @@ impl WriterState {
         self.connection
             .prepare_cached(
                 "UPDATE batches SET finished_at = ?, outcome = ?, attempts = ?, detector_ms = ?, error = ?, \
-                 agreement_rows = ?, agreement_rank = ?, agreement_flips = ? WHERE id = ?",
+                 agreement_rows = ?, agreement_rank = ?, agreement_flips = ?, adjusted_p = ?, adjusted_of = ? WHERE id = ?",
             )?
             .execute(params![
                 now.0,
@@ -247,6 +247,8 @@ impl WriterState {
                 end.agreement.map(|a| a.rows),
                 end.agreement.and_then(|a| a.rank_correlation),
                 end.agreement.map(|a| a.flips),
+                end.false_discovery.map(|f| f.adjusted_p),
+                end.false_discovery.map(|f| f.sessions),
                 batch
             ])?;
         Ok(())
@@ -300,6 +302,7 @@ impl WriterState {
             detector_ms: 0.0,
             error: Some("the lease was lost".to_owned()),
             agreement: None,
+            false_discovery: None,
         };
         self.end_batch(batch, &end, now)?;
         Ok(settled.returned + settled.delayed + settled.failed)

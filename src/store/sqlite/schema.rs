@@ -159,6 +159,9 @@ CREATE TABLE matches (
     PRIMARY KEY (session, place)
 ) WITHOUT ROWID;
 CREATE INDEX matches_other ON matches (other);
+-- Of a batch's failed sessions: the largest adjusted p-value, and of how many.
+ALTER TABLE batches ADD COLUMN adjusted_p REAL;
+ALTER TABLE batches ADD COLUMN adjusted_of INTEGER;
 ";
 
 /// The version of the file; 0 for an empty one.

@@ -134,8 +134,14 @@ impl OnDisk {
             let outcomes = claim.members.iter().map(|m| scored(m.seq)).collect();
             let kept = claim.members.iter().zip(sketches);
             let sketches = kept.map(|(m, sketch)| NewSketch { seq: m.seq, sketch, matches: Vec::new() }).collect();
-            let end =
-                BatchEnd { outcome: BatchOutcome::Scored, attempts: 1, detector_ms: 0.0, error: None, agreement: None };
+            let end = BatchEnd {
+                outcome: BatchOutcome::Scored,
+                attempts: 1,
+                detector_ms: 0.0,
+                error: None,
+                agreement: None,
+                false_discovery: None,
+            };
             store.settle(claim.lease, Settlement { outcomes, sketches, end: Some(end) }, NOW).await?;
             anyhow::Ok(())
         })?;
