@@ -111,11 +111,18 @@ async fn while_the_database_is_away_intake_says_so_and_it_recovers_by_itself() {
     assert_eq!(told.lost(&all_results(&node.url).await), 0);
 }
 
+/// `OLD_PROGRAM` names another build for the nodes that are replaced: an upgrade then, else a restart.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::disallowed_methods, reason = "another build is named by the environment")]
 async fn replacing_every_node_under_load_fails_no_accepted_request_but_with_503() {
     let place = Place::postgres();
     let settings = [("PLAYPROOF_SCHEDULER_INTERVAL", "1s"), ("PLAYPROOF_LEASE", "5s")];
-    let mut nodes = [Process::on(&place.url, &settings), Process::on(&place.url, &settings)];
+    let old = std::env::var("OLD_PROGRAM").ok();
+    let first = || match &old {
+        Some(old) => Process::of(old, &place.url, &settings),
+        None => Process::on(&place.url, &settings),
+    };
+    let mut nodes = [first(), first()];
     let told = Arc::new(Told::default());
     for place_in_list in 0..nodes.len() {
         let clients: Vec<_> = nodes
@@ -140,4 +147,5 @@ async fn replacing_every_node_under_load_fails_no_accepted_request_but_with_503(
     until("all are processed", Duration::from_secs(30), async || unprocessed(&nodes[0].url).await == 0).await;
     assert_eq!(told.lost(&all_results(&nodes[0].url).await), 0);
     assert!(!told.acknowledged().is_empty());
+    println!("{} acknowledged while each node was replaced, none lost", told.acknowledged().len());
 }
