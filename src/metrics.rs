@@ -126,6 +126,7 @@ impl Metrics {
     ///
     /// # Errors
     /// Only if two metrics had the same name.
+    #[expect(clippy::too_many_lines, reason = "one metric after the other")]
     pub fn new() -> prometheus::Result<Self> {
         let b = Builder(Registry::new());
         let metrics = Self {
