@@ -15,7 +15,7 @@ use super::schema;
 use crate::store::StoreError;
 
 /// In the order in which they are read; partitions are part of their table.
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 16] = [
     "meta",
     "scheduler",
     "counters",
@@ -29,6 +29,9 @@ const TABLES: [&str; 13] = [
     "memory",
     "erased",
     "retention",
+    "sketches",
+    "sketch_keys",
+    "matches",
 ];
 
 impl Core {
