@@ -8,6 +8,7 @@ use playproof_batch::domain::features::{Extractor, FeatureSet};
 use playproof_batch::domain::record;
 use playproof_batch::domain::result::Thresholds;
 use playproof_batch::domain::session::{Bounds, Session};
+use playproof_batch::domain::sketch::Movement;
 use playproof_batch::generator::{Family, Shape, generate, to_json};
 use playproof_batch::offline::score::Scorer;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
@@ -30,8 +31,17 @@ fn parse(criterion: &mut Criterion) {
 fn features(criterion: &mut Criterion) {
     let session = generate(Family::WindMouse, 1, MOVEMENTS);
     let (mut extractor, mut row) = (Extractor::default(), Vec::new());
-    criterion.bench_function("features v1 of 449 movements", |bencher| {
-        bencher.iter(|| extractor.extract(FeatureSet::V1, black_box(&session), &mut row));
+    for (name, set) in [("v1", FeatureSet::V1), ("v2", FeatureSet::V2)] {
+        criterion.bench_function(&format!("features {name} of 449 movements"), |bencher| {
+            bencher.iter(|| extractor.extract(set, black_box(&session), &mut row));
+        });
+    }
+}
+
+fn movement(criterion: &mut Criterion) {
+    let session = generate(Family::WindMouse, 1, MOVEMENTS);
+    criterion.bench_function("movement to be known by, of 449 movements", |bencher| {
+        bencher.iter(|| Movement::of(black_box(&session)));
     });
 }
 
@@ -66,6 +76,10 @@ fn score(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("score");
     group.throughput(Throughput::Elements(ROWS)).sample_size(10);
     let raw = |row: &Vec<f64>| model.assess(row, "mouse").raw;
+    // Generated sessions are odd, so that all of the above are explained as well; most people's are not.
+    group.bench_function("10,000 feature rows on one thread, unexplained", |bencher| {
+        bencher.iter(|| rows.iter().map(|row| model.pooled().assess(model.raw(row)).p).fold(0.0, f64::max));
+    });
     group.bench_function("10,000 feature rows on one thread", |bencher| {
         bencher.iter(|| rows.iter().map(raw).fold(0.0, f64::max));
     });
@@ -84,5 +98,5 @@ fn score(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, parse, features, encode, score);
+criterion_group!(benches, parse, features, movement, encode, score);
 criterion_main!(benches);

@@ -94,8 +94,16 @@ async fn batch(store: &SqliteStore) -> u64 {
     };
     let Ok(Some(claim)) = store.claim(request, NOW).await else { return 0 };
     let outcomes = claim.members.iter().map(|member| (member.seq, scored())).collect();
-    let end = BatchEnd { outcome: BatchOutcome::Scored, attempts: 1, detector_ms: 1.0, error: None, agreement: None };
-    let settled = store.settle(claim.lease, Settlement { outcomes, end: Some(end) }, NOW).await;
+    let end = BatchEnd {
+        outcome: BatchOutcome::Scored,
+        attempts: 1,
+        detector_ms: 1.0,
+        error: None,
+        agreement: None,
+        false_discovery: None,
+    };
+    let settled =
+        store.settle(claim.lease, Settlement { outcomes, end: Some(end), ..Settlement::default() }, NOW).await;
     settled.map_or(0, |settled| settled.processed)
 }
 

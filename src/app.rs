@@ -324,6 +324,7 @@ fn scheduler_settings(config: &Config) -> scheduler::Settings {
         fallback_after: config.scheduler.fallback_after,
         retention: config.store.retention,
         thresholds: config.detector.thresholds,
+        evidence: config.scheduler.evidence,
         node: format!("{}-{:08x}", std::process::id(), rand::random::<u32>()),
     }
 }

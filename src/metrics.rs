@@ -12,6 +12,7 @@ use prometheus::{
 
 use crate::domain::agreement::Agreement;
 use crate::domain::batch::Trigger;
+use crate::domain::reason::{Reason, Reasons};
 use crate::domain::result::{Decision, Source, Verdict};
 use crate::domain::time::Timestamp;
 use crate::store::{BatchOutcome, Counts, NodeRow, Snapshot};
@@ -70,6 +71,7 @@ pub struct Metrics {
     detector_duration: HistogramVec,
     retries: IntCounterVec,
     fallbacks: IntCounterVec,
+    evidence: IntCounterVec,
     shadow_agreement: Histogram,
     shadow_flips: IntCounter,
     decisions: IntCounterVec,
@@ -124,6 +126,7 @@ impl Metrics {
     ///
     /// # Errors
     /// Only if two metrics had the same name.
+    #[expect(clippy::too_many_lines, reason = "one metric after the other")]
     pub fn new() -> prometheus::Result<Self> {
         let b = Builder(Registry::new());
         let metrics = Self {
@@ -159,6 +162,11 @@ impl Metrics {
                 "playproof_fallbacks_total",
                 "Sessions scored by the fallback, by reason.",
                 &["reason"],
+            )?,
+            evidence: b.counters(
+                "playproof_evidence_total",
+                "Scored sessions by evidence: those compared with others, replays, ones of a campaign; none: not compared.",
+                &["kind"],
             )?,
             shadow_agreement: b.histogram(
                 "playproof_shadow_agreement",
@@ -249,6 +257,9 @@ impl Metrics {
             self.retries.with_label_values(&[reason.name()]);
         }
         self.retries.with_label_values(&["lease_lost"]);
+        for kind in ["sketch", "replay", "campaign", "none"] {
+            self.evidence.with_label_values(&[kind]);
+        }
         self.fallbacks.with_label_values(&["circuit_open"]);
         for state in ["alive", "silent"] {
             self.nodes.with_label_values(&[state]);
@@ -297,6 +308,21 @@ impl Metrics {
         if verdict.fallback {
             self.fallbacks.with_label_values(&["circuit_open"]).inc();
         }
+    }
+
+    /// Notes a session that was looked at beside others.
+    pub fn evidence(&self, reasons: Reasons) {
+        let found = |reason| reasons.contains(reason);
+        let kinds =
+            [("sketch", true), ("replay", found(Reason::ReplayedMovement)), ("campaign", found(Reason::Campaign))];
+        for (kind, _) in kinds.into_iter().filter(|(_, found)| *found) {
+            self.evidence.with_label_values(&[kind]).inc();
+        }
+    }
+
+    /// Counts scored sessions that were not compared with others.
+    pub fn not_compared(&self, sessions: usize) {
+        self.evidence.with_label_values(&["none"]).inc_by(sessions as u64);
     }
 
     /// Notes how far the shadow detector agreed on a batch.

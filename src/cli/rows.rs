@@ -33,7 +33,7 @@ pub(super) struct Files {
     strict: bool,
     /// Threads that parse and compute; by default one a core. The output does not depend on it
     #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
+    pub(super) threads: Option<NonZeroUsize>,
 }
 
 /// As many threads as the machine runs at once.

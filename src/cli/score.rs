@@ -1,5 +1,6 @@
 //! `score`: verdicts on a file of sessions, without a service.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -28,11 +29,15 @@ pub struct Args {
     /// Scores above this fail; those between are for review. [env: ANOMALY_THRESHOLD_REVIEW] [default: 2.5]
     #[arg(long, value_name = "SCORE", alias = "anomaly-threshold-review")]
     threshold_review: Option<f64>,
+    /// Also look at the sessions side by side, each beside those before it in the file: replays and campaigns. It takes
+    /// one thread, and memory grows by some 600 bytes a session
+    #[arg(long, conflicts_with = "threads")]
+    batch_evidence: bool,
 }
 
 /// Runs `score` with the model and the thresholds that a node with the same settings would use.
 pub fn run(args: Args, env: Env) -> anyhow::Result<ExitCode> {
-    let Args { files, config, model, threshold_pass, threshold_review } = args;
+    let Args { mut files, config, model, threshold_pass, threshold_review, batch_evidence } = args;
     let asked = [
         ("model", model),
         ("anomaly_threshold_pass", threshold_pass.map(|v| v.to_string())),
@@ -41,5 +46,12 @@ pub fn run(args: Args, env: Env) -> anyhow::Result<ExitCode> {
     let values = asked.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
     let config = Config::load(&Flags { config, values }, env)?;
     let (model, thresholds) = (app::load_model(&config)?, config.detector.thresholds);
-    rows::convert(&files, COLUMNS.to_vec(), Quote::Needed, || Scorer::new(&model, thresholds))
+    if batch_evidence {
+        // One worker, which takes the sessions in the order of the file.
+        files.threads = Some(NonZeroUsize::MIN);
+    }
+    rows::convert(&files, COLUMNS.to_vec(), Quote::Needed, || {
+        let scorer = Scorer::new(&model, thresholds);
+        if batch_evidence { scorer.side_by_side() } else { scorer }
+    })
 }

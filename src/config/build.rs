@@ -14,6 +14,7 @@ use super::{
 };
 use crate::domain::backoff::Backoff;
 use crate::domain::batch::Policy;
+use crate::domain::evidence::Evidence;
 use crate::domain::result::Thresholds;
 use crate::domain::session::Bounds;
 use crate::store::Retention;
@@ -152,6 +153,12 @@ fn scheduler_as_given(r: &mut Reader) -> SchedulerSettings {
             interval: r.duration("scheduler_interval", MILLISECOND),
         },
         concurrency: r.count("batch_concurrency", 1..=1_000),
+        evidence: r.text("batch_evidence", |text| match text {
+            "auto" => Ok(Evidence::Auto),
+            "always" => Ok(Evidence::Always),
+            "never" => Ok(Evidence::Never),
+            _ => Err(format!("is {text:?}; write auto, always or never")),
+        }),
         backoff: Backoff {
             base: r.duration("retry_base", MILLISECOND),
             max: r.duration("retry_max", MILLISECOND),

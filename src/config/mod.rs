@@ -24,6 +24,7 @@ pub use load::Faults;
 
 use crate::domain::backoff::Backoff;
 use crate::domain::batch::Policy;
+use crate::domain::evidence::Evidence;
 use crate::domain::result::Thresholds;
 use crate::domain::session::Bounds;
 use crate::http::RateLimit;
@@ -120,6 +121,8 @@ pub struct SchedulerSettings {
     pub policy: Policy,
     /// Batches in flight on this node.
     pub concurrency: usize,
+    /// When sessions are looked at side by side.
+    pub evidence: Evidence,
     /// Retries.
     pub backoff: Backoff,
     /// Length of a lease.

@@ -19,6 +19,8 @@ pub mod features;
 
 pub mod heuristic;
 
+pub mod sketch;
+
 pub mod reason;
 
 pub mod queue;
@@ -33,4 +35,8 @@ pub mod calibration;
 
 pub mod result;
 
+pub mod evidence;
+
 pub mod agreement;
+
+pub mod false_discovery;

@@ -49,11 +49,15 @@ pub enum Reason {
     EventStream,
     /// The score would fail the session, but its recorder is unlike any that the model has seen.
     UnfamiliarRecorder,
+    /// The movement is that of an earlier session; see [`super::evidence`].
+    ReplayedMovement,
+    /// Several earlier sessions have this movement.
+    Campaign,
 }
 
 impl Reason {
     /// Every reason, in the order in which a verdict lists them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::PathTooStraight,
         Self::NoJitter,
         Self::ImpossibleSpeed,
@@ -77,6 +81,8 @@ impl Reason {
         Self::ClickApproach,
         Self::EventStream,
         Self::UnfamiliarRecorder,
+        Self::ReplayedMovement,
+        Self::Campaign,
     ];
 
     /// The stable code.
@@ -106,6 +112,8 @@ impl Reason {
             Self::ClickApproach => "click_approach",
             Self::EventStream => "event_stream",
             Self::UnfamiliarRecorder => "unfamiliar_recorder",
+            Self::ReplayedMovement => "replayed_movement",
+            Self::Campaign => "campaign",
         }
     }
 
@@ -159,6 +167,8 @@ impl Reason {
             Self::UnfamiliarRecorder => {
                 "What recorded the session is unlike anything the model has seen, so it is reviewed at worst."
             }
+            Self::ReplayedMovement => "The movement is that of an earlier session, closer than two people ever were.",
+            Self::Campaign => "Several earlier sessions have this movement.",
         }
     }
 }

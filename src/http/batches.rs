@@ -59,6 +59,18 @@ pub(super) struct BatchBody {
     error: Option<String>,
     /// How far the shadow detector agreed; `null` when none scored beside.
     agreement: Option<AgreementBody>,
+    /// How sure its failed sessions are taken together, for information; `null` where none failed by a calibrated score.
+    false_discovery: Option<FalseDiscoveryBody>,
+}
+
+/// How sure a batch's failed sessions are taken together.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FalseDiscoveryBody {
+    /// The largest p-value among them, adjusted by Benjamini and Hochberg for all that were scored together, 0 to 1.
+    adjusted_p: f64,
+    /// Sessions that were scored together.
+    sessions: u32,
 }
 
 /// How far two detectors agree on the sessions of a batch.
@@ -127,6 +139,11 @@ impl From<BatchRow> for BatchBody {
             owner: row.owner,
             outcome: row.end.as_ref().map(|e| e.outcome.name()),
             agreement: row.end.as_ref().and_then(|e| e.agreement).map(AgreementBody::from),
+            false_discovery: row
+                .end
+                .as_ref()
+                .and_then(|e| e.false_discovery)
+                .map(|f| FalseDiscoveryBody { adjusted_p: f.adjusted_p, sessions: f.sessions }),
             error: row.end.and_then(|e| e.error),
         }
     }

@@ -142,7 +142,10 @@ fn answer(session: StoredSession) -> ResultAnswer {
         session_id: session.key.id.to_string(),
         status: wire::status(state),
         message,
-        result: session.result.as_ref().filter(|_| processed).map(ResultBody::from),
+        result: session.result.as_ref().filter(|_| processed).map(|result| ResultBody {
+            matches: session.matches.iter().map(|id| id.as_str().to_owned()).collect(),
+            ..ResultBody::from(result)
+        }),
         attempts: (!processed).then_some(session.entry.attempts),
         last_error: session.last_error.filter(|_| !processed),
         first: (&session.first).into(),

@@ -100,6 +100,7 @@ behind_the_switch! {
     dead(before: Option<Seq>, limit: u32) -> Vec<DeadRow>;
     requeue(keys: Option<Vec<SessionKey>>, now: Now) -> u64;
     telemetry(seqs: Vec<Seq>) -> Vec<Option<Vec<u8>>>;
+    alike(asked: Vec<Vec<u32>>) -> Vec<Vec<crate::store::Candidate>>;
     erase_session(key: SessionKey, now: Now) -> bool;
     erase_user(deployment: Option<String>, user: String, now: Now) -> u64;
     clear(now: Now) -> u64;
@@ -324,6 +325,7 @@ fn scheduler_settings() -> scheduler::Settings {
         fallback_after: Duration::from_secs(900),
         retention: Retention { results: day * 90, telemetry: day, telemetry_flagged: day * 30 },
         thresholds: Thresholds::default(),
+        evidence: crate::domain::evidence::Evidence::Always,
         node: "test".to_owned(),
     }
 }

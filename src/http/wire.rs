@@ -207,6 +207,10 @@ pub(super) struct ResultBody {
     #[serde(skip_serializing_if = "String::is_empty")]
     #[schema(example = "pooled")]
     pub(super) calibration_class: String,
+    /// Sessions of the same deployment with the same movement, the closest first, at most five; absent without any. In
+    /// lists it is left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) matches: Vec<String>,
 }
 
 impl From<&StoredResult> for ResultBody {
@@ -229,6 +233,7 @@ impl From<&StoredResult> for ResultBody {
             score_kind: verdict.kind.name(),
             extrapolated: verdict.extrapolated,
             calibration_class: verdict.class.clone(),
+            matches: Vec::new(),
         }
     }
 }

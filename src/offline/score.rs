@@ -1,10 +1,12 @@
 //! What a row of `score` and of `features` holds, computed as the service computes it.
 
 use crate::detector::embedded::Model;
+use crate::domain::evidence::{Alike, NAMED};
 use crate::domain::features::{Extractor, FeatureSet};
 use crate::domain::heuristic;
 use crate::domain::result::{Thresholds, Verdict};
 use crate::domain::session::Session;
+use crate::domain::sketch::{Index, Movement, SAME};
 
 use super::pipeline::Worker;
 use super::table::{Kind, Rows};
@@ -30,13 +32,53 @@ pub struct Scorer<'m> {
     extractor: Extractor,
     features: Vec<f64>,
     codes: String,
+    earlier: Option<Earlier>,
+}
+
+/// The sessions before, where they are looked at side by side.
+#[derive(Default)]
+struct Earlier {
+    index: Index,
+    users: Vec<Option<String>>,
+}
+
+impl Earlier {
+    /// The earlier sessions that this one is like, the closest first; it is kept for those after it.
+    fn beside(&mut self, session: &Session) -> Vec<Alike> {
+        let Some(movement) = Movement::of(session) else { return Vec::new() };
+        let mut alike = self.index.find(&movement);
+        alike.retain(|(_, like)| like.left <= SAME);
+        alike.truncate(NAMED);
+        self.index.insert(movement.sketch());
+        let same_user =
+            |place: i64| usize::try_from(place).ok().and_then(|i| self.users.get(i)) == Some(&session.user_id);
+        let alike = alike
+            .into_iter()
+            .map(|(place, like)| Alike { left: like.left, resubmitted: like.identical && same_user(place) })
+            .collect();
+        self.users.push(session.user_id.clone());
+        alike
+    }
 }
 
 impl<'m> Scorer<'m> {
     /// A scorer with buffers of its own.
     #[must_use]
     pub fn new(model: &'m Model, thresholds: Thresholds) -> Self {
-        Self { model, thresholds, extractor: Extractor::default(), features: Vec::new(), codes: String::new() }
+        Self {
+            model,
+            thresholds,
+            extractor: Extractor::default(),
+            features: Vec::new(),
+            codes: String::new(),
+            earlier: None,
+        }
+    }
+
+    /// Each session is also looked at beside those given before it.
+    #[must_use]
+    pub fn side_by_side(self) -> Self {
+        Self { earlier: Some(Earlier::default()), ..self }
     }
 
     /// The verdict on one session.
@@ -45,7 +87,11 @@ impl<'m> Scorer<'m> {
         let rules = heuristic::rules(&inputs);
         self.extractor.extract(self.model.feature_set(), session, &mut self.features);
         let noted = heuristic::noted(rules, inputs.total_moves);
-        self.model.verdict(&self.features, &session.device_type, noted, &self.thresholds)
+        let verdict = self.model.verdict(&self.features, &session.device_type, noted, &self.thresholds);
+        match &mut self.earlier {
+            Some(earlier) => verdict.beside(&earlier.beside(session), &self.thresholds),
+            None => verdict,
+        }
     }
 }
 

@@ -113,3 +113,17 @@ fn a_score_row_says_what_the_verdict_says() {
         );
     }
 }
+
+#[test]
+fn sessions_are_looked_at_side_by_side_only_where_that_was_asked_for() {
+    let model = Model::bundled().unwrap();
+    let of = |user: &str| Session { user_id: Some(user.to_owned()), ..crate::domain::sketch::tests::wandering(1, 14) };
+    let verdicts = |mut scorer: Scorer<'_>| ["a", "b", "b"].map(|user| scorer.verdict(&of(user)));
+    let replays = |verdicts: &[Verdict; 3]| verdicts.each_ref().map(|v| v.reasons.contains(Reason::ReplayedMovement));
+    let alone = verdicts(Scorer::new(&model, Thresholds::default()));
+    assert_eq!(replays(&alone), [false; 3]);
+    let beside = verdicts(Scorer::new(&model, Thresholds::default()).side_by_side());
+    assert_eq!(replays(&beside), [false, true, true]);
+    assert!(beside[2].reasons.contains(Reason::Campaign) && beside[1].is_anomaly());
+    assert_eq!(beside.map(|v| v.anomaly_score), alone.map(|v| v.anomaly_score), "evidence never changes a score");
+}

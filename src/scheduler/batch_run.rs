@@ -7,11 +7,13 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::asking::{self, Effort};
 use super::engine::{Engine, Scorer};
+use super::evidence::{self, Beside};
 use super::isolate::{self, Judged, Judgement};
 use super::{fallback, shadow};
 use crate::domain::batch::Trigger;
+use crate::domain::false_discovery::FalseDiscovery;
 use crate::domain::id::Seq;
-use crate::domain::result::Verdict;
+use crate::domain::result::{Decision, Verdict};
 use crate::shutdown::Shutdown;
 use crate::store::{
     BatchEnd, BatchOutcome, Claim, Lease, Member, MemberOutcome, Settled, Settlement, StoreError, StoreResult,
@@ -42,19 +44,21 @@ pub(super) async fn run(
     let started = Instant::now();
     let lease = claim.lease;
     let claimed = claim.members.len();
-    let (settlement, verdicts) = tokio::select! {
-        done = work(engine, scorer, &claim) => done?,
+    let compared = evidence::wanted(engine, &claim, trigger);
+    let (settlement, verdicts, beside) = tokio::select! {
+        done = judge(engine, scorer, &claim, compared) => done?,
         lost = keep_lease(engine, lease) => {
             tracing::warn!(batch = lease.batch.0, "the lease was lost; the work on the batch is dropped");
             return Err(lost);
         }
-        () = shutdown.hard() => (given_back("the process was stopped"), Vec::new()),
+        () = shutdown.hard() => (given_back("the process was stopped"), Vec::new(), None),
     };
     drop(permit);
     engine.changed.notify_one();
     let outcome = settlement.end.as_ref().map_or(BatchOutcome::Abandoned, |end| end.outcome);
     let agreement = settlement.end.as_ref().and_then(|end| end.agreement);
     let settled = engine.parts.store.settle(lease, settlement, engine.parts.clock.now()).await?;
+    drop(beside);
     report(engine, &claim, &verdicts, settled);
     if let Some(agreement) = agreement {
         engine.parts.metrics.shadow(&agreement);
@@ -125,8 +129,23 @@ fn given_back(why: &str) -> Settlement {
         detector_ms: 0.0,
         error: Some(why.to_owned()),
         agreement: None,
+        false_discovery: None,
     };
-    Settlement { outcomes: Vec::new(), end: Some(end) }
+    Settlement { outcomes: Vec::new(), end: Some(end), ..Settlement::default() }
+}
+
+/// What to write about a batch, its verdicts, and the batch's place among those that are compared.
+type Written<'e> = (Settlement, Vec<(Seq, Verdict)>, Option<Beside<'e>>);
+
+/// Scores the members, and looks at them beside others.
+async fn judge<'e>(engine: &'e Engine, scorer: &Scorer, claim: &Claim, compared: bool) -> StoreResult<Written<'e>> {
+    let (mut settlement, mut verdicts) = work(engine, scorer, claim).await?;
+    if !compared {
+        engine.parts.metrics.not_compared(verdicts.len());
+        return Ok((settlement, verdicts, None));
+    }
+    let beside = evidence::add(engine, claim, &mut settlement, &mut verdicts).await?;
+    Ok((settlement, verdicts, Some(beside)))
 }
 
 /// Scores the members and says what to write about each; verdicts are in the order of the members.
@@ -142,6 +161,7 @@ async fn work(engine: &Engine, scorer: &Scorer, claim: &Claim) -> StoreResult<(S
         (false, true) => fallback::score(engine, scorer, &rows, &mut effort).await,
         (false, false) => isolate::score(engine, &rows, &mut effort).await,
     };
+    let p_values: Vec<(Seq, f64)> = judged.outcomes.iter().filter_map(|(seq, o)| Some((*seq, o.p_value()?))).collect();
     let members: HashMap<Seq, &Member> = claim.members.iter().map(|m| (m.seq, m)).collect();
     let without = without.into_iter().map(|(seq, error)| (seq, Judgement::Rejected(error)));
     let outcomes: Vec<(Seq, MemberOutcome)> = without
@@ -164,13 +184,17 @@ async fn work(engine: &Engine, scorer: &Scorer, claim: &Claim) -> StoreResult<(S
             verdicts.push((member.seq, verdict.as_ref().clone()));
         }
     }
+    let failed = |seq: Seq| verdicts.iter().any(|(other, v)| *other == seq && v.decision == Decision::Fail);
+    let p_values: Vec<(f64, bool)> = p_values.into_iter().map(|(seq, p)| (p, failed(seq))).collect();
+    let false_discovery = FalseDiscovery::of(&p_values);
     let agreement = match beside {
         Some(shadow) => shadow.agreement(&verdicts).await,
         None => None,
     };
     let detector_ms = effort.spent.as_secs_f64() * 1000.0;
-    let end = BatchEnd { outcome, attempts: effort.calls, detector_ms, error: judged.error, agreement };
-    Ok((Settlement { outcomes, end: Some(end) }, verdicts))
+    let end =
+        BatchEnd { outcome, attempts: effort.calls, detector_ms, error: judged.error, agreement, false_discovery };
+    Ok((Settlement { outcomes, end: Some(end), ..Settlement::default() }, verdicts))
 }
 
 fn member_outcome(engine: &Engine, scorer: &Scorer, member: &Member, judgement: Judgement) -> MemberOutcome {

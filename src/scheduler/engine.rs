@@ -8,10 +8,12 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
 use super::circuit::Circuit;
+use super::evidence::Unsettled;
 use crate::clock::Clock;
 use crate::detector::Detector;
 use crate::domain::backoff::Backoff;
 use crate::domain::batch::{Policy, Trigger};
+use crate::domain::evidence::Evidence;
 use crate::domain::id::LeaseToken;
 use crate::domain::result::Thresholds;
 use crate::domain::time::Timestamp;
@@ -45,6 +47,8 @@ pub struct Settings {
     pub retention: Retention,
     /// From score to decision.
     pub thresholds: Thresholds,
+    /// When sessions are looked at side by side.
+    pub evidence: Evidence,
     /// This node's name in batch rows.
     pub node: String,
 }
@@ -87,6 +91,8 @@ pub(super) struct Engine {
     pub(super) claiming: AtomicU64,
     /// Notified when a batch ended or somebody changed the scheduler's state.
     pub(super) changed: Notify,
+    /// Batches between look-up and settlement.
+    pub(super) unsettled: Unsettled,
     circuit: Mutex<Circuit>,
     /// Held by the probe under way.
     probing: tokio::sync::Mutex<()>,
@@ -107,6 +113,7 @@ impl Engine {
             local_permits,
             claiming: AtomicU64::new(0),
             changed: Notify::new(),
+            unsettled: Unsettled::default(),
             circuit,
             probing: tokio::sync::Mutex::default(),
             unusable: AtomicU32::new(0),

@@ -27,6 +27,16 @@ pub(super) enum Judgement {
     Retry { not_before: Timestamp, counts: bool, error: String, reason: &'static str },
 }
 
+impl Judgement {
+    /// The conformal p-value, where the detector is calibrated.
+    pub(super) fn p_value(&self) -> Option<f64> {
+        match self {
+            Self::Scored(_, Outcome::Calibrated { calibrated, .. }) => Some(calibrated.p),
+            _ => None,
+        }
+    }
+}
+
 /// Judgements on the rows that got one; a row without one is given back.
 #[derive(Debug, Default)]
 pub(super) struct Judged {

@@ -5,6 +5,7 @@ mod batch_run;
 mod circuit;
 mod driver;
 mod engine;
+mod evidence;
 mod fallback;
 mod isolate;
 mod manual;
@@ -128,6 +129,8 @@ impl Handle {
     }
 }
 
+#[cfg(test)]
+mod evidence_tests;
 #[cfg(test)]
 mod fault_tests;
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::detector::scripted::{Scripted, answer, outcome_of, score_of};
 use crate::detector::{Answer, DetectorError, Row};
 use crate::domain::backoff::Backoff;
 use crate::domain::batch::Policy;
+use crate::domain::evidence::Evidence;
 use crate::domain::features::v1;
 use crate::domain::heuristic::Heuristic;
 use crate::domain::id::{Seq, SessionId, SessionKey};
@@ -38,7 +39,7 @@ pub(super) struct Bench {
     pub(super) shutdown: Shutdown,
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     let day = Duration::from_secs(86_400);
     Settings {
         policy: Policy {
@@ -54,6 +55,7 @@ fn settings() -> Settings {
         fallback_after: Duration::from_secs(900),
         retention: Retention { results: day * 90, telemetry: day, telemetry_flagged: day * 30 },
         thresholds: Thresholds::default(),
+        evidence: Evidence::Always,
         node: "test".to_owned(),
     }
 }
@@ -62,7 +64,7 @@ pub(super) fn bench(detector: Scripted, autostart: bool) -> Bench {
     bench_with(detector, autostart, settings())
 }
 
-fn bench_with(detector: Scripted, autostart: bool, settings: Settings) -> Bench {
+pub(super) fn bench_with(detector: Scripted, autostart: bool, settings: Settings) -> Bench {
     bench_of(detector, None, autostart, settings)
 }
 

@@ -87,6 +87,11 @@ pub trait Store: Send + Sync {
     /// The compact records of sessions, in the order asked; `None` where it was pruned.
     async fn telemetry(&self, seqs: Vec<Seq>) -> StoreResult<Vec<Option<Vec<u8>>>>;
 
+    /// For each movement looked up by its keys, each named once, the kept sketches that have most in common with it:
+    /// of each key the latest [`ROWS`](crate::domain::sketch::ROWS) count, as
+    /// [`Ballot`](crate::domain::sketch::Ballot) says.
+    async fn alike(&self, asked: Vec<Vec<u32>>) -> StoreResult<Vec<Vec<Candidate>>>;
+
     /// Erases one session: telemetry, features and result; its key stays known as erased. Whether there was one.
     async fn erase_session(&self, key: SessionKey, now: Now) -> StoreResult<bool>;
 

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use crate::domain::agreement::Agreement;
 use crate::domain::batch::{QueueView, Trigger};
+use crate::domain::false_discovery::FalseDiscovery;
 use crate::domain::features::v1;
-use crate::domain::id::{BatchId, LeaseToken, Seq, SessionKey};
+use crate::domain::id::{BatchId, LeaseToken, Seq, SessionId, SessionKey};
 use crate::domain::queue::{Entry, State};
 use crate::domain::reason::{Reason, Reasons};
 use crate::domain::record::SessionDigest;
 use crate::domain::result::{Decision, Source, Verdict};
+use crate::domain::sketch::Sketch;
 use crate::domain::time::Timestamp;
 
 /// The verdict that was answered at once, with what a repeated submission must repeat.
@@ -190,6 +192,8 @@ pub struct BatchEnd {
     pub error: Option<String>,
     /// How far the shadow detector agreed; `None` when there was none, or it did not answer.
     pub agreement: Option<Agreement>,
+    /// How sure its failed sessions are together; `None` where none failed by a calibrated score.
+    pub false_discovery: Option<FalseDiscovery>,
 }
 
 /// Outcomes for members of a batch.
@@ -199,6 +203,30 @@ pub struct Settlement {
     pub outcomes: Vec<(Seq, MemberOutcome)>,
     /// Ends the batch.
     pub end: Option<BatchEnd>,
+    /// Sketches of scored members, kept with their results.
+    pub sketches: Vec<NewSketch>,
+}
+
+/// A sketch to keep, and the sessions that its session is like.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewSketch {
+    /// Row id of the session.
+    pub seq: Seq,
+    /// The sketch; it is found by [`Sketch::keys`].
+    pub sketch: Sketch,
+    /// Other sessions with this movement, the closest first.
+    pub matches: Vec<Seq>,
+}
+
+/// A kept sketch that has windows in common with a movement that was looked up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// Row id of its session.
+    pub seq: Seq,
+    /// Whose session it is.
+    pub user_id: Option<String>,
+    /// The sketch.
+    pub sketch: Sketch,
 }
 
 /// What a settlement did.
@@ -237,6 +265,8 @@ pub struct StoredSession {
     pub result: Option<StoredResult>,
     /// The last error, when there was one.
     pub last_error: Option<String>,
+    /// Sessions with the same movement that its result names, the closest first; without those that are gone.
+    pub matches: Vec<SessionId>,
 }
 
 /// A result as kept.

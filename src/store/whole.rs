@@ -7,6 +7,7 @@ use super::{BatchRow, StoredSession};
 use crate::domain::id::{BatchId, Seq};
 use crate::domain::record::SessionDigest;
 use crate::domain::result::Verdict;
+use crate::domain::sketch::Sketch;
 use crate::domain::time::Timestamp;
 
 /// One session, whole.
@@ -22,6 +23,10 @@ pub struct WholeSession {
     pub finished_at: Option<Timestamp>,
     /// The compact record, until it is pruned.
     pub record: Option<Vec<u8>>,
+    /// What is kept of its movement.
+    pub sketch: Option<Sketch>,
+    /// Sessions that its result names as having the same movement, the closest first.
+    pub matches: Vec<Seq>,
 }
 
 /// What a store holds beside sessions.
@@ -70,13 +75,10 @@ impl Checksum {
             self.number(result.scored_at.0);
             self.number(i64::from(result.attempts));
         }
-        match &whole.record {
-            None => self.number(-1),
-            Some(record) => {
-                self.number(i64::try_from(record.len()).unwrap_or(i64::MAX));
-                self.0.update(record);
-            }
-        }
+        self.bytes(whole.record.as_deref());
+        self.bytes(whole.sketch.as_ref().map(Sketch::bytes));
+        self.number(i64::try_from(whole.matches.len()).unwrap_or(i64::MAX));
+        whole.matches.iter().for_each(|other| self.number(other.0));
     }
 
     fn verdict(&mut self, verdict: &Verdict) {
@@ -97,6 +99,12 @@ impl Checksum {
 
     fn number(&mut self, number: i64) {
         self.0.update(number.to_le_bytes());
+    }
+
+    fn bytes(&mut self, bytes: Option<&[u8]>) {
+        let length = bytes.map_or(-1, |bytes| i64::try_from(bytes.len()).unwrap_or(i64::MAX));
+        self.number(length);
+        self.0.update(bytes.unwrap_or_default());
     }
 
     /// With its length before it, so that neighbours stay apart.

@@ -1,12 +1,12 @@
 //! A PostgreSQL of the tests' own: made in a temporary folder from the installed programs, gone when the test process
 //! is, however that ends. `PLAYPROOF_TEST_POSTGRES` names a running one to use in its place.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
-/// Makes a cluster and obeys lines on its input: start, stop, kill. Ends with the input, and takes everything along.
+/// Makes a cluster and obeys lines on its input: start, stop, kill, tls. Ends with the input, and takes everything along.
 const KEEPER: &str = r#"
 set -u
 cd "$FOLDER" || exit 1
@@ -33,6 +33,18 @@ while read -r word; do
         stop) kill -INT "$pid"; wait "$pid" ;;
         kill) kill -KILL "$pid"; wait "$pid" 2>/dev/null ;;
         start) start || { echo "no start"; exit 1; } ;;
+        # From now on with a certificate for 127.0.0.1, from an authority whose own is in ca.pem.
+        tls) kill -INT "$pid"; wait "$pid"
+            key="-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+            { openssl req -x509 $key -keyout ca.key -out ca.pem -subj /CN=authority -days 2 &&
+                openssl req $key -keyout server.key -out server.csr -subj /CN=server &&
+                echo subjectAltName=IP:127.0.0.1 >names &&
+                openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.crt \
+                    -extfile names -days 2; } >>log 2>&1 || { echo "no certificate"; cat log >&2; exit 1; }
+            chmod 755 .
+            printf "ssl = on\nssl_cert_file = '$FOLDER/server.crt'\nssl_key_file = '$FOLDER/server.key'\n" \
+                >>data/postgresql.conf
+            start || { echo "no start"; exit 1; } ;;
     esac
     echo "$word"
 done
@@ -45,7 +57,8 @@ rm -rf "$FOLDER"
 /// A running database server.
 pub(crate) struct Cluster {
     pub(crate) port: u16,
-    pub(crate) keeper: Mutex<(Child, ChildStdin, BufReader<ChildStdout>)>,
+    pub(crate) folder: PathBuf,
+    keeper: Mutex<(Child, ChildStdin, BufReader<ChildStdout>)>,
 }
 
 /// Where the server's programs are.
@@ -102,15 +115,21 @@ impl Cluster {
             .spawn()
             .unwrap();
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        let cluster = Self { port, keeper: Mutex::new((child, input, output)) };
+        let cluster = Self { port, folder, keeper: Mutex::new((child, input, output)) };
         cluster.expect("ready");
         cluster
     }
 
-    pub(crate) fn expect(&self, word: &str) {
+    fn expect(&self, word: &str) {
         let mut line = String::new();
         self.keeper.lock().unwrap().2.read_line(&mut line).unwrap();
         assert_eq!(line.trim(), word, "PostgreSQL did not do as told");
+    }
+
+    /// A word that the keeper knows; done when this returns.
+    pub(crate) fn tell(&self, word: &str) {
+        writeln!(self.keeper.lock().unwrap().1, "{word}").unwrap();
+        self.expect(word);
     }
 
     /// The address of its database.
@@ -126,6 +145,8 @@ impl Drop for Cluster {
         let input = std::mem::replace(&mut keeper.1, dead_end());
         drop(input);
         let _ = keeper.0.wait();
+        // Where the keeper could not do it any more.
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -160,10 +181,17 @@ pub(crate) fn schema_in(url: &str) -> String {
 
 /// Runs SQL; what it prints.
 pub(crate) fn psql(url: &str, sql: &str) -> String {
+    psql_in(Path::new("."), url, &["-c", sql])
+}
+
+/// Runs the client in a folder; what it prints.
+pub(crate) fn psql_in(folder: &Path, url: &str, arguments: &[&str]) -> String {
     let client = ["/usr/bin/psql"].iter().map(Path::new).find(|path| path.exists());
     let client = client.map_or_else(|| programs().join("psql"), Path::to_path_buf);
     let output = Command::new(client)
-        .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql])
+        .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url])
+        .args(arguments)
+        .current_dir(folder)
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -2,7 +2,6 @@
 //! nothing is stuck. `scripts/chaos-test` runs the long form.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -15,14 +14,6 @@ use crate::clients::{Told, all_results, load};
 use crate::cluster::{Cluster, psql};
 use crate::nodes::{unprocessed, until};
 use crate::process::Process;
-
-impl Cluster {
-    /// `start`, `stop` or `kill`; done when this returns.
-    pub(crate) fn tell(&self, word: &str) {
-        writeln!(self.keeper.lock().unwrap().1, "{word}").unwrap();
-        self.expect(word);
-    }
-}
 
 const LEASE: Duration = Duration::from_secs(3);
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use playproof_batch::config::{Config, DetectorKind, Faults, Flags, Generation, Secret, StoreUrl, catalogue};
+use playproof_batch::domain::evidence::Evidence;
 use playproof_batch::http::RateLimit;
 
 fn flags(given: &[(&str, &str)]) -> Flags {
@@ -55,7 +56,7 @@ fn the_defaults_are_the_promised_ones() {
     assert_eq!((kept.results, kept.telemetry, kept.telemetry_flagged), (24 * 90 * HOUR, 24 * HOUR, 24 * 30 * HOUR));
 
     let s = c.scheduler;
-    assert!(s.autostart);
+    assert!(s.autostart && s.evidence == Evidence::Auto);
     assert_eq!((s.policy.interval, s.policy.min_batch, s.policy.max_wait), (30 * SECOND, 10, 300 * SECOND));
     assert_eq!((s.policy.batch_size, s.concurrency, s.lease), (50, 2, 60 * SECOND));
     assert_eq!((s.backoff.max_attempts, s.backoff.base, s.backoff.max), (8, 2 * SECOND, 600 * SECOND));
@@ -73,7 +74,7 @@ fn the_defaults_are_the_promised_ones() {
 #[test]
 fn every_promised_variable_exists() {
     let promised = "LISTEN STORE STORE_LIMIT MIN_FREE_DISK DETECTOR MODEL SCHEDULER_AUTOSTART SCHEDULER_INTERVAL \
-                    SCHEDULER_MIN_BATCH SCHEDULER_MAX_WAIT BATCH_SIZE BATCH_CONCURRENCY QUEUE_LIMIT \
+                    SCHEDULER_MIN_BATCH SCHEDULER_MAX_WAIT BATCH_SIZE BATCH_CONCURRENCY BATCH_EVIDENCE QUEUE_LIMIT \
                     RETRY_MAX_ATTEMPTS RETRY_BASE RETRY_MAX LEASE SHUTDOWN_GRACE FALLBACK_AFTER CIRCUIT_PROBE \
                     LONGPOLL_MAX RETENTION_RESULTS RETENTION_TELEMETRY RETENTION_TELEMETRY_FLAGGED SUBMIT_KEYS \
                     SUBMIT_KEYS_FILE INGEST_KEYS INGEST_KEYS_FILE ADMIN_KEYS ADMIN_KEYS_FILE RATE_LIMIT \

@@ -35,7 +35,8 @@ async fn a_copied_store_goes_on_where_the_folder_was() {
         &to.url,
         "DELETE FROM meta WHERE name = 'copy_done'; UPDATE meta SET value = '\\xf401000000000000' WHERE name = 'copied_up_to'; \
          DELETE FROM sessions WHERE seq > 500; DELETE FROM queue WHERE seq > 500; DELETE FROM results WHERE seq > 500; \
-         DELETE FROM telemetry WHERE seq > 500; UPDATE counters SET ready = 0, processed = 0, accepted = 0, erased = 0; \
+         DELETE FROM telemetry WHERE seq > 500; DELETE FROM sketches WHERE seq > 500; DELETE FROM sketch_keys WHERE seq > 500; \
+         DELETE FROM matches WHERE seq > 500; UPDATE counters SET ready = 0, processed = 0, accepted = 0, erased = 0; \
          UPDATE counters SET processed = (SELECT count(*) FROM results), ready = (SELECT count(*) FROM queue), \
          accepted = (SELECT count(*) FROM sessions) WHERE shard = 0",
     );

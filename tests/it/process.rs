@@ -53,9 +53,16 @@ pub(crate) struct Process {
     pub(crate) ready_after: Duration,
 }
 
+/// The program that is tested.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_playproof-batch");
+
 /// The binary with a clean environment but for `settings`.
 pub(crate) fn binary(settings: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_playproof-batch"));
+    program(PROGRAM, settings)
+}
+
+fn program(path: &str, settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(path);
     command
         .env_clear()
         .env("PLAYPROOF_LOG", "error")
@@ -72,7 +79,12 @@ impl Process {
 
     /// Starts a node on a store and waits until it is ready.
     pub(crate) fn on(store: &str, settings: &[(&str, &str)]) -> Self {
-        let mut process = Self::begin(store, settings).unwrap();
+        Self::of(PROGRAM, store, settings)
+    }
+
+    /// The same with another build of the program.
+    pub(crate) fn of(path: &str, store: &str, settings: &[(&str, &str)]) -> Self {
+        let mut process = Self::spawn(&mut program(path, settings), store).unwrap();
         let begun = Instant::now();
         while process.status_of("/ready") != Some(200) {
             assert!(begun.elapsed() < Duration::from_secs(30), "not ready after 30 s");
@@ -83,8 +95,12 @@ impl Process {
 
     /// Starts a node and waits until it listens; `None` when it ends instead.
     pub(crate) fn begin(store: &str, settings: &[(&str, &str)]) -> Option<Self> {
+        Self::spawn(&mut binary(settings), store)
+    }
+
+    fn spawn(command: &mut Command, store: &str) -> Option<Self> {
         let begun = Instant::now();
-        let mut child = binary(settings)
+        let mut child = command
             .env("PLAYPROOF_LISTEN", "127.0.0.1:0")
             .env("PLAYPROOF_STORE", store)
             .stdout(Stdio::piped())

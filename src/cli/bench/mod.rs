@@ -7,6 +7,7 @@ mod histogram;
 mod intake;
 mod load;
 mod parse;
+mod sketches;
 mod store;
 
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ enum What {
     Detection(detection::Args),
     Intake(intake::Args),
     Parse(parse::Args),
+    Sketches(sketches::Args),
     Store(store::Args),
 }
 
@@ -33,6 +35,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         What::Detection(args) => detection::run(args),
         What::Intake(args) => intake::run(args),
         What::Parse(args) => parse::run(args),
+        What::Sketches(args) => sketches::run(args),
         What::Store(args) => store::run(args),
     }
 }

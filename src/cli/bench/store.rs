@@ -24,7 +24,7 @@ use crate::store::{BatchEnd, BatchOutcome, ClaimRequest, FirstVerdict, MemberOut
 
 /// Submitters at the same time.
 const SUBMITTERS: usize = 64;
-const NOW: Now = Now { wall: Timestamp(1_700_000_000_000), monotonic: Duration::ZERO };
+pub(super) const NOW: Now = Now { wall: Timestamp(1_700_000_000_000), monotonic: Duration::ZERO };
 
 /// Measure submit, claim, stats and result by id, and memory, in a store that holds ever more queued sessions
 #[derive(Debug, clap::Args)]
@@ -135,7 +135,7 @@ fn shared(url: &str, movements: usize) -> anyhow::Result<ExitCode> {
 }
 
 /// One generated session as intake would store it.
-fn template(movements: usize) -> NewSession {
+pub(super) fn template(movements: usize) -> NewSession {
     let session: Session = generator::generate(Family::WindMouse, 1, Shape { movements: Some(movements) });
     let features = Extractor::default().v1(&session);
     let verdict = Verdict::heuristic(&Heuristic::judge(&features), &Thresholds::default());
@@ -154,14 +154,14 @@ fn template(movements: usize) -> NewSession {
     }
 }
 
-struct Bench {
+pub(super) struct Bench {
     store: Arc<dyn Store>,
     template: NewSession,
     model: Model,
 }
 
 impl Bench {
-    fn key(n: u64) -> Option<SessionKey> {
+    pub(super) fn key(n: u64) -> Option<SessionKey> {
         // A multiplication spreads the identifiers as random ones are spread.
         let spread = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         Some(SessionKey { deployment: String::new(), id: SessionId::parse(&format!("{spread:016x}-{n}"))? })
@@ -226,9 +226,15 @@ impl Bench {
             Verdict { source: Source::Embedded, model: self.model.identity(), ..self.template.first.verdict.clone() };
         let outcomes =
             claim.members.iter().map(|m| (m.seq, MemberOutcome::Scored(Box::new(verdict.clone())))).collect();
-        let end =
-            BatchEnd { outcome: BatchOutcome::Scored, attempts: 1, detector_ms: 0.0, error: None, agreement: None };
-        self.store.settle(claim.lease, Settlement { outcomes, end: Some(end) }, NOW).await?;
+        let end = BatchEnd {
+            outcome: BatchOutcome::Scored,
+            attempts: 1,
+            detector_ms: 0.0,
+            error: None,
+            agreement: None,
+            false_discovery: None,
+        };
+        self.store.settle(claim.lease, Settlement { outcomes, end: Some(end), ..Settlement::default() }, NOW).await?;
         Ok(())
     }
 }

@@ -148,9 +148,32 @@ impl Boosted {
     pub fn contributions(&self, row: &[f32], reference: &[f32], added: &mut [f64]) {
         let (inner, outer) = ((1usize << self.depth) - 1, 1usize << self.depth);
         for (splits, leaves) in self.splits.chunks_exact(inner).zip(self.leaves.chunks_exact(outer)) {
-            let mut game = Game { splits, leaves, row, reference, own: Vec::new(), others: Vec::new() };
-            game.walk(0, added);
+            Game { splits, leaves, row, reference }.walk(0, Players::NONE, Players::NONE, added);
         }
+    }
+}
+
+/// The columns that decide whether a leaf is reached; at most as many as a path has splits.
+#[derive(Clone, Copy)]
+struct Players {
+    columns: [u16; MAX_DEPTH as usize],
+    count: usize,
+}
+
+impl Players {
+    const NONE: Self = Self { columns: [0; MAX_DEPTH as usize], count: 0 };
+
+    fn all(&self) -> &[u16] {
+        &self.columns[..self.count.min(MAX_DEPTH as usize)]
+    }
+
+    fn and(mut self, column: u16) -> Self {
+        // A path has no more splits than this has places.
+        if let Some(place) = self.columns.get_mut(self.count) {
+            *place = column;
+            self.count += 1;
+        }
+        self
     }
 }
 
@@ -161,54 +184,55 @@ struct Game<'a> {
     leaves: &'a [f32],
     row: &'a [f32],
     reference: &'a [f32],
-    own: Vec<u16>,
-    others: Vec<u16>,
 }
 
 impl Game<'_> {
-    fn walk(&mut self, node: usize, added: &mut [f64]) {
-        let Some(split) = self.splits.get(node).copied() else {
-            self.leaf(f64::from(self.leaves[node - self.splits.len()]), added);
-            return;
-        };
-        let column = usize::from(split.column);
-        let side = |values: &[f32]| 2 * node + 1 + usize::from(values[column] > split.threshold);
-        let (own, other) = (side(self.row), side(self.reference));
-        if own == other || self.own.contains(&split.column) {
-            self.walk(own, added);
-        } else if self.others.contains(&split.column) {
-            self.walk(other, added);
-        } else {
-            self.own.push(split.column);
-            self.walk(own, added);
-            self.own.pop();
-            self.others.push(split.column);
-            self.walk(other, added);
-            self.others.pop();
+    fn walk(&self, mut node: usize, own: Players, others: Players, added: &mut [f64]) {
+        while let Some(split) = self.splits.get(node) {
+            let column = usize::from(split.column);
+            let side = |values: &[f32]| 2 * node + 1 + usize::from(values[column] > split.threshold);
+            let (mine, other) = (side(self.row), side(self.reference));
+            node = if mine == other || own.all().contains(&split.column) {
+                mine
+            } else if others.all().contains(&split.column) {
+                other
+            } else {
+                self.walk(mine, own.and(split.column), others, added);
+                return self.walk(other, own, others.and(split.column), added);
+            };
         }
-    }
-
-    /// The leaf's share of each player's Shapley value: `(a - 1)! b! / (a + b)!` for the `a` that must be in, and minus
-    /// `a! (b - 1)! / (a + b)!` for the `b` that must be out.
-    fn leaf(&self, value: f64, added: &mut [f64]) {
-        let (a, b) = (self.own.len(), self.others.len());
-        // 1 / (a * C(a + b, a)) and 1 / (b * C(a + b, b)).
-        let ways = choose(a + b, a);
-        for column in &self.own {
-            added[usize::from(*column)] += value / (count(a) * ways);
+        let value = f64::from(self.leaves[node - self.splits.len()]);
+        let (a, b) = (own.count, others.count);
+        for column in own.all() {
+            added[usize::from(*column)] += value * SHARES[a][b];
         }
-        for column in &self.others {
-            added[usize::from(*column)] -= value / (count(b) * ways);
+        for column in others.all() {
+            added[usize::from(*column)] -= value * SHARES[b][a];
         }
     }
 }
 
-fn choose(n: usize, k: usize) -> f64 {
-    (0..k).map(|i| count(n - i) / count(i + 1)).product()
-}
+/// A leaf's share of each player's Shapley value, `(a - 1)! b! / (a + b)!` for `a` players of its side and `b` of the
+/// other: with `a` and `b` exchanged, what is taken from those who must be out.
+const SHARES: [[f64; MAX_DEPTH as usize + 1]; MAX_DEPTH as usize + 1] = shares();
 
-fn count(n: usize) -> f64 {
-    f64::from(u16::try_from(n).unwrap_or(u16::MAX))
+#[expect(clippy::cast_precision_loss, reason = "counts below ten")]
+const fn shares() -> [[f64; MAX_DEPTH as usize + 1]; MAX_DEPTH as usize + 1] {
+    const MOST: usize = MAX_DEPTH as usize;
+    let mut shares = [[0.0; MOST + 1]; MOST + 1];
+    let mut a = 1;
+    while a <= MOST {
+        // (a - 1)! b! / (a + b)! = 1 / a for b = 0, and then times b / (a + b).
+        let (mut b, mut share) = (1, 1.0 / a as f64);
+        shares[a][0] = share;
+        while b <= MOST {
+            share *= b as f64 / (a + b) as f64;
+            shares[a][b] = share;
+            b += 1;
+        }
+        a += 1;
+    }
+    shares
 }
 
 #[cfg(test)]
@@ -216,6 +240,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn choose(n: usize, k: usize) -> f64 {
+        (0..k).map(|i| count(n - i) / count(i + 1)).product()
+    }
+
+    fn count(n: usize) -> f64 {
+        f64::from(u16::try_from(n).unwrap_or(u16::MAX))
+    }
 
     fn forest(depth: u32, trees: usize, numbers: &[f32]) -> Boosted {
         let (inner, outer) = ((1usize << depth) - 1, 1usize << depth);

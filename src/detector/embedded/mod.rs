@@ -143,8 +143,7 @@ impl Model {
                 notes: Reasons::default(),
             };
         }
-        let raw = self.contents.classifier.raw(features);
-        let raw = if raw.is_nan() { f64::MAX } else { raw.clamp(f64::MIN, f64::MAX) };
+        let raw = self.raw(features);
         let pooled = self.contents.pooled.assess(raw);
         let class = self.contents.classes.iter().find(|(name, _)| name == device_type);
         let (calibrated, class) = match class.map(|(name, set)| (name, set.assess(raw))) {
@@ -153,6 +152,13 @@ impl Model {
         };
         let notes = if calibrated.score > EXPLAINED { self.notes(features) } else { Reasons::default() };
         Assessment { raw, calibrated, class, notes }
+    }
+
+    /// The raw score of a row of [`Model::feature_set`] that has enough motion: log-odds, finite.
+    #[must_use]
+    pub fn raw(&self, features: &[f64]) -> f64 {
+        let raw = self.contents.classifier.raw(features);
+        if raw.is_nan() { f64::MAX } else { raw.clamp(f64::MIN, f64::MAX) }
     }
 
     /// How much motion a row was computed from, and how much is needed to judge it.

@@ -79,6 +79,8 @@ async fn drain(nodes: usize) -> Duration {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let took = begun.elapsed();
+    let idle = running.iter().filter(|(_, _, detector)| detector.calls.lock().unwrap().is_empty()).count();
+    assert_eq!(idle, 0, "every node takes its share");
     let calls: Vec<Seq> = running.iter().flat_map(|(_, _, detector)| detector.calls.lock().unwrap().concat()).collect();
     assert_eq!(calls.len(), batches() * 50, "no batch was processed twice");
     assert_eq!(calls.iter().collect::<HashSet<_>>().len(), calls.len());
@@ -90,11 +92,10 @@ async fn drain(nodes: usize) -> Duration {
 
 #[test]
 #[expect(clippy::print_stdout, reason = "the figure is what the long form is run for")]
-fn four_nodes_drain_a_backlog_nearly_four_times_as_fast() {
+fn four_nodes_share_a_backlog_and_no_batch_is_run_twice() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(10).enable_all().build().unwrap();
     let (one, four) = runtime.block_on(async { (drain(1).await, drain(4).await) });
     let times = one.as_secs_f64() / four.as_secs_f64();
+    // A figure and no test: how fast depends on what else the machine does. That with a second a batch is in BENCHMARKS.md.
     println!("drained by one in {one:?}, by four in {four:?}: {times:.2} times as fast");
-    // Most of it even on a busy machine; the figure with a second a batch is in BENCHMARKS.md.
-    assert!(times > 2.5, "{times:.2}");
 }

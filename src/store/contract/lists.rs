@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::sample::*;
 use crate::domain::agreement::Agreement;
 use crate::domain::batch::Trigger;
+use crate::domain::false_discovery::FalseDiscovery;
 use crate::domain::id::{BatchId, Seq};
 use crate::domain::queue::{Entry, State};
 use crate::domain::reason::{Reason, Reasons};
@@ -133,9 +134,13 @@ pub(crate) async fn batches_are_listed_with_their_members(store: &dyn Store) {
         detector_ms: 99.5,
         error: Some("two calls timed out".to_owned()),
         agreement: Some(Agreement { rows: 1, rank_correlation: Some(0.25), flips: 1 }),
+        false_discovery: Some(FalseDiscovery { adjusted_p: 0.03125, sessions: 2 }),
     };
     let outcomes = vec![(first.members[0].seq, scored(1.0))];
-    store.settle(first.lease, Settlement { outcomes, end: Some(ended.clone()) }, at(3)).await.unwrap();
+    store
+        .settle(first.lease, Settlement { outcomes, end: Some(ended.clone()), ..Settlement::default() }, at(3))
+        .await
+        .unwrap();
 
     let rows = store.batches(None, 9).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.id).collect::<Vec<_>>(), [second.lease.batch, first.lease.batch]);
@@ -148,7 +153,10 @@ pub(crate) async fn batches_are_listed_with_their_members(store: &dyn Store) {
     let flags = Agreement { rows: 1, rank_correlation: None, flips: 0 };
     let flagged = BatchEnd { agreement: Some(flags), ..end(BatchOutcome::Scored) };
     let outcomes = vec![(second.members[0].seq, scored(2.0))];
-    store.settle(second.lease, Settlement { outcomes, end: Some(flagged.clone()) }, at(4)).await.unwrap();
+    store
+        .settle(second.lease, Settlement { outcomes, end: Some(flagged.clone()), ..Settlement::default() }, at(4))
+        .await
+        .unwrap();
     assert_eq!(store.batch(second.lease.batch).await.unwrap().unwrap().0.end, Some(flagged));
     let older = store.batches(Some(second.lease.batch), 9).await.unwrap();
     assert_eq!(older.len(), 1);

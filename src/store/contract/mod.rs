@@ -12,6 +12,7 @@ mod random;
 pub(crate) mod removal;
 mod sample;
 pub(crate) mod settling;
+pub(crate) mod sketches;
 
 use std::any::Any;
 
@@ -69,6 +70,11 @@ macro_rules! store_contract {
             }
             memory: {
                 a_memory_is_kept_replaced_and_forgotten, a_memory_is_bounded, clearing_leaves_memories,
+            }
+            sketches: {
+                a_kept_sketch_is_found_by_its_keys, matches_are_named_until_those_are_erased,
+                erasing_and_clearing_leave_no_sketch, retention_drops_sketches,
+                a_stale_settlement_keeps_no_sketch, a_session_erased_while_leased_leaves_no_sketch,
             }
             removal: {
                 an_erased_session_is_gone_and_stays_so, erasing_what_is_unknown_says_so,

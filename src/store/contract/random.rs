@@ -236,7 +236,8 @@ impl Model {
             });
         }
         let end = ends.then(|| super::end(BatchOutcome::Partial));
-        let answer = store.settle(lease, Settlement { outcomes: written.clone(), end }, self.now).await;
+        let answer =
+            store.settle(lease, Settlement { outcomes: written.clone(), end, ..Settlement::default() }, self.now).await;
         if !running {
             assert_eq!(answer, Err(StoreError::LeaseLost(lease.batch.0)));
             return;

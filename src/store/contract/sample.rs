@@ -109,12 +109,12 @@ pub(crate) fn request(trigger: Trigger, max: u32) -> ClaimRequest {
 }
 
 pub(crate) fn end(outcome: BatchOutcome) -> BatchEnd {
-    BatchEnd { outcome, attempts: 1, detector_ms: 12.5, error: None, agreement: None }
+    BatchEnd { outcome, attempts: 1, detector_ms: 12.5, error: None, agreement: None, false_discovery: None }
 }
 
 /// Outcomes that end their batch.
 pub(crate) fn settlement(outcomes: Vec<(Seq, MemberOutcome)>) -> Settlement {
-    Settlement { outcomes, end: Some(end(BatchOutcome::Scored)) }
+    Settlement { outcomes, end: Some(end(BatchOutcome::Scored)), ..Settlement::default() }
 }
 
 /// Accepts a session that must be new.

@@ -6,7 +6,7 @@ use super::sample::*;
 use crate::domain::id::{LeaseToken, Seq};
 use crate::domain::queue::State;
 use crate::domain::result::Decision;
-use crate::store::{BatchOutcome, Lease, MemberOutcome, ResultQuery, Settled, Settlement, Store, StoreError};
+use crate::store::{Lease, MemberOutcome, ResultQuery, Settled, Settlement, Store, StoreError};
 
 pub(crate) async fn a_scored_session_has_one_result(store: &dyn Store) {
     submit(store, session("a", at(0))).await;
@@ -51,7 +51,7 @@ pub(crate) async fn settling_twice_changes_nothing(store: &dyn Store) {
 pub(crate) async fn a_batch_may_settle_in_parts(store: &dyn Store) {
     let seqs = submit_all(store, &["a", "b", "c"], at(0)).await;
     let batch = claim(store, 9, at(1)).await;
-    let part = |seq: Seq, outcome| Settlement { outcomes: vec![(seq, outcome)], end: None };
+    let part = |seq: Seq, outcome| Settlement { outcomes: vec![(seq, outcome)], end: None, ..Settlement::default() };
     store.settle(batch.lease, part(seqs[1], scored(1.0)), at(2)).await.unwrap();
     assert_eq!(found(store, "b").await.entry.state, State::Processed);
     assert_eq!(found(store, "a").await.entry.state, State::Leased);
@@ -146,7 +146,7 @@ pub(crate) async fn a_refused_settlement_spares_its_neighbours(store: &dyn Store
     let bad = settlement(vec![(seqs[0], scored(1.0)), (seqs[1], scored(1.0))]);
     let good = Settlement {
         outcomes: vec![(seqs[1], MemberOutcome::Scored(Box::new(verdict(Decision::Fail, 4.0))))],
-        end: Some(end(BatchOutcome::Scored)),
+        ..settlement(Vec::new())
     };
     // Sent together, so that a store which groups its writes has them in one group.
     let (bad, good) = join(store.settle(first.lease, bad, at(2)), store.settle(second.lease, good, at(2))).await;

@@ -15,7 +15,7 @@ use super::schema;
 use crate::store::StoreError;
 
 /// In the order in which they are read; partitions are part of their table.
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 16] = [
     "meta",
     "scheduler",
     "counters",
@@ -29,6 +29,9 @@ const TABLES: [&str; 13] = [
     "memory",
     "erased",
     "retention",
+    "sketches",
+    "sketch_keys",
+    "matches",
 ];
 
 impl Core {
@@ -55,6 +58,16 @@ impl Core {
             schema::VERSION,
             TABLES.join(", ")
         );
+        // Or their rows would end up where no partition can be made for them any more.
+        for row in transaction.query(super::retention::PARTITIONS, &[]).await? {
+            let (name, hour): (String, i64) = (row.get(0), row.get(1));
+            let _ = writeln!(
+                text,
+                "CREATE TABLE IF NOT EXISTS {name} PARTITION OF telemetry FOR VALUES FROM ({hour}) TO ({}) \
+                 WITH (toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0.5);",
+                hour + 1
+            );
+        }
         for table in TABLES {
             let mut file = fs::File::create(folder.join(format!("{table}.copy"))).map_err(cannot)?;
             let rows = transaction.copy_out(&format!("COPY (SELECT * FROM {table}) TO STDOUT")).await?;

@@ -20,6 +20,7 @@ mod retention;
 mod room;
 mod rows;
 mod schema;
+mod sketches;
 mod tls;
 mod wake;
 mod whole;
@@ -45,8 +46,8 @@ use self::room::Room;
 use self::wake::Bell;
 use super::coding::{KeyHasher, check_memory};
 use super::{
-    Acceptance, BatchRow, Claim, ClaimRequest, DeadRow, Heartbeat, Lease, Lookup, NewSession, NodeRow, Page, Pruned,
-    ResultQuery, ResultRow, Retention, Settled, Settlement, Snapshot, Store, StoreError, StoreResult,
+    Acceptance, BatchRow, Candidate, Claim, ClaimRequest, DeadRow, Heartbeat, Lease, Lookup, NewSession, NodeRow, Page,
+    Pruned, ResultQuery, ResultRow, Retention, Settled, Settlement, Snapshot, Store, StoreError, StoreResult,
 };
 use crate::clock::Clock;
 use crate::domain::id::{BatchId, Seq, SessionKey};
@@ -330,6 +331,10 @@ impl Store for PostgresStore {
 
     async fn telemetry(&self, seqs: Vec<Seq>) -> StoreResult<Vec<Option<Vec<u8>>>> {
         called!(self.core.telemetry_once(&seqs))
+    }
+
+    async fn alike(&self, asked: Vec<Vec<u32>>) -> StoreResult<Vec<Vec<Candidate>>> {
+        called!(self.core.alike_once(&asked))
     }
 
     async fn erase_session(&self, key: SessionKey, now: Now) -> StoreResult<bool> {

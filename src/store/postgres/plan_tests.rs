@@ -35,6 +35,9 @@ fn fill(rows: u64) -> String {
            finished_at, outcome, attempts, detector_ms) SELECT 1, 1, 1, '{{}}', ARRAY[n], 0, 'n', 1, n, n, 0, 1, 1 \
            FROM generate_series(1, {rows} / 50) n; \
          INSERT INTO erased SELECT decode(md5(n::text), 'hex'), 1699999990000 FROM generate_series(1, {rows} / 10) n; \
+         INSERT INTO sketches SELECT n, '\\x00' FROM generate_series(1, {rows}) n; \
+         INSERT INTO sketch_keys SELECT hashint8(n) % 100, n FROM generate_series(1, {rows}) n; \
+         INSERT INTO matches SELECT n, n - 1, 0 FROM generate_series(2, {rows}, 10) n; \
          SELECT setval('session_seq', {rows}); \
          UPDATE counters SET processed = {rows}, accepted = {rows} WHERE shard = 0; ANALYZE"
     )
@@ -44,7 +47,7 @@ fn fill(rows: u64) -> String {
 fn read(url: &str) -> BTreeMap<String, (u64, u64)> {
     let sql = "SELECT t.relname, t.seq_tup_read, coalesce((SELECT sum(i.idx_tup_read) FROM pg_stat_user_indexes i \
                WHERE i.relid = t.relid), 0) FROM pg_stat_user_tables t WHERE t.schemaname = current_schema() \
-               AND t.relname = ANY('{sessions,queue,results,batches,telemetry_default,erased}')";
+               AND t.relname = ANY('{sessions,queue,results,batches,telemetry_default,erased,sketches,sketch_keys,matches}')";
     let told = cluster::psql(url, sql);
     let row = |line: &str| {
         let mut fields = line.split('|').map(str::to_owned);
@@ -71,6 +74,7 @@ async fn no_hot_call_reads_more_because_more_is_stored() {
         store.accept(session(&format!("new-{round}"), at(0))).await.unwrap();
         let batch = claim(&store, 5, at(1)).await;
         store.telemetry(batch.members.iter().map(|m| m.seq).collect()).await.unwrap();
+        store.alike(vec![vec![1, 2, u32::MAX]]).await.unwrap();
         store.renew(batch.lease, at(2)).await.unwrap();
         let outcomes = batch.members.iter().map(|m| (m.seq, scored(1.0))).collect();
         store.settle(batch.lease, settlement(outcomes), at(3)).await.unwrap();

@@ -11,13 +11,14 @@ use super::counts::Moved;
 use super::fault::Fault;
 use super::pool::now;
 use super::rows::{self, QUEUE_COLUMNS, SESSION_COLUMNS, number, plain, whole};
-use super::{Core, results};
+use super::{Core, results, sketches};
 use crate::domain::batch::Trigger;
 use crate::domain::id::{BatchId, Seq};
 use crate::domain::queue::{Entry, Event, LOST_LEASES_BEFORE_FAILED, State, step};
 use crate::domain::time::Timestamp;
 use crate::store::{
-    BatchEnd, BatchOutcome, Claim, ClaimRequest, Lease, Member, MemberOutcome, Settled, Settlement, StoreError,
+    BatchEnd, BatchOutcome, Claim, ClaimRequest, Lease, Member, MemberOutcome, NewSketch, Settled, Settlement,
+    StoreError,
 };
 
 /// The last error of a session whose worker died.
@@ -121,7 +122,11 @@ impl Core {
             // A session named twice, or settled before, is no longer a member.
             let Some(place) = pending.iter().position(|other| *other == seq.0) else { return Err(lost()) };
             pending.swap_remove(place);
+            work.named.push(seq.0);
             work.outcome(*seq, outcome)?;
+        }
+        for sketch in &settlement.sketches {
+            work.sketch(sketch).ok_or_else(lost)?;
         }
         if settlement.end.is_some() {
             for seq in pending.drain(..) {
@@ -163,6 +168,7 @@ impl Core {
                 detector_ms: 0.0,
                 error: Some("the lease was lost".to_owned()),
                 agreement: None,
+                false_discovery: None,
             };
             work.write(&transaction, &HashMap::new(), &[], Some(&end)).await?;
             lost += work.settled.returned + work.settled.delayed + work.settled.failed;
@@ -222,6 +228,8 @@ struct Work<'a> {
     stepped: Vec<(i64, Entry, Option<String>)>,
     moved: Moved,
     settled: Settled,
+    named: Vec<i64>,
+    sketches: Vec<&'a NewSketch>,
 }
 
 impl<'a> Work<'a> {
@@ -245,6 +253,8 @@ impl<'a> Work<'a> {
             stepped: Vec::new(),
             moved: Moved::default(),
             settled: Settled::default(),
+            named: Vec::new(),
+            sketches: Vec::new(),
         })
     }
 
@@ -267,6 +277,15 @@ impl<'a> Work<'a> {
             }
             MemberOutcome::Rejected { error } => self.event(seq.0, Event::Reject, Some(error)),
         }
+    }
+
+    /// Keeps a sketch of a member that has its result now; `None` for one that this settlement doesn't name.
+    fn sketch(&mut self, sketch: &'a NewSketch) -> Option<()> {
+        if self.scored.iter().any(|new| new.seq == sketch.seq.0) {
+            self.sketches.push(sketch);
+            return Some(());
+        }
+        self.named.contains(&sketch.seq.0).then_some(())
     }
 
     /// Takes a member one step without a result.
@@ -300,6 +319,7 @@ impl<'a> Work<'a> {
             write_batch(transaction, self.batch, pending, end, self.now),
         )
         .await?;
+        sketches::keep(transaction, &self.sketches).await?;
         self.moved.write(transaction).await
     }
 
@@ -348,7 +368,8 @@ async fn write_batch(
         return Ok(());
     };
     let sql = "UPDATE batches SET pending = '{}', finished_at = $2, outcome = $3, attempts = $4, detector_ms = $5, \
-               error = $6, agreement_rows = $7, agreement_rank = $8, agreement_flips = $9 WHERE id = $1";
+               error = $6, agreement_rows = $7, agreement_rank = $8, agreement_flips = $9, \
+               adjusted_p = $10, adjusted_of = $11 WHERE id = $1";
     let statement = transaction.prepare_cached(sql).await?;
     transaction
         .execute(
@@ -363,6 +384,8 @@ async fn write_batch(
                 &end.agreement.map(|a| whole(a.rows)),
                 &end.agreement.and_then(|a| a.rank_correlation),
                 &end.agreement.map(|a| whole(a.flips)),
+                &end.false_discovery.map(|f| f.adjusted_p),
+                &end.false_discovery.map(|f| whole(f.sessions)),
             ],
         )
         .await?;

@@ -8,9 +8,10 @@ use super::Core;
 use super::counts;
 use super::fault::Fault;
 use super::rows::{self, BATCH_COLUMNS, QUEUE_COLUMNS, RESULT_COLUMNS, SESSION_COLUMNS, number};
+use super::sketches;
 use crate::domain::batch::QueueView;
 use crate::domain::id::{BatchId, Seq, SessionKey};
-use crate::domain::reason::Reasons;
+use crate::domain::reason::{Reason, Reasons};
 use crate::domain::time::Timestamp;
 use crate::store::{BatchRow, Cursor, DeadRow, Lookup, Page, ResultQuery, ResultRow, Snapshot, StoredSession};
 
@@ -165,7 +166,11 @@ impl Core {
         let params: [&(dyn ToSql + Sync); 2] = [&key.id.as_str(), &key.deployment.as_bytes()];
         let found = held.query_opt(&statement, &params).await?;
         let lookup = if let Some(row) = found {
-            Lookup::Found(Box::new(rows::session(&row)?))
+            let mut found = rows::session(&row)?;
+            if found.result.as_ref().is_some_and(|result| result.verdict.reasons.contains(Reason::ReplayedMovement)) {
+                found.matches = sketches::matches(&*held, found.seq.0).await?;
+            }
+            Lookup::Found(Box::new(found))
         } else {
             let statement = held.prepare_cached("SELECT 1 FROM erased WHERE mac = $1").await?;
             let erased = held.query_opt(&statement, &[&self.hasher.hash(key).mac.as_slice()]).await?;

@@ -10,6 +10,7 @@ use super::fault::Fault;
 use super::pool::now;
 use super::queue::write_entries;
 use super::rows;
+use super::sketches;
 use crate::domain::id::SessionKey;
 use crate::domain::queue::{Entry, Event, State, step};
 use crate::domain::time::Timestamp;
@@ -96,6 +97,7 @@ impl Core {
         for row in transaction.query(&statement, &[&seqs]).await? {
             moved.step(Some(State::from_number(i64::from(row.get::<_, i16>(0)))?), None);
         }
+        sketches::forget(transaction, &seqs).await?;
         let statement = transaction.prepare_cached("DELETE FROM results WHERE seq = ANY($1)").await?;
         let results = transaction.execute(&statement, &[&seqs]).await?;
         moved.processed -= i64::try_from(results).unwrap_or(0);

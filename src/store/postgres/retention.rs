@@ -114,6 +114,11 @@ impl Core {
     }
 }
 
+/// Names and hours of the partitions, the oldest first.
+pub(super) const PARTITIONS: &str = "SELECT c.relname::text, substr(c.relname, 12)::bigint AS hour FROM pg_inherits i \
+    JOIN pg_class c ON c.oid = i.inhrelid \
+    WHERE i.inhparent = 'telemetry'::regclass AND c.relname ~ '^telemetry_h[0-9]+$' ORDER BY 2";
+
 /// What was done about one partition.
 struct Dropped {
     records: u64,
@@ -123,10 +128,7 @@ struct Dropped {
 /// Drops the oldest partition that is past its time, when nothing in it is unfinished.
 async fn drop_partition(held: &mut Held, before: i64, now: i64) -> Result<Dropped, Fault> {
     let nothing = Dropped { records: 0, more: false };
-    let sql = "SELECT c.relname::text, substr(c.relname, 12)::bigint AS hour FROM pg_inherits i \
-               JOIN pg_class c ON c.oid = i.inhrelid \
-               WHERE i.inhparent = 'telemetry'::regclass AND c.relname ~ '^telemetry_h[0-9]+$' ORDER BY 2";
-    for row in held.query(sql, &[]).await? {
+    for row in held.query(PARTITIONS, &[]).await? {
         let (name, hour): (String, i64) = (row.get(0), row.get(1));
         if (hour + 1) * HOUR > before || (hour + 1) * HOUR > now {
             break;

@@ -5,6 +5,7 @@ use tokio_postgres::Row;
 use super::fault::Fault;
 use crate::domain::agreement::Agreement;
 use crate::domain::batch::Trigger;
+use crate::domain::false_discovery::FalseDiscovery;
 use crate::domain::heuristic;
 use crate::domain::id::{BatchId, Seq, SessionId, SessionKey};
 use crate::domain::queue::{Entry, State};
@@ -155,6 +156,7 @@ pub(super) fn session(row: &Row) -> Result<StoredSession, Fault> {
         first: FirstVerdict { verdict, scored_at: accepted_at, latency_ms: row.try_get("latency_ms")? },
         result,
         last_error,
+        matches: Vec::new(),
     })
 }
 
@@ -175,7 +177,8 @@ pub(super) fn dead(row: &Row) -> Result<DeadRow, Fault> {
 
 /// What [`batch`] reads.
 pub(super) const BATCH_COLUMNS: &str = "id, trigger_kind, cardinality(members) AS size, owner, source, claimed_at, \
-    finished_at, outcome, attempts, detector_ms, error, agreement_rows, agreement_rank, agreement_flips";
+    finished_at, outcome, attempts, detector_ms, error, agreement_rows, agreement_rank, agreement_flips, \
+    adjusted_p, adjusted_of";
 
 pub(super) fn batch(row: &Row) -> Result<BatchRow, Fault> {
     let end = match row.try_get::<_, Option<i16>>("outcome")? {
@@ -186,6 +189,7 @@ pub(super) fn batch(row: &Row) -> Result<BatchRow, Fault> {
             detector_ms: row.try_get("detector_ms")?,
             error: row.try_get("error")?,
             agreement: agreement(row)?,
+            false_discovery: false_discovery(row)?,
         }),
     };
     Ok(BatchRow {
@@ -206,6 +210,11 @@ fn agreement(row: &Row) -> Result<Option<Agreement>, Fault> {
     }
     let (rows, flips) = (count(row, "agreement_rows")?, count(row, "agreement_flips")?);
     Ok(Some(Agreement { rows, rank_correlation: row.try_get("agreement_rank")?, flips }))
+}
+
+fn false_discovery(row: &Row) -> Result<Option<FalseDiscovery>, Fault> {
+    let Some(adjusted_p) = row.try_get("adjusted_p")? else { return Ok(None) };
+    Ok(Some(FalseDiscovery { adjusted_p, sessions: count(row, "adjusted_of")? }))
 }
 
 /// Reads every row.

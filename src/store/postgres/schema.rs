@@ -16,10 +16,10 @@ struct Step {
 }
 
 /// Every version, the first one first.
-const STEPS: [Step; 1] = [Step { oldest: 1, sql: V1 }];
+const STEPS: [Step; 2] = [Step { oldest: 1, sql: V1 }, Step { oldest: 1, sql: V2 }];
 
 /// The version that this program writes.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// Who holds this advisory lock migrates; everybody else waits.
 const LOCK: i64 = 0x706c_6179_7072;
@@ -183,6 +183,30 @@ CREATE TABLE nodes (
 
 -- How far retention went through the results of each class.
 CREATE TABLE retention (flagged boolean PRIMARY KEY, scored_at bigint NOT NULL);
+";
+
+/// What is kept of movements so that they are known again. A node of version 1 that removes a session leaves its sketch,
+/// which is found by nobody: a candidate is one of a session that is there.
+const V2: &str = "
+CREATE TABLE sketches (
+    seq bigint PRIMARY KEY,
+    sketch bytea NOT NULL              -- says its keys
+);
+CREATE TABLE sketch_keys (
+    key int NOT NULL,
+    seq bigint NOT NULL,
+    PRIMARY KEY (key, seq)
+);
+-- Sessions that a result names as having the same movement.
+CREATE TABLE matches (
+    seq bigint NOT NULL,
+    other bigint NOT NULL,
+    place smallint NOT NULL,
+    PRIMARY KEY (seq, place)
+);
+CREATE INDEX matches_other ON matches (other);
+-- Of a batch's failed sessions: the largest adjusted p-value, and of how many.
+ALTER TABLE batches ADD COLUMN adjusted_p float8, ADD COLUMN adjusted_of int;
 ";
 
 /// The version of the database and the oldest version of this program that can work with it; `None` when it is empty.

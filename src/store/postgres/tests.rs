@@ -90,7 +90,7 @@ async fn many_nodes_may_start_at_once_and_a_later_schema_is_refused() {
     submit(&beside, session("b", at(0))).await;
     cluster::psql(&settings.url, "UPDATE schema_version SET oldest = 99");
     let refused = PostgresStore::open(&settings, at(0).wall).await.err();
-    assert_eq!(refused, Some(StoreError::Newer { found: 99, known: 1 }));
+    assert_eq!(refused, Some(StoreError::Newer { found: 99, known: schema::VERSION }));
 }
 
 #[tokio::test]
@@ -108,4 +108,62 @@ async fn text_that_a_database_would_refuse_sinks_nobody() {
     let error = "the remote said \0".to_owned();
     settle_all(&store, &batch, MemberOutcome::Rejected { error }, at(2)).await.unwrap();
     assert_eq!(store.dead(None, 9).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_copy_in_a_folder_comes_back_whole_in_an_empty_database() {
+    let (from, to) = (settings(100), settings(100));
+    let store = PostgresStore::open(&from, at(0).wall).await.unwrap();
+    for id in ["a", "b", "c"] {
+        submit(&store, session(id, at(0))).await;
+    }
+    submit(&store, final_session("at-once", verdict(Decision::Review, 1.5), at(0))).await;
+    let batch = claim(&store, 2, at(1)).await;
+    settle_all(&store, &batch, scored(2.0), at(2)).await.unwrap();
+    store.remember("learned".to_owned(), Some(vec![0, 255, 10, 92])).await.unwrap();
+    assert!(store.erase_session(batch.members[0].key.clone(), at(3)).await.unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    store.backup(folder.path().to_owned()).await.unwrap();
+    // What comes after is not in it.
+    submit(&store, session("later", at(4))).await;
+
+    assert_eq!(migrate(&to.url, true).await.unwrap().1, schema::VERSION);
+    cluster::psql_in(folder.path(), &to.url, &["-f", "restore.sql"]);
+    let back = PostgresStore::open(&to, at(5).wall).await.unwrap();
+    let (told, expected) = (back.snapshot().await.unwrap(), store.snapshot().await.unwrap());
+    assert_eq!((told.counts.accepted, told.counts.erased), (4, 1));
+    assert_eq!((told.counts.ready, told.counts.processed), (expected.counts.ready - 1, expected.counts.processed));
+    let (there, here) = (back.whole(Seq(0), 9).await.unwrap(), store.whole(Seq(0), 9).await.unwrap());
+    assert_eq!(there[..], here[..3]);
+    assert_eq!(back.recall("learned".to_owned()).await.unwrap(), Some(vec![0, 255, 10, 92]));
+    assert_eq!(back.session(batch.members[0].key.clone()).await.unwrap(), Lookup::Erased);
+    // It goes on where it was: the next session gets a number of its own.
+    submit(&back, session("next", at(6))).await;
+    assert_eq!(claim(&back, 9, at(7)).await.members.len(), 2);
+}
+
+#[tokio::test]
+async fn the_database_is_reached_through_tls_and_only_the_right_one_where_that_is_asked() {
+    let cluster = cluster::Cluster::start(false);
+    cluster.tell("tls");
+    let authority = cluster.folder.join("ca.pem").display().to_string();
+    let open = async |host: &str, rest: &str| {
+        let url = format!("postgres://postgres@{host}:{}/postgres?{rest}", cluster.port);
+        PostgresStore::open(&PostgresSettings { url, time: Time::Database, ..settings(100) }, at(0).wall).await
+    };
+    for rest in ["sslmode=require".to_owned(), format!("sslmode=verify-full&sslrootcert={authority}")] {
+        let store = open("127.0.0.1", &format!("{rest}&application_name=through-tls")).await.unwrap();
+        submit(&store, session(&format!("s{}", rest.len()), at(0))).await;
+        let sql = "SELECT count(*) FILTER (WHERE s.ssl) > 1, count(*) FILTER (WHERE NOT s.ssl) \
+                   FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid) WHERE a.application_name = 'through-tls'";
+        assert_eq!(cluster::psql(&cluster.url(), sql), "t|0");
+    }
+    // An authority that the system doesn't know, and a name that the certificate doesn't have.
+    for (host, rest) in [
+        ("127.0.0.1", "sslmode=verify-full".to_owned()),
+        ("localhost", format!("sslmode=verify-full&sslrootcert={authority}")),
+    ] {
+        let refused = open(host, &rest).await.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(refused.contains("certificate"), "{host} {rest}: {refused}");
+    }
 }

@@ -7,14 +7,15 @@ use std::collections::HashMap;
 use super::fault::Fault;
 use super::pool::called;
 use super::rows::{self, QUEUE_COLUMNS, RESULT_COLUMNS, SESSION_COLUMNS, number, plain, whole as int};
-use super::{Core, PostgresStore};
+use super::{Core, PostgresStore, sketches};
 use crate::domain::id::Seq;
 use crate::domain::queue::State;
 use crate::domain::record::SessionDigest;
+use crate::domain::sketch::Sketch;
 use crate::domain::time::Timestamp;
 use crate::store::coding::{KeyHasher, features_to_blob};
 use crate::store::whole::{Rest, WholeSession};
-use crate::store::{Counts, StoreError, StoreResult};
+use crate::store::{Counts, NewSketch, StoreError, StoreResult};
 
 /// Where the last session copied is kept while a copy is under way.
 const PROGRESS: &str = "copied_up_to";
@@ -54,6 +55,11 @@ impl PostgresStore {
     pub async fn whole(&self, after: Seq, limit: u32) -> StoreResult<Vec<WholeSession>> {
         called!(self.core.whole_once(after, limit))
     }
+}
+
+/// What to keep of a session's movement.
+fn new_sketch(whole: &WholeSession) -> Option<NewSketch> {
+    Some(NewSketch { seq: whole.session.seq, sketch: whole.sketch.clone()?, matches: whole.matches.clone() })
 }
 
 impl Core {
@@ -189,6 +195,8 @@ impl Core {
                     .await?;
             }
         }
+        let sketches: Vec<NewSketch> = page.iter().filter_map(new_sketch).collect();
+        sketches::keep(&transaction, &sketches.iter().collect::<Vec<_>>()).await?;
         let reached = last.to_le_bytes();
         transaction.execute("UPDATE meta SET value = $2 WHERE name = $1", &[&PROGRESS, &reached.as_slice()]).await?;
         transaction.execute("SELECT setval('session_seq', $1)", &[&last]).await?;
@@ -208,8 +216,8 @@ impl Core {
             let end = batch.end.as_ref();
             let sql = "INSERT INTO batches (id, token, lease_ms, expires_at, pending, members, trigger_kind, owner, \
                 source, claimed_at, finished_at, outcome, attempts, detector_ms, error, agreement_rows, \
-                agreement_rank, agreement_flips) OVERRIDING SYSTEM VALUE \
-                VALUES ($1, 0, 0, 0, '{}', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
+                agreement_rank, agreement_flips, adjusted_p, adjusted_of) OVERRIDING SYSTEM VALUE \
+                VALUES ($1, 0, 0, 0, '{}', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
                 ON CONFLICT (id) DO NOTHING";
             let statement = transaction.prepare_cached(sql).await?;
             transaction
@@ -230,6 +238,8 @@ impl Core {
                         &end.and_then(|end| end.agreement).map(|a| int(a.rows)),
                         &end.and_then(|end| end.agreement).and_then(|a| a.rank_correlation),
                         &end.and_then(|end| end.agreement).map(|a| int(a.flips)),
+                        &end.and_then(|end| end.false_discovery).map(|f| f.adjusted_p),
+                        &end.and_then(|end| end.false_discovery).map(|f| int(f.sessions)),
                     ],
                 )
                 .await?;
@@ -264,11 +274,13 @@ impl Core {
         let held = self.pool.get().await?;
         let sql = format!(
             "SELECT {SESSION_COLUMNS}, {QUEUE_COLUMNS}, {RESULT_COLUMNS}, s.digest, s.user_id, \
-             coalesce(q.finished_at, r.scored_at) AS ended_at, coalesce(t.record, k.record) AS record \
+             coalesce(q.finished_at, r.scored_at) AS ended_at, coalesce(t.record, k.record) AS record, \
+             h.sketch, ARRAY(SELECT x.other FROM matches x WHERE x.seq = s.seq ORDER BY x.place) AS matches \
              FROM (SELECT * FROM sessions WHERE seq > $1 ORDER BY seq LIMIT $2) s \
              LEFT JOIN queue q ON q.seq = s.seq LEFT JOIN results r ON r.seq = s.seq \
              LEFT JOIN models m ON m.id = r.model LEFT JOIN telemetry t ON t.hour = s.hour AND t.seq = s.seq \
-             LEFT JOIN telemetry_kept k ON k.seq = s.seq ORDER BY s.seq"
+             LEFT JOIN telemetry_kept k ON k.seq = s.seq \
+             LEFT JOIN sketches h ON h.seq = s.seq ORDER BY s.seq"
         );
         let statement = held.prepare_cached(&sql).await?;
         let found = held.query(&statement, &[&after.0, &i64::from(limit)]).await?;
@@ -282,6 +294,8 @@ impl Core {
                 digest: SessionDigest(digest.try_into().unwrap_or_default()),
                 finished_at: row.try_get::<_, Option<i64>>("ended_at")?.map(Timestamp),
                 record: row.try_get("record")?,
+                sketch: row.try_get::<_, Option<Vec<u8>>>("sketch")?.map(Sketch::from_bytes),
+                matches: row.try_get::<_, Vec<i64>>("matches")?.into_iter().map(Seq).collect(),
             })
         })
     }

@@ -192,10 +192,15 @@ fn an_earlier_version_is_copied_before_it_is_changed() {
     drop(open_in(folder.path()));
     let path = folder.path().join(DATABASE);
     let mut connection = connect(&path, WRITER_CACHE_KIB).unwrap();
-    // There is one version so far; the copy is what `prepare` makes of any that is older than the program's.
-    let kept = keep_copy(&path, schema::version(&connection).unwrap(), schema::VERSION + 1).unwrap().unwrap();
-    assert!(kept.ends_with("playproof.v1.backup"), "{kept:?}");
+    // What version 2 added, taken away again.
+    let older = "DROP TABLE sketches; DROP TABLE sketch_keys; DROP TABLE sketches_waiting; DROP TABLE matches; \
+                 ALTER TABLE batches DROP COLUMN adjusted_p; ALTER TABLE batches DROP COLUMN adjusted_of; \
+                 PRAGMA user_version = 1;";
+    connection.execute_batch(older).unwrap();
+    drop(open_in(folder.path()));
+    let kept = path.with_extension("v1.backup");
     assert_eq!(schema::version(&Connection::open(&kept).unwrap()).unwrap(), 1);
+    assert_eq!(schema::version(&connection).unwrap(), schema::VERSION);
     assert_eq!(keep_copy(&path, 0, schema::VERSION).unwrap(), None, "an empty file needs none");
     assert_eq!(keep_copy(&path, schema::VERSION, schema::VERSION).unwrap(), None);
     schema::migrate(&mut connection).unwrap();

@@ -16,6 +16,7 @@ mod read;
 mod rows;
 mod schema;
 mod scrub;
+mod sketches;
 mod state;
 mod whole;
 mod writer;
@@ -48,12 +49,13 @@ pub use state::Room;
 
 use self::fault::Fault;
 use self::keys::RecentKeys;
+use self::sketches::RecentSketches;
 use self::state::WriterState;
 use self::writer::Writer;
 use super::coding::{KeyHasher, check_memory};
 use super::{
-    Acceptance, BatchRow, Claim, ClaimRequest, DeadRow, Heartbeat, Lease, Lookup, NewSession, NodeRow, Page, Pruned,
-    ResultQuery, ResultRow, Retention, Settled, Settlement, Snapshot, Store, StoreError, StoreResult,
+    Acceptance, BatchRow, Candidate, Claim, ClaimRequest, DeadRow, Heartbeat, Lease, Lookup, NewSession, NodeRow, Page,
+    Pruned, ResultQuery, ResultRow, Retention, Settled, Settlement, Snapshot, Store, StoreError, StoreResult,
 };
 use crate::domain::id::{BatchId, Seq, SessionKey};
 use crate::domain::time::{Now, Timestamp};
@@ -92,6 +94,7 @@ pub struct SqliteStore {
     readers: Arc<Readers>,
     hasher: KeyHasher,
     recent: RecentKeys,
+    sketches: RecentSketches,
     node: Mutex<Option<(NodeRow, Instant)>>,
     ready: Arc<Notify>,
     _lock: File,
@@ -119,10 +122,21 @@ impl SqliteStore {
             WriterState::load(connection, folder.clone(), settings.room).map_err(|fault| fault.for_callers())?;
         void_leases(&mut state, now).map_err(|fault| fault.for_callers())?;
         let recent = state.keys.recent();
+        let sketches = state.sketches.recent();
         let ready = Arc::new(Notify::new());
         let readers = Arc::new(Readers { path, idle: Mutex::new(Vec::new()), places: Semaphore::new(READERS) });
         let writer = Writer::start(state, Arc::clone(&ready))?;
-        Ok(Self { folder: folder.clone(), writer, readers, hasher, recent, node: Mutex::default(), ready, _lock: lock })
+        Ok(Self {
+            folder: folder.clone(),
+            writer,
+            readers,
+            hasher,
+            recent,
+            sketches,
+            node: Mutex::default(),
+            ready,
+            _lock: lock,
+        })
     }
 
     async fn read<T, F>(&self, run: F) -> StoreResult<T>
@@ -345,6 +359,11 @@ impl Store for SqliteStore {
 
     async fn telemetry(&self, seqs: Vec<Seq>) -> StoreResult<Vec<Option<Vec<u8>>>> {
         self.read(move |connection| read::telemetry(connection, &seqs)).await
+    }
+
+    async fn alike(&self, asked: Vec<Vec<u32>>) -> StoreResult<Vec<Vec<Candidate>>> {
+        let recent = self.sketches.clone();
+        self.read(move |connection| asked.iter().map(|keys| recent.candidates(connection, keys)).collect()).await
     }
 
     async fn erase_session(&self, key: SessionKey, now: Now) -> StoreResult<bool> {

@@ -58,6 +58,7 @@ async fn work(store: &SqliteStore) {
         };
         store.results(query).await.unwrap();
     }
+    store.alike(vec![vec![1]]).await.unwrap();
     store.remember("k".to_owned(), Some(vec![1])).await.unwrap();
     store.recall("k".to_owned()).await.unwrap();
     store.remember("k".to_owned(), None).await.unwrap();

@@ -106,7 +106,8 @@ impl WriterState {
 
     pub(super) fn settle(&mut self, lease: Lease, settlement: &Settlement, now: Now) -> Result<Settled, Fault> {
         let mut held = (*self.held(lease)?).clone();
-        if settlement.outcomes.iter().any(|(seq, _)| !held.members.contains_key(&seq.0)) {
+        let named = settlement.outcomes.iter().map(|(seq, _)| seq).chain(settlement.sketches.iter().map(|s| &s.seq));
+        if named.into_iter().any(|seq| !held.members.contains_key(&seq.0)) {
             return Err(StoreError::LeaseLost(lease.batch.0).into());
         }
         let mut settled = Settled::default();
@@ -116,6 +117,15 @@ impl WriterState {
                 return Err(StoreError::LeaseLost(lease.batch.0).into());
             };
             self.settle_member(*seq, &member, outcome, lease.batch, now.wall, &mut settled)?;
+        }
+        for sketch in &settlement.sketches {
+            if self
+                .connection
+                .prepare_cached("SELECT 1 FROM sessions WHERE seq = ? AND state = ?")?
+                .exists(params![sketch.seq.0, State::Processed.number()])?
+            {
+                self.sketches.keep(&self.connection, sketch)?;
+            }
         }
         match &settlement.end {
             Some(end) => {
@@ -226,7 +236,7 @@ impl WriterState {
         self.connection
             .prepare_cached(
                 "UPDATE batches SET finished_at = ?, outcome = ?, attempts = ?, detector_ms = ?, error = ?, \
-                 agreement_rows = ?, agreement_rank = ?, agreement_flips = ? WHERE id = ?",
+                 agreement_rows = ?, agreement_rank = ?, agreement_flips = ?, adjusted_p = ?, adjusted_of = ? WHERE id = ?",
             )?
             .execute(params![
                 now.0,
@@ -237,6 +247,8 @@ impl WriterState {
                 end.agreement.map(|a| a.rows),
                 end.agreement.and_then(|a| a.rank_correlation),
                 end.agreement.map(|a| a.flips),
+                end.false_discovery.map(|f| f.adjusted_p),
+                end.false_discovery.map(|f| f.sessions),
                 batch
             ])?;
         Ok(())
@@ -290,6 +302,7 @@ impl WriterState {
             detector_ms: 0.0,
             error: Some("the lease was lost".to_owned()),
             agreement: None,
+            false_discovery: None,
         };
         self.end_batch(batch, &end, now)?;
         Ok(settled.returned + settled.delayed + settled.failed)

@@ -9,7 +9,7 @@ use super::queue::member_list;
 use super::rows::{self, RESULT_COLUMNS, SESSION_COLUMNS};
 use crate::domain::batch::QueueView;
 use crate::domain::id::{BatchId, Seq, SessionKey};
-use crate::domain::reason::Reasons;
+use crate::domain::reason::{Reason, Reasons};
 use crate::domain::time::Timestamp;
 use crate::store::coding::{KeyHash, Numbered as _};
 use crate::store::{
@@ -64,10 +64,18 @@ fn joined(condition: &str) -> String {
     )
 }
 
+fn with_matches(connection: &Connection, mut session: StoredSession) -> Result<StoredSession, Fault> {
+    if session.result.as_ref().is_some_and(|result| result.verdict.reasons.contains(Reason::ReplayedMovement)) {
+        session.matches = super::sketches::matches(connection, session.seq.0)?;
+    }
+    Ok(session)
+}
+
 pub(super) fn session_by_seq(connection: &Connection, seq: i64) -> Result<StoredSession, Fault> {
     let mut statement = connection.prepare_cached(&joined("s.seq = ?"))?;
     let found = rows::collect(&mut statement, [seq], rows::session)?;
-    found.into_iter().next().ok_or_else(|| StoreError::Corrupt(format!("session {seq} vanished")).into())
+    let found = found.into_iter().next().ok_or_else(|| StoreError::Corrupt(format!("session {seq} vanished")))?;
+    with_matches(connection, found)
 }
 
 pub(super) fn session(
@@ -80,7 +88,7 @@ pub(super) fn session(
         let mut statement = connection.prepare_cached(&joined("s.seq = ? AND s.deployment = ? AND s.id = ?"))?;
         let params = params![seq, key.deployment, key.id.as_str()];
         if let Some(found) = rows::collect(&mut statement, params, rows::session)?.into_iter().next() {
-            return Ok(Lookup::Found(Box::new(found)));
+            return Ok(Lookup::Found(Box::new(with_matches(connection, found)?)));
         }
     }
     let erased = connection.prepare_cached("SELECT 1 FROM erased WHERE mac = ?")?.exists([hash.mac])?;

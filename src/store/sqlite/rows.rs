@@ -5,6 +5,7 @@ use rusqlite::Row;
 use super::fault::Fault;
 use crate::domain::agreement::Agreement;
 use crate::domain::batch::Trigger;
+use crate::domain::false_discovery::FalseDiscovery;
 use crate::domain::heuristic;
 use crate::domain::id::{BatchId, Seq, SessionId, SessionKey};
 use crate::domain::queue::{Entry, State};
@@ -115,6 +116,7 @@ pub(super) fn session(row: &Row<'_>) -> Result<StoredSession, Fault> {
         first,
         result,
         last_error: row.get("error")?,
+        matches: Vec::new(),
     })
 }
 
@@ -134,6 +136,7 @@ pub(super) fn batch(row: &Row<'_>) -> Result<BatchRow, Fault> {
             detector_ms: row.get::<_, Option<f64>>("detector_ms")?.unwrap_or(0.0),
             error: row.get("error")?,
             agreement: agreement(row)?,
+            false_discovery: false_discovery(row)?,
         }),
     };
     Ok(BatchRow {
@@ -152,6 +155,11 @@ fn agreement(row: &Row<'_>) -> Result<Option<Agreement>, Fault> {
     let Some(rows) = row.get("agreement_rows")? else { return Ok(None) };
     let (rank_correlation, flips) = (row.get("agreement_rank")?, row.get("agreement_flips")?);
     Ok(Some(Agreement { rows, rank_correlation, flips }))
+}
+
+fn false_discovery(row: &Row<'_>) -> Result<Option<FalseDiscovery>, Fault> {
+    let Some(adjusted_p) = row.get("adjusted_p")? else { return Ok(None) };
+    Ok(Some(FalseDiscovery { adjusted_p, sessions: row.get("adjusted_of")? }))
 }
 
 /// Runs a query and collects what `read` makes of each row.

@@ -6,10 +6,10 @@ use crate::store::StoreError;
 use crate::store::sqlite::fault::Fault;
 
 /// The version that this program writes, kept in the file's `user_version`.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// One entry per version: what turns a file of the version before into it.
-const STEPS: [&str; 1] = [V1];
+const STEPS: [&str; 2] = [V1, V2];
 
 /// Timestamps are Unix milliseconds. `sessions` holds everything but the telemetry: its rows are small and sit side by
 /// side in order of acceptance, so claiming and settling a batch touches a handful of pages however many there are.
@@ -135,6 +135,33 @@ CREATE TABLE erased (
     erased_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX erased_by_time ON erased (erased_at);
+";
+
+/// What is kept of movements so that they are known again.
+const V2: &str = "
+CREATE TABLE sketches (
+    session INTEGER PRIMARY KEY,
+    sketch BLOB NOT NULL               -- says its keys
+);
+-- Sketches by their keys, as signed numbers of 32 bits; written in sorted runs, behind the sketches.
+CREATE TABLE sketch_keys (
+    key INTEGER NOT NULL,
+    session INTEGER NOT NULL,
+    PRIMARY KEY (key, session)
+) WITHOUT ROWID;
+-- Sketches whose rows in sketch_keys are not all written.
+CREATE TABLE sketches_waiting (session INTEGER PRIMARY KEY);
+-- Sessions that a result names as having the same movement.
+CREATE TABLE matches (
+    session INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    other INTEGER NOT NULL,
+    PRIMARY KEY (session, place)
+) WITHOUT ROWID;
+CREATE INDEX matches_other ON matches (other);
+-- Of a batch's failed sessions: the largest adjusted p-value, and of how many.
+ALTER TABLE batches ADD COLUMN adjusted_p REAL;
+ALTER TABLE batches ADD COLUMN adjusted_of INTEGER;
 ";
 
 /// The version of the file; 0 for an empty one.

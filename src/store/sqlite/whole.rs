@@ -8,6 +8,7 @@ use super::queue::member_list;
 use super::rows::{self, RESULT_COLUMNS, SESSION_COLUMNS};
 use crate::domain::id::Seq;
 use crate::domain::record::SessionDigest;
+use crate::domain::sketch::Sketch;
 use crate::domain::time::Timestamp;
 use crate::store::StoreResult;
 use crate::store::whole::{Rest, WholeSession};
@@ -44,11 +45,18 @@ fn sessions(connection: &Connection, after: Seq, limit: u32) -> Result<Vec<Whole
             digest: SessionDigest(row.get("digest")?),
             finished_at: row.get::<_, Option<i64>>("finished_at")?.map(Timestamp),
             record: None,
+            sketch: None,
+            matches: Vec::new(),
         })
     })?;
     let mut records = connection.prepare_cached("SELECT record FROM telemetry WHERE session = ?")?;
+    let mut sketches = connection.prepare_cached("SELECT sketch FROM sketches WHERE session = ?")?;
+    let mut matches = connection.prepare_cached("SELECT other FROM matches WHERE session = ? ORDER BY place")?;
     for whole in &mut found {
-        whole.record = records.query_row([whole.session.seq.0], |row| row.get(0)).optional()?;
+        let seq = whole.session.seq.0;
+        whole.record = records.query_row([seq], |row| row.get(0)).optional()?;
+        whole.sketch = sketches.query_row([seq], |row| row.get(0)).optional()?.map(Sketch::from_bytes);
+        whole.matches = rows::collect(&mut matches, [seq], |row| Ok(Seq(row.get(0)?)))?;
     }
     Ok(found)
 }

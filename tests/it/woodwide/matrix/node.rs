@@ -288,6 +288,7 @@ fn scheduling(fallback_after: Duration) -> scheduler::Settings {
         fallback_after,
         retention: Retention { results: day * 90, telemetry: day, telemetry_flagged: day * 30 },
         thresholds: Thresholds::default(),
+        evidence: playproof_batch::domain::evidence::Evidence::Never,
         node: "matrix".to_owned(),
     }
 }

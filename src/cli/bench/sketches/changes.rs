@@ -1,0 +1,155 @@
+//! What somebody does to a recorded session before sending it again.
+
+use rand::{Rng, RngExt as _};
+
+use crate::domain::session::{Movements, Session};
+
+/// One kind of change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Shifted,
+    Turned,
+    Scaled,
+    Paced,
+    Noisy,
+    At60Hz,
+    At240Hz,
+    Cut,
+    Everything,
+}
+
+impl Change {
+    pub(super) const ALL: [Self; 9] = [
+        Self::Shifted,
+        Self::Turned,
+        Self::Scaled,
+        Self::Paced,
+        Self::Noisy,
+        Self::At60Hz,
+        Self::At240Hz,
+        Self::Cut,
+        Self::Everything,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Shifted => "shifted",
+            Self::Turned => "turned",
+            Self::Scaled => "scaled 0.5-2",
+            Self::Paced => "paced 0.8-1.25",
+            Self::Noisy => "noise to 3 px",
+            Self::At60Hz => "at 60 Hz",
+            Self::At240Hz => "at 240 Hz",
+            Self::Cut => "cut to 60 %",
+            Self::Everything => "all, noise 1 px",
+        }
+    }
+
+    /// The session so changed.
+    pub(super) fn apply(self, session: &Session, rng: &mut impl Rng) -> Session {
+        let mut session = session.clone();
+        let moves = &mut session.movements;
+        match self {
+            Self::Shifted => shift(moves, rng),
+            Self::Turned => turn(moves, rng),
+            Self::Scaled => scale(moves, rng),
+            Self::Paced => pace(moves, rng),
+            Self::Noisy => noise(moves, 3.0, rng),
+            Self::At60Hz => resample(moves, 60.0),
+            Self::At240Hz => resample(moves, 240.0),
+            Self::Cut => cut(moves, rng),
+            Self::Everything => {
+                cut(moves, rng);
+                turn(moves, rng);
+                scale(moves, rng);
+                pace(moves, rng);
+                resample(moves, rng.random_range(60.0..240.0));
+                noise(moves, 1.0, rng);
+                shift(moves, rng);
+            }
+        }
+        session
+    }
+}
+
+fn shift(moves: &mut Movements, rng: &mut impl Rng) {
+    let by = (rng.random_range(-500.0..500.0), rng.random_range(-500.0..500.0));
+    place(moves, |x, y| (x + by.0, y + by.1));
+    moves.t.iter_mut().for_each(|t| *t += 12_345.0);
+}
+
+fn turn(moves: &mut Movements, rng: &mut impl Rng) {
+    let (sin, cos) = rng.random_range(0.0..std::f64::consts::TAU).sin_cos();
+    place(moves, |x, y| (cos * x - sin * y, sin * x + cos * y));
+}
+
+fn scale(moves: &mut Movements, rng: &mut impl Rng) {
+    let by = 2f64.powf(rng.random_range(-1.0..1.0));
+    place(moves, |x, y| (by * x, by * y));
+}
+
+fn pace(moves: &mut Movements, rng: &mut impl Rng) {
+    let by = rng.random_range(0.8..1.25);
+    moves.t.iter_mut().for_each(|t| *t *= by);
+}
+
+/// Uniform, up to `most` px either way in each coordinate of each sample.
+fn noise(moves: &mut Movements, most: f64, rng: &mut impl Rng) {
+    place(moves, |x, y| (x + rng.random_range(-most..most), y + rng.random_range(-most..most)));
+}
+
+fn place(moves: &mut Movements, mut to: impl FnMut(f64, f64) -> (f64, f64)) {
+    for (x, y) in moves.x.iter_mut().zip(&mut moves.y) {
+        (*x, *y) = to(*x, *y);
+    }
+}
+
+/// Samples at a constant rate, on straight lines between those recorded.
+fn resample(moves: &mut Movements, hz: f64) {
+    let (Some(first), Some(last)) = (moves.t.first().copied(), moves.t.last().copied()) else { return };
+    let mut out = Movements::default();
+    let (mut at, mut now) = (0, first);
+    while now <= last {
+        while at + 2 < moves.len() && moves.t[at + 1] <= now {
+            at += 1;
+        }
+        let next = (at + 1).min(moves.len() - 1);
+        let gap = moves.t[next] - moves.t[at];
+        let share = if gap > 0.0 { ((now - moves.t[at]) / gap).clamp(0.0, 1.0) } else { 1.0 };
+        out.x.push(moves.x[at] + share * (moves.x[next] - moves.x[at]));
+        out.y.push(moves.y[at] + share * (moves.y[next] - moves.y[at]));
+        out.t.push(now);
+        now += 1000.0 / hz;
+    }
+    *moves = out;
+}
+
+/// Keeps three fifths of the time, beginning anywhere in the first two.
+fn cut(moves: &mut Movements, rng: &mut impl Rng) {
+    let (Some(first), Some(last)) = (moves.t.first().copied(), moves.t.last().copied()) else { return };
+    let begin = first + rng.random_range(0.0..0.4) * (last - first);
+    let within = begin..=begin + 0.6 * (last - first);
+    let kept: Vec<usize> = (0..moves.len()).filter(|i| within.contains(&moves.t[*i])).collect();
+    let pick = |column: &[f64]| kept.iter().map(|i| column[*i]).collect();
+    *moves = Movements { x: pick(&moves.x), y: pick(&moves.y), t: pick(&moves.t), trusted: Vec::new() };
+}
+
+/// A short session with one drag to the right, as a slider asks for: minimum jerk (Flash and Hogan, 1985), a correction
+/// at the end, a little bow and tremor.
+pub(super) fn slider(rng: &mut impl Rng) -> Session {
+    let (length, lasting): (f64, f64) = (rng.random_range(200.0..320.0), rng.random_range(500.0..1500.0));
+    let (over, bow) = (rng.random_range(-0.06..0.06), rng.random_range(-12.0..12.0));
+    let step = [1000.0 / 60.0, 8.0, 1000.0 / 144.0][rng.random_range(0..3)];
+    let eased = |s: f64| s * s * s * (10.0 - 15.0 * s + 6.0 * s * s);
+    let mut moves = Movements::default();
+    let (mut now, end) = (0.0f64, 1.4 * lasting);
+    while now <= end {
+        let main = eased((now / lasting).min(1.0));
+        let mend = eased(((now - lasting) / (0.4 * lasting)).clamp(0.0, 1.0));
+        moves.x.push((length * ((1.0 + over) * main - over * mend) + rng.random_range(-0.7..0.7)).round());
+        moves.y.push((bow * 4.0 * main * (1.0 - main) + rng.random_range(-0.7..0.7)).round());
+        moves.t.push(now);
+        now += step;
+    }
+    Session { movements: moves, ..Session::default() }
+}

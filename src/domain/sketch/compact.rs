@@ -1,0 +1,136 @@
+//! What is kept of a movement to verify a likeness: [`POINTS`] of its points, 10 bits a coordinate, and the spans of its
+//! windows with their keys.
+
+use super::path::Path;
+
+/// Points kept, at equal steps from the first to the last.
+pub(super) const POINTS: usize = 32;
+/// Largest number of 10 bits.
+const MOST: f64 = 1023.0;
+/// Bytes of all but the windows: layout, digest of the movement, steps, unit, points.
+const FIXED: usize = 1 + 8 + 2 + 4 + POINTS / 2 * 5;
+/// Bytes of a window: key, begin, length.
+const WINDOW: usize = 4 + 2 + 2;
+/// The layout that this program writes.
+const LAYOUT: u8 = 1;
+
+/// One window of a kept sketch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// The key of its shape.
+    pub(super) key: u32,
+    /// Where it begins, steps of 10 ms.
+    pub(super) begin: u16,
+    /// How long it is, steps.
+    pub(super) length: u16,
+}
+
+/// The points of a movement, in units of their own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Points {
+    /// Steps between the first and the last.
+    pub(super) steps: f64,
+    /// Horizontal and vertical, in units of `unit` px.
+    pub(super) at: [(f64, f64); POINTS],
+    /// Px of one unit.
+    pub(super) unit: f64,
+    /// A digest of the movement as it came.
+    pub(super) digest: u64,
+}
+
+/// Bytes of a sketch with so many windows.
+pub(super) const fn bytes(windows: usize) -> usize {
+    FIXED + windows * WINDOW
+}
+
+impl Points {
+    /// The points of `path`.
+    pub(super) fn of(path: &Path, digest: u64) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "at most a minute of steps")]
+        let steps = path.len().saturating_sub(1) as f64;
+        let mut at = [(0.0, 0.0); POINTS];
+        for (i, point) in at.iter_mut().enumerate() {
+            *point = path.at(steps * share(i));
+        }
+        Self { steps, at, unit: 1.0, digest }
+    }
+
+    /// When the point `i` was, steps from the first.
+    pub(super) fn step(&self, i: usize) -> f64 {
+        self.steps * share(i)
+    }
+
+    /// The compact form, with the windows.
+    pub(super) fn encode(&self, entries: impl Iterator<Item = Entry>) -> Vec<u8> {
+        let low = |axis: fn(&(f64, f64)) -> f64| self.at.iter().map(axis).fold(f64::INFINITY, f64::min);
+        let high = |axis: fn(&(f64, f64)) -> f64| self.at.iter().map(axis).fold(f64::NEG_INFINITY, f64::max);
+        let (x, y) = (low(|p| p.0), low(|p| p.1));
+        let extent = (high(|p| p.0) - x).max(high(|p| p.1) - y);
+        let unit = if extent > 0.0 { extent / MOST } else { 1.0 };
+        let mut bytes = Vec::with_capacity(bytes(16));
+        bytes.push(LAYOUT);
+        bytes.extend_from_slice(&self.digest.to_le_bytes());
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most MOST_STEPS")]
+        bytes.extend_from_slice(&(self.steps as u16).to_le_bytes());
+        #[expect(clippy::cast_possible_truncation, reason = "coordinates are bounded by 1e7")]
+        bytes.extend_from_slice(&((unit * self.unit) as f32).to_le_bytes());
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "held within 10 bits")]
+        let cell = |v: f64| (v / unit).round().clamp(0.0, MOST) as u64;
+        for pair in self.at.chunks_exact(2) {
+            let numbers = [pair[0].0 - x, pair[0].1 - y, pair[1].0 - x, pair[1].1 - y];
+            let packed = numbers.into_iter().rev().fold(0, |packed, v| packed << 10 | cell(v));
+            bytes.extend_from_slice(&packed.to_le_bytes()[..5]);
+        }
+        for entry in entries {
+            bytes.extend_from_slice(&entry.key.to_le_bytes());
+            bytes.extend_from_slice(&entry.begin.to_le_bytes());
+            bytes.extend_from_slice(&entry.length.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// The points of a compact form; `None` for bytes that are none.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        if bytes.len() < FIXED || bytes[0] != LAYOUT {
+            return None;
+        }
+        let digest = u64::from_le_bytes(bytes[1..9].try_into().ok()?);
+        let steps = f64::from(u16::from_le_bytes(bytes[9..11].try_into().ok()?));
+        let unit = f64::from(f32::from_le_bytes(bytes[11..15].try_into().ok()?));
+        let mut at = [(0.0, 0.0); POINTS];
+        for (pair, packed) in at.chunks_exact_mut(2).zip(bytes[15..FIXED].chunks_exact(5)) {
+            let packed = packed.iter().rev().fold(0u64, |all, byte| all << 8 | u64::from(*byte));
+            #[expect(clippy::cast_precision_loss, reason = "10 bits")]
+            let number = |place: u32| (packed >> (10 * place) & 1023) as f64;
+            pair[0] = (number(0), number(1));
+            pair[1] = (number(2), number(3));
+        }
+        (unit.is_finite() && unit > 0.0).then_some(Self { steps, at, unit, digest })
+    }
+}
+
+/// The windows in a compact form.
+pub(super) fn entries(bytes: &[u8]) -> impl Iterator<Item = Entry> {
+    bytes.get(FIXED..).unwrap_or_default().chunks_exact(WINDOW).map(|window| Entry {
+        key: u32::from_le_bytes([window[0], window[1], window[2], window[3]]),
+        begin: u16::from_le_bytes([window[4], window[5]]),
+        length: u16::from_le_bytes([window[6], window[7]]),
+    })
+}
+
+/// The compact form of no movement, with windows that have these keys.
+#[cfg(test)]
+pub(super) fn with_keys(keys: &[u32]) -> Vec<u8> {
+    let mut bytes = vec![0; FIXED];
+    for key in keys {
+        bytes.extend_from_slice(&key.to_le_bytes());
+        bytes.extend_from_slice(&[0; WINDOW - 4]);
+    }
+    bytes
+}
+
+fn share(i: usize) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "below POINTS")]
+    let share = i as f64 / (POINTS - 1) as f64;
+    share
+}

@@ -1,0 +1,144 @@
+//! The path as a sketch sees it: on one common clock, smoothed, with its speed.
+//!
+//! Samples are put in time order (stably), those that share a timestamp become the last of them. Between samples the
+//! pointer is taken to move in a straight line, as whoever resamples a recording takes it too.
+
+use super::super::session::Movements;
+
+/// The common clock's step, ms.
+pub(super) const STEP_MS: f64 = 10.0;
+/// A longer silence counts as this long, ms: who left and came back is not described by how long it took.
+const LONGEST_GAP_MS: f64 = 2_000.0;
+/// Only so many steps are described: the first minute of movement.
+const MOST_STEPS: usize = 6_000;
+/// Steps to either side over which each of three running means goes; together about a Gaussian of 35 ms.
+const REACH: usize = 3;
+/// Variance of that smoothing, in steps squared: three times that of seven equal weights.
+pub(super) const SMOOTHED: f64 = 12.0;
+
+/// Position and speed on the common clock; all columns have the same length.
+#[derive(Debug, Default)]
+pub(super) struct Path {
+    /// Horizontal position, px.
+    pub(super) x: Vec<f64>,
+    /// Vertical position, px.
+    pub(super) y: Vec<f64>,
+    /// Speed, px per step.
+    pub(super) speed: Vec<f64>,
+    order: Vec<usize>,
+    sums: Vec<f64>,
+}
+
+impl Path {
+    /// Number of steps on the clock.
+    pub(super) fn len(&self) -> usize {
+        self.x.len()
+    }
+
+    /// The position at `step`, which need not be whole and is held within the path.
+    pub(super) fn at(&self, step: f64) -> (f64, f64) {
+        let last = self.len().saturating_sub(1);
+        let (low, share) = place(step, last);
+        let high = (low + 1).min(last);
+        let between = |column: &[f64]| column[low] + share * (column[high] - column[low]);
+        (between(&self.x), between(&self.y))
+    }
+
+    /// Computes the path of `moves` over whatever was here before.
+    pub(super) fn trace(&mut self, moves: &Movements) {
+        self.x.clear();
+        self.y.clear();
+        self.speed.clear();
+        let t = &moves.t;
+        self.order.clear();
+        if !t.is_sorted() {
+            self.order.extend(0..t.len());
+            self.order.sort_by(|a, b| t[*a].total_cmp(&t[*b]));
+        }
+        self.interpolate(moves);
+        for column in [&mut self.x, &mut self.y] {
+            for _ in 0..3 {
+                smooth(column, &mut self.sums);
+            }
+        }
+        let last = self.len().saturating_sub(1);
+        let between = |before: usize, after: usize| {
+            let (dx, dy) = (self.x[after] - self.x[before], self.y[after] - self.y[before]);
+            0.5 * (dx * dx + dy * dy).sqrt()
+        };
+        if last > 0 {
+            self.speed.push(between(0, 1));
+            let steps = self.x.windows(3).zip(self.y.windows(3));
+            self.speed.extend(steps.map(|(x, y)| {
+                let (dx, dy) = (x[2] - x[0], y[2] - y[0]);
+                0.5 * (dx * dx + dy * dy).sqrt()
+            }));
+            self.speed.push(between(last - 1, last));
+        } else {
+            self.speed.resize(self.x.len(), 0.0);
+        }
+        smooth(&mut self.speed, &mut self.sums);
+    }
+
+    fn interpolate(&mut self, moves: &Movements) {
+        let (x, y, t) = (&moves.x, &moves.y, &moves.t);
+        let order = std::mem::take(&mut self.order);
+        let sample = |place: usize| order.get(place).copied().unwrap_or(place);
+        if t.is_empty() {
+            return;
+        }
+        // `now` is the time of the last sample with long gaps taken out, `next` the first step not written yet.
+        let (mut now, mut next) = (0.0, 0.0);
+        let mut last = sample(0);
+        for place in 0..t.len() {
+            let here = sample(place);
+            if place + 1 < t.len() && t[sample(place + 1)] <= t[here] {
+                continue;
+            }
+            if place == 0 {
+                last = here;
+            }
+            let gap = (t[here] - t[last]).min(LONGEST_GAP_MS);
+            while next <= now + gap {
+                if self.x.len() >= MOST_STEPS {
+                    return;
+                }
+                let share = if gap > 0.0 { (next - now) / gap } else { 1.0 };
+                self.x.push(x[last] + share * (x[here] - x[last]));
+                self.y.push(y[last] + share * (y[here] - y[last]));
+                next += STEP_MS;
+            }
+            now += gap;
+            last = here;
+        }
+    }
+}
+
+/// The whole step below `step` and the share of the way to the next, held within `0..=last`.
+pub(super) fn place(step: f64, last: usize) -> (usize, f64) {
+    #[expect(clippy::cast_precision_loss, reason = "at most MOST_STEPS")]
+    let held = step.clamp(0.0, last as f64);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "held within 0..=last")]
+    let low = held as usize;
+    #[expect(clippy::cast_precision_loss, reason = "at most MOST_STEPS")]
+    let share = held - low as f64;
+    (low, share)
+}
+
+/// A running mean over [`REACH`] steps to either side, shorter towards the ends: as far to one side as to the other, or
+/// the ends would be drawn inwards.
+fn smooth(column: &mut Vec<f64>, scratch: &mut Vec<f64>) {
+    const WIDTH: usize = 2 * REACH + 1;
+    const SHARE: f64 = 1.0 / 7.0;
+    const { assert!(WIDTH == 7) };
+    #[expect(clippy::cast_precision_loss, reason = "at most WIDTH")]
+    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+    let count = column.len();
+    let edge = REACH.min(count.div_ceil(2));
+    scratch.clear();
+    scratch.extend((0..edge).map(|i| mean(&column[..(2 * i + 1).min(count)])));
+    scratch.extend(column.windows(WIDTH).map(|w| (w[0] + w[1] + w[2] + w[3] + w[4] + w[5] + w[6]) * SHARE));
+    let done = scratch.len();
+    scratch.extend((done..count).map(|i| mean(&column[count.saturating_sub(2 * (count - 1 - i) + 1)..])));
+    std::mem::swap(column, scratch);
+}
