@@ -75,6 +75,6 @@ export async function one(place, { id }) {
         fact('Took', ms(batch.durationMs)), fact('In the detector', ms(batch.detectorMs)),
         fact('Calls', count(batch.attempts)), fact('Source', batch.source), fact('Node', h('span', { class: 'code' }, batch.owner)),
         fact('Agreement', batch.agreement === null ? 'no second detector scored' : `${agreement(batch)} over ${plural(batch.agreement.sessions, 'session')}, ${plural(batch.agreement.flips, 'flip')}`),
-        fact('False discovery', batch.falseDiscovery === null ? 'none failed by a calibrated score' : `largest adjusted p ${fixed(batch.falseDiscovery.adjustedP)} among its failed sessions, of ${plural(batch.falseDiscovery.sessions, 'session')} together`),
+        fact('False discovery', batch.falseDiscovery === null ? 'none failed by a calibrated score' : `largest adjusted p ${fixed(batch.falseDiscovery.adjustedP, 4)} among its failed sessions, of ${plural(batch.falseDiscovery.sessions, 'session')} together`),
         fact('Error', batch.error))))));
 }
