@@ -100,13 +100,12 @@ impl Core {
         let after = query.after.map(|cursor| (cursor.scored_at.0, cursor.row));
         let mut conditions = Vec::new();
         let mut values: Vec<&(dyn ToSql + Sync)> = vec![&limit];
-        if let Some(decision) = &decision {
-            values.push(decision);
-            conditions.push(format!("r.decision = ${}", values.len()));
+        // Numbers of ours, written out: how rare each is decides which index is best.
+        if let Some(decision) = decision {
+            conditions.push(format!("r.decision = {decision}"));
         }
-        if let Some(source) = &source {
-            values.push(source);
-            conditions.push(format!("r.source = ${}", values.len()));
+        if let Some(source) = source {
+            conditions.push(format!("r.source = {source}"));
         }
         if let Some(since) = &since {
             values.push(since);
