@@ -23,11 +23,12 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// For every connection. A commit is on disk before it is answered, whatever the database's default is; every statement
-/// of this store finds its rows by an index, also before the planner has learned how many there will be.
+/// of this store finds its rows by an index, also before the planner has learned how many there will be, and is over
+/// before a second worker has started.
 const SESSION: &str = "SET synchronous_commit = on; SET statement_timeout = '10s'; SET lock_timeout = '5s'; \
     SET idle_in_transaction_session_timeout = '15s'; SET client_min_messages = warning; SET timezone = 'UTC'; \
-    SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
-    SET enable_bitmapscan = off; SET plan_cache_mode = force_generic_plan";
+    SET max_parallel_workers_per_gather = 0; SET jit = off; SET enable_seqscan = off; \
+    SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_bitmapscan = off; SET plan_cache_mode = force_generic_plan";
 
 /// SQL for the time that counts: the parameter `number` where a test gives one, else the database's clock.
 pub(super) fn now(number: &str) -> String {

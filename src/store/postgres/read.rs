@@ -73,7 +73,8 @@ fn indexed(query: &ResultQuery) -> Conditions {
             let bytes: Parameter = Box::new(deployment.clone().into_bytes());
             all.only("r.deployment <> '\\x' AND r.deployment = ?", [bytes]);
         }
-        (_, Some(decision)) => all.only("r.decision = ?", [Box::new(number(decision)) as Parameter]),
+        // Numbers of ours are written out: how rare each is decides which index is best.
+        (_, Some(decision)) => all.only(&format!("r.decision = {}", number(decision)), []),
         _ => {}
     }
     if let Some(after) = query.after {
@@ -85,13 +86,13 @@ fn indexed(query: &ResultQuery) -> Conditions {
 /// The rest.
 fn left_out(query: &ResultQuery, all: &mut Conditions) {
     if let (Some(decision), Some(true)) = (query.decision, query.deployment.as_ref().map(|d| !d.is_empty())) {
-        all.only("r.decision = ?", [Box::new(number(decision)) as Parameter]);
+        all.only(&format!("r.decision = {}", number(decision)), []);
     }
     if query.deployment.as_ref().is_some_and(String::is_empty) {
         all.only("r.deployment = '\\x'", []);
     }
     if let Some(source) = query.source {
-        all.only("r.source = ?", [Box::new(number(source)) as Parameter]);
+        all.only(&format!("r.source = {}", number(source)), []);
     }
     if let Some(reason) = query.reason {
         let mut asked = Reasons::default();
