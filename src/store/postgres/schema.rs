@@ -16,10 +16,10 @@ struct Step {
 }
 
 /// Every version, the first one first.
-const STEPS: [Step; 2] = [Step { oldest: 1, sql: V1 }, Step { oldest: 1, sql: V2 }];
+const STEPS: [Step; 3] = [Step { oldest: 1, sql: V1 }, Step { oldest: 1, sql: V2 }, Step { oldest: 1, sql: V3 }];
 
 /// The version that this program writes.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// Who holds this advisory lock migrates; everybody else waits.
 const LOCK: i64 = 0x706c_6179_7072;
@@ -207,6 +207,78 @@ CREATE TABLE matches (
 CREATE INDEX matches_other ON matches (other);
 -- Of a batch's failed sessions: the largest adjusted p-value, and of how many.
 ALTER TABLE batches ADD COLUMN adjusted_p float8, ADD COLUMN adjusted_of int;
+";
+
+/// What operators and analysts decide, and how decisions changed since. A node of version 2 knows none of it.
+const V3: &str = "
+-- What a decision follows from beside thresholds; null in results of earlier versions, which keep theirs.
+ALTER TABLE results ADD COLUMN supported float8, ADD COLUMN noted bigint, ADD COLUMN surely_replayed boolean;
+
+-- Small things that operators made, as JSON: thresholds, keys, overrides, webhooks.
+CREATE TABLE controls (
+    kind text COLLATE \"C\" NOT NULL,
+    name bytea NOT NULL,
+    value text NOT NULL,
+    PRIMARY KEY (kind, name)
+);
+-- One row: grows with every change of them.
+CREATE TABLE controls_version (id int PRIMARY KEY CHECK (id = 1), version bigint NOT NULL);
+INSERT INTO controls_version VALUES (1, 0);
+
+-- What was managed, each entry bound to the one before by its hash. Entries are numbered without a gap.
+CREATE TABLE audit (
+    id bigint PRIMARY KEY,
+    at bigint NOT NULL,
+    actor text NOT NULL,               -- digest of the key, never the key
+    action text NOT NULL,
+    target text NOT NULL,              -- a keyed hash where it is a session or a user
+    detail text NOT NULL,              -- JSON
+    hash bytea NOT NULL
+);
+
+-- Decisions that were changed, the oldest first; results hold the present one.
+CREATE TABLE revisions (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    seq bigint NOT NULL,
+    at bigint NOT NULL,
+    cause smallint NOT NULL,           -- 0 thresholds, 1 model, 2 label, 3 override
+    earlier smallint NOT NULL,         -- decision before
+    later smallint NOT NULL,           -- decision after
+    detail text NOT NULL               -- JSON
+);
+CREATE INDEX revisions_session ON revisions (seq);
+
+-- What people said of sessions.
+CREATE TABLE labels (
+    seq bigint PRIMARY KEY,
+    label smallint NOT NULL,           -- 0 human, 1 bot
+    note bytea NOT NULL,
+    actor text NOT NULL,
+    at bigint NOT NULL
+);
+CREATE INDEX labels_by_time ON labels (at, seq);
+
+-- What webhooks are to be told, and were. Ids of sessions are looked up when a delivery leaves.
+CREATE TABLE deliveries (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    webhook text COLLATE \"C\" NOT NULL,
+    seq bigint NOT NULL,               -- 0 once the session is erased
+    target text NOT NULL,              -- keyed hash of the session's key
+    kind smallint NOT NULL,            -- 0 verdict.final, 1 verdict.changed, 2 test
+    body text NOT NULL,                -- JSON without the session's key; emptied by erasure
+    created_at bigint NOT NULL,
+    state smallint NOT NULL,           -- 0 waiting, 1 delivered, 2 given up, 3 erased
+    attempts int NOT NULL,
+    not_before bigint NOT NULL,
+    finished_at bigint,
+    status int,
+    error text
+);
+CREATE INDEX deliveries_due ON deliveries (not_before, id) WHERE state = 0;
+CREATE INDEX deliveries_order ON deliveries (webhook, seq, id) WHERE state = 0;
+CREATE INDEX deliveries_session ON deliveries (seq);
+CREATE INDEX deliveries_log ON deliveries (webhook, id);
+CREATE INDEX deliveries_finished ON deliveries (finished_at) WHERE finished_at IS NOT NULL;
 ";
 
 /// The version of the database and the oldest version of this program that can work with it; `None` when it is empty.
