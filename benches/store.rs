@@ -66,6 +66,7 @@ fn scored() -> MemberOutcome {
         class: "pooled".to_owned(),
         reasons: Reasons::default(),
         fallback: false,
+        basis: None,
     }))
 }
 

@@ -4,7 +4,7 @@
 //! but a replay has fails, and not where the same user may simply have sent the session again.
 
 use super::reason::Reason;
-use super::result::{Decision, Thresholds, Verdict};
+use super::result::{Thresholds, Verdict};
 use super::sketch::{SAME, SURELY_SAME};
 
 /// When sessions are looked at side by side.
@@ -36,27 +36,15 @@ pub struct Alike {
 impl Verdict {
     /// The verdict once the others are known that were looked up; those not alike enough change nothing.
     #[must_use]
-    pub fn beside(mut self, others: &[Alike], thresholds: &Thresholds) -> Self {
+    pub fn beside(self, others: &[Alike], thresholds: &Thresholds) -> Self {
         let same: Vec<&Alike> = others.iter().filter(|other| other.left <= SAME).collect();
-        if same.is_empty() {
-            return self;
-        }
-        self.reasons.insert(Reason::ReplayedMovement);
+        let Some(mut basis) = self.basis.filter(|_| !same.is_empty()) else { return self };
+        basis.noted.insert(Reason::ReplayedMovement);
         if same.len() >= CAMPAIGN {
-            self.reasons.insert(Reason::Campaign);
+            basis.noted.insert(Reason::Campaign);
         }
-        let surely = same.iter().any(|other| other.left <= SURELY_SAME && !other.resubmitted);
-        let decision = match self.decision {
-            _ if surely => Decision::Fail,
-            Decision::Pass => Decision::Review,
-            decision => decision,
-        };
-        if decision != self.decision {
-            self.decision = decision;
-            // There is no score that says so: the least confidence that such a decision has.
-            self.confidence = thresholds.confidence(decision, thresholds.review);
-        }
-        self
+        basis.surely_replayed |= same.iter().any(|other| other.left <= SURELY_SAME && !other.resubmitted);
+        self.decided(basis, thresholds)
     }
 }
 
@@ -65,6 +53,7 @@ mod tests {
     use super::*;
     use crate::domain::heuristic::Heuristic;
     use crate::domain::reason::Reasons;
+    use crate::domain::result::Decision;
 
     fn decided(score: f64, others: &[(f64, bool)]) -> Verdict {
         let others: Vec<Alike> =

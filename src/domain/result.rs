@@ -145,6 +145,28 @@ pub struct ModelIdentity {
     pub version: String,
 }
 
+/// What a decision follows from, beside the thresholds. Kept with a result, so that it can be decided anew, exactly.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Basis {
+    /// What is compared with the thresholds; `None` where the source only flags.
+    pub supported: Option<f64>,
+    /// Every reason that was known, whether or not it bears on the decision.
+    pub noted: Reasons,
+    /// Whether the movement is surely that of another session.
+    pub surely_replayed: bool,
+}
+
+/// What thresholds make of a score and its [`Basis`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Decided {
+    /// Pass, review or fail.
+    pub decision: Decision,
+    /// 0.5 to 1.
+    pub confidence: f64,
+    /// Those of the noted reasons that the decision shows, with those that it gives.
+    pub reasons: Reasons,
+}
+
 /// A decision with everything needed to explain it; the one form in which results are kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
@@ -170,44 +192,45 @@ pub struct Verdict {
     pub reasons: Reasons,
     /// Whether the configured detector was replaced because it was away too long.
     pub fallback: bool,
+    /// What the decision follows from; `None` in what versions kept that did not know it.
+    pub basis: Option<Basis>,
 }
 
-impl Verdict {
-    /// The verdict of the fixed rules.
+impl Basis {
+    /// The decision for a score of `kind` with this basis. The first decision about a session and every later one are
+    /// made here.
     #[must_use]
-    pub fn heuristic(heuristic: &Heuristic, thresholds: &Thresholds) -> Self {
-        let score = heuristic.boosted();
-        let decision = thresholds.decide(score);
-        Self {
-            decision,
-            confidence: thresholds.confidence(decision, score),
-            anomaly_score: Some(score),
-            raw_score: None,
-            kind: ScoreKind::Heuristic,
-            extrapolated: false,
-            source: Source::Heuristic,
-            model: ModelIdentity { id: heuristic::MODEL_ID.to_owned(), version: heuristic::MODEL_VERSION.to_owned() },
-            class: String::new(),
-            reasons: heuristic.reasons,
-            fallback: false,
+    pub fn decide(&self, kind: ScoreKind, score: Option<f64>, thresholds: &Thresholds) -> Decided {
+        let alone = match kind {
+            ScoreKind::Heuristic => self.by_rules(score, thresholds),
+            ScoreKind::Calibrated => self.by_score(score, thresholds),
+            ScoreKind::Flag => self.by_flag(thresholds),
+        };
+        let decision = match alone.decision {
+            _ if self.surely_replayed => Decision::Fail,
+            Decision::Pass if self.noted.contains(Reason::ReplayedMovement) => Decision::Review,
+            decision => decision,
+        };
+        if decision == alone.decision {
+            return alone;
         }
+        // There is no score that says so: the least confidence that such a decision has.
+        Decided { decision, confidence: thresholds.confidence(decision, thresholds.review), ..alone }
     }
 
-    /// The verdict on a calibrated score. The decision rests on the supported part of the score alone: where only
-    /// extrapolation would raise it, the milder decision stands and the verdict says why. `reasons` are the rules that
-    /// hold and the detector's notes: a recorder unlike any that the model has seen turns a fail into a review, and the
-    /// traits of the movement are told where the session does not pass.
-    #[must_use]
-    pub fn calibrated(
-        raw: f64,
-        score: &Calibrated,
-        class: &str,
-        mut reasons: Reasons,
-        source: Source,
-        model: ModelIdentity,
-        thresholds: &Thresholds,
-    ) -> Self {
-        let mut decision = thresholds.decide(score.supported);
+    fn by_rules(&self, score: Option<f64>, thresholds: &Thresholds) -> Decided {
+        let score = score.unwrap_or(0.0);
+        let decision = thresholds.decide(score);
+        Decided { decision, confidence: thresholds.confidence(decision, score), reasons: self.noted }
+    }
+
+    /// The decision rests on the supported part of the score alone: where only extrapolation would raise it, the milder
+    /// decision stands and the reasons say why. A recorder unlike any that the model has seen turns a fail into a review,
+    /// and the traits of the movement are told where the session does not pass.
+    fn by_score(&self, score: Option<f64>, thresholds: &Thresholds) -> Decided {
+        let (score, supported) = (score.unwrap_or(0.0), self.supported.unwrap_or(0.0));
+        let mut reasons = self.noted;
+        let mut decision = thresholds.decide(supported);
         if decision == Decision::Fail && reasons.contains(Reason::UnfamiliarRecorder) {
             decision = Decision::Review;
         } else {
@@ -218,27 +241,53 @@ impl Verdict {
         } else {
             reasons.insert(Reason::UnlikeHumans);
         }
-        let supported = thresholds.decide(score.supported);
-        if supported != Decision::Fail && thresholds.decide(score.score) == Decision::Fail {
+        if thresholds.decide(supported) != Decision::Fail && thresholds.decide(score) == Decision::Fail {
             reasons.insert(Reason::CalibrationTooSmall);
         }
-        Self {
-            decision,
-            confidence: thresholds.confidence(decision, score.score),
-            anomaly_score: Some(score.score),
-            raw_score: Some(raw),
-            kind: ScoreKind::Calibrated,
-            extrapolated: score.extrapolated,
-            source,
-            model,
-            class: class.to_owned(),
-            reasons,
-            fallback: false,
-        }
+        Decided { decision, confidence: thresholds.confidence(decision, score), reasons }
     }
 
-    /// The verdict of a source that only flags. A flag alone is worth a second look, a heuristic rule alone too, both
-    /// together fail. There is no score, and the confidence is the least that such a decision has.
+    /// A flag alone is worth a second look, a heuristic rule alone too, both together fail. There is no score, and the
+    /// confidence is the least that such a decision has.
+    fn by_flag(&self, thresholds: &Thresholds) -> Decided {
+        let flagged = self.noted.contains(Reason::Flagged);
+        let (decision, nearest) = match (flagged, self.noted.iter().any(Reason::is_rule)) {
+            (false, false) => (Decision::Pass, thresholds.pass),
+            (true, true) => (Decision::Fail, thresholds.review),
+            (true, false) | (false, true) => (Decision::Review, thresholds.review),
+        };
+        Decided { decision, confidence: thresholds.confidence(decision, nearest), reasons: self.noted }
+    }
+}
+
+impl Verdict {
+    /// The verdict of the fixed rules.
+    #[must_use]
+    pub fn heuristic(heuristic: &Heuristic, thresholds: &Thresholds) -> Self {
+        let score = heuristic.boosted();
+        let model = ModelIdentity { id: heuristic::MODEL_ID.to_owned(), version: heuristic::MODEL_VERSION.to_owned() };
+        let basis = Basis { supported: Some(score), noted: heuristic.reasons, surely_replayed: false };
+        Self::undecided(ScoreKind::Heuristic, Some(score), Source::Heuristic, model, basis).decided(basis, thresholds)
+    }
+
+    /// The verdict on a calibrated score. `noted` are the rules that hold and the detector's notes.
+    #[must_use]
+    pub fn calibrated(
+        raw: f64,
+        score: &Calibrated,
+        class: &str,
+        noted: Reasons,
+        source: Source,
+        model: ModelIdentity,
+        thresholds: &Thresholds,
+    ) -> Self {
+        let basis = Basis { supported: Some(score.supported), noted, surely_replayed: false };
+        let undecided = Self::undecided(ScoreKind::Calibrated, Some(score.score), source, model, basis);
+        Self { raw_score: Some(raw), extrapolated: score.extrapolated, class: class.to_owned(), ..undecided }
+            .decided(basis, thresholds)
+    }
+
+    /// The verdict of a source that only flags.
     #[must_use]
     pub fn flagged(
         flagged: bool,
@@ -247,28 +296,47 @@ impl Verdict {
         model: ModelIdentity,
         thresholds: &Thresholds,
     ) -> Self {
-        let (decision, nearest) = match (flagged, heuristic.iter().any(Reason::is_rule)) {
-            (false, false) => (Decision::Pass, thresholds.pass),
-            (true, true) => (Decision::Fail, thresholds.review),
-            (true, false) | (false, true) => (Decision::Review, thresholds.review),
-        };
-        let mut reasons = heuristic;
+        let mut noted = heuristic;
         if flagged {
-            reasons.insert(Reason::Flagged);
+            noted.insert(Reason::Flagged);
         }
+        let basis = Basis { supported: None, noted, surely_replayed: false };
+        Self::undecided(ScoreKind::Flag, None, source, model, basis).decided(basis, thresholds)
+    }
+
+    fn undecided(
+        kind: ScoreKind,
+        anomaly_score: Option<f64>,
+        source: Source,
+        model: ModelIdentity,
+        basis: Basis,
+    ) -> Self {
         Self {
-            decision,
-            confidence: thresholds.confidence(decision, nearest),
-            anomaly_score: None,
+            decision: Decision::Review,
+            confidence: 0.5,
+            anomaly_score,
             raw_score: None,
-            kind: ScoreKind::Flag,
+            kind,
             extrapolated: false,
             source,
             model,
             class: String::new(),
-            reasons,
+            reasons: basis.noted,
             fallback: false,
+            basis: Some(basis),
         }
+    }
+
+    /// The verdict with another basis.
+    pub(super) fn decided(self, basis: Basis, thresholds: &Thresholds) -> Self {
+        let Decided { decision, confidence, reasons } = basis.decide(self.kind, self.anomaly_score, thresholds);
+        Self { decision, confidence, reasons, basis: Some(basis), ..self }
+    }
+
+    /// The verdict under other thresholds; `None` where it was kept without its basis.
+    #[must_use]
+    pub fn redecided(&self, thresholds: &Thresholds) -> Option<Self> {
+        self.basis.map(|basis| self.clone().decided(basis, thresholds))
     }
 
     /// Whether the answer's `isAnomaly` is set: the decision is fail.
@@ -368,5 +436,35 @@ mod tests {
         let enough = calibrated(400, 1e6);
         assert_eq!((enough.decision, enough.is_anomaly()), (Decision::Fail, true));
         assert!(!enough.reasons.contains(Reason::CalibrationTooSmall));
+    }
+
+    #[test]
+    fn a_verdict_decided_anew_is_the_one_it_would_have_been() {
+        let set = Calibration::new((0..1000).map(f64::from).collect());
+        let grid = [0.3, 0.9, 1.0, 1.7, 2.5, 2.9, 4.0];
+        let notes: [&[Reason]; 3] = [&[], &[Reason::UnfamiliarRecorder, Reason::Turning], &[Reason::NoJitter]];
+        let alike = [None, Some((crate::domain::sketch::SAME, false)), Some((0.0, false)), Some((0.0, true))];
+        let mut changed = 0;
+        for raw in [1.0, 700.0, 950.0, 998.0, 999.5, 1e4] {
+            for (noted, other) in notes.iter().flat_map(|n| alike.iter().map(move |a| (n, a))) {
+                let under = |thresholds: &Thresholds| {
+                    let model = ModelIdentity { id: "m".into(), version: "1".into() };
+                    let (score, noted) = (set.assess(raw), noted.iter().copied().collect());
+                    let source = Source::Embedded;
+                    let alone = Verdict::calibrated(raw, &score, "pooled", noted, source, model, thresholds);
+                    let other = other.map(|(left, resubmitted)| crate::domain::evidence::Alike { left, resubmitted });
+                    alone.beside(other.as_slice(), thresholds)
+                };
+                for (pass, review) in
+                    grid.iter().flat_map(|p| grid.iter().map(move |r| (*p, *r))).filter(|(p, r)| p < r)
+                {
+                    let new = Thresholds { pass, review };
+                    let first = under(&Thresholds::default());
+                    assert_eq!(first.redecided(&new), Some(under(&new)), "raw {raw}, {new:?}");
+                    changed += usize::from(first.decision != under(&new).decision);
+                }
+            }
+        }
+        assert!(changed > 100, "{changed}");
     }
 }

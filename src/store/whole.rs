@@ -95,6 +95,9 @@ impl Checksum {
         self.text(&verdict.class);
         self.number(verdict.reasons.bits());
         self.number(i64::from(verdict.fallback));
+        self.number(bits(verdict.basis.and_then(|basis| basis.supported)));
+        self.number(verdict.basis.map_or(-1, |basis| basis.noted.bits()));
+        self.number(verdict.basis.map_or(-1, |basis| i64::from(basis.surely_replayed)));
     }
 
     fn number(&mut self, number: i64) {

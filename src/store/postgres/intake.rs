@@ -255,6 +255,10 @@ impl Core {
         let extrapolated: Vec<Option<bool>> = finals.iter().map(|v| v.map(|v| v.extrapolated)).collect();
         let fallback: Vec<Option<bool>> = finals.iter().map(|v| v.map(|v| v.fallback)).collect();
         let class: Vec<Option<Cow<'_, str>>> = finals.iter().map(|v| v.map(|v| plain(&v.class))).collect();
+        let basis = |v: Option<&Verdict>| v.and_then(|v| v.basis);
+        let supported: Vec<Option<f64>> = finals.iter().map(|v| basis(*v).and_then(|b| b.supported)).collect();
+        let noted: Vec<Option<i64>> = finals.iter().map(|v| basis(*v).map(|b| b.noted.bits())).collect();
+        let surely: Vec<Option<bool>> = finals.iter().map(|v| basis(*v).map(|b| b.surely_replayed)).collect();
         let at = self.time.given(new.first().map_or(0, |n| n.first.scored_at.0));
         let statement = client.prepare_cached(&insertion()).await?;
         let stored = client
@@ -285,6 +289,9 @@ impl Core {
                     &extrapolated,
                     &fallback,
                     &class,
+                    &supported,
+                    &noted,
+                    &surely,
                 ],
             )
             .await?;
@@ -306,9 +313,9 @@ fn insertion() -> String {
            FROM unnest($1::bytea[], $2::text[], $3::bytea[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bytea[], \
            $8::bytea[], $9::bigint[], $10::float8[], $11::bigint[], $12::smallint[], $13::float8[], $14::float8[], \
            $15::bytea[], $17::int[], $18::float8[], $19::float8[], $20::smallint[], $21::smallint[], $22::boolean[], \
-           $23::boolean[], $24::text[]) WITH ORDINALITY AS u(deployment, id, user_id, user_hash, game, device, digest, \
+           $23::boolean[], $24::text[], $25::float8[], $26::bigint[], $27::boolean[]) WITH ORDINALITY AS u(deployment, id, user_id, user_hash, game, device, digest, \
            features, at, latency, reasons, decision, confidence, first_score, record, model, score, raw, kind, source, \
-           extrapolated, fallback, class, place)), \
+           extrapolated, fallback, class, supported, noted, surely_replayed, place)), \
          keys AS (INSERT INTO sessions (seq, accepted_at, user_hash, latency_ms, reasons, first_confidence, \
            first_score, hour, first_decision, id, deployment, digest, game, device, user_id, features) \
            SELECT seq, at, user_hash, latency, reasons, confidence, first_score, hour, decision, id, deployment, \
@@ -317,9 +324,9 @@ fn insertion() -> String {
          line AS (INSERT INTO queue (seq, accepted_at, not_before, attempts, lost_leases, state) \
            SELECT seq, at, 0, 0, 0, 0 FROM input WHERE model IS NULL), \
          done AS (INSERT INTO results (seq, scored_at, batch, confidence, score, raw, reasons, not_before, model, \
-           attempts, lost_leases, decision, kind, source, extrapolated, fallback, class, deployment) \
+           attempts, lost_leases, decision, kind, source, extrapolated, fallback, class, deployment, supported, noted, surely_replayed) \
            SELECT seq, at, NULL, confidence, score, raw, reasons, 0, model, 1, 0, decision, kind, source, \
-           extrapolated, fallback, class, deployment FROM input WHERE model IS NOT NULL), \
+           extrapolated, fallback, class, deployment, supported, noted, surely_replayed FROM input WHERE model IS NOT NULL), \
          counted AS (UPDATE counters SET ready = ready + c.waiting, processed = processed + c.finished, \
            accepted = accepted + c.waiting + c.finished \
            FROM (SELECT count(*) FILTER (WHERE model IS NULL) AS waiting, \

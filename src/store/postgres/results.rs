@@ -35,6 +35,9 @@ pub(super) struct Columns<'a> {
     pub(super) extrapolated: Vec<bool>,
     pub(super) fallback: Vec<bool>,
     pub(super) class: Vec<std::borrow::Cow<'a, str>>,
+    pub(super) supported: Vec<Option<f64>>,
+    pub(super) noted: Vec<Option<i64>>,
+    pub(super) surely_replayed: Vec<Option<bool>>,
 }
 
 impl<'a> Columns<'a> {
@@ -52,6 +55,9 @@ impl<'a> Columns<'a> {
         self.extrapolated.push(verdict.extrapolated);
         self.fallback.push(verdict.fallback);
         self.class.push(plain(&verdict.class));
+        self.supported.push(verdict.basis.and_then(|basis| basis.supported));
+        self.noted.push(verdict.basis.map(|basis| basis.noted.bits()));
+        self.surely_replayed.push(verdict.basis.map(|basis| basis.surely_replayed));
         Ok(())
     }
 }
@@ -78,13 +84,15 @@ pub(super) async fn write(
     let lost: Vec<i32> = scored.iter().map(|new| whole(new.entry.lost_leases)).collect();
     let sql = "WITH done AS (DELETE FROM queue WHERE seq = ANY($1)) \
         INSERT INTO results (seq, scored_at, batch, confidence, score, raw, reasons, not_before, model, attempts, \
-        lost_leases, decision, kind, source, extrapolated, fallback, class, deployment) \
+        lost_leases, decision, kind, source, extrapolated, fallback, class, deployment, supported, noted, \
+        surely_replayed) \
         SELECT v.seq, $2, $3, v.confidence, v.score, v.raw, v.reasons, v.not_before, v.model, v.attempts, v.lost, \
-        v.decision, v.kind, v.source, v.extrapolated, v.fallback, v.class, s.deployment \
+        v.decision, v.kind, v.source, v.extrapolated, v.fallback, v.class, s.deployment, v.supported, v.noted, \
+        v.surely_replayed \
         FROM unnest($1::bigint[], $4::float8[], $5::float8[], $6::float8[], $7::bigint[], $8::bigint[], $9::int[], \
         $10::int[], $11::int[], $12::smallint[], $13::smallint[], $14::smallint[], $15::boolean[], $16::boolean[], \
-        $17::text[]) AS v(seq, confidence, score, raw, reasons, not_before, model, attempts, lost, decision, kind, \
-        source, extrapolated, fallback, class) JOIN sessions s ON s.seq = v.seq";
+        $17::text[], $18::float8[], $19::bigint[], $20::boolean[]) AS v(seq, confidence, score, raw, reasons, not_before, model, attempts, lost, decision, kind, \
+        source, extrapolated, fallback, class, supported, noted, surely_replayed) JOIN sessions s ON s.seq = v.seq";
     let statement = transaction.prepare_cached(sql).await?;
     let written = transaction
         .execute(
@@ -107,6 +115,9 @@ pub(super) async fn write(
                 &columns.extrapolated,
                 &columns.fallback,
                 &columns.class,
+                &columns.supported,
+                &columns.noted,
+                &columns.surely_replayed,
             ],
         )
         .await?;

@@ -10,7 +10,7 @@ use crate::domain::heuristic;
 use crate::domain::id::{BatchId, Seq, SessionId, SessionKey};
 use crate::domain::queue::{Entry, State};
 use crate::domain::reason::Reasons;
-use crate::domain::result::{Decision, ModelIdentity, ScoreKind, Source, Verdict};
+use crate::domain::result::{Basis, Decision, ModelIdentity, ScoreKind, Source, Verdict};
 use crate::domain::time::Timestamp;
 use crate::store::coding::{Numbered, features_from_blob};
 use crate::store::{
@@ -28,7 +28,7 @@ pub(super) const QUEUE_COLUMNS: &str = "q.seq AS queued, q.state, q.attempts, q.
 pub(super) const RESULT_COLUMNS: &str = "r.seq AS result_seq, r.scored_at, r.decision, r.confidence, r.score, r.raw, \
     r.kind, r.extrapolated, r.source, m.name AS model_name, m.version AS model_version, r.class, r.reasons, \
     r.fallback, r.batch AS result_batch, r.attempts AS result_attempts, r.lost_leases AS result_lost, \
-    r.not_before AS result_not_before";
+    r.not_before AS result_not_before, r.supported, r.noted, r.surely_replayed";
 
 /// The number of an enum as a column holds it.
 pub(super) fn number<T: Numbered>(value: T) -> i16 {
@@ -101,6 +101,7 @@ fn result(row: &Row) -> Result<Option<StoredResult>, Fault> {
         class: row.try_get("class")?,
         reasons: Reasons::from_bits(row.try_get("reasons")?),
         fallback: row.try_get("fallback")?,
+        basis: basis(row)?,
     };
     Ok(Some(StoredResult {
         verdict,
@@ -108,6 +109,13 @@ fn result(row: &Row) -> Result<Option<StoredResult>, Fault> {
         scored_at: Timestamp(row.try_get("scored_at")?),
         attempts: count(row, "result_attempts")?,
     }))
+}
+
+/// What a decision followed from, where that is kept.
+pub(super) fn basis(row: &Row) -> Result<Option<Basis>, Fault> {
+    let Some(noted) = row.try_get("noted")? else { return Ok(None) };
+    let surely_replayed = row.try_get::<_, Option<bool>>("surely_replayed")?.unwrap_or(false);
+    Ok(Some(Basis { supported: row.try_get("supported")?, noted: Reasons::from_bits(noted), surely_replayed }))
 }
 
 /// A session joined with its place in the queue or its result.
@@ -128,11 +136,13 @@ pub(super) fn session(row: &Row) -> Result<StoredSession, Fault> {
     };
     let reasons = Reasons::from_bits(row.try_get("heuristic_reasons")?);
     // A session that was scored at once has its result as first verdict; the others had the heuristic's.
+    let decision = enumerated::<Decision>(row, "first_decision")?;
+    let confidence = row.try_get("first_confidence")?;
     let verdict = match &result {
-        Some(result) if result.batch.is_none() => result.verdict.clone(),
+        Some(result) if result.batch.is_none() => Verdict { decision, confidence, reasons, ..result.verdict.clone() },
         _ => Verdict {
-            decision: enumerated::<Decision>(row, "first_decision")?,
-            confidence: row.try_get("first_confidence")?,
+            decision,
+            confidence,
             anomaly_score: Some(row.try_get("first_score")?),
             raw_score: None,
             kind: ScoreKind::Heuristic,
@@ -142,6 +152,7 @@ pub(super) fn session(row: &Row) -> Result<StoredSession, Fault> {
             class: String::new(),
             reasons,
             fallback: false,
+            basis: Some(Basis { supported: Some(row.try_get("first_score")?), noted: reasons, surely_replayed: false }),
         },
     };
     let accepted_at = Timestamp(row.try_get("accepted_at")?);

@@ -111,8 +111,9 @@ impl Core {
             telemetry, error) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
         let waiting = transaction.prepare_cached(waiting).await?;
         let result = "INSERT INTO results (seq, scored_at, batch, confidence, score, raw, reasons, not_before, model, \
-            attempts, lost_leases, decision, kind, source, extrapolated, fallback, class, deployment) \
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+            attempts, lost_leases, decision, kind, source, extrapolated, fallback, class, deployment, supported, \
+            noted, surely_replayed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
+            $18, $19, $20, $21)";
         let result = transaction.prepare_cached(result).await?;
         let mut moved = super::counts::Moved::default();
         for whole in page {
@@ -173,6 +174,9 @@ impl Core {
                             &v.fallback,
                             &plain(&v.class),
                             &deployment,
+                            &v.basis.and_then(|basis| basis.supported),
+                            &v.basis.map(|basis| basis.noted.bits()),
+                            &v.basis.map(|basis| basis.surely_replayed),
                         ],
                     )
                     .await?;

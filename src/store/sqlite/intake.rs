@@ -133,8 +133,8 @@ impl WriterState {
         self.connection
             .prepare_cached(
                 "INSERT INTO results (session, deployment, scored_at, decision, confidence, score, raw, kind, \
-                 extrapolated, source, model, class, reasons, fallback, batch, attempts) \
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 extrapolated, source, model, class, reasons, fallback, batch, attempts, supported, noted, \
+                 surely_replayed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![
                 new.session,
@@ -153,6 +153,9 @@ impl WriterState {
                 verdict.fallback,
                 new.batch,
                 new.attempts,
+                verdict.basis.and_then(|basis| basis.supported),
+                verdict.basis.map(|basis| basis.noted.bits()),
+                verdict.basis.map(|basis| basis.surely_replayed),
             ])?;
         Ok(())
     }

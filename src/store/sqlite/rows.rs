@@ -10,7 +10,7 @@ use crate::domain::heuristic;
 use crate::domain::id::{BatchId, Seq, SessionId, SessionKey};
 use crate::domain::queue::{Entry, State};
 use crate::domain::reason::Reasons;
-use crate::domain::result::{Decision, ModelIdentity, ScoreKind, Source, Verdict};
+use crate::domain::result::{Basis, Decision, ModelIdentity, ScoreKind, Source, Verdict};
 use crate::domain::time::Timestamp;
 use crate::store::coding::{Numbered as _, features_from_blob};
 use crate::store::{
@@ -43,7 +43,7 @@ pub(super) const SESSION_COLUMNS: &str = "s.seq, s.deployment, s.id, s.game, s.d
 /// What [`result`] reads of a result and its model.
 pub(super) const RESULT_COLUMNS: &str = "r.id AS result_id, r.scored_at, r.decision, r.confidence, r.score, r.raw, \
      r.kind, r.extrapolated, r.source, m.name AS model_name, m.version AS model_version, r.class, r.reasons, \
-     r.fallback, r.batch AS result_batch, r.attempts AS result_attempts";
+     r.fallback, r.batch AS result_batch, r.attempts AS result_attempts, r.supported, r.noted, r.surely_replayed";
 
 pub(super) fn member(row: &Row<'_>) -> Result<Member, Fault> {
     Ok(Member {
@@ -75,6 +75,7 @@ pub(super) fn result(row: &Row<'_>) -> Result<Option<StoredResult>, Fault> {
         class: row.get("class")?,
         reasons: Reasons::from_bits(row.get("reasons")?),
         fallback: row.get("fallback")?,
+        basis: basis(row)?,
     };
     Ok(Some(StoredResult {
         verdict,
@@ -84,16 +85,27 @@ pub(super) fn result(row: &Row<'_>) -> Result<Option<StoredResult>, Fault> {
     }))
 }
 
+/// What a decision followed from, where that is kept.
+pub(super) fn basis(row: &Row<'_>) -> Result<Option<Basis>, Fault> {
+    let Some(noted) = row.get("noted")? else { return Ok(None) };
+    let surely_replayed = row.get::<_, Option<bool>>("surely_replayed")?.unwrap_or(false);
+    Ok(Some(Basis { supported: row.get("supported")?, noted: Reasons::from_bits(noted), surely_replayed }))
+}
+
 /// A session joined with its result.
 pub(super) fn session(row: &Row<'_>) -> Result<StoredSession, Fault> {
     let member = member(row)?;
     let result = result(row)?;
     // A session that was scored at once has its result as first verdict; the others had the heuristic's.
+    let decision = Decision::from_number(row.get("first_decision")?)?;
+    let confidence = row.get("first_confidence")?;
     let verdict = match &result {
-        Some(result) if result.batch.is_none() => result.verdict.clone(),
+        Some(result) if result.batch.is_none() => {
+            Verdict { decision, confidence, reasons: member.reasons, ..result.verdict.clone() }
+        }
         _ => Verdict {
-            decision: Decision::from_number(row.get("first_decision")?)?,
-            confidence: row.get("first_confidence")?,
+            decision,
+            confidence,
             anomaly_score: Some(row.get("first_score")?),
             raw_score: None,
             kind: ScoreKind::Heuristic,
@@ -103,6 +115,11 @@ pub(super) fn session(row: &Row<'_>) -> Result<StoredSession, Fault> {
             class: String::new(),
             reasons: member.reasons,
             fallback: false,
+            basis: Some(Basis {
+                supported: Some(row.get("first_score")?),
+                noted: member.reasons,
+                surely_replayed: false,
+            }),
         },
     };
     let first = FirstVerdict { verdict, scored_at: member.accepted_at, latency_ms: row.get("latency_ms")? };
