@@ -28,6 +28,7 @@ use crate::shutdown::{Shutdown, Signals};
 use crate::store::postgres::{self, PostgresSettings, PostgresStore, Time};
 use crate::store::sqlite::{self, Room, SqliteSettings, SqliteStore};
 use crate::store::{Heartbeat, NodeRow, Store};
+use crate::thresholds::ThresholdBook;
 
 /// How long a node waits at its start for a database that is away.
 const DATABASE_AT_START: Duration = Duration::from_secs(30);
@@ -61,18 +62,21 @@ impl Node {
         })?;
         let address = listener.local_addr()?;
 
+        let thresholds = ThresholdBook::new(config.detector.thresholds);
+        let known = thresholds.refresh(store.as_ref()).await?;
+        tokio::spawn(Arc::clone(&thresholds).follow(Arc::clone(&store), known, shutdown.clone()));
         let parts = scheduler::Parts {
             store: Arc::clone(&store),
             detector: Arc::clone(&detector),
             local: local_detector(config, &embedded),
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
+            thresholds: Arc::clone(&thresholds),
             settled: Arc::clone(&settled),
         };
         let settings = scheduler_settings(config);
         let life = Life::start(&settings.node, address, Arc::clone(&store), clock.as_ref(), shutdown.clone()).await;
         let scheduler = Scheduler::start(parts, settings, shutdown.clone());
-        let thresholds = config.detector.thresholds;
         let intake =
             Intake::new(Arc::clone(&store), Arc::clone(&model), Arc::clone(&clock), Arc::clone(&metrics), thresholds);
         let service = Service::new(http::Parts {
@@ -323,7 +327,6 @@ fn scheduler_settings(config: &Config) -> scheduler::Settings {
         circuit_probe: config.scheduler.circuit_probe,
         fallback_after: config.scheduler.fallback_after,
         retention: config.store.retention,
-        thresholds: config.detector.thresholds,
         evidence: config.scheduler.evidence,
         node: format!("{}-{:08x}", std::process::id(), rand::random::<u32>()),
     }

@@ -13,11 +13,12 @@ use crate::domain::queue::State;
 use crate::domain::reason::Reasons;
 use crate::domain::record::{self, SessionDigest};
 use crate::domain::refusal::Refusal;
-use crate::domain::result::{Thresholds, Verdict};
+use crate::domain::result::Verdict;
 use crate::domain::session::{Bounds, Session};
 use crate::domain::time::Now;
 use crate::metrics::Metrics;
 use crate::store::{Acceptance, FirstVerdict, NewSession, Store, StoreError, StoredSession};
+use crate::thresholds::ThresholdBook;
 
 /// What the submitter is told; for a repeated submission, what it was told the first time with the current state.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +58,7 @@ pub struct Intake {
     model: Arc<Model>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    thresholds: Thresholds,
+    thresholds: Arc<ThresholdBook>,
 }
 
 impl Intake {
@@ -68,15 +69,15 @@ impl Intake {
         model: Arc<Model>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
-        thresholds: Thresholds,
+        thresholds: Arc<ThresholdBook>,
     ) -> Self {
         Self { store, model, clock, metrics, thresholds }
     }
 
     /// The scores at which decisions change.
     #[must_use]
-    pub fn thresholds(&self) -> Thresholds {
-        self.thresholds
+    pub fn thresholds(&self) -> &Arc<ThresholdBook> {
+        &self.thresholds
     }
 
     /// Parses a session into buffers that an earlier one on this thread has left.
@@ -122,7 +123,7 @@ impl Intake {
         let verdict = if is_final {
             self.model_verdict(&session, heuristic::noted(heuristic.reasons, features.total_moves), workspace)
         } else {
-            Verdict::heuristic(&heuristic, &self.thresholds)
+            Verdict::heuristic(&heuristic, &self.thresholds.of(&session.deployment_id))
         };
         let mut record = Vec::with_capacity(64 + 8 * session.movements.len());
         record::encode(&session, &mut workspace.integers, &mut record);
@@ -153,7 +154,8 @@ impl Intake {
 
     fn model_verdict(&self, session: &Session, heuristic: Reasons, workspace: &mut Workspace) -> Verdict {
         workspace.extractor.extract(self.model.feature_set(), session, &mut workspace.row);
-        self.model.verdict(&workspace.row, &session.device_type, heuristic, &self.thresholds)
+        let thresholds = self.thresholds.of(&session.deployment_id);
+        self.model.verdict(&workspace.row, &session.device_type, heuristic, &thresholds)
     }
 }
 

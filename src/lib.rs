@@ -37,6 +37,8 @@ pub mod logging;
 
 pub mod store;
 
+pub mod thresholds;
+
 pub mod detector;
 
 pub mod metrics;

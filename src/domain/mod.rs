@@ -9,6 +9,7 @@ pub mod id;
 
 pub mod json;
 
+pub mod redecision;
 pub mod refusal;
 
 pub mod session;

@@ -39,7 +39,7 @@ fn erased(count: u64) -> Response {
 #[serde(rename_all = "camelCase")]
 pub(super) struct DeploymentParams {
     /// The deployment; a bound key has its own.
-    deployment_id: Option<String>,
+    pub(super) deployment_id: Option<String>,
 }
 
 /// Erases a session: telemetry, features and result. Its id stays used up. Erasing it again erases nothing.

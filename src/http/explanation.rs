@@ -104,7 +104,7 @@ pub(super) async fn read(
     let model = service.embedded.model();
     let judged = session.result.as_ref().map(|result| &result.verdict.model);
     let of_result = judged.is_some_and(|judged| *judged == model.identity());
-    let thresholds = service.intake.thresholds();
+    let thresholds = service.intake.thresholds().of(&session.key.deployment);
     // Off the async workers: a long session takes a while.
     let explained = tokio::task::spawn_blocking(move || explain(&model, &record, &thresholds, limit)).await;
     let mut answer = explained

@@ -202,7 +202,7 @@ mod tests {
     }
 
     /// Every route that needs a key: method, path, the roles that may call it, and whether a bound admin may.
-    const GUARDED: [(&str, &str, &[&str], bool); 24] = [
+    const GUARDED: [(&str, &str, &[&str], bool); 29] = [
         ("POST", "/api/v1/score", &["submit", "ingest", "admin"], true),
         ("POST", "/api/v1/batch/sessions", &["ingest", "admin"], true),
         ("GET", "/api/v1/batch/result/a", &["ingest", "admin"], true),
@@ -222,6 +222,11 @@ mod tests {
         ("DELETE", "/api/v1/users/a", &["admin"], true),
         ("GET", "/api/v1/sessions/a/explanation", &["admin"], true),
         ("GET", "/api/v1/sessions/a/telemetry", &["admin"], true),
+        ("GET", "/api/v1/sessions/a/history", &["ingest", "admin"], true),
+        ("GET", "/api/v1/thresholds", &["admin"], true),
+        ("POST", "/api/v1/thresholds", &["admin"], true),
+        ("DELETE", "/api/v1/thresholds", &["admin"], true),
+        ("POST", "/api/v1/thresholds/simulate", &["admin"], true),
         ("GET", "/api/v1/events", &["admin"], false),
         ("GET", "/api/v1/models", &["admin"], true),
         ("POST", "/api/v1/datasets/upload", &["admin"], true),

@@ -16,6 +16,7 @@ mod events;
 mod explanation;
 mod gate;
 mod health;
+mod history;
 mod limits;
 mod login;
 mod models;
@@ -33,6 +34,7 @@ mod spool;
 mod telemetry;
 #[cfg(test)]
 mod testing;
+mod thresholds;
 mod training;
 mod wire;
 
@@ -190,6 +192,9 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/api/v1/sessions/{sessionId}", delete(erasure::session))
         .route("/api/v1/sessions/{sessionId}/explanation", get(explanation::read))
         .route("/api/v1/sessions/{sessionId}/telemetry", get(telemetry::read))
+        .route("/api/v1/sessions/{sessionId}/history", get(history::read))
+        .route("/api/v1/thresholds", get(thresholds::read).post(thresholds::apply).delete(thresholds::reset))
+        .route("/api/v1/thresholds/simulate", post(thresholds::simulate))
         .route("/api/v1/users/{userId}", delete(erasure::user))
         .route("/api/v1/models", get(models::list))
         .route("/api/v1/datasets/upload", post(training::upload))

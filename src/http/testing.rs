@@ -29,11 +29,14 @@ use crate::metrics::Metrics;
 use crate::scheduler::{self, Scheduler};
 use crate::settled::Settled;
 use crate::shutdown::Shutdown;
+use crate::store::controls::Control;
+use crate::store::decisions::{Revised, Revision, Standing};
 use crate::store::sqlite::{Room, SqliteSettings, SqliteStore};
 use crate::store::{
-    Acceptance, BatchRow, Claim, ClaimRequest, DeadRow, Lease, Lookup, NewSession, Page, Pruned, ResultQuery,
-    ResultRow, Retention, Settlement, Snapshot, Store, StoreError, StoreResult,
+    Acceptance, BatchRow, Claim, ClaimRequest, ControlStore, DeadRow, DecisionStore, Lease, Lookup, NewSession, Page,
+    Pruned, ResultQuery, ResultRow, Retention, Settlement, Snapshot, Store, StoreError, StoreResult,
 };
+use crate::thresholds::ThresholdBook;
 
 pub(super) const START: Timestamp = Timestamp(1_769_860_800_000);
 
@@ -71,22 +74,38 @@ impl Faulty {
 }
 
 macro_rules! behind_the_switch {
-    ($($name:ident($($arg:ident: $type:ty),*) -> $out:ty;)*) => {
+    ($trait:ident: $($name:ident($($arg:ident: $type:ty),*) -> $out:ty;)*) => {
         #[async_trait]
-        impl Store for Faulty {
+        impl $trait for Faulty {
             $(async fn $name(&self, $($arg: $type),*) -> StoreResult<$out> {
                 let _inside = self.check().await?;
                 self.inner.$name($($arg),*).await
             })*
 
-            fn ready(&self) -> &Notify {
-                self.inner.ready()
-            }
+            behind_the_switch!(rest $trait);
         }
     };
+    (rest Store) => {
+        fn ready(&self) -> &Notify {
+            self.inner.ready()
+        }
+    };
+    (rest $other:ident) => {};
 }
 
-behind_the_switch! {
+behind_the_switch! { ControlStore:
+    controls() -> (i64, Vec<Control>);
+    controls_version() -> i64;
+    set_control(kind: String, name: String, value: Option<String>) -> ();
+}
+
+behind_the_switch! { DecisionStore:
+    standings(after: Seq, limit: u32, deployment: Option<String>) -> Vec<Standing>;
+    revise(revisions: Vec<Revision>, at: Timestamp) -> u64;
+    revisions(seq: Seq) -> Vec<Revised>;
+}
+
+behind_the_switch! { Store:
     accept(session: NewSession) -> Acceptance;
     claim(request: ClaimRequest, now: Now) -> Option<Claim>;
     renew(lease: Lease, now: Now) -> ();
@@ -176,18 +195,19 @@ impl TestApp {
         let (detector, clock) = (Arc::new(choice.detector), Arc::new(ManualClock::new(START)));
         let (settled, metrics) = (Settled::new(), Arc::new(Metrics::new().unwrap()));
         let shutdown = Shutdown::new();
+        let thresholds = ThresholdBook::new(Thresholds::default());
         let parts = scheduler::Parts {
             store: store.clone(),
             detector: detector.clone(),
             local: None,
             clock: clock.clone(),
             metrics: metrics.clone(),
+            thresholds: Arc::clone(&thresholds),
             settled: settled.clone(),
         };
         let scheduler = Scheduler::start(parts, scheduler_settings(), shutdown.clone());
         // The routes' own tests need no trained model.
         let model = Arc::new(Model::bundled().unwrap());
-        let thresholds = Thresholds::default();
         let intake =
             Arc::new(Intake::new(store.clone(), Arc::clone(&model), clock.clone(), metrics.clone(), thresholds));
         let service = Service::new(Parts {
@@ -324,7 +344,6 @@ fn scheduler_settings() -> scheduler::Settings {
         circuit_probe: Duration::from_secs(30),
         fallback_after: Duration::from_secs(900),
         retention: Retention { results: day * 90, telemetry: day, telemetry_flagged: day * 30 },
-        thresholds: Thresholds::default(),
         evidence: crate::domain::evidence::Evidence::Always,
         node: "test".to_owned(),
     }

@@ -210,7 +210,7 @@ fn member_outcome(engine: &Engine, scorer: &Scorer, member: &Member, judgement: 
     match judgement {
         Judgement::Scored(model, outcome) => {
             let source = scorer.detector.source();
-            match asking::verdict(member, outcome, model, source, &engine.settings.thresholds) {
+            match asking::verdict(member, outcome, model, source, &engine.parts.thresholds.of(&member.key.deployment)) {
                 Ok(verdict) => MemberOutcome::Scored(Box::new(Verdict { fallback: scorer.fallback, ..verdict })),
                 Err(error) => rejected(error),
             }

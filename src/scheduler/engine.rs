@@ -15,12 +15,12 @@ use crate::domain::backoff::Backoff;
 use crate::domain::batch::{Policy, Trigger};
 use crate::domain::evidence::Evidence;
 use crate::domain::id::LeaseToken;
-use crate::domain::result::Thresholds;
 use crate::domain::time::Timestamp;
 use crate::metrics::Metrics;
 use crate::settled::Settled;
 use crate::shutdown::Shutdown;
 use crate::store::{ClaimRequest, Retention, Store};
+use crate::thresholds::ThresholdBook;
 
 /// Unusable answers of different batches, one after the other, that are the detector's fault and not the batches'.
 const MOST_UNUSABLE: u32 = 3;
@@ -45,8 +45,6 @@ pub struct Settings {
     pub fallback_after: Duration,
     /// How long things are kept.
     pub retention: Retention,
-    /// From score to decision.
-    pub thresholds: Thresholds,
     /// When sessions are looked at side by side.
     pub evidence: Evidence,
     /// This node's name in batch rows.
@@ -67,6 +65,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// From score to decision.
+    pub thresholds: Arc<ThresholdBook>,
     /// Who waits for results.
     pub settled: Arc<Settled>,
 }

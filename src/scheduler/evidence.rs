@@ -15,7 +15,7 @@ use crate::domain::batch::Trigger;
 use crate::domain::evidence::{Alike, Evidence, NAMED};
 use crate::domain::id::Seq;
 use crate::domain::record;
-use crate::domain::result::Verdict;
+use crate::domain::result::{Thresholds, Verdict};
 use crate::domain::session::Session;
 use crate::domain::sketch::{Index, Likeness, Movement, SAME, SURELY_SAME, Sketch};
 use crate::store::{Candidate, Claim, MemberOutcome, NewSketch, Settlement, StoreError, StoreResult};
@@ -99,6 +99,8 @@ pub(super) async fn add<'e>(
     }
     let seqs: Vec<Seq> = verdicts.iter().map(|(seq, _)| *seq).collect();
     let records = engine.parts.store.telemetry(seqs.clone()).await?;
+    let thresholds: HashMap<Seq, Thresholds> =
+        claim.members.iter().map(|m| (m.seq, engine.parts.thresholds.of(&m.key.deployment))).collect();
     let deployments: HashMap<Seq, String> = claim.members.iter().map(|m| (m.seq, m.key.deployment.clone())).collect();
     let (members, announced) = off_thread(move || {
         let members = movements(&seqs, records, &deployments);
@@ -120,9 +122,9 @@ pub(super) async fn add<'e>(
         places.insert(*seq, place);
     }
     for (sketch, alike) in found {
-        if let Some(place) = places.get(&sketch.seq) {
+        if let (Some(place), Some(thresholds)) = (places.get(&sketch.seq), thresholds.get(&sketch.seq)) {
             let verdict = &mut verdicts[*place].1;
-            *verdict = verdict.clone().beside(&alike, &engine.settings.thresholds);
+            *verdict = verdict.clone().beside(&alike, thresholds);
             engine.parts.metrics.evidence(verdict.reasons);
         }
         settlement.sketches.push(sketch);

@@ -13,9 +13,10 @@ use super::engine::Engine;
 use crate::detector::{Detector, Row};
 use crate::domain::agreement::Agreement;
 use crate::domain::id::Seq;
-use crate::domain::result::{Thresholds, Verdict};
+use crate::domain::result::Verdict;
 use crate::metrics::Metrics;
 use crate::store::{Claim, Member, Store};
+use crate::thresholds::ThresholdBook;
 
 /// How long a scored batch waits for its shadow.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -28,7 +29,7 @@ struct Work {
     detector: Arc<dyn Detector>,
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
-    thresholds: Thresholds,
+    thresholds: Arc<ThresholdBook>,
     members: Vec<Member>,
     /// The detector's rows, where the shadow reads the same feature set.
     rows: Option<Vec<Row>>,
@@ -42,7 +43,7 @@ pub(super) fn start(engine: &Engine, claim: &Claim, rows: &[Row]) -> Option<Shad
         detector,
         store: Arc::clone(&engine.parts.store),
         metrics: Arc::clone(&engine.parts.metrics),
-        thresholds: engine.settings.thresholds,
+        thresholds: Arc::clone(&engine.parts.thresholds),
         members: claim.members.clone(),
         rows: same.then(|| rows.to_vec()),
     };
@@ -66,8 +67,8 @@ impl Work {
             let (model, outcomes) = answer.map_err(|e| e.to_string())?;
             for (row, outcome) in rows.iter().zip(outcomes) {
                 let Some(member) = members.get(&row.id) else { continue };
-                let source = self.detector.source();
-                let verdict = asking::verdict(member, outcome, model.clone(), source, &self.thresholds);
+                let (source, thresholds) = (self.detector.source(), self.thresholds.of(&member.key.deployment));
+                let verdict = asking::verdict(member, outcome, model.clone(), source, &thresholds);
                 verdicts.extend(verdict.ok().map(|verdict| (row.id, verdict)));
             }
         }

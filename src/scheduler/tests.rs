@@ -24,6 +24,7 @@ use crate::metrics::Metrics;
 use crate::settled::Settled;
 use crate::store::sqlite::{Room, SqliteSettings, SqliteStore};
 use crate::store::{Acceptance, BatchOutcome, FirstVerdict, Lookup, NewSession, Retention, Store, StoredSession};
+use crate::thresholds::ThresholdBook;
 
 const START: Timestamp = Timestamp(1_700_000_000_000);
 
@@ -54,7 +55,6 @@ pub(super) fn settings() -> Settings {
         circuit_probe: Duration::from_secs(30),
         fallback_after: Duration::from_secs(900),
         retention: Retention { results: day * 90, telemetry: day, telemetry_flagged: day * 30 },
-        thresholds: Thresholds::default(),
         evidence: Evidence::Always,
         node: "test".to_owned(),
     }
@@ -88,6 +88,7 @@ fn bench_of(detector: Scripted, local: Option<Scripted>, autostart: bool, settin
         local: local.clone().map(|local| local as Arc<dyn crate::detector::Detector>),
         clock: clock.clone(),
         metrics: metrics.clone(),
+        thresholds: ThresholdBook::new(Thresholds::default()),
         settled: settled.clone(),
     };
     let shutdown = Shutdown::new();

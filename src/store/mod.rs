@@ -8,6 +8,10 @@ pub(crate) mod contract;
 
 mod coding;
 
+pub mod controls;
+
+pub mod decisions;
+
 pub mod error;
 
 pub mod model;
@@ -23,6 +27,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
+pub use controls::ControlStore;
+pub use decisions::DecisionStore;
 pub use error::StoreError;
 pub use model::*;
 
@@ -39,7 +45,7 @@ pub type StoreResult<T> = Result<T, StoreError>;
 
 /// The queue's transitions and the questions asked of it.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: ControlStore + DecisionStore + Send + Sync {
     /// Stores a session, unless its key is known. Durable when it returns [`Acceptance::New`].
     async fn accept(&self, session: NewSession) -> StoreResult<Acceptance>;
 

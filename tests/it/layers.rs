@@ -4,10 +4,10 @@
 use std::path::{Path, PathBuf};
 
 /// May be used by everybody but the domain.
-const LEAVES: [&str; 7] = ["clock", "metrics", "shutdown", "logging", "secret", "settled", "tls"];
+const LEAVES: [&str; 8] = ["clock", "metrics", "shutdown", "logging", "secret", "settled", "thresholds", "tls"];
 
 /// Every part, and the parts it may know beside the leaves.
-const LAYERS: [(&str, &[&str]); 20] = [
+const LAYERS: [(&str, &[&str]); 21] = [
     ("domain", &[]),
     ("clock", &["domain"]),
     ("shutdown", &[]),
@@ -16,6 +16,7 @@ const LAYERS: [(&str, &[&str]); 20] = [
     ("tls", &[]),
     ("metrics", &["store", "domain"]),
     ("settled", &["store", "domain"]),
+    ("thresholds", &["store", "domain"]),
     ("store", &["domain"]),
     ("adversary", &["domain"]),
     ("detector", &["adversary", "domain"]),

@@ -66,6 +66,7 @@ async fn drain(nodes: usize) -> Duration {
             local: None,
             clock: store.clock(),
             metrics: Arc::new(Metrics::new().unwrap()),
+            thresholds: crate::thresholds::ThresholdBook::new(Thresholds::default()),
             settled: Settled::new(),
         };
         let shutdown = Shutdown::new();

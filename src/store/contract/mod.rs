@@ -4,6 +4,7 @@
 //! every function listed in it into a test. A function that is not listed is dead code and warned about.
 
 pub(crate) mod claiming;
+pub(crate) mod decisions;
 pub(crate) mod intake;
 pub(crate) mod leases;
 pub(crate) mod lists;
@@ -70,6 +71,11 @@ macro_rules! store_contract {
             }
             memory: {
                 a_memory_is_kept_replaced_and_forgotten, a_memory_is_bounded, clearing_leaves_memories,
+            }
+            decisions: {
+                controls_are_kept_and_every_change_is_a_version, results_stand_as_they_were_decided,
+                a_decision_changes_once_and_says_why, the_first_verdict_outlives_a_revision,
+                a_revised_session_leaves_no_history_behind,
             }
             sketches: {
                 a_kept_sketch_is_found_by_its_keys, matches_are_named_until_those_are_erased,

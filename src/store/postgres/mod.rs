@@ -5,7 +5,9 @@
 
 mod bench;
 mod clock;
+mod controls;
 mod counts;
+mod decisions;
 mod dump;
 mod fault;
 mod intake;

@@ -105,6 +105,10 @@ impl Core {
                    WHERE t.hour = v.hour AND t.seq = v.seq";
         let statement = transaction.prepare_cached(sql).await?;
         transaction.execute(&statement, &[&seqs, &hours]).await?;
+        let statement = transaction.prepare_cached("DELETE FROM revisions WHERE seq = ANY($1)").await?;
+        transaction.execute(&statement, &[&seqs]).await?;
+        let statement = transaction.prepare_cached("DELETE FROM labels WHERE seq = ANY($1)").await?;
+        transaction.execute(&statement, &[&seqs]).await?;
         let statement = transaction.prepare_cached("DELETE FROM telemetry_kept WHERE seq = ANY($1)").await?;
         transaction.execute(&statement, &[&seqs]).await?;
         let statement = transaction.prepare_cached("DELETE FROM sessions WHERE seq = ANY($1)").await?;

@@ -35,7 +35,7 @@ pub(super) fn number<T: Numbered>(value: T) -> i16 {
     i16::try_from(value.number()).unwrap_or(-1)
 }
 
-fn enumerated<T: Numbered>(row: &Row, column: &str) -> Result<T, Fault> {
+pub(super) fn enumerated<T: Numbered>(row: &Row, column: &str) -> Result<T, Fault> {
     Ok(T::from_number(i64::from(row.try_get::<_, i16>(column)?))?)
 }
 

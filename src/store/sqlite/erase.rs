@@ -33,6 +33,8 @@ impl WriterState {
     fn remove(&mut self, seq: i64, state: State, removal: Removal) -> Result<(), Fault> {
         self.connection.prepare_cached("DELETE FROM results WHERE session = ?")?.execute([seq])?;
         self.connection.prepare_cached("DELETE FROM telemetry WHERE session = ?")?.execute([seq])?;
+        self.connection.prepare_cached("DELETE FROM revisions WHERE session = ?")?.execute([seq])?;
+        self.connection.prepare_cached("DELETE FROM labels WHERE session = ?")?.execute([seq])?;
         self.sketches.forget(&self.connection, seq)?;
         let delete = "DELETE FROM sessions WHERE seq = ? RETURNING id_hash, user";
         let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, Option<String>>(1)?));

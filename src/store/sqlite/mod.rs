@@ -5,6 +5,8 @@
 //! is overwritten (`secure_delete`); erasure also overwrites what moved rows left behind ([`scrub`]) and empties the log.
 
 mod backup;
+mod controls;
+mod decisions;
 mod erase;
 mod fault;
 mod intake;

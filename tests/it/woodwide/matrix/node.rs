@@ -101,7 +101,9 @@ impl Node {
         let detector = WoodwideDetector::new(&settings, memory, Arc::clone(&clock), false).await.unwrap();
         let detector = Arc::new(detector);
         let metrics = Arc::new(Metrics::new().unwrap());
+        let thresholds = playproof_batch::thresholds::ThresholdBook::new(Thresholds::default());
         let parts = scheduler::Parts {
+            thresholds: Arc::clone(&thresholds),
             store: Arc::clone(&store) as Arc<dyn Store>,
             detector: Arc::clone(&detector) as Arc<dyn Detector>,
             local: Some(Arc::new(EmbeddedDetector::new(Arc::clone(&cast.model)))),
@@ -116,7 +118,7 @@ impl Node {
             Arc::clone(&cast.model),
             Arc::clone(&clock),
             Arc::clone(&metrics),
-            Thresholds::default(),
+            thresholds,
         );
         let submissions = cast.sessions.iter().map(|session| intake.submit(session.clone(), clock.now()));
         for receipt in futures_util::future::join_all(submissions).await {
@@ -287,7 +289,6 @@ fn scheduling(fallback_after: Duration) -> scheduler::Settings {
         circuit_probe: Duration::from_millis(60),
         fallback_after,
         retention: Retention { results: day * 90, telemetry: day, telemetry_flagged: day * 30 },
-        thresholds: Thresholds::default(),
         evidence: playproof_batch::domain::evidence::Evidence::Never,
         node: "matrix".to_owned(),
     }

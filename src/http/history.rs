@@ -1,0 +1,97 @@
+//! `GET /api/v1/sessions/{sessionId}/history`: how the decision about a session came to be what it is.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Shared;
+use super::auth::Ingester;
+use super::erasure::DeploymentParams;
+use super::error::{ApiError, Code, ErrorBody};
+use super::request::{Params, SessionPath};
+use super::wire::{self, First, ResultBody};
+use crate::store::Lookup;
+use crate::store::decisions::Revised;
+
+/// A decision that was changed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RevisionBody {
+    /// ISO 8601, UTC.
+    at: String,
+    /// thresholds, model, label or override.
+    #[schema(example = "thresholds")]
+    cause: &'static str,
+    /// The decision before: pass, review or fail.
+    from: &'static str,
+    /// The decision after.
+    to: &'static str,
+    /// More about the cause.
+    detail: serde_json::Value,
+}
+
+/// The history of a session.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct HistoryAnswer {
+    session_id: String,
+    /// Empty when none.
+    deployment_id: String,
+    first: First,
+    /// The result as it stands; `null` before there is one.
+    result: Option<ResultBody>,
+    /// What it was when it was scored: pass, review or fail; `null` before that.
+    scored_as: Option<&'static str>,
+    /// The changes since, the first one first.
+    revisions: Vec<RevisionBody>,
+}
+
+impl From<Revised> for RevisionBody {
+    fn from(revised: Revised) -> Self {
+        Self {
+            at: wire::iso(revised.at),
+            cause: revised.cause.name(),
+            from: revised.earlier.name(),
+            to: revised.later.name(),
+            detail: serde_json::from_str(&revised.detail).unwrap_or_default(),
+        }
+    }
+}
+
+/// First verdict, result, and every change of the decision with its cause.
+#[utoipa::path(
+    get, path = "/api/v1/sessions/{sessionId}/history", operation_id = "sessionHistory", tag = "results",
+    params(("sessionId" = String, Path, description = "The session"), DeploymentParams),
+    responses(
+        (status = 200, description = "The history", body = HistoryAnswer),
+        (status = 401, description = "No valid key", body = ErrorBody),
+        (status = 403, description = "Role below ingest, or another deployment", body = ErrorBody),
+        (status = 404, description = "Unknown session", body = ErrorBody),
+        (status = 410, description = "Erased", body = ErrorBody),
+        (status = 422, description = "No possible session id", body = ErrorBody),
+        (status = 503, description = "The store is away; see Retry-After", body = ErrorBody),
+    )
+)]
+pub(super) async fn read(
+    State(service): State<Shared>,
+    Ingester(access): Ingester,
+    SessionPath(id): SessionPath,
+    Params(params): Params<DeploymentParams>,
+) -> Result<Response, ApiError> {
+    let session = match service.store.session(access.session(id, params.deployment_id)?).await? {
+        Lookup::Found(session) => session,
+        Lookup::Erased => return Err(ApiError::new(Code::SessionErased, "this session was erased")),
+        Lookup::Unknown => return Err(ApiError::new(Code::UnknownSession, "there is no such session")),
+    };
+    let revisions = service.store.revisions(session.seq).await?;
+    let now = session.result.as_ref().map(|result| result.verdict.decision);
+    let scored_as = revisions.first().map(|first| first.earlier).or(now);
+    Ok(wire::json(&HistoryAnswer {
+        session_id: session.key.id.to_string(),
+        deployment_id: session.key.deployment.clone(),
+        first: (&session.first).into(),
+        result: session.result.as_ref().map(Into::into),
+        scored_as: scored_as.map(crate::domain::result::Decision::name),
+        revisions: revisions.into_iter().map(Into::into).collect(),
+    }))
+}

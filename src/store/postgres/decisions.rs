@@ -1,0 +1,96 @@
+//! Decisions that are made anew.
+
+use async_trait::async_trait;
+
+use super::fault::Fault;
+use super::pool::called;
+use super::rows::{self, enumerated, number};
+use super::{Core, PostgresStore};
+use crate::domain::id::Seq;
+use crate::domain::time::Timestamp;
+use crate::store::StoreResult;
+use crate::store::decisions::{Cause, DecisionStore, Revised, Revision, Standing};
+
+#[async_trait]
+impl DecisionStore for PostgresStore {
+    async fn standings(&self, after: Seq, limit: u32, deployment: Option<String>) -> StoreResult<Vec<Standing>> {
+        called!(self.core.standings_once(after, limit, deployment.as_deref()))
+    }
+
+    async fn revise(&self, revisions: Vec<Revision>, at: Timestamp) -> StoreResult<u64> {
+        called!(self.core.revise_once(&revisions, at))
+    }
+
+    async fn revisions(&self, seq: Seq) -> StoreResult<Vec<Revised>> {
+        called!(self.core.revisions_once(seq))
+    }
+}
+
+impl Core {
+    async fn standings_once(&self, after: Seq, limit: u32, deployment: Option<&str>) -> Result<Vec<Standing>, Fault> {
+        let sql = "SELECT r.seq, s.deployment, s.id, r.kind, r.score, r.decision, r.supported, r.noted, \
+                   r.surely_replayed, l.seq IS NOT NULL AS labelled FROM results r JOIN sessions s ON s.seq = r.seq \
+                   LEFT JOIN labels l ON l.seq = r.seq \
+                   WHERE r.seq > $1 AND ($2::bytea IS NULL OR r.deployment = $2) ORDER BY r.seq LIMIT $3";
+        let held = self.pool.get().await?;
+        let statement = held.prepare_cached(sql).await?;
+        let deployment = deployment.map(str::as_bytes);
+        let found = held.query(&statement, &[&after.0, &deployment, &i64::from(limit)]).await?;
+        held.release();
+        rows::all(&found, |row| {
+            Ok(Standing {
+                seq: Seq(row.try_get("seq")?),
+                key: rows::key(row)?,
+                kind: enumerated(row, "kind")?,
+                score: row.try_get("score")?,
+                basis: rows::basis(row)?,
+                decision: enumerated(row, "decision")?,
+                labelled: row.try_get("labelled")?,
+            })
+        })
+    }
+
+    async fn revise_once(&self, revisions: &[Revision], at: Timestamp) -> Result<u64, Fault> {
+        let seqs: Vec<i64> = revisions.iter().map(|r| r.seq.0).collect();
+        let earlier: Vec<i16> = revisions.iter().map(|r| number(r.earlier)).collect();
+        let later: Vec<i16> = revisions.iter().map(|r| number(r.decided.decision)).collect();
+        let confidence: Vec<f64> = revisions.iter().map(|r| r.decided.confidence).collect();
+        let reasons: Vec<i64> = revisions.iter().map(|r| r.decided.reasons.bits()).collect();
+        let causes: Vec<i16> = revisions.iter().map(|r| number(r.cause)).collect();
+        let details: Vec<&str> = revisions.iter().map(|r| r.detail.as_str()).collect();
+        // One statement, hence one transaction.
+        let sql = "WITH v AS MATERIALIZED (SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], \
+                   $4::float8[], $5::bigint[], $6::smallint[], $7::text[]) \
+                   AS v(seq, earlier, later, confidence, reasons, cause, detail)), \
+                   changed AS (UPDATE results r SET decision = v.later, confidence = v.confidence, reasons = v.reasons \
+                   FROM v WHERE r.seq = v.seq AND r.decision = v.earlier \
+                   AND (v.cause = $8 OR NOT EXISTS (SELECT 1 FROM labels l WHERE l.seq = v.seq)) \
+                   RETURNING v.seq, v.cause, v.earlier, v.later, v.detail) \
+                   INSERT INTO revisions (seq, at, cause, earlier, later, detail) \
+                   SELECT seq, $9, cause, earlier, later, detail FROM changed ORDER BY seq";
+        let held = self.pool.get().await?;
+        let statement = held.prepare_cached(sql).await?;
+        let label = number(Cause::Label);
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 9] =
+            [&seqs, &earlier, &later, &confidence, &reasons, &causes, &details, &label, &at.0];
+        let changed = held.execute(&statement, &values).await?;
+        held.release();
+        Ok(changed)
+    }
+
+    async fn revisions_once(&self, seq: Seq) -> Result<Vec<Revised>, Fault> {
+        let held = self.pool.get().await?;
+        let sql = "SELECT at, cause, earlier, later, detail FROM revisions WHERE seq = $1 ORDER BY id";
+        let found = held.query(sql, &[&seq.0]).await?;
+        held.release();
+        rows::all(&found, |row| {
+            Ok(Revised {
+                at: Timestamp(row.try_get("at")?),
+                cause: enumerated(row, "cause")?,
+                earlier: enumerated(row, "earlier")?,
+                later: enumerated(row, "later")?,
+                detail: row.try_get("detail")?,
+            })
+        })
+    }
+}

@@ -1,0 +1,105 @@
+//! The thresholds that decide now: those of the settings, or what operators applied in their place.
+//!
+//! What was applied is kept by the store and holds for every node on it; each looks for changes every two seconds.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::result::Thresholds;
+use crate::shutdown::Shutdown;
+use crate::store::controls::{Control, THRESHOLDS};
+use crate::store::{Store, StoreResult};
+
+/// How long a change made on another node may go unnoticed.
+pub const REFRESH: Duration = Duration::from_secs(2);
+
+/// Thresholds that an operator applied.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Applied {
+    /// Up to here a score passes.
+    pub pass: f64,
+    /// Up to here it is reviewed.
+    pub review: f64,
+    /// When, in Unix milliseconds.
+    pub at: i64,
+}
+
+impl From<Applied> for Thresholds {
+    fn from(applied: Applied) -> Self {
+        Self { pass: applied.pass, review: applied.review }
+    }
+}
+
+/// Which thresholds hold for which deployment.
+#[derive(Debug)]
+pub struct ThresholdBook {
+    setting: Thresholds,
+    applied: RwLock<Arc<BTreeMap<String, Applied>>>,
+}
+
+impl ThresholdBook {
+    /// Nothing is applied in place of `setting` yet.
+    #[must_use]
+    pub fn new(setting: Thresholds) -> Arc<Self> {
+        Arc::new(Self { setting, applied: RwLock::default() })
+    }
+
+    /// Those of the settings.
+    #[must_use]
+    pub fn setting(&self) -> Thresholds {
+        self.setting
+    }
+
+    /// What was applied, by deployment; under the empty name for every deployment without its own.
+    #[must_use]
+    pub fn applied(&self) -> Arc<BTreeMap<String, Applied>> {
+        Arc::clone(&self.applied.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Those that hold for a deployment.
+    #[must_use]
+    pub fn of(&self, deployment: &str) -> Thresholds {
+        let applied = self.applied.read().unwrap_or_else(PoisonError::into_inner);
+        applied.get(deployment).or_else(|| applied.get("")).map_or(self.setting, |applied| (*applied).into())
+    }
+
+    /// Reads them from the store.
+    ///
+    /// # Errors
+    /// When the store is away; then those before hold on.
+    pub async fn refresh(&self, store: &dyn Store) -> StoreResult<i64> {
+        let (version, controls) = store.controls().await?;
+        let read = |control: &Control| match serde_json::from_str::<Applied>(&control.value) {
+            Ok(applied) if applied.pass < applied.review => Some((control.name.clone(), applied)),
+            _ => {
+                tracing::error!("the store holds thresholds that are none; those of the settings hold");
+                None
+            }
+        };
+        let applied = controls.iter().filter(|control| control.kind == THRESHOLDS).filter_map(read).collect();
+        *self.applied.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(applied);
+        Ok(version)
+    }
+
+    /// Follows the store until the process ends.
+    pub async fn follow(self: Arc<Self>, store: Arc<dyn Store>, mut known: i64, shutdown: Shutdown) {
+        let mut every = tokio::time::interval(REFRESH);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = every.tick() => {}
+                () = shutdown.soft() => return,
+            }
+            // A store that is away is told of elsewhere.
+            let Ok(version) = store.controls_version().await else { continue };
+            if version != known
+                && let Ok(read) = self.refresh(store.as_ref()).await
+            {
+                known = read;
+            }
+        }
+    }
+}
