@@ -30,6 +30,7 @@ async function ask(method, path, { body, accept = 'application/json', signal } =
 
 export const get = async (path, options) => (await ask('GET', path, options)).json();
 export const post = async (path, body) => (await ask('POST', path, { body })).json();
+export const remove = async (path) => (await ask('DELETE', path)).json();
 /** The answer as it comes, for those who need its headers. */
 export const raw = (path, options) => ask('GET', path, options);
 

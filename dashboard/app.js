@@ -7,6 +7,7 @@ import * as model from './views/model.js';
 import * as now from './views/now.js';
 import * as session from './views/session.js';
 import * as sessions from './views/sessions.js';
+import * as thresholds from './views/thresholds.js';
 
 /** By the first part of the address. `nav`: its name in the bar; `all`: for keys of every deployment only. */
 const VIEWS = {
@@ -15,6 +16,7 @@ const VIEWS = {
   session: { under: 'sessions', show: session.show },
   batches: { nav: 'Batches', show: batches.list, all: true },
   batch: { under: 'batches', show: batches.one, all: true },
+  thresholds: { nav: 'Thresholds', show: thresholds.show },
   model: { nav: 'Model', show: model.show },
 };
 

@@ -16,9 +16,10 @@ export async function show(place, { id, query, user, onleave }) {
     throw error;
   });
   const answer = await get(of(`/api/v1/batch/result/${encodeURIComponent(id)}`));
-  const [telemetry, explanation] = await Promise.all([
+  const [telemetry, explanation, past] = await Promise.all([
     or(get(of(`${route}/telemetry`))),
     or(get(path(`${route}/explanation`, { deploymentId, limit: 8 }))),
+    or(get(of(`${route}/history`))),
   ]);
 
   const final = answer.result;
@@ -29,7 +30,7 @@ export async function show(place, { id, query, user, onleave }) {
       deploymentId ? h('span', { class: 'hint' }, `deployment ${deploymentId}`) : null),
     h('div', { class: 'grid wide session' },
       h('div', { class: 'stack' }, await drawing(telemetry, answer, deploymentId, onleave), features(explanation)),
-      h('div', { class: 'stack' }, why(answer), history(answer), facts(answer, telemetry, user))));
+      h('div', { class: 'stack' }, why(answer), history(answer, past.gone ? [] : past.revisions, past.scoredAs), facts(answer, telemetry, user))));
 }
 
 /** How a score is to be taken, in words. */
@@ -60,7 +61,14 @@ function why(answer) {
     list));
 }
 
-function history(answer) {
+/** What changed a decision, in words. */
+function cause(revision) {
+  const { pass, review } = revision.detail ?? {};
+  if (revision.cause === 'thresholds') return `Other thresholds were applied: ${fixed(pass)} and ${fixed(review)}.`;
+  return { model: 'Another model judged it.', label: 'Somebody said what it is.', override: 'Its user is allowed or denied.' }[revision.cause] ?? revision.cause;
+}
+
+function history(answer, revisions, scoredAs) {
   const { first, result } = answer;
   const score = (anomaly) => (anomaly === null || anomaly === undefined ? '' : `, score ${fixed(anomaly)}`);
   const codes = (reasons) => (reasons.length ? reasons.map((reason) => reason.code).join(', ') : 'no reason given');
@@ -71,10 +79,14 @@ function history(answer) {
   const steps = h('ol', { class: 'steps' },
     step('First verdict', first.scoredAt, first.decision, first.source, first.anomaly.anomalyScore, first.reasons, ` · ${fixed(first.latencyMs, 1)} ms`));
   if (result && result.batchId !== null) {
-    put(steps, step('Batch verdict', result.scoredAt, result.decision, result.source, result.anomalyScore, result.reasons,
+    put(steps, step('Batch verdict', result.scoredAt, scoredAs ?? result.decision, result.source, result.anomalyScore, result.reasons,
       result.fallback ? ' · fallback, the detector was away' : ''));
   } else if (!result) {
     put(steps, h('li', {}, h('b', {}, answer.status === 'failed' ? 'Failed' : 'Waits'), h('p', { class: 'hint small' }, plural(answer.attempts ?? 0, 'attempt'))));
+  }
+  for (const revision of revisions) {
+    put(steps, h('li', {}, h('div', { class: 'top' }, h('b', {}, 'Changed'), ' ', decision(revision.to)),
+      h('p', { class: 'hint small' }, when(revision.at)), h('p', { class: 'hint small words' }, cause(revision))));
   }
   return card('History', {}, steps);
 }

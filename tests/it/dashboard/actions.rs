@@ -23,6 +23,7 @@ on_both!(
     a_session_is_replayed_and_leads_to_its_batch_and_back,
     sessions_that_moved_alike_are_laid_under,
     what_clients_call_themselves_is_text,
+    thresholds_are_tried_applied_and_taken_back,
 );
 
 fn the_scheduler_is_steered_and_what_happens_is_seen_live(place: &Place) {
@@ -284,5 +285,49 @@ fn what_clients_call_themselves_is_text(place: &Place) {
     page.click("document.querySelector('td a')");
     page.sees("<img src=x onerror=alert(1)>");
     page.until("document.querySelector('canvas') && document.querySelectorAll('main img, main script').length === 0");
+    assert_eq!(page.complaints(), Vec::<String>::new());
+}
+
+fn thresholds_are_tried_applied_and_taken_back(place: &Place) {
+    let node = decided(place);
+    let decisions = |node: &Process| -> Vec<String> {
+        let rows = ask(node, "GET", "/api/v1/batch/results")["results"].take();
+        rows.as_array().unwrap().iter().map(|row| row["decision"].to_string()).collect()
+    };
+    let before = decisions(&node);
+    let mut page = Page::open();
+    page.go(&format!("{}/#/thresholds", node.url));
+    page.sees("Now 1.00 and 2.50, as the settings say.");
+    page.sees("0 sessions of 47 (0.0 %) would change their decision.");
+    let set = |page: &mut Page, name: &str, value: &str| {
+        page.eval(&format!(
+            "(e => {{ e.value = '{value}'; e.dispatchEvent(new Event('input', {{bubbles: true}})); }})(document.getElementById('{name}'))"
+        ));
+    };
+    set(&mut page, "review", "0.5");
+    page.sees("The second cut must be larger than the first.");
+    page.until("[...document.querySelectorAll('button')].find(b => b.textContent === 'Apply').disabled");
+    set(&mut page, "pass", "0.1");
+    page.sees("would change their decision");
+    page.until("document.querySelectorAll('[aria-live] tbody tr').length > 0");
+    let first = page.eval("document.querySelector('[aria-live] tbody a').getAttribute('href')");
+    let told = page.eval("document.querySelector('[aria-live] p').textContent");
+    page.press("Apply");
+    page.press("Cancel");
+    assert_eq!(decisions(&node), before, "asked first");
+    page.press("Apply");
+    page.click("document.querySelector('dialog .danger')");
+    page.sees("The thresholds hold.");
+    let done = told.as_str().unwrap().replace("would change", "changed");
+    page.sees(&done);
+    assert_ne!(decisions(&node), before);
+    page.eval(&format!("location.hash = {first}"));
+    page.sees("Other thresholds were applied: 0.10 and 0.50.");
+    page.eval("location.hash = '#/thresholds'");
+    page.sees("Now 0.10 and 0.50, applied");
+    page.press("Take back");
+    page.click("document.querySelector('dialog .danger')");
+    page.sees("as the settings say.");
+    assert_eq!(decisions(&node), before);
     assert_eq!(page.complaints(), Vec::<String>::new());
 }

@@ -8,7 +8,7 @@ use super::{assert_accessible, assert_fits, decided, on_both};
 use crate::process::Place;
 
 /// A view: its name, its address, what is true once it is there.
-fn views(human: &str, bot: &str) -> [(&'static str, String, &'static str); 7] {
+fn views(human: &str, bot: &str) -> [(&'static str, String, &'static str); 8] {
     let chart = "document.querySelectorAll('.chart canvas').length === 2";
     [
         (
@@ -29,6 +29,7 @@ fn views(human: &str, bot: &str) -> [(&'static str, String, &'static str); 7] {
         ),
         ("batches", "#/batches".to_owned(), "document.querySelectorAll('tbody tr').length === 2"),
         ("batch", "#/batch/1".to_owned(), "document.querySelectorAll('tbody tr').length > 20"),
+        ("thresholds", "#/thresholds".to_owned(), "document.querySelector('[aria-live] .facts')"),
         ("model", "#/model".to_owned(), chart),
     ]
 }
