@@ -202,7 +202,7 @@ mod tests {
     }
 
     /// Every route that needs a key: method, path, the roles that may call it, and whether a bound admin may.
-    const GUARDED: [(&str, &str, &[&str], bool); 29] = [
+    const GUARDED: [(&str, &str, &[&str], bool); 32] = [
         ("POST", "/api/v1/score", &["submit", "ingest", "admin"], true),
         ("POST", "/api/v1/batch/sessions", &["ingest", "admin"], true),
         ("GET", "/api/v1/batch/result/a", &["ingest", "admin"], true),
@@ -223,6 +223,9 @@ mod tests {
         ("GET", "/api/v1/sessions/a/explanation", &["admin"], true),
         ("GET", "/api/v1/sessions/a/telemetry", &["admin"], true),
         ("GET", "/api/v1/sessions/a/history", &["ingest", "admin"], true),
+        ("POST", "/api/v1/sessions/a/label", &["admin"], true),
+        ("DELETE", "/api/v1/sessions/a/label", &["admin"], true),
+        ("GET", "/api/v1/labels", &["admin"], true),
         ("GET", "/api/v1/thresholds", &["admin"], true),
         ("POST", "/api/v1/thresholds", &["admin"], true),
         ("DELETE", "/api/v1/thresholds", &["admin"], true),

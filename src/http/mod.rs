@@ -17,6 +17,7 @@ mod explanation;
 mod gate;
 mod health;
 mod history;
+mod labels;
 mod limits;
 mod login;
 mod models;
@@ -193,6 +194,8 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/api/v1/sessions/{sessionId}/explanation", get(explanation::read))
         .route("/api/v1/sessions/{sessionId}/telemetry", get(telemetry::read))
         .route("/api/v1/sessions/{sessionId}/history", get(history::read))
+        .route("/api/v1/sessions/{sessionId}/label", post(labels::put).delete(labels::take_back))
+        .route("/api/v1/labels", get(labels::list))
         .route("/api/v1/thresholds", get(thresholds::read).post(thresholds::apply).delete(thresholds::reset))
         .route("/api/v1/thresholds/simulate", post(thresholds::simulate))
         .route("/api/v1/users/{userId}", delete(erasure::user))

@@ -8,7 +8,7 @@ use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    batches, bulk, erasure, events, explanation, health, history, login, models, nodes, queue, result, results,
+    batches, bulk, erasure, events, explanation, health, history, labels, login, models, nodes, queue, result, results,
     scheduler, score, telemetry, thresholds, training, wire,
 };
 
@@ -21,7 +21,7 @@ use super::{
                        (all). Without keys only this machine may call."
     ),
     paths(
-        score::submit, bulk::submit, result::read, explanation::read, telemetry::read, history::read, thresholds::read, thresholds::simulate, thresholds::apply, thresholds::reset, results::list, batches::list, batches::read, batches::process,
+        score::submit, bulk::submit, result::read, explanation::read, telemetry::read, history::read, labels::put, labels::take_back, labels::list, thresholds::read, thresholds::simulate, thresholds::apply, thresholds::reset, results::list, batches::list, batches::read, batches::process,
         queue::stats, queue::dead, queue::requeue, nodes::list, scheduler::start, scheduler::stop, scheduler::status,
         erasure::session, erasure::user, erasure::clear, models::list, events::listen, login::begin, login::read,
         login::end, training::upload,

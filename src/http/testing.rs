@@ -31,6 +31,7 @@ use crate::settled::Settled;
 use crate::shutdown::Shutdown;
 use crate::store::controls::Control;
 use crate::store::decisions::{Revised, Revision, Standing};
+use crate::store::labels::{Label, LabelRow, LabelStore};
 use crate::store::sqlite::{Room, SqliteSettings, SqliteStore};
 use crate::store::{
     Acceptance, BatchRow, Claim, ClaimRequest, ControlStore, DeadRow, DecisionStore, Lease, Lookup, NewSession, Page,
@@ -103,6 +104,12 @@ behind_the_switch! { DecisionStore:
     standings(after: Seq, limit: u32, deployment: Option<String>) -> Vec<Standing>;
     revise(revisions: Vec<Revision>, at: Timestamp) -> u64;
     revisions(seq: Seq) -> Vec<Revised>;
+}
+
+behind_the_switch! { LabelStore:
+    label(seq: Seq, label: Option<Label>, revision: Option<Revision>, at: Timestamp) -> bool;
+    label_of(seq: Seq) -> Option<Label>;
+    labels(after: Seq, limit: u32, deployment: Option<String>) -> Vec<LabelRow>;
 }
 
 behind_the_switch! { Store:

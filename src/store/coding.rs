@@ -11,6 +11,7 @@ use crate::domain::queue::State;
 use crate::domain::result::{Decision, ScoreKind, Source};
 use crate::store::BatchOutcome;
 use crate::store::decisions::Cause;
+use crate::store::labels::Truth;
 
 /// An enum that is stored as its place in a fixed list.
 pub(super) trait Numbered: Copy + PartialEq + Sized + 'static {
@@ -34,7 +35,7 @@ pub(super) trait Numbered: Copy + PartialEq + Sized + 'static {
 macro_rules! numbered {
     ($($kind:ty),*) => { $(impl Numbered for $kind { const LIST: &'static [Self] = &Self::ALL; })* };
 }
-numbered!(State, Decision, Source, ScoreKind, Trigger, BatchOutcome, Cause);
+numbered!(State, Decision, Source, ScoreKind, Trigger, BatchOutcome, Cause, Truth);
 
 /// Feature set v1 as bytes: little-endian `f64`.
 pub(super) fn features_to_blob(features: &v1::Features) -> [u8; 224] {

@@ -14,6 +14,8 @@ pub mod decisions;
 
 pub mod error;
 
+pub mod labels;
+
 pub mod model;
 
 pub mod whole;
@@ -30,6 +32,7 @@ use tokio::sync::Notify;
 pub use controls::ControlStore;
 pub use decisions::DecisionStore;
 pub use error::StoreError;
+pub use labels::LabelStore;
 pub use model::*;
 
 use crate::domain::id::{BatchId, Seq, SessionKey};
@@ -45,7 +48,7 @@ pub type StoreResult<T> = Result<T, StoreError>;
 
 /// The queue's transitions and the questions asked of it.
 #[async_trait]
-pub trait Store: ControlStore + DecisionStore + Send + Sync {
+pub trait Store: ControlStore + DecisionStore + LabelStore + Send + Sync {
     /// Stores a session, unless its key is known. Durable when it returns [`Acceptance::New`].
     async fn accept(&self, session: NewSession) -> StoreResult<Acceptance>;
 

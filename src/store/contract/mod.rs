@@ -6,6 +6,7 @@
 pub(crate) mod claiming;
 pub(crate) mod decisions;
 pub(crate) mod intake;
+pub(crate) mod labels;
 pub(crate) mod leases;
 pub(crate) mod lists;
 pub(crate) mod memory;
@@ -76,6 +77,10 @@ macro_rules! store_contract {
                 controls_are_kept_and_every_change_is_a_version, results_stand_as_they_were_decided,
                 a_decision_changes_once_and_says_why, the_first_verdict_outlives_a_revision,
                 a_revised_session_leaves_no_history_behind,
+            }
+            labels: {
+                a_label_decides_and_can_be_taken_back, only_sessions_with_a_result_are_labelled,
+                a_label_goes_with_its_session, labelled_sessions_keep_their_telemetry_longer,
             }
             sketches: {
                 a_kept_sketch_is_found_by_its_keys, matches_are_named_until_those_are_erased,

@@ -1,6 +1,7 @@
 //! Decisions that are made anew.
 
 use async_trait::async_trait;
+use deadpool_postgres::GenericClient;
 
 use super::fault::Fault;
 use super::pool::called;
@@ -51,29 +52,8 @@ impl Core {
     }
 
     async fn revise_once(&self, revisions: &[Revision], at: Timestamp) -> Result<u64, Fault> {
-        let seqs: Vec<i64> = revisions.iter().map(|r| r.seq.0).collect();
-        let earlier: Vec<i16> = revisions.iter().map(|r| number(r.earlier)).collect();
-        let later: Vec<i16> = revisions.iter().map(|r| number(r.decided.decision)).collect();
-        let confidence: Vec<f64> = revisions.iter().map(|r| r.decided.confidence).collect();
-        let reasons: Vec<i64> = revisions.iter().map(|r| r.decided.reasons.bits()).collect();
-        let causes: Vec<i16> = revisions.iter().map(|r| number(r.cause)).collect();
-        let details: Vec<&str> = revisions.iter().map(|r| r.detail.as_str()).collect();
-        // One statement, hence one transaction.
-        let sql = "WITH v AS MATERIALIZED (SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], \
-                   $4::float8[], $5::bigint[], $6::smallint[], $7::text[]) \
-                   AS v(seq, earlier, later, confidence, reasons, cause, detail)), \
-                   changed AS (UPDATE results r SET decision = v.later, confidence = v.confidence, reasons = v.reasons \
-                   FROM v WHERE r.seq = v.seq AND r.decision = v.earlier \
-                   AND (v.cause = $8 OR NOT EXISTS (SELECT 1 FROM labels l WHERE l.seq = v.seq)) \
-                   RETURNING v.seq, v.cause, v.earlier, v.later, v.detail) \
-                   INSERT INTO revisions (seq, at, cause, earlier, later, detail) \
-                   SELECT seq, $9, cause, earlier, later, detail FROM changed ORDER BY seq";
         let held = self.pool.get().await?;
-        let statement = held.prepare_cached(sql).await?;
-        let label = number(Cause::Label);
-        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 9] =
-            [&seqs, &earlier, &later, &confidence, &reasons, &causes, &details, &label, &at.0];
-        let changed = held.execute(&statement, &values).await?;
+        let changed = revise(&*held, revisions, at).await?;
         held.release();
         Ok(changed)
     }
@@ -93,4 +73,30 @@ impl Core {
             })
         })
     }
+}
+
+/// Changes decisions where the earlier ones still stand; how many.
+pub(super) async fn revise(client: &impl GenericClient, revisions: &[Revision], at: Timestamp) -> Result<u64, Fault> {
+    let seqs: Vec<i64> = revisions.iter().map(|r| r.seq.0).collect();
+    let earlier: Vec<i16> = revisions.iter().map(|r| number(r.earlier)).collect();
+    let later: Vec<i16> = revisions.iter().map(|r| number(r.decided.decision)).collect();
+    let confidence: Vec<f64> = revisions.iter().map(|r| r.decided.confidence).collect();
+    let reasons: Vec<i64> = revisions.iter().map(|r| r.decided.reasons.bits()).collect();
+    let causes: Vec<i16> = revisions.iter().map(|r| number(r.cause)).collect();
+    let details: Vec<&str> = revisions.iter().map(|r| r.detail.as_str()).collect();
+    // One statement, hence one transaction.
+    let sql = "WITH v AS MATERIALIZED (SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], \
+                   $4::float8[], $5::bigint[], $6::smallint[], $7::text[]) \
+                   AS v(seq, earlier, later, confidence, reasons, cause, detail)), \
+                   changed AS (UPDATE results r SET decision = v.later, confidence = v.confidence, reasons = v.reasons \
+                   FROM v WHERE r.seq = v.seq AND r.decision = v.earlier \
+                   AND (v.cause = $8 OR NOT EXISTS (SELECT 1 FROM labels l WHERE l.seq = v.seq)) \
+                   RETURNING v.seq, v.cause, v.earlier, v.later, v.detail) \
+                   INSERT INTO revisions (seq, at, cause, earlier, later, detail) \
+                   SELECT seq, $9, cause, earlier, later, detail FROM changed ORDER BY seq";
+    let statement = client.prepare_cached(sql).await?;
+    let label = number(Cause::Label);
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 9] =
+        [&seqs, &earlier, &later, &confidence, &reasons, &causes, &details, &label, &at.0];
+    Ok(client.execute(&statement, &values).await?)
 }

@@ -11,6 +11,7 @@ mod decisions;
 mod dump;
 mod fault;
 mod intake;
+mod labels;
 mod memory;
 mod nodes;
 mod pool;

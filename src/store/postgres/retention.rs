@@ -153,8 +153,9 @@ async fn drop_partition(held: &mut Held, before: i64, now: i64) -> Result<Droppe
         transaction.batch_execute(plan).await?;
         let keep = format!(
             "INSERT INTO telemetry_kept (seq, finished_at, flagged, record) \
-             SELECT t.seq, r.scored_at, r.decision <> $1, t.record FROM {name} t JOIN results r ON r.seq = t.seq \
-             WHERE r.decision <> $1 OR r.scored_at > $2 ON CONFLICT DO NOTHING"
+             SELECT t.seq, r.scored_at, r.decision <> $1 OR l.seq IS NOT NULL, t.record FROM {name} t \
+             JOIN results r ON r.seq = t.seq LEFT JOIN labels l ON l.seq = t.seq \
+             WHERE r.decision <> $1 OR l.seq IS NOT NULL OR r.scored_at > $2 ON CONFLICT DO NOTHING"
         );
         let moved = transaction.execute(&keep, &[&super::rows::number(Decision::Pass), &before]).await?;
         let all: i64 = transaction.query_one(&format!("SELECT count(*) FROM {name}"), &[]).await?.get(0);
@@ -206,7 +207,8 @@ async fn walk(held: &mut Held, flagged: bool, before: i64) -> Result<(u64, bool)
     let full = transaction.query_opt(&statement, &[&decisions, &reached, &before, &place]).await?;
     let (until, more) = full.map_or((before, false), |row| (row.get(0), true));
     let sql = "DELETE FROM telemetry t USING results r, sessions s WHERE r.decision = ANY($1) AND r.scored_at > $2 \
-               AND r.scored_at <= $3 AND s.seq = r.seq AND t.hour = s.hour AND t.seq = r.seq";
+               AND r.scored_at <= $3 AND s.seq = r.seq AND t.hour = s.hour AND t.seq = r.seq \
+               AND NOT EXISTS (SELECT 1 FROM labels l WHERE l.seq = r.seq)";
     let statement = transaction.prepare_cached(sql).await?;
     let removed = transaction.execute(&statement, &[&decisions, &from, &until]).await?;
     transaction

@@ -44,7 +44,7 @@ fn count(row: &Row, column: &str) -> Result<u32, Fault> {
 }
 
 /// Text that was kept as bytes.
-fn text(row: &Row, column: &str) -> Result<String, Fault> {
+pub(super) fn text(row: &Row, column: &str) -> Result<String, Fault> {
     let bytes: Vec<u8> = row.try_get(column)?;
     String::from_utf8(bytes).map_err(|_| StoreError::Corrupt(format!("{column} is no text")).into())
 }

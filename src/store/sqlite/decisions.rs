@@ -69,7 +69,7 @@ impl DecisionStore for SqliteStore {
 }
 
 /// Changes one decision where the earlier one still stands; whether it did.
-fn revise(state: &mut WriterState, revision: &Revision, at: Timestamp) -> Result<bool, Fault> {
+pub(super) fn revise(state: &mut WriterState, revision: &Revision, at: Timestamp) -> Result<bool, Fault> {
     let Revision { seq, earlier, decided, cause, detail } = revision;
     let sql = "UPDATE results SET decision = ?3, confidence = ?4, reasons = ?5 WHERE session = ?1 AND decision = ?2 \
                AND (?6 OR NOT EXISTS (SELECT 1 FROM labels WHERE session = ?1))";

@@ -11,6 +11,7 @@ mod erase;
 mod fault;
 mod intake;
 mod keys;
+mod labels;
 mod memory;
 mod probe;
 mod queue;
