@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DetectorKind, StoreUrl};
+use crate::controls::Controls;
 use crate::detector::embedded::{EmbeddedDetector, Model};
 use crate::detector::woodwide::{Training, WoodwideDetector};
 use crate::detector::{Detector, Memory, Notebook};
@@ -25,10 +26,11 @@ use crate::metrics::Metrics;
 use crate::scheduler::{self, Scheduler};
 use crate::settled::Settled;
 use crate::shutdown::{Shutdown, Signals};
+use crate::store::audit::Entry;
 use crate::store::postgres::{self, PostgresSettings, PostgresStore, Time};
 use crate::store::sqlite::{self, Room, SqliteSettings, SqliteStore};
 use crate::store::{Heartbeat, NodeRow, Store};
-use crate::thresholds::ThresholdBook;
+use crate::webhooks::{self, Deliverer};
 
 /// How long a node waits at its start for a database that is away.
 const DATABASE_AT_START: Duration = Duration::from_secs(30);
@@ -41,6 +43,7 @@ pub struct Node {
     scheduler: Scheduler,
     shutdown: Shutdown,
     life: Life,
+    telling: JoinHandle<()>,
 }
 
 impl Node {
@@ -62,23 +65,36 @@ impl Node {
         })?;
         let address = listener.local_addr()?;
 
-        let thresholds = ThresholdBook::new(config.detector.thresholds);
-        let known = thresholds.refresh(store.as_ref()).await?;
-        tokio::spawn(Arc::clone(&thresholds).follow(Arc::clone(&store), known, shutdown.clone()));
+        let controls = Controls::open(Arc::clone(&store), config.detector.thresholds).await?;
+        tokio::spawn(Arc::clone(&controls).follow(shutdown.clone()));
+        let deliverer = Deliverer::new(webhooks::Parts {
+            store: Arc::clone(&store),
+            controls: Arc::clone(&controls),
+            clock: Arc::clone(&clock),
+            metrics: Arc::clone(&metrics),
+            private: config.http.webhook_private,
+            patience: webhooks::PATIENCE,
+        })?;
+        let telling = tokio::spawn(deliverer.run(shutdown.clone()));
         let parts = scheduler::Parts {
             store: Arc::clone(&store),
             detector: Arc::clone(&detector),
             local: local_detector(config, &embedded),
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
-            thresholds: Arc::clone(&thresholds),
+            thresholds: Arc::clone(controls.thresholds()),
             settled: Arc::clone(&settled),
         };
         let settings = scheduler_settings(config);
         let life = Life::start(&settings.node, address, Arc::clone(&store), clock.as_ref(), shutdown.clone()).await;
         let scheduler = Scheduler::start(parts, settings, shutdown.clone());
-        let intake =
-            Intake::new(Arc::clone(&store), Arc::clone(&model), Arc::clone(&clock), Arc::clone(&metrics), thresholds);
+        let intake = Intake::new(
+            Arc::clone(&store),
+            Arc::clone(&model),
+            Arc::clone(&clock),
+            Arc::clone(&metrics),
+            Arc::clone(&controls),
+        );
         let service = Service::new(http::Parts {
             store,
             intake: Arc::new(intake),
@@ -88,6 +104,7 @@ impl Node {
             detector: Arc::new(embedded.clone()),
             embedded,
             training,
+            controls,
             metrics,
             clock,
             settings: http_settings(config, address)?,
@@ -95,7 +112,7 @@ impl Node {
         let stop = shutdown.clone();
         let grace = config.shutdown_grace;
         let server = tokio::spawn(async move { http::serve(listener, service, stop.soft(), grace).await });
-        Ok(Self { address, server, scheduler, shutdown, life })
+        Ok(Self { address, server, scheduler, shutdown, life, telling })
     }
 
     /// Waits until every part has ended; `false` when one of them died by itself.
@@ -115,6 +132,7 @@ impl Node {
             outcome.is_ok()
         };
         let (scheduled, served) = tokio::join!(scheduled, served);
+        let _ = tokio::time::timeout(webhooks::PATIENCE, self.telling).await;
         self.life.end().await;
         scheduled && served
     }
@@ -210,6 +228,7 @@ fn http_settings(config: &Config, address: SocketAddr) -> anyhow::Result<HttpSet
     let lists = [
         (Role::Submit, &config.http.submit_keys),
         (Role::Ingest, &config.http.ingest_keys),
+        (Role::Analyst, &config.http.analyst_keys),
         (Role::Admin, &config.http.admin_keys),
     ];
     for (role, list) in lists {
@@ -231,6 +250,7 @@ fn http_settings(config: &Config, address: SocketAddr) -> anyhow::Result<HttpSet
         max_connections: config.http.max_connections,
         bounds: config.http.bounds,
         spool_folder,
+        webhook_private: config.http.webhook_private,
         ..HttpSettings::new(address)
     })
 }
@@ -367,6 +387,17 @@ pub fn probe_detector(config: &Config) -> anyhow::Result<String> {
             }
         }
     })
+}
+
+/// Gives every entry of the audit log, the oldest first; a node may run meanwhile.
+///
+/// # Errors
+/// When there is no store of this version, or where `each` fails.
+pub fn each_audit_entry(config: &Config, each: impl FnMut(Entry) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    match &config.store.url {
+        StoreUrl::Postgres(url) => waiting(postgres::each_audit_entry(url.expose(), each))?,
+        StoreUrl::Embedded(folder) => sqlite::each_audit_entry(folder, each),
+    }
 }
 
 /// Brings the store's schema up to date and says what was done.

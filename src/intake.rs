@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::controls::Controls;
 use crate::detector::embedded::Model;
 use crate::domain::features::{Extractor, v1};
 use crate::domain::heuristic::{self, Heuristic};
 use crate::domain::id::SessionKey;
 use crate::domain::queue::State;
-use crate::domain::reason::Reasons;
+use crate::domain::reason::{Reason, Reasons};
 use crate::domain::record::{self, SessionDigest};
 use crate::domain::refusal::Refusal;
 use crate::domain::result::Verdict;
@@ -58,7 +59,7 @@ pub struct Intake {
     model: Arc<Model>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    thresholds: Arc<ThresholdBook>,
+    controls: Arc<Controls>,
 }
 
 impl Intake {
@@ -69,15 +70,15 @@ impl Intake {
         model: Arc<Model>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
-        thresholds: Arc<ThresholdBook>,
+        controls: Arc<Controls>,
     ) -> Self {
-        Self { store, model, clock, metrics, thresholds }
+        Self { store, model, clock, metrics, controls }
     }
 
     /// The scores at which decisions change.
     #[must_use]
     pub fn thresholds(&self) -> &Arc<ThresholdBook> {
-        &self.thresholds
+        self.controls.thresholds()
     }
 
     /// Parses a session into buffers that an earlier one on this thread has left.
@@ -90,12 +91,17 @@ impl Intake {
     }
 
     /// Judges `session` and makes it durable: queued when it asks for a batch, else scored now. `received` is when its
-    /// request arrived.
+    /// request arrived; `forced` is what a test key says of it.
     ///
     /// # Errors
     /// [`SubmitError`]; nothing was acknowledged then.
-    pub async fn submit(&self, session: Session, received: Now) -> Result<Receipt, SubmitError> {
-        let new = WORKSPACE.with_borrow_mut(|workspace| self.judge(session, received, workspace));
+    pub async fn submit(
+        &self,
+        session: Session,
+        received: Now,
+        forced: Option<Reason>,
+    ) -> Result<Receipt, SubmitError> {
+        let new = WORKSPACE.with_borrow_mut(|workspace| self.judge(session, received, forced, workspace));
         let (key, features, first, is_final) = (new.key.clone(), new.features, new.first.clone(), new.is_final);
         match self.store.accept(new).await? {
             Acceptance::New(_) => {
@@ -116,14 +122,26 @@ impl Intake {
     }
 
     /// The session as it will be stored: features, first verdict and compact record.
-    fn judge(&self, mut session: Session, received: Now, workspace: &mut Workspace) -> NewSession {
+    fn judge(
+        &self,
+        mut session: Session,
+        received: Now,
+        forced: Option<Reason>,
+        workspace: &mut Workspace,
+    ) -> NewSession {
         let features = workspace.extractor.v1(&session);
         let heuristic = Heuristic::judge(&features);
         let is_final = !session.use_batch;
         let verdict = if is_final {
             self.model_verdict(&session, heuristic::noted(heuristic.reasons, features.total_moves), workspace)
         } else {
-            Verdict::heuristic(&heuristic, &self.thresholds.of(&session.deployment_id))
+            Verdict::heuristic(&heuristic, &self.thresholds().of(&session.deployment_id))
+        };
+        // It stands among the session's reasons, so the batch decides by it too.
+        let ruling = forced.or_else(|| self.controls.ruling(session.user_id.as_deref(), &session.deployment_id));
+        let verdict = match ruling {
+            Some(reason) => verdict.ruled(reason, &self.thresholds().of(&session.deployment_id)),
+            None => verdict,
         };
         let mut record = Vec::with_capacity(64 + 8 * session.movements.len());
         record::encode(&session, &mut workspace.integers, &mut record);
@@ -154,7 +172,7 @@ impl Intake {
 
     fn model_verdict(&self, session: &Session, heuristic: Reasons, workspace: &mut Workspace) -> Verdict {
         workspace.extractor.extract(self.model.feature_set(), session, &mut workspace.row);
-        let thresholds = self.thresholds.of(&session.deployment_id);
+        let thresholds = self.thresholds().of(&session.deployment_id);
         self.model.verdict(&workspace.row, &session.device_type, heuristic, &thresholds)
     }
 }

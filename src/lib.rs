@@ -39,6 +39,10 @@ pub mod store;
 
 pub mod thresholds;
 
+pub mod controls;
+
+pub mod webhooks;
+
 pub mod detector;
 
 pub mod metrics;

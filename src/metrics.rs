@@ -59,6 +59,29 @@ impl CallOutcome {
     }
 }
 
+/// What became of an attempt to tell a webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The receiver took it.
+    Delivered,
+    /// It is tried again.
+    Failed,
+    /// It was tried for too long.
+    GivenUp,
+}
+
+impl Told {
+    const ALL: [Self; 3] = [Self::Delivered, Self::Failed, Self::GivenUp];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::GivenUp => "given_up",
+        }
+    }
+}
+
 /// The registry and its instruments.
 pub struct Metrics {
     registry: Registry,
@@ -72,6 +95,7 @@ pub struct Metrics {
     retries: IntCounterVec,
     fallbacks: IntCounterVec,
     evidence: IntCounterVec,
+    told: IntCounterVec,
     shadow_agreement: Histogram,
     shadow_flips: IntCounter,
     decisions: IntCounterVec,
@@ -163,6 +187,11 @@ impl Metrics {
                 "Sessions scored by the fallback, by reason.",
                 &["reason"],
             )?,
+            told: b.counters(
+                "playproof_webhook_deliveries_total",
+                "Attempts to tell a webhook, by what became of them.",
+                &["outcome"],
+            )?,
             evidence: b.counters(
                 "playproof_evidence_total",
                 "Scored sessions by evidence: those compared with others, replays, ones of a campaign; none: not compared.",
@@ -236,6 +265,9 @@ impl Metrics {
         for outcome in ["accepted", "duplicate", "refused"] {
             self.received.with_label_values(&[outcome]);
         }
+        for outcome in Told::ALL {
+            self.told.with_label_values(&[outcome.name()]);
+        }
         for trigger in Trigger::ALL {
             for outcome in [BatchOutcome::Scored, BatchOutcome::Partial, BatchOutcome::Retried, BatchOutcome::Failed] {
                 self.batches.with_label_values(&[outcome.name(), trigger.name()]);
@@ -308,6 +340,11 @@ impl Metrics {
         if verdict.fallback {
             self.fallbacks.with_label_values(&["circuit_open"]).inc();
         }
+    }
+
+    /// Notes an attempt to tell a webhook.
+    pub fn told(&self, outcome: Told) {
+        self.told.with_label_values(&[outcome.name()]).inc();
     }
 
     /// Notes a session that was looked at beside others.

@@ -1,6 +1,6 @@
 //! The thresholds that decide now: those of the settings, or what operators applied in their place.
 //!
-//! What was applied is kept by the store and holds for every node on it; each looks for changes every two seconds.
+//! What was applied is kept by the store and holds for every node on it; see [`crate::controls`].
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,7 +9,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::result::Thresholds;
-use crate::shutdown::Shutdown;
 use crate::store::controls::{Control, THRESHOLDS};
 use crate::store::{Store, StoreResult};
 
@@ -72,6 +71,12 @@ impl ThresholdBook {
     /// When the store is away; then those before hold on.
     pub async fn refresh(&self, store: &dyn Store) -> StoreResult<i64> {
         let (version, controls) = store.controls().await?;
+        self.take(&controls);
+        Ok(version)
+    }
+
+    /// Goes by what the store was read to hold.
+    pub fn take(&self, controls: &[Control]) {
         let read = |control: &Control| match serde_json::from_str::<Applied>(&control.value) {
             Ok(applied) if applied.pass < applied.review => Some((control.name.clone(), applied)),
             _ => {
@@ -81,25 +86,5 @@ impl ThresholdBook {
         };
         let applied = controls.iter().filter(|control| control.kind == THRESHOLDS).filter_map(read).collect();
         *self.applied.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(applied);
-        Ok(version)
-    }
-
-    /// Follows the store until the process ends.
-    pub async fn follow(self: Arc<Self>, store: Arc<dyn Store>, mut known: i64, shutdown: Shutdown) {
-        let mut every = tokio::time::interval(REFRESH);
-        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = every.tick() => {}
-                () = shutdown.soft() => return,
-            }
-            // A store that is away is told of elsewhere.
-            let Ok(version) = store.controls_version().await else { continue };
-            if version != known
-                && let Ok(read) = self.refresh(store.as_ref()).await
-            {
-                known = read;
-            }
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! The commands of the binary. Errors end here: one sentence on stderr and an exit code, 0 done, 1 failed, 2 usage.
 
 mod adversary;
+mod audit;
 mod backup;
 
 mod copy;
@@ -83,6 +84,8 @@ enum Command {
     Restore(backup::Args),
     /// Moves an embedded store into a PostgreSQL database; may be broken off and run again.
     Copy(copy::Args),
+    /// Checks that the log of what was managed is what was written.
+    Audit(audit::Args),
     /// Prints the OpenAPI 3.1 document.
     Openapi,
 }
@@ -113,6 +116,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>, env: Env) -> ExitCode {
         Some(Command::Backup(args)) => backup::run(&args, env),
         Some(Command::Restore(args)) => backup::restore(&args, env),
         Some(Command::Copy(args)) => copy::run(&args),
+        Some(Command::Audit(args)) => audit::run(&args, env),
         Some(Command::Openapi) => openapi::run(),
     };
     done.unwrap_or_else(|e| {

@@ -93,6 +93,7 @@ fn http(r: &mut Reader) -> HttpSettings {
     HttpSettings {
         submit_keys: r.keys("submit_keys", "submit_keys_file"),
         ingest_keys: r.keys("ingest_keys", "ingest_keys_file"),
+        analyst_keys: r.keys("analyst_keys", "analyst_keys_file"),
         admin_keys: r.keys("admin_keys", "admin_keys_file"),
         cors_origins: r.list("api_cors_origins", value::origin),
         rate_limit: r.optional("rate_limit", value::rate),
@@ -104,6 +105,7 @@ fn http(r: &mut Reader) -> HttpSettings {
             movements: r.count("max_movements", 1..=1_000_000),
             clicks: r.count("max_clicks", 0..=1_000_000),
         },
+        webhook_private: r.text("webhook_private", value::boolean),
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) fn faults(config: &Config, broken: &BTreeSet<&'static str>) -> Vec<St
         )
     });
     rule(
-        &["listen", "api_host", "submit_keys", "ingest_keys", "admin_keys"],
+        &["listen", "api_host", "submit_keys", "ingest_keys", "analyst_keys", "admin_keys"],
         config.http.has_keys() || config.listen.ip().is_loopback(),
         &|| {
             format!(
@@ -60,9 +60,10 @@ pub(super) fn faults(config: &Config, broken: &BTreeSet<&'static str>) -> Vec<St
 
 /// A key says one thing about who holds it: one role, one deployment.
 fn keys(config: &Config) -> Vec<String> {
-    let roles: [(&str, &[Secret]); 3] = [
+    let roles: [(&str, &[Secret]); 4] = [
         ("PLAYPROOF_SUBMIT_KEYS", &config.http.submit_keys),
         ("PLAYPROOF_INGEST_KEYS", &config.http.ingest_keys),
+        ("PLAYPROOF_ANALYST_KEYS", &config.http.analyst_keys),
         ("PLAYPROOF_ADMIN_KEYS", &config.http.admin_keys),
     ];
     let mut faults = Vec::new();
@@ -101,7 +102,8 @@ pub(super) fn notes(config: &Config) -> Vec<String> {
         config.http.has_keys() && config.http.admin_keys.is_empty(),
         "PLAYPROOF_ADMIN_KEYS is not set while other keys are; nobody can use the dashboard, metrics or the scheduler",
     );
-    let keys = [&config.http.submit_keys, &config.http.ingest_keys, &config.http.admin_keys];
+    let http = &config.http;
+    let keys = [&http.submit_keys, &http.ingest_keys, &http.analyst_keys, &http.admin_keys];
     note(
         keys.into_iter().flatten().any(|key| key.expose().split('@').next().is_some_and(|key| key.len() < 16)),
         "a key is shorter than 16 characters and may be guessed; use longer random ones",

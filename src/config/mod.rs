@@ -60,6 +60,8 @@ pub struct HttpSettings {
     pub submit_keys: Vec<Secret>,
     /// Keys that submit and read, each `KEY` or `KEY@DEPLOYMENT`.
     pub ingest_keys: Vec<Secret>,
+    /// Keys that review and label, each `KEY` or `KEY@DEPLOYMENT`.
+    pub analyst_keys: Vec<Secret>,
     /// Keys that may do everything, each `KEY` or `KEY@DEPLOYMENT`.
     pub admin_keys: Vec<Secret>,
     /// Origins that browsers may call from: `*` or `scheme://host[:port]` in lower case.
@@ -76,13 +78,16 @@ pub struct HttpSettings {
     pub max_connections: usize,
     /// Bounds of a session.
     pub bounds: Bounds,
+    /// Whether webhooks may lead to private addresses.
+    pub webhook_private: bool,
 }
 
 impl HttpSettings {
     /// Whether requests must carry a key.
     #[must_use]
     pub fn has_keys(&self) -> bool {
-        !(self.submit_keys.is_empty() && self.ingest_keys.is_empty() && self.admin_keys.is_empty())
+        let all = [&self.submit_keys, &self.ingest_keys, &self.analyst_keys, &self.admin_keys];
+        all.iter().any(|keys| !keys.is_empty())
     }
 }
 

@@ -1,5 +1,7 @@
 //! Reason codes: the stable names under which a verdict explains itself, and their sentences.
 
+use super::result::Decision;
+
 /// Why a session looks odd or what limits its verdict. The codes are public API; add, never rename.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
@@ -53,11 +55,21 @@ pub enum Reason {
     ReplayedMovement,
     /// Several earlier sessions have this movement.
     Campaign,
+    /// An override lets the user pass.
+    Allowed,
+    /// An override fails the user.
+    Denied,
+    /// It was sent with a test key that always passes.
+    TestPass,
+    /// It was sent with a test key that is always reviewed.
+    TestReview,
+    /// It was sent with a test key that always fails.
+    TestFail,
 }
 
 impl Reason {
     /// Every reason, in the order in which a verdict lists them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 30] = [
         Self::PathTooStraight,
         Self::NoJitter,
         Self::ImpossibleSpeed,
@@ -83,6 +95,11 @@ impl Reason {
         Self::UnfamiliarRecorder,
         Self::ReplayedMovement,
         Self::Campaign,
+        Self::Allowed,
+        Self::Denied,
+        Self::TestPass,
+        Self::TestReview,
+        Self::TestFail,
     ];
 
     /// The stable code.
@@ -114,6 +131,11 @@ impl Reason {
             Self::UnfamiliarRecorder => "unfamiliar_recorder",
             Self::ReplayedMovement => "replayed_movement",
             Self::Campaign => "campaign",
+            Self::Allowed => "allowed",
+            Self::Denied => "denied",
+            Self::TestPass => "test_pass",
+            Self::TestReview => "test_review",
+            Self::TestFail => "test_fail",
         }
     }
 
@@ -169,11 +191,37 @@ impl Reason {
             }
             Self::ReplayedMovement => "The movement is that of an earlier session, closer than two people ever were.",
             Self::Campaign => "Several earlier sessions have this movement.",
+            Self::Allowed => "Somebody lets this user pass, whatever the movement.",
+            Self::Denied => "Somebody denies this user, whatever the movement.",
+            Self::TestPass => "It was sent with a test key that always passes.",
+            Self::TestReview => "It was sent with a test key that is always reviewed.",
+            Self::TestFail => "It was sent with a test key that always fails.",
         }
     }
 }
 
 impl Reason {
+    /// The reason of a test key that always gives `decision`.
+    #[must_use]
+    pub fn of_test(decision: Decision) -> Self {
+        match decision {
+            Decision::Pass => Self::TestPass,
+            Decision::Review => Self::TestReview,
+            Decision::Fail => Self::TestFail,
+        }
+    }
+
+    /// The decision that it alone brings about, whatever the movement.
+    #[must_use]
+    pub fn forces(self) -> Option<Decision> {
+        match self {
+            Self::Allowed | Self::TestPass => Some(Decision::Pass),
+            Self::TestReview => Some(Decision::Review),
+            Self::Denied | Self::TestFail => Some(Decision::Fail),
+            _ => None,
+        }
+    }
+
     /// Whether it names the part of the movement that moved a model's score most.
     #[must_use]
     pub fn is_trait(self) -> bool {
@@ -206,6 +254,12 @@ impl Reasons {
     #[must_use]
     pub fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// The decision that one of them alone brings about; that of a test key where there are two.
+    #[must_use]
+    pub fn forced(self) -> Option<Decision> {
+        self.iter().filter_map(Reason::forces).last()
     }
 
     /// The set without the traits of the movement.

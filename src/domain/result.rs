@@ -206,6 +206,10 @@ impl Basis {
             ScoreKind::Calibrated => self.by_score(score, thresholds),
             ScoreKind::Flag => self.by_flag(thresholds),
         };
+        // What people ruled comes before what the movement says.
+        if let Some(decision) = self.noted.forced() {
+            return Decided { decision, confidence: 1.0, ..alone };
+        }
         let decision = match alone.decision {
             _ if self.surely_replayed => Decision::Fail,
             Decision::Pass if self.noted.contains(Reason::ReplayedMovement) => Decision::Review,
@@ -333,6 +337,14 @@ impl Verdict {
         Self { decision, confidence, reasons, basis: Some(basis), ..self }
     }
 
+    /// The verdict with a reason that decides by itself; see [`Reason::forces`].
+    #[must_use]
+    pub fn ruled(self, by: Reason, thresholds: &Thresholds) -> Self {
+        let mut basis = self.basis.unwrap_or_default();
+        basis.noted.insert(by);
+        self.decided(basis, thresholds)
+    }
+
     /// The verdict under other thresholds; `None` where it was kept without its basis.
     #[must_use]
     pub fn redecided(&self, thresholds: &Thresholds) -> Option<Self> {
@@ -403,6 +415,30 @@ mod tests {
         assert!(!reviewed.reasons.contains(Reason::UnfamiliarRecorder), "it changed nothing");
         assert!(failed.reasons.contains(Reason::Turning) && passed.reasons.is_empty());
         assert_eq!(failed.anomaly_score, verdict(2e3, &[]).anomaly_score, "the score stays");
+    }
+
+    #[test]
+    fn what_people_ruled_decides_whatever_the_movement_and_the_thresholds() {
+        let (odd, plain) = (calibrated(1000, 2e3), calibrated(1000, 1.0));
+        assert_eq!((odd.decision, plain.decision), (Decision::Fail, Decision::Pass));
+        let thresholds = Thresholds::default();
+        for (reason, expected) in [
+            (Reason::Allowed, Decision::Pass),
+            (Reason::Denied, Decision::Fail),
+            (Reason::TestPass, Decision::Pass),
+            (Reason::TestReview, Decision::Review),
+            (Reason::TestFail, Decision::Fail),
+        ] {
+            for verdict in [&odd, &plain] {
+                let ruled = verdict.clone().ruled(reason, &thresholds);
+                assert_eq!((ruled.decision, ruled.anomaly_score), (expected, verdict.anomaly_score), "{reason:?}");
+                assert!(ruled.reasons.contains(reason));
+                let stricter = Thresholds { pass: 0.0, review: 0.1 };
+                assert_eq!(ruled.redecided(&stricter).unwrap().decision, expected);
+            }
+        }
+        let both = plain.ruled(Reason::Denied, &thresholds).ruled(Reason::TestPass, &thresholds);
+        assert_eq!(both.decision, Decision::Pass, "a test key is for tests");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A key is written `KEY`, or `KEY@deployment` when it is bound to a deployment. Only digests of keys are kept, and all
 //! of them are compared on every look-up, so that time tells nothing.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -14,24 +15,59 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::{ApiError, Code};
 use super::settings::HttpSettings;
+use crate::controls::StoredKey;
 use crate::domain::id::{SessionId, SessionKey};
+use crate::domain::reason::Reason;
 
-/// What a key allows; each role includes those before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What a key allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// `POST /api/v1/score` with an answer that holds no score; the key may sit in a web page.
     Submit,
     /// Submit one or many, and read results.
     Ingest,
+    /// Read everything about sessions, review and label them; no settings, no submissions.
+    Analyst,
     /// Everything.
     Admin,
 }
 
+/// What a route asks of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    Submit,
+    SubmitMany,
+    Read,
+    Review,
+    Manage,
+}
+
+impl Need {
+    const fn roles(self) -> &'static [Role] {
+        match self {
+            Self::Submit => &[Role::Submit, Role::Ingest, Role::Admin],
+            Self::SubmitMany => &[Role::Ingest, Role::Admin],
+            Self::Read => &[Role::Ingest, Role::Analyst, Role::Admin],
+            Self::Review => &[Role::Analyst, Role::Admin],
+            Self::Manage => &[Role::Admin],
+        }
+    }
+}
+
 impl Role {
+    /// Every role.
+    pub const ALL: [Self; 4] = [Self::Submit, Self::Ingest, Self::Analyst, Self::Admin];
+
+    /// The role called `name`.
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == name)
+    }
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Submit => "submit",
             Self::Ingest => "ingest",
+            Self::Analyst => "analyst",
             Self::Admin => "admin",
         }
     }
@@ -92,9 +128,26 @@ impl Keys {
         if self.find(key.as_bytes()).is_some() {
             return Err(KeyError::Repeated);
         }
-        let access = Access { role, deployment: deployment.map(Arc::from), key: Some(self.0.len()) };
-        self.0.push(Key { digest: Sha256::digest(key.as_bytes()).into(), access });
+        let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
+        let access = Access::of_key(&digest, role, deployment);
+        self.0.push(Key { digest, access });
         Ok(())
+    }
+
+    /// These, and those that were made through the API; one that is no key, or is there already, is left out.
+    pub(super) fn with(&self, stored: &BTreeMap<String, StoredKey>) -> Self {
+        let mut all = self.clone();
+        for key in stored.values() {
+            let digest = super::login::unhex(&key.digest).and_then(|digest| <[u8; 32]>::try_from(digest).ok());
+            let (Some(digest), Some(role)) = (digest, Role::parse(&key.role)) else { continue };
+            if all.0.iter().any(|other| other.digest == digest) {
+                continue;
+            }
+            let mut access = Access::of_key(&digest, role, key.deployment_id.as_deref());
+            access.forced = key.forced();
+            all.0.push(Key { digest, access });
+        }
+        all
     }
 
     /// Whether there is none, so that everybody on this machine may do everything.
@@ -125,11 +178,14 @@ impl Keys {
         self.0.iter().fold(None, |found, key| if holds(&key.digest) { Some((&key.digest, &key.access)) } else { found })
     }
 
-    /// The access that a request has by its `Authorization` header.
-    pub(super) fn access(&self, headers: &HeaderMap) -> Result<Access, ApiError> {
-        if self.is_empty() {
-            return Ok(Access { role: Role::Admin, deployment: None, key: None });
-        }
+    /// The access that a request has by its `Authorization` header; without `required`, everybody who sends no known key
+    /// may do everything.
+    pub(super) fn access(&self, headers: &HeaderMap, required: bool) -> Result<Access, ApiError> {
+        let sent = self.sent(headers);
+        if required || sent.is_ok() { sent } else { Ok(Access::local()) }
+    }
+
+    fn sent(&self, headers: &HeaderMap) -> Result<Access, ApiError> {
         let missing = || ApiError::new(Code::Unauthorized, "send a key as `Authorization: Bearer KEY`");
         let header = headers.get(header::AUTHORIZATION).ok_or_else(missing)?.as_bytes();
         let (scheme, key) = header.split_at_checked(7).ok_or_else(missing)?;
@@ -149,16 +205,44 @@ pub(super) struct Access {
     /// The only deployment that the caller may see.
     pub(super) deployment: Option<Arc<str>>,
     /// Which key it is; `None` when the service has none.
-    pub(super) key: Option<usize>,
+    pub(super) key: Option<u64>,
+    /// Who it is in the audit log: part of a digest of the key's digest.
+    pub(super) actor: Arc<str>,
+    /// Of a test key, what decides about the sessions sent with it.
+    pub(super) forced: Option<Reason>,
 }
 
 impl Access {
-    fn require(&self, role: Role) -> Result<(), ApiError> {
-        if self.role >= role {
+    fn of_key(digest: &[u8; 32], role: Role, deployment: Option<&str>) -> Self {
+        let again: [u8; 32] = Sha256::digest(digest).into();
+        let mut number = [0; 8];
+        number.copy_from_slice(&again[..8]);
+        Self {
+            role,
+            deployment: deployment.map(Arc::from),
+            key: Some(u64::from_le_bytes(number)),
+            actor: super::login::hex(&again[..6]).into(),
+            forced: None,
+        }
+    }
+
+    /// Somebody on this machine, where the service has no keys.
+    fn local() -> Self {
+        Self { role: Role::Admin, deployment: None, key: None, actor: "local".into(), forced: None }
+    }
+
+    /// Whether it may use the dashboard.
+    pub(super) fn may_look(&self) -> bool {
+        self.require(Need::Review).is_ok()
+    }
+
+    fn require(&self, need: Need) -> Result<(), ApiError> {
+        if need.roles().contains(&self.role) {
             return Ok(());
         }
-        let message = format!("this needs a key with the role {}; the one sent has {}", role.name(), self.role.name());
-        Err(ApiError::new(Code::Forbidden, message))
+        let roles: Vec<&str> = need.roles().iter().map(|role| role.name()).collect();
+        let (wanted, sent) = (roles.join(" or "), self.role.name());
+        Err(ApiError::new(Code::Forbidden, format!("this needs a key with the role {wanted}; the one sent has {sent}")))
     }
 
     /// The deployment of a submission that names `named` (`""`: none): a bound key's own, and no other.
@@ -206,46 +290,65 @@ fn foreign_deployment() -> ApiError {
 
 /// A caller that may submit sessions.
 pub(super) struct Submitter(pub(super) Access);
-/// A caller that may read results and submit in bulk.
+/// A caller that may submit in bulk.
 pub(super) struct Ingester(pub(super) Access);
+/// A caller that may read results.
+pub(super) struct Reader(pub(super) Access);
+/// A caller that may read everything about sessions, and label them.
+pub(super) struct Reviewer(pub(super) Access);
 /// A caller that may do everything, perhaps in one deployment only.
 pub(super) struct Admin(pub(super) Access);
 /// A caller that may do everything to all deployments.
-pub(super) struct Operator;
+pub(super) struct Operator(pub(super) Access);
 
-fn access(parts: &Parts, role: Role) -> Result<Access, ApiError> {
+fn access(parts: &Parts, need: Need) -> Result<Access, ApiError> {
     // The gate put it there; without it nobody may do anything.
     let access = parts.extensions.get::<Access>().ok_or_else(|| ApiError::internal("a route is outside the gate"))?;
-    access.require(role)?;
+    access.require(need)?;
     Ok(access.clone())
 }
 
 impl<S: Sync> FromRequestParts<S> for Submitter {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        access(parts, Role::Submit).map(Self)
+        access(parts, Need::Submit).map(Self)
     }
 }
 
 impl<S: Sync> FromRequestParts<S> for Ingester {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        access(parts, Role::Ingest).map(Self)
+        access(parts, Need::SubmitMany).map(Self)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Reader {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        access(parts, Need::Read).map(Self)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Reviewer {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        access(parts, Need::Review).map(Self)
     }
 }
 
 impl<S: Sync> FromRequestParts<S> for Admin {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        access(parts, Role::Admin).map(Self)
+        access(parts, Need::Manage).map(Self)
     }
 }
 
 impl<S: Sync> FromRequestParts<S> for Operator {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        access(parts, Role::Admin)?.require_unbound()?;
-        Ok(Self)
+        let access = access(parts, Need::Manage)?;
+        access.require_unbound()?;
+        Ok(Self(access))
     }
 }
 
@@ -304,7 +407,7 @@ mod tests {
     fn access(authorization: &str) -> Result<Access, ApiError> {
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, HeaderValue::from_str(authorization).unwrap());
-        keys().access(&headers)
+        keys().access(&headers, true)
     }
 
     #[test]
@@ -315,8 +418,8 @@ mod tests {
         for bad in ["Bearer roo", "Bearer roots", "Bearer shop@eu", "Basic root", "root", "Bearer ", ""] {
             assert_eq!(access(bad).unwrap_err().code, Code::Unauthorized, "{bad}");
         }
-        assert_eq!(keys().access(&HeaderMap::new()).unwrap_err().code, Code::Unauthorized);
-        assert_eq!(Keys::default().access(&HeaderMap::new()).unwrap().role, Role::Admin);
+        assert_eq!(keys().access(&HeaderMap::new(), true).unwrap_err().code, Code::Unauthorized);
+        assert_eq!(Keys::default().access(&HeaderMap::new(), false).unwrap().role, Role::Admin);
     }
 
     #[test]

@@ -230,7 +230,8 @@ pub(super) struct ProcessAnswer {
         (status = 503, description = "The store is away; see Retry-After", body = ErrorBody),
     )
 )]
-pub(super) async fn process(State(service): State<Shared>, _: Operator) -> Result<Response, ApiError> {
+pub(super) async fn process(State(service): State<Shared>, Operator(access): Operator) -> Result<Response, ApiError> {
+    service.note(&access, "batch.process", "", serde_json::json!({})).await?;
     let run = service.scheduler.run_now().await?;
     let message = match (run.processed, run.remaining) {
         (0, 0) => "No sessions to process".to_owned(),

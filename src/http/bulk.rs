@@ -256,8 +256,9 @@ impl Run {
                 Ok(session) => {
                     let (bytes, id) = (text.len(), Some(session.id.clone()));
                     let (intake, received) = (self.service.intake.clone(), self.service.clock.now());
+                    let forced = self.access.forced;
                     let outcome = async move {
-                        let answer = intake.submit(session, received).await.map_err(ApiError::from);
+                        let answer = intake.submit(session, received, forced).await.map_err(ApiError::from);
                         Outcome { line, bytes, id, answer }
                     };
                     return Some((bytes, Box::pin(outcome)));

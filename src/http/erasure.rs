@@ -62,6 +62,7 @@ pub(super) async fn session(
     Params(params): Params<DeploymentParams>,
 ) -> Result<Response, ApiError> {
     let key = access.session(id, params.deployment_id)?;
+    service.note(&access, "session.erase", service.store.session_pseudonym(&key), serde_json::json!({})).await?;
     if service.store.erase_session(key.clone(), service.clock.now()).await? {
         service.settled.notify(&[key]);
         return Ok(erased(1));
@@ -96,6 +97,8 @@ pub(super) async fn user(
         return Err(ApiError::at(Code::OutOfBounds, "userId", message));
     }
     let deployment = access.deployment(params.deployment_id)?;
+    let detail = serde_json::json!({"deploymentId": deployment});
+    service.note(&access, "user.erase", service.store.user_pseudonym(&user), detail).await?;
     match service.store.erase_user(deployment, user, service.clock.now()).await? {
         0 => Err(ApiError::new(Code::UnknownUser, "no session of this user is stored")),
         count => {
@@ -128,7 +131,7 @@ pub(super) struct ClearRequest {
 )]
 pub(super) async fn clear(
     State(service): State<Shared>,
-    _: Operator,
+    Operator(access): Operator,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
@@ -142,6 +145,7 @@ pub(super) async fn clear(
         let message = r#"this erases every session; send {"confirm":"clear"} to do it"#;
         return Err(ApiError::at(Code::ConfirmationRequired, "confirm", message));
     }
+    service.note(&access, "sessions.clear", "", serde_json::json!({})).await?;
     let count = service.store.clear(service.clock.now()).await?;
     service.settled.notify_all();
     let noun = if count == 1 { "session" } else { "sessions" };

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Shared;
-use super::auth::Admin;
+use super::auth::Reviewer;
 use super::error::{ApiError, ErrorBody};
 use super::request::{self, Params, SessionPath};
 use super::{telemetry, wire};
@@ -86,7 +86,7 @@ pub(super) struct ExplanationAnswer {
     responses(
         (status = 200, description = "What moved the score", body = ExplanationAnswer),
         (status = 401, description = "No valid key", body = ErrorBody),
-        (status = 403, description = "Role below admin, or another deployment", body = ErrorBody),
+        (status = 403, description = "Neither analyst nor admin, or another deployment", body = ErrorBody),
         (status = 404, description = "Unknown session, or its telemetry is gone", body = ErrorBody),
         (status = 410, description = "The session was erased", body = ErrorBody),
         (status = 422, description = "No possible session id or limit", body = ErrorBody),
@@ -95,7 +95,7 @@ pub(super) struct ExplanationAnswer {
 )]
 pub(super) async fn read(
     State(service): State<Shared>,
-    Admin(access): Admin,
+    Reviewer(access): Reviewer,
     SessionPath(id): SessionPath,
     Params(params): Params<ExplanationParams>,
 ) -> Result<Response, ApiError> {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Shared;
-use super::auth::Ingester;
+use super::auth::Reader;
 use super::erasure::DeploymentParams;
 use super::error::{ApiError, Code, ErrorBody};
 use super::request::{Params, SessionPath};
@@ -65,7 +65,7 @@ impl From<Revised> for RevisionBody {
     responses(
         (status = 200, description = "The history", body = HistoryAnswer),
         (status = 401, description = "No valid key", body = ErrorBody),
-        (status = 403, description = "Role below ingest, or another deployment", body = ErrorBody),
+        (status = 403, description = "The role submit, or another deployment", body = ErrorBody),
         (status = 404, description = "Unknown session", body = ErrorBody),
         (status = 410, description = "Erased", body = ErrorBody),
         (status = 422, description = "No possible session id", body = ErrorBody),
@@ -74,7 +74,7 @@ impl From<Revised> for RevisionBody {
 )]
 pub(super) async fn read(
     State(service): State<Shared>,
-    Ingester(access): Ingester,
+    Reader(access): Reader,
     SessionPath(id): SessionPath,
     Params(params): Params<DeploymentParams>,
 ) -> Result<Response, ApiError> {

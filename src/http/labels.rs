@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::auth::{Access, Admin};
+use super::auth::{Access, Reviewer};
 use super::erasure::DeploymentParams;
 use super::error::{ApiError, Code, ErrorBody};
 use super::request::{self, Params, SessionPath};
@@ -99,7 +99,7 @@ fn body(session: &StoredSession, label: Option<&Label>) -> LabelBody {
     responses(
         (status = 200, description = "Labelled", body = LabelAnswer),
         (status = 401, description = "No valid key", body = ErrorBody),
-        (status = 403, description = "Role below admin, or another deployment", body = ErrorBody),
+        (status = 403, description = "Neither analyst nor admin, or another deployment", body = ErrorBody),
         (status = 404, description = "Unknown session, or one without a result", body = ErrorBody),
         (status = 410, description = "Erased", body = ErrorBody),
         (status = 422, description = "No possible label", body = ErrorBody),
@@ -108,7 +108,7 @@ fn body(session: &StoredSession, label: Option<&Label>) -> LabelBody {
 )]
 pub(super) async fn put(
     State(service): State<Shared>,
-    Admin(access): Admin,
+    Reviewer(access): Reviewer,
     SessionPath(id): SessionPath,
     Params(params): Params<DeploymentParams>,
     headers: HeaderMap,
@@ -124,7 +124,7 @@ pub(super) async fn put(
         let message = format!("note must be at most {LONGEST_NOTE} bytes long");
         return Err(ApiError::at(Code::OutOfBounds, "note", message));
     }
-    let label = Label { truth, note, actor: String::new(), at: service.clock.now().wall };
+    let label = Label { truth, note, actor: access.actor.to_string(), at: service.clock.now().wall };
     Ok(wire::json(&change(&service, &access, id, params.deployment_id, Some(label)).await?))
 }
 
@@ -135,7 +135,7 @@ pub(super) async fn put(
     responses(
         (status = 200, description = "There is no label now", body = LabelAnswer),
         (status = 401, description = "No valid key", body = ErrorBody),
-        (status = 403, description = "Role below admin, or another deployment", body = ErrorBody),
+        (status = 403, description = "Neither analyst nor admin, or another deployment", body = ErrorBody),
         (status = 404, description = "Unknown session, or one without a result", body = ErrorBody),
         (status = 410, description = "Erased", body = ErrorBody),
         (status = 422, description = "No possible session id", body = ErrorBody),
@@ -144,7 +144,7 @@ pub(super) async fn put(
 )]
 pub(super) async fn take_back(
     State(service): State<Shared>,
-    Admin(access): Admin,
+    Reviewer(access): Reviewer,
     SessionPath(id): SessionPath,
     Params(params): Params<DeploymentParams>,
 ) -> Result<Response, ApiError> {
@@ -182,7 +182,10 @@ async fn change(
             Decided { decision: anew.decision, confidence: anew.confidence, reasons: anew.reasons }
         }
     };
-    let detail = serde_json::json!({"label": label.as_ref().map(|label| label.truth.name())}).to_string();
+    let said = serde_json::json!({"label": label.as_ref().map(|label| label.truth.name())});
+    let action = if label.is_some() { "session.label" } else { "session.unlabel" };
+    service.note(access, action, service.store.session_pseudonym(&session.key), said.clone()).await?;
+    let detail = said.to_string();
     let revision = Revision { seq: session.seq, earlier, decided, cause: Cause::Label, detail };
     let revision = (earlier != decided.decision).then_some(revision);
     let at = service.clock.now().wall;
@@ -199,14 +202,14 @@ async fn change(
         (status = 200, description = "A page", content((LabelsAnswer = "application/json"), (String = "text/csv"))),
         (status = 400, description = "A wrong query", body = ErrorBody),
         (status = 401, description = "No valid key", body = ErrorBody),
-        (status = 403, description = "Role below admin, or another deployment", body = ErrorBody),
+        (status = 403, description = "Neither analyst nor admin, or another deployment", body = ErrorBody),
         (status = 422, description = "limit out of bounds", body = ErrorBody),
         (status = 503, description = "The store is away; see Retry-After", body = ErrorBody),
     )
 )]
 pub(super) async fn list(
     State(service): State<Shared>,
-    Admin(access): Admin,
+    Reviewer(access): Reviewer,
     Params(params): Params<LabelsParams>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {

@@ -21,7 +21,7 @@ const CALLERS: usize = 65_536;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Caller {
-    Key(usize),
+    Key(u64),
     Address(IpAddr),
 }
 
@@ -41,7 +41,7 @@ impl Limiter {
     }
 
     /// Takes one request of a key; else how long to wait.
-    pub(super) fn key(&self, key: usize, now: Duration) -> Result<(), Duration> {
+    pub(super) fn key(&self, key: u64, now: Duration) -> Result<(), Duration> {
         self.take(Caller::Key(key), now)
     }
 

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use utoipa::ToSchema;
 
-use super::auth::{Access, Role};
+use super::auth::Access;
 use super::error::{ApiError, Code, ErrorBody};
 use super::{Service, Shared, request, wire};
 use crate::domain::time::Timestamp;
@@ -99,25 +99,26 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
+pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     (text.len().is_multiple_of(2) && text.len() <= 128).then(|| text.as_bytes().chunks_exact(2).map(byte).collect())?
 }
 
 /// A login that holds, and the key behind it.
-struct Proven<'a> {
+struct Proven {
     login: Login,
-    digest: &'a [u8; 32],
-    access: &'a Access,
+    digest: [u8; 32],
+    access: Access,
 }
 
 /// The login of a request's cookie; `None` when there is no cookie, or it proves nothing any more.
-fn proven<'a>(service: &'a Service, headers: &HeaderMap) -> Option<Proven<'a>> {
+fn proven(service: &Service, headers: &HeaderMap) -> Option<Proven> {
     let (login, code) = cookie(headers).and_then(Login::read)?;
     let holds = |digest: &[u8; 32]| login.code(digest, Use::Cookie).is_some_and(|own| own.verify_slice(&code).is_ok());
-    let (digest, access) = service.settings.keys.for_which(holds)?;
+    let keys = service.keys();
+    let (digest, access) = keys.for_which(holds)?;
     let over = login.end <= service.clock.now().wall || service.ended_logins.has(&login);
-    (!over).then_some(Proven { login, digest, access })
+    (!over).then(|| Proven { login, digest: *digest, access: access.clone() })
 }
 
 fn cookie(headers: &HeaderMap) -> Option<&str> {
@@ -125,14 +126,14 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
     all.flat_map(|line| line.split(';')).find_map(|one| one.trim().strip_prefix(COOKIE)?.strip_prefix('='))
 }
 
-impl Proven<'_> {
+impl Proven {
     /// Refuses a request that changes something and does not carry the token.
     fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), ApiError> {
         if matches!(*method, Method::GET | Method::HEAD) {
             return Ok(());
         }
         let sent = headers.get(CSRF).and_then(|token| unhex(token.to_str().ok()?));
-        let own = self.login.code(self.digest, Use::Token);
+        let own = self.login.code(&self.digest, Use::Token);
         if sent.zip(own).is_some_and(|(sent, own)| own.verify_slice(&sent).is_ok()) {
             return Ok(());
         }
@@ -143,21 +144,21 @@ impl Proven<'_> {
 
 /// The access that a request has: by its key, or else by its cookie.
 pub(super) fn access(service: &Service, method: &Method, headers: &HeaderMap) -> Result<Access, ApiError> {
-    let keys = &service.settings.keys;
-    if keys.is_empty() || headers.contains_key(header::AUTHORIZATION) || cookie(headers).is_none() {
-        return keys.access(headers);
+    let required = !service.settings.keys.is_empty();
+    if !required || headers.contains_key(header::AUTHORIZATION) || cookie(headers).is_none() {
+        return service.keys().access(headers, required);
     }
     let over = || ApiError::new(Code::Unauthorized, "this login is over; log in again");
     let proven = proven(service, headers).ok_or_else(over)?;
     proven.check(method, headers)?;
-    Ok(proven.access.clone())
+    Ok(proven.access)
 }
 
 /// A key.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct LoginRequest {
-    /// One with the role admin.
+    /// One with the role admin or analyst.
     key: String,
 }
 
@@ -204,13 +205,14 @@ impl LoginAnswer {
     responses((status = 200, description = "Who asks", body = LoginAnswer))
 )]
 pub(super) async fn read(State(service): State<Shared>, headers: HeaderMap) -> Response {
-    if !service.settings.keys.is_empty()
+    let required = !service.settings.keys.is_empty();
+    if required
         && !headers.contains_key(header::AUTHORIZATION)
         && let Some(Proven { login, digest, access }) = proven(&service, &headers)
     {
-        return fresh(wire::json(&LoginAnswer::of(&service, access, login, digest)));
+        return fresh(wire::json(&LoginAnswer::of(&service, &access, login, &digest)));
     }
-    let access = service.settings.keys.access(&headers).ok();
+    let access = service.keys().access(&headers, required).ok();
     fresh(wire::json(&LoginAnswer::new(&service, access.as_ref())))
 }
 
@@ -225,7 +227,7 @@ pub(super) async fn read(State(service): State<Shared>, headers: HeaderMap) -> R
         (status = 200, description = "Logged in; the cookie is set", body = LoginAnswer),
         (status = 400, description = "Malformed", body = ErrorBody),
         (status = 401, description = "Unknown key", body = ErrorBody),
-        (status = 403, description = "Role below admin", body = ErrorBody),
+        (status = 403, description = "The role is neither admin nor analyst", body = ErrorBody),
         (status = 413, description = "Body too large", body = ErrorBody),
         (status = 415, description = "Wrong content type or an encoded body", body = ErrorBody),
     )
@@ -236,12 +238,14 @@ pub(super) async fn begin(State(service): State<Shared>, headers: HeaderMap, bod
     let asked = request::json::<LoginRequest>(&body)?;
     let asked = asked.ok_or_else(|| ApiError::malformed("key", "key is missing; send the admin key"))?;
     if service.settings.keys.is_empty() {
-        return Ok(fresh(wire::json(&LoginAnswer::new(&service, Some(&service.settings.keys.access(&headers)?)))));
+        return Ok(fresh(wire::json(&LoginAnswer::new(&service, Some(&service.keys().access(&headers, false)?)))));
     }
     let unknown = || ApiError::at(Code::Unauthorized, "key", "this key is not known; check it for typing errors");
-    let (digest, access) = service.settings.keys.of(asked.key.trim().as_bytes()).ok_or_else(unknown)?;
-    if access.role < Role::Admin {
-        let message = format!("the dashboard needs a key with the role admin; this one has {}", access.role.name());
+    let keys = service.keys();
+    let (digest, access) = keys.of(asked.key.trim().as_bytes()).ok_or_else(unknown)?;
+    if !access.may_look() {
+        let role = access.role.name();
+        let message = format!("the dashboard needs a key with the role admin or analyst; this one has {role}");
         return Err(ApiError::at(Code::Forbidden, "key", message));
     }
     let now = service.clock.now().wall;

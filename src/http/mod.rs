@@ -4,6 +4,7 @@
 //! Statuses are chosen in `error` alone, shapes in `wire`. Nothing here knows a detector beyond its health and
 //! its training, and nothing decides about sessions.
 
+mod audit;
 mod auth;
 mod batches;
 #[cfg(test)]
@@ -17,12 +18,14 @@ mod explanation;
 mod gate;
 mod health;
 mod history;
+mod keys;
 mod labels;
 mod limits;
 mod login;
 mod models;
 mod nodes;
 pub mod openapi;
+mod overrides;
 mod queue;
 mod request;
 mod result;
@@ -37,9 +40,11 @@ mod telemetry;
 mod testing;
 mod thresholds;
 mod training;
+mod verdicts;
+mod webhooks;
 mod wire;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
 use axum::http::Uri;
@@ -52,6 +57,7 @@ pub use server::serve;
 pub use settings::{HttpSettings, RateLimit, parse_network};
 
 use crate::clock::Clock;
+use crate::controls::Controls;
 use crate::detector::Detector;
 use crate::detector::embedded::EmbeddedDetector;
 use crate::detector::woodwide::Training;
@@ -60,6 +66,8 @@ use crate::metrics::Metrics;
 use crate::scheduler::Handle;
 use crate::settled::Settled;
 use crate::store::Store;
+use crate::store::audit::NewEntry;
+use auth::Access;
 use error::{ApiError, Code};
 
 /// What the API stands on; the composition root puts it together.
@@ -78,6 +86,8 @@ pub struct Parts {
     pub embedded: EmbeddedDetector,
     /// Training at Woodwide, where that is configured.
     pub training: Option<Training>,
+    /// What operators made.
+    pub controls: Arc<Controls>,
     /// Instruments.
     pub metrics: Arc<Metrics>,
     /// Time.
@@ -95,6 +105,9 @@ pub struct Service {
     detector: Arc<dyn Detector>,
     embedded: EmbeddedDetector,
     training: Option<Training>,
+    controls: Arc<Controls>,
+    keys: RwLock<(i64, Arc<Keys>)>,
+    followers: Arc<Semaphore>,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     settings: HttpSettings,
@@ -115,7 +128,19 @@ impl Service {
     /// The service of `parts`, not draining.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { store, intake, scheduler, settled, detector, embedded, training, metrics, clock, settings } = parts;
+        let Parts {
+            store,
+            intake,
+            scheduler,
+            settled,
+            detector,
+            embedded,
+            training,
+            controls,
+            metrics,
+            clock,
+            settings,
+        } = parts;
         for (route, method) in openapi::operations() {
             metrics.expect_route(&route, method);
         }
@@ -138,6 +163,9 @@ impl Service {
             detector,
             embedded,
             training,
+            keys: RwLock::new((-1, Arc::default())),
+            followers: Arc::new(Semaphore::new(verdicts::FOLLOWERS)),
+            controls,
             metrics,
             clock,
             settings,
@@ -151,6 +179,36 @@ impl Service {
 
     fn draining(&self) -> watch::Receiver<bool> {
         self.draining.subscribe()
+    }
+
+    /// The keys of the settings and those made since.
+    fn keys(&self) -> Arc<Keys> {
+        let version = self.controls.version();
+        let known = self.keys.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if known.0 == version {
+            return known.1;
+        }
+        let keys = Arc::new(self.settings.keys.with(&self.controls.held().keys));
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = (version, Arc::clone(&keys));
+        keys
+    }
+
+    /// Writes into the audit log what `access` is about to do, before it is done: what is not written is not done.
+    async fn note(
+        &self,
+        access: &Access,
+        action: &str,
+        target: impl Into<String> + Send,
+        detail: serde_json::Value,
+    ) -> Result<(), ApiError> {
+        let entry = NewEntry {
+            at: self.clock.now().wall,
+            actor: access.actor.to_string(),
+            action: action.to_owned(),
+            target: target.into(),
+            detail: detail.to_string(),
+        };
+        Ok(self.store.record(entry).await?)
     }
 
     fn body_limits(&self) -> request::BodyLimits<'_> {
@@ -196,6 +254,17 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/api/v1/sessions/{sessionId}/history", get(history::read))
         .route("/api/v1/sessions/{sessionId}/label", post(labels::put).delete(labels::take_back))
         .route("/api/v1/labels", get(labels::list))
+        .route("/api/v1/verdicts", get(verdicts::follow))
+        .route("/api/v1/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/api/v1/webhooks/{webhookId}", delete(webhooks::remove))
+        .route("/api/v1/webhooks/{webhookId}/deliveries", get(webhooks::deliveries))
+        .route("/api/v1/webhooks/{webhookId}/test", post(webhooks::test))
+        .route("/api/v1/webhooks/{webhookId}/redeliver", post(webhooks::redeliver))
+        .route("/api/v1/keys", get(keys::list).post(keys::create))
+        .route("/api/v1/keys/{keyId}", delete(keys::revoke))
+        .route("/api/v1/overrides", get(overrides::list).post(overrides::create))
+        .route("/api/v1/overrides/{overrideId}", delete(overrides::remove))
+        .route("/api/v1/audit", get(audit::list))
         .route("/api/v1/thresholds", get(thresholds::read).post(thresholds::apply).delete(thresholds::reset))
         .route("/api/v1/thresholds/simulate", post(thresholds::simulate))
         .route("/api/v1/users/{userId}", delete(erasure::user))

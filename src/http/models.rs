@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Shared;
-use super::auth::Admin;
+use super::auth::Reviewer;
 use super::error::ErrorBody;
 use super::wire;
 use crate::domain::result::ModelIdentity;
@@ -36,10 +36,10 @@ pub(super) struct ModelsAnswer {
     responses(
         (status = 200, description = "The versions", body = ModelsAnswer),
         (status = 401, description = "No valid key", body = ErrorBody),
-        (status = 403, description = "Role below admin", body = ErrorBody),
+        (status = 403, description = "Neither analyst nor admin", body = ErrorBody),
     )
 )]
-pub(super) async fn list(State(service): State<Shared>, _: Admin) -> Response {
+pub(super) async fn list(State(service): State<Shared>, _: Reviewer) -> Response {
     let ModelIdentity { id, version } = service.embedded.model().identity();
     let active = ModelBody { model_id: id, model_version: version, source: "embedded", active: true };
     wire::json(&ModelsAnswer { models: vec![active] })

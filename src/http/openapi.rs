@@ -8,8 +8,8 @@ use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    batches, bulk, erasure, events, explanation, health, history, labels, login, models, nodes, queue, result, results,
-    scheduler, score, telemetry, thresholds, training, wire,
+    audit, batches, bulk, erasure, events, explanation, health, history, keys, labels, login, models, nodes, overrides,
+    queue, result, results, scheduler, score, telemetry, thresholds, training, verdicts, webhooks, wire,
 };
 
 #[derive(OpenApi)]
@@ -17,11 +17,12 @@ use super::{
     info(
         title = "PlayProof Batch",
         description = "Decides in batches whether a verification session's pointer telemetry is human or bot. Roles: \
-                       submit (POST /api/v1/score, answered without scores), ingest (submit, and read results), admin \
+                       submit (POST /api/v1/score, answered without scores), ingest (submit, and read results), \
+                       analyst (read everything about sessions, review and label them), admin \
                        (all). Without keys only this machine may call."
     ),
     paths(
-        score::submit, bulk::submit, result::read, explanation::read, telemetry::read, history::read, labels::put, labels::take_back, labels::list, thresholds::read, thresholds::simulate, thresholds::apply, thresholds::reset, results::list, batches::list, batches::read, batches::process,
+        score::submit, bulk::submit, result::read, explanation::read, telemetry::read, history::read, labels::put, labels::take_back, labels::list, verdicts::follow, webhooks::list, webhooks::create, webhooks::remove, webhooks::deliveries, webhooks::test, webhooks::redeliver, keys::list, keys::create, keys::revoke, overrides::list, overrides::create, overrides::remove, audit::list, thresholds::read, thresholds::simulate, thresholds::apply, thresholds::reset, results::list, batches::list, batches::read, batches::process,
         queue::stats, queue::dead, queue::requeue, nodes::list, scheduler::start, scheduler::stop, scheduler::status,
         erasure::session, erasure::user, erasure::clear, models::list, events::listen, login::begin, login::read,
         login::end, training::upload,

@@ -288,6 +288,8 @@ pub(super) async fn requeue(
             return Err(ApiError::malformed("sessionIds", message));
         }
     };
+    let detail = serde_json::json!({"sessions": keys.as_ref().map(Vec::len)});
+    service.note(&access, "sessions.requeue", "", detail).await?;
     let requeued = service.store.requeue(keys, service.clock.now()).await?;
     let message = format!("{requeued} sessions went back to the queue");
     Ok(wire::json(&RequeueAnswer { success: true, requeued, message }))

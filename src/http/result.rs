@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Shared;
-use super::auth::Ingester;
+use super::auth::Reader;
 use super::error::{ApiError, Code, ErrorBody};
 use super::request::{self, Params, SessionPath};
 use super::wire::{self, First, ResultBody};
@@ -79,7 +79,7 @@ pub(super) struct NotFoundAnswer {
         (status = 200, description = "queued, processed or failed", body = ResultAnswer),
         (status = 400, description = "A wrong query", body = ErrorBody),
         (status = 401, description = "No valid key", body = ErrorBody),
-        (status = 403, description = "Role below ingest, or another deployment", body = ErrorBody),
+        (status = 403, description = "The role submit, or another deployment", body = ErrorBody),
         (status = 404, description = "Unknown session", body = NotFoundAnswer),
         (status = 410, description = "The session was erased", body = ErrorBody),
         (status = 422, description = "No possible session id", body = ErrorBody),
@@ -88,7 +88,7 @@ pub(super) struct NotFoundAnswer {
 )]
 pub(super) async fn read(
     State(service): State<Shared>,
-    Ingester(access): Ingester,
+    Reader(access): Reader,
     SessionPath(id): SessionPath,
     Params(params): Params<ResultParams>,
 ) -> Result<Response, ApiError> {

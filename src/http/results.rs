@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Shared;
-use super::auth::Ingester;
+use super::auth::Reader;
 use super::error::{ApiError, Code, ErrorBody};
 use super::request::{self, Params};
 use super::wire::{self, ResultBody};
@@ -87,14 +87,14 @@ pub(super) struct ResultItem {
         (status = 200, description = "A page", content((ResultsAnswer = "application/json"), (String = "text/csv"))),
         (status = 400, description = "A wrong query", body = ErrorBody),
         (status = 401, description = "No valid key", body = ErrorBody),
-        (status = 403, description = "Role below ingest, or another deployment", body = ErrorBody),
+        (status = 403, description = "The role submit, or another deployment", body = ErrorBody),
         (status = 422, description = "limit out of bounds", body = ErrorBody),
         (status = 503, description = "The store is away; see Retry-After", body = ErrorBody),
     )
 )]
 pub(super) async fn list(
     State(service): State<Shared>,
-    Ingester(access): Ingester,
+    Reader(access): Reader,
     Params(params): Params<ResultsParams>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {

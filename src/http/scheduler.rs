@@ -51,7 +51,8 @@ impl From<Status> for StatusAnswer {
         (status = 503, description = "The store is away; see Retry-After", body = ErrorBody),
     )
 )]
-pub(super) async fn start(State(service): State<Shared>, _: Operator) -> Result<Response, ApiError> {
+pub(super) async fn start(State(service): State<Shared>, Operator(access): Operator) -> Result<Response, ApiError> {
+    service.note(&access, "scheduler.start", "", serde_json::json!({})).await?;
     service.scheduler.start().await?;
     let status = service.scheduler.status().await?.into();
     Ok(wire::json(&StartAnswer { success: true, message: "Batch scheduler started", status }))
@@ -67,7 +68,8 @@ pub(super) async fn start(State(service): State<Shared>, _: Operator) -> Result<
         (status = 503, description = "The store is away; see Retry-After", body = ErrorBody),
     )
 )]
-pub(super) async fn stop(State(service): State<Shared>, _: Operator) -> Result<Response, ApiError> {
+pub(super) async fn stop(State(service): State<Shared>, Operator(access): Operator) -> Result<Response, ApiError> {
+    service.note(&access, "scheduler.stop", "", serde_json::json!({})).await?;
     service.scheduler.stop().await?;
     Ok(wire::json(&Done { success: true, message: "Batch scheduler stopped".to_owned() }))
 }

@@ -158,7 +158,7 @@ pub(super) async fn submit(
         let mut session = parse(&service, &body)?;
         drop(body);
         access.submit_to(&mut session.deployment_id)?;
-        Ok::<Receipt, ApiError>(service.intake.submit(session, received).await?)
+        Ok::<Receipt, ApiError>(service.intake.submit(session, received, access.forced).await?)
     };
     let receipt = taken.await.inspect_err(|_| service.metrics.received(Received::Refused))?;
     service.metrics.received(if receipt.duplicate { Received::Duplicate } else { Received::Accepted });

@@ -42,6 +42,8 @@ pub struct HttpSettings {
     pub spool_limit: u64,
     /// Where unread answers are spooled; the system's temporary folder when `None`.
     pub spool_folder: Option<PathBuf>,
+    /// Whether webhooks may lead to private addresses.
+    pub webhook_private: bool,
 }
 
 impl HttpSettings {
@@ -64,6 +66,7 @@ impl HttpSettings {
             max_bulk: 16,
             spool_limit: 1 << 30,
             spool_folder: None,
+            webhook_private: false,
         }
     }
 

@@ -5,7 +5,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::auth::Admin;
+use super::auth::Reviewer;
 use super::error::{ApiError, Code, ErrorBody};
 use super::request::{Params, SessionPath};
 use super::{Service, Shared, wire};
@@ -111,7 +111,7 @@ pub(super) async fn kept(service: &Service, key: SessionKey) -> Result<(StoredSe
     responses(
         (status = 200, description = "What was recorded", body = TelemetryAnswer),
         (status = 401, description = "No valid key", body = ErrorBody),
-        (status = 403, description = "Role below admin, or another deployment", body = ErrorBody),
+        (status = 403, description = "Neither analyst nor admin, or another deployment", body = ErrorBody),
         (status = 404, description = "Unknown session, or its telemetry is gone", body = ErrorBody),
         (status = 410, description = "The session was erased", body = ErrorBody),
         (status = 422, description = "No possible session id", body = ErrorBody),
@@ -120,7 +120,7 @@ pub(super) async fn kept(service: &Service, key: SessionKey) -> Result<(StoredSe
 )]
 pub(super) async fn read(
     State(service): State<Shared>,
-    Admin(access): Admin,
+    Reviewer(access): Reviewer,
     SessionPath(id): SessionPath,
     Params(params): Params<TelemetryParams>,
 ) -> Result<Response, ApiError> {

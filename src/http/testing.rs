@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::{HttpSettings, Parts, Role, Service, server};
 use crate::clock::{Clock as _, ManualClock};
+use crate::controls::Controls;
 use crate::detector::embedded::{EmbeddedDetector, Model};
 use crate::detector::scripted::Scripted;
 use crate::detector::woodwide::Training;
@@ -29,15 +30,16 @@ use crate::metrics::Metrics;
 use crate::scheduler::{self, Scheduler};
 use crate::settled::Settled;
 use crate::shutdown::Shutdown;
+use crate::store::audit::{AuditStore, Entry, NewEntry};
 use crate::store::controls::Control;
 use crate::store::decisions::{Revised, Revision, Standing};
+use crate::store::deliveries::{Attempt, Delivery, DeliveryRow, DeliveryStore, Event, Place};
 use crate::store::labels::{Label, LabelRow, LabelStore};
 use crate::store::sqlite::{Room, SqliteSettings, SqliteStore};
 use crate::store::{
     Acceptance, BatchRow, Claim, ClaimRequest, ControlStore, DeadRow, DecisionStore, Lease, Lookup, NewSession, Page,
     Pruned, ResultQuery, ResultRow, Retention, Settlement, Snapshot, Store, StoreError, StoreResult,
 };
-use crate::thresholds::ThresholdBook;
 
 pub(super) const START: Timestamp = Timestamp(1_769_860_800_000);
 
@@ -91,6 +93,15 @@ macro_rules! behind_the_switch {
             self.inner.ready()
         }
     };
+    (rest AuditStore) => {
+        fn session_pseudonym(&self, key: &SessionKey) -> String {
+            self.inner.session_pseudonym(key)
+        }
+
+        fn user_pseudonym(&self, user: &str) -> String {
+            self.inner.user_pseudonym(user)
+        }
+    };
     (rest $other:ident) => {};
 }
 
@@ -98,6 +109,21 @@ behind_the_switch! { ControlStore:
     controls() -> (i64, Vec<Control>);
     controls_version() -> i64;
     set_control(kind: String, name: String, value: Option<String>) -> ();
+}
+
+behind_the_switch! { AuditStore:
+    record(entry: NewEntry) -> ();
+    audit(before: Option<i64>, limit: u32) -> Vec<Entry>;
+}
+
+behind_the_switch! { DeliveryStore:
+    take_deliveries(webhook: String, limit: u32, now: Timestamp, lease: Duration) -> Vec<Delivery>;
+    record_deliveries(attempts: Vec<Attempt>, at: Timestamp) -> ();
+    deliveries(webhook: String, before: Option<i64>, limit: u32) -> Vec<DeliveryRow>;
+    redeliver(webhook: String, id: Option<i64>, now: Timestamp) -> u64;
+    test_delivery(webhook: String, body: String, at: Timestamp) -> i64;
+    forget_deliveries(webhook: String) -> ();
+    events(after: Place, until: Timestamp, limit: u32, deployment: Option<String>) -> Vec<Event>;
 }
 
 behind_the_switch! { DecisionStore:
@@ -202,21 +228,21 @@ impl TestApp {
         let (detector, clock) = (Arc::new(choice.detector), Arc::new(ManualClock::new(START)));
         let (settled, metrics) = (Settled::new(), Arc::new(Metrics::new().unwrap()));
         let shutdown = Shutdown::new();
-        let thresholds = ThresholdBook::new(Thresholds::default());
+        let controls = Controls::open(store.clone(), Thresholds::default()).await.unwrap();
         let parts = scheduler::Parts {
             store: store.clone(),
             detector: detector.clone(),
             local: None,
             clock: clock.clone(),
             metrics: metrics.clone(),
-            thresholds: Arc::clone(&thresholds),
+            thresholds: Arc::clone(controls.thresholds()),
             settled: settled.clone(),
         };
         let scheduler = Scheduler::start(parts, scheduler_settings(), shutdown.clone());
         // The routes' own tests need no trained model.
         let model = Arc::new(Model::bundled().unwrap());
         let intake =
-            Arc::new(Intake::new(store.clone(), Arc::clone(&model), clock.clone(), metrics.clone(), thresholds));
+            Arc::new(Intake::new(store.clone(), Arc::clone(&model), clock.clone(), metrics.clone(), controls.clone()));
         let service = Service::new(Parts {
             store: store.clone(),
             intake,
@@ -225,6 +251,7 @@ impl TestApp {
             detector: detector.clone(),
             embedded: EmbeddedDetector::new(Arc::clone(&model)),
             training: choice.training,
+            controls,
             metrics,
             clock: clock.clone(),
             settings: choice.http,
@@ -329,6 +356,7 @@ pub(super) fn add_keys(http: &mut HttpSettings) {
         (Role::Submit, "submit"),
         (Role::Ingest, "ingest"),
         (Role::Ingest, "ingest-eu@eu"),
+        (Role::Analyst, "analyst"),
         (Role::Admin, "admin-eu@eu"),
         (Role::Admin, "admin"),
     ] {

@@ -10,7 +10,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::auth::Admin;
+use super::auth::{Access, Admin, Reviewer};
 use super::erasure::DeploymentParams;
 use super::error::{ApiError, Code, ErrorBody};
 use super::request::{self, Params};
@@ -143,7 +143,7 @@ fn general(applied: Option<&Applied>, setting: Thresholds) -> ThresholdsBody {
         (status = 403, description = "Role below admin", body = ErrorBody),
     )
 )]
-pub(super) async fn read(State(service): State<Shared>, Admin(access): Admin) -> Result<Response, ApiError> {
+pub(super) async fn read(State(service): State<Shared>, Reviewer(access): Reviewer) -> Result<Response, ApiError> {
     let book = service.intake.thresholds();
     let own = access.deployment(None)?;
     let applied = book.applied();
@@ -172,7 +172,7 @@ pub(super) async fn read(State(service): State<Shared>, Admin(access): Admin) ->
 )]
 pub(super) async fn simulate(
     State(service): State<Shared>,
-    Admin(access): Admin,
+    Reviewer(access): Reviewer,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
@@ -203,6 +203,8 @@ pub(super) async fn apply(
     let at = service.clock.now().wall.0;
     let applied = Applied { pass: thresholds.pass, review: thresholds.review, at };
     let value = serde_json::to_string(&applied).map_err(|e| ApiError::internal(e.to_string()))?;
+    let detail = serde_json::json!({"deploymentId": name, "pass": applied.pass, "review": applied.review});
+    service.note(&access, "thresholds.apply", "", detail).await?;
     Ok(wire::json(&change(&service, name, Some(value)).await?))
 }
 
@@ -224,13 +226,14 @@ pub(super) async fn reset(
     Params(params): Params<DeploymentParams>,
 ) -> Result<Response, ApiError> {
     let name = access.deployment(params.deployment_id)?.unwrap_or_default();
+    service.note(&access, "thresholds.reset", "", serde_json::json!({"deploymentId": name})).await?;
     Ok(wire::json(&change(&service, name, None).await?))
 }
 
 /// Reads a request's thresholds and whose they are.
 async fn asked(
     service: &Service,
-    access: &super::auth::Access,
+    access: &Access,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<(String, Thresholds), ApiError> {

@@ -178,7 +178,7 @@ fn named(path: &str, name: &str) -> Result<(), ApiError> {
 )]
 pub(super) async fn upload(
     State(service): State<Shared>,
-    _: Admin,
+    Admin(access): Admin,
     Params(params): Params<UploadParams>,
     headers: HeaderMap,
     body: Body,
@@ -207,6 +207,7 @@ pub(super) async fn upload(
         request::json::<UploadBody>(&body)?.ok_or_else(missing)?
     };
     named("name", &wanted.name)?;
+    service.note(&access, "dataset.upload", "", serde_json::json!({"name": wanted.name})).await?;
     let dataset = training.upload(&wanted.name, wanted.data, wanted.overwrite).await?;
     Ok(wire::json(&UploadAnswer {
         success: true,
@@ -236,7 +237,7 @@ pub(super) async fn upload(
 )]
 pub(super) async fn start(
     State(service): State<Shared>,
-    _: Admin,
+    Admin(access): Admin,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
@@ -256,6 +257,7 @@ pub(super) async fn start(
         columns: wanted.input_columns,
         overwrite: wanted.overwrite,
     };
+    service.note(&access, "training.start", "", serde_json::json!({"model": order.model})).await?;
     let started = training.start(&order).await?;
     let message = if started.found {
         "An equal training was started before; this is its model"

@@ -11,6 +11,7 @@ use crate::domain::queue::State;
 use crate::domain::result::{Decision, ScoreKind, Source};
 use crate::store::BatchOutcome;
 use crate::store::decisions::Cause;
+use crate::store::deliveries::{DeliveryState, EventKind};
 use crate::store::labels::Truth;
 
 /// An enum that is stored as its place in a fixed list.
@@ -35,7 +36,7 @@ pub(super) trait Numbered: Copy + PartialEq + Sized + 'static {
 macro_rules! numbered {
     ($($kind:ty),*) => { $(impl Numbered for $kind { const LIST: &'static [Self] = &Self::ALL; })* };
 }
-numbered!(State, Decision, Source, ScoreKind, Trigger, BatchOutcome, Cause, Truth);
+numbered!(State, Decision, Source, ScoreKind, Trigger, BatchOutcome, Cause, Truth, EventKind, DeliveryState);
 
 /// Feature set v1 as bytes: little-endian `f64`.
 pub(super) fn features_to_blob(features: &v1::Features) -> [u8; 224] {
@@ -113,4 +114,27 @@ impl KeyHasher {
         short.copy_from_slice(&full[..8]);
         i64::from_le_bytes(short)
     }
+
+    /// What stands for a session where its key must not.
+    pub(super) fn session_pseudonym(&self, key: &SessionKey) -> String {
+        hex(&self.hash(key).mac)
+    }
+
+    /// What stands for a user where the identifier must not.
+    pub(super) fn user_pseudonym(&self, user: &str) -> String {
+        let mut keyed = self.0.clone();
+        keyed.update(&(u64::MAX - 1).to_le_bytes());
+        keyed.update(user.as_bytes());
+        hex(&keyed.finalize().into_bytes()[..16])
+    }
+}
+
+/// Bytes as text.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        for digit in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+        }
+        text
+    })
 }

@@ -8,9 +8,13 @@ pub(crate) mod contract;
 
 mod coding;
 
+pub mod audit;
+
 pub mod controls;
 
 pub mod decisions;
+
+pub mod deliveries;
 
 pub mod error;
 
@@ -29,8 +33,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
+pub use audit::AuditStore;
 pub use controls::ControlStore;
 pub use decisions::DecisionStore;
+pub use deliveries::DeliveryStore;
 pub use error::StoreError;
 pub use labels::LabelStore;
 pub use model::*;
@@ -48,7 +54,7 @@ pub type StoreResult<T> = Result<T, StoreError>;
 
 /// The queue's transitions and the questions asked of it.
 #[async_trait]
-pub trait Store: ControlStore + DecisionStore + LabelStore + Send + Sync {
+pub trait Store: AuditStore + ControlStore + DecisionStore + DeliveryStore + LabelStore + Send + Sync {
     /// Stores a session, unless its key is known. Durable when it returns [`Acceptance::New`].
     async fn accept(&self, session: NewSession) -> StoreResult<Acceptance>;
 

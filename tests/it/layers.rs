@@ -4,10 +4,11 @@
 use std::path::{Path, PathBuf};
 
 /// May be used by everybody but the domain.
-const LEAVES: [&str; 8] = ["clock", "metrics", "shutdown", "logging", "secret", "settled", "thresholds", "tls"];
+const LEAVES: [&str; 9] =
+    ["clock", "controls", "metrics", "shutdown", "logging", "secret", "settled", "thresholds", "tls"];
 
 /// Every part, and the parts it may know beside the leaves.
-const LAYERS: [(&str, &[&str]); 21] = [
+const LAYERS: [(&str, &[&str]); 23] = [
     ("domain", &[]),
     ("clock", &["domain"]),
     ("shutdown", &[]),
@@ -17,6 +18,8 @@ const LAYERS: [(&str, &[&str]); 21] = [
     ("metrics", &["store", "domain"]),
     ("settled", &["store", "domain"]),
     ("thresholds", &["store", "domain"]),
+    ("controls", &["store", "domain"]),
+    ("webhooks", &["store", "domain"]),
     ("store", &["domain"]),
     ("adversary", &["domain"]),
     ("detector", &["adversary", "domain"]),
@@ -24,9 +27,9 @@ const LAYERS: [(&str, &[&str]); 21] = [
     ("offline", &["detector", "adversary", "domain"]),
     ("intake", &["store", "detector", "domain"]),
     ("scheduler", &["store", "detector", "domain"]),
-    ("http", &["scheduler", "intake", "store", "detector", "domain"]),
+    ("http", &["webhooks", "scheduler", "intake", "store", "detector", "domain"]),
     ("config", &["http", "scheduler", "intake", "store", "detector", "domain"]),
-    ("app", &["config", "http", "scheduler", "intake", "store", "detector", "domain"]),
+    ("app", &["config", "http", "webhooks", "scheduler", "intake", "store", "detector", "domain"]),
     (
         "cli",
         &[

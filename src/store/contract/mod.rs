@@ -3,8 +3,10 @@
 //! A store's test module calls `store_contract!(open)` with an async function that makes a [`Fixture`]; the macro turns
 //! every function listed in it into a test. A function that is not listed is dead code and warned about.
 
+pub(crate) mod audit;
 pub(crate) mod claiming;
 pub(crate) mod decisions;
+pub(crate) mod deliveries;
 pub(crate) mod intake;
 pub(crate) mod labels;
 pub(crate) mod leases;
@@ -77,6 +79,15 @@ macro_rules! store_contract {
                 controls_are_kept_and_every_change_is_a_version, results_stand_as_they_were_decided,
                 a_decision_changes_once_and_says_why, the_first_verdict_outlives_a_revision,
                 a_revised_session_leaves_no_history_behind,
+            }
+            audit: {
+                entries_are_chained_in_the_order_of_writing, entries_written_at_once_make_one_chain,
+                the_log_outlives_clearing, pseudonyms_are_stable_and_name_nobody,
+            }
+            deliveries: {
+                every_verdict_and_change_is_put_into_the_lines_that_want_it,
+                a_session_is_told_of_in_order_and_what_is_taken_is_left_alone,
+                an_erased_session_is_told_of_no_more_and_its_log_names_a_hash, events_come_in_order_from_any_place,
             }
             labels: {
                 a_label_decides_and_can_be_taken_back, only_sessions_with_a_result_are_labelled,

@@ -11,6 +11,7 @@ use crate::domain::id::Seq;
 use crate::domain::time::Timestamp;
 use crate::store::StoreResult;
 use crate::store::decisions::{Cause, DecisionStore, Revised, Revision, Standing};
+use crate::store::deliveries::changed_body;
 
 #[async_trait]
 impl DecisionStore for PostgresStore {
@@ -84,19 +85,25 @@ pub(super) async fn revise(client: &impl GenericClient, revisions: &[Revision], 
     let reasons: Vec<i64> = revisions.iter().map(|r| r.decided.reasons.bits()).collect();
     let causes: Vec<i16> = revisions.iter().map(|r| number(r.cause)).collect();
     let details: Vec<&str> = revisions.iter().map(|r| r.detail.as_str()).collect();
+    let bodies: Vec<String> = revisions.iter().map(changed_body).collect();
     // One statement, hence one transaction.
     let sql = "WITH v AS MATERIALIZED (SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], \
-                   $4::float8[], $5::bigint[], $6::smallint[], $7::text[]) \
-                   AS v(seq, earlier, later, confidence, reasons, cause, detail)), \
+                   $4::float8[], $5::bigint[], $6::smallint[], $7::text[], $10::text[]) \
+                   AS v(seq, earlier, later, confidence, reasons, cause, detail, body)), \
                    changed AS (UPDATE results r SET decision = v.later, confidence = v.confidence, reasons = v.reasons \
                    FROM v WHERE r.seq = v.seq AND r.decision = v.earlier \
                    AND (v.cause = $8 OR NOT EXISTS (SELECT 1 FROM labels l WHERE l.seq = v.seq)) \
-                   RETURNING v.seq, v.cause, v.earlier, v.later, v.detail) \
+                   RETURNING v.seq, v.cause, v.earlier, v.later, v.detail, v.body, r.deployment), \
+                   told AS (INSERT INTO deliveries (webhook, seq, target, kind, body, created_at, state, attempts, \
+                   not_before) SELECT convert_from(c.name, 'UTF8'), n.seq, '', 1, n.body, $9, 0, 0, $9 FROM changed n \
+                   JOIN controls c ON c.kind = 'webhook' AND (c.value::json->>'changed')::boolean \
+                   AND coalesce(convert_to(c.value::json->>'deploymentId', 'UTF8'), n.deployment) = n.deployment \
+                   ORDER BY n.seq) \
                    INSERT INTO revisions (seq, at, cause, earlier, later, detail) \
                    SELECT seq, $9, cause, earlier, later, detail FROM changed ORDER BY seq";
     let statement = client.prepare_cached(sql).await?;
     let label = number(Cause::Label);
-    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 9] =
-        [&seqs, &earlier, &later, &confidence, &reasons, &causes, &details, &label, &at.0];
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 10] =
+        [&seqs, &earlier, &later, &confidence, &reasons, &causes, &details, &label, &at.0, &bodies];
     Ok(client.execute(&statement, &values).await?)
 }

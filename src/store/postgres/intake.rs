@@ -16,6 +16,7 @@ use crate::domain::id::Seq;
 use crate::domain::record::SessionDigest;
 use crate::domain::result::{ModelIdentity, Verdict};
 use crate::store::coding::features_to_blob;
+use crate::store::deliveries::final_body;
 use crate::store::{Acceptance, NewSession, StoreError, StoreResult, StoredSession};
 
 /// Most sessions of one transaction.
@@ -259,6 +260,8 @@ impl Core {
         let supported: Vec<Option<f64>> = finals.iter().map(|v| basis(*v).and_then(|b| b.supported)).collect();
         let noted: Vec<Option<i64>> = finals.iter().map(|v| basis(*v).map(|b| b.noted.bits())).collect();
         let surely: Vec<Option<bool>> = finals.iter().map(|v| basis(*v).map(|b| b.surely_replayed)).collect();
+        let bodies: Vec<Option<String>> =
+            finals.iter().map(|v| v.map(|v| plain(&final_body(v)).into_owned())).collect();
         let at = self.time.given(new.first().map_or(0, |n| n.first.scored_at.0));
         let statement = client.prepare_cached(&insertion()).await?;
         let stored = client
@@ -292,6 +295,7 @@ impl Core {
                     &supported,
                     &noted,
                     &surely,
+                    &bodies,
                 ],
             )
             .await?;
@@ -313,9 +317,9 @@ fn insertion() -> String {
            FROM unnest($1::bytea[], $2::text[], $3::bytea[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bytea[], \
            $8::bytea[], $9::bigint[], $10::float8[], $11::bigint[], $12::smallint[], $13::float8[], $14::float8[], \
            $15::bytea[], $17::int[], $18::float8[], $19::float8[], $20::smallint[], $21::smallint[], $22::boolean[], \
-           $23::boolean[], $24::text[], $25::float8[], $26::bigint[], $27::boolean[]) WITH ORDINALITY AS u(deployment, id, user_id, user_hash, game, device, digest, \
+           $23::boolean[], $24::text[], $25::float8[], $26::bigint[], $27::boolean[], $28::text[]) WITH ORDINALITY AS u(deployment, id, user_id, user_hash, game, device, digest, \
            features, at, latency, reasons, decision, confidence, first_score, record, model, score, raw, kind, source, \
-           extrapolated, fallback, class, supported, noted, surely_replayed, place)), \
+           extrapolated, fallback, class, supported, noted, surely_replayed, body, place)), \
          keys AS (INSERT INTO sessions (seq, accepted_at, user_hash, latency_ms, reasons, first_confidence, \
            first_score, hour, first_decision, id, deployment, digest, game, device, user_id, features) \
            SELECT seq, at, user_hash, latency, reasons, confidence, first_score, hour, decision, id, deployment, \
@@ -327,6 +331,11 @@ fn insertion() -> String {
            attempts, lost_leases, decision, kind, source, extrapolated, fallback, class, deployment, supported, noted, surely_replayed) \
            SELECT seq, at, NULL, confidence, score, raw, reasons, 0, model, 1, 0, decision, kind, source, \
            extrapolated, fallback, class, deployment, supported, noted, surely_replayed FROM input WHERE model IS NOT NULL), \
+         told AS (INSERT INTO deliveries (webhook, seq, target, kind, body, created_at, state, attempts, not_before) \
+           SELECT convert_from(c.name, 'UTF8'), i.seq, '', 0, i.body, i.at, 0, 0, i.at FROM input i \
+           JOIN controls c ON c.kind = 'webhook' AND (c.value::json->>'final')::boolean \
+           AND coalesce(convert_to(c.value::json->>'deploymentId', 'UTF8'), i.deployment) = i.deployment \
+           WHERE i.model IS NOT NULL ORDER BY i.seq), \
          counted AS (UPDATE counters SET ready = ready + c.waiting, processed = processed + c.finished, \
            accepted = accepted + c.waiting + c.finished \
            FROM (SELECT count(*) FILTER (WHERE model IS NULL) AS waiting, \

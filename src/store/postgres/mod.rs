@@ -3,11 +3,13 @@
 //! Intake commits in groups ([`intake`]); claims skip what others hold; leases are rows, fenced by a token and measured on
 //! the database's clock ([`queue`]). Counts are moved in the transaction that moves the sessions ([`counts`]).
 
+mod audit;
 mod bench;
 mod clock;
 mod controls;
 mod counts;
 mod decisions;
+mod deliveries;
 mod dump;
 mod fault;
 mod intake;
@@ -47,6 +49,7 @@ use self::intake::Intake;
 use self::pool::{Address, Pool, called};
 use self::room::Room;
 use self::wake::Bell;
+use super::audit::Entry;
 use super::coding::{KeyHasher, check_memory};
 use super::{
     Acceptance, BatchRow, Candidate, Claim, ClaimRequest, DeadRow, Heartbeat, Lease, Lookup, NewSession, NodeRow, Page,
@@ -244,6 +247,31 @@ pub async fn probe(url: &str) -> StoreResult<String> {
         Ok(told)
     };
     outcome.await.map_err(|fault: fault::Fault| fault.for_callers())
+}
+
+/// Gives every entry of the audit log in the database at `url`, the oldest first, changing nothing.
+///
+/// # Errors
+/// When there is no store of this version, or where `each` fails.
+pub async fn each_audit_entry(url: &str, mut each: impl FnMut(Entry) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let address = Address::parse(url)?;
+    let (client, connection) = address.connect().await.map_err(|fault| fault.for_callers())?;
+    let driven = tokio::spawn(connection);
+    let found = schema::version(&client).await.map_err(|fault| fault.for_callers())?;
+    schema::check(found).map_err(|fault| fault.for_callers())?;
+    if found.is_none_or(|(version, _)| version < schema::VERSION) {
+        anyhow::bail!("{} holds no store of this version; run migrate", address.name());
+    }
+    let mut last = 0;
+    loop {
+        let entries = audit::after(&client, last, 1000).await.map_err(|fault| fault.for_callers())?;
+        let Some(end) = entries.last() else { break };
+        last = end.id;
+        entries.into_iter().try_for_each(&mut each)?;
+    }
+    drop(client);
+    let _ = driven.await;
+    Ok(())
 }
 
 async fn migrate_at(address: &Address, autostart: bool, now: Option<i64>) -> StoreResult<(i64, i64)> {

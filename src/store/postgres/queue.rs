@@ -11,7 +11,7 @@ use super::counts::Moved;
 use super::fault::Fault;
 use super::pool::now;
 use super::rows::{self, QUEUE_COLUMNS, SESSION_COLUMNS, number, plain, whole};
-use super::{Core, results, sketches};
+use super::{Core, deliveries, results, sketches};
 use crate::domain::batch::Trigger;
 use crate::domain::id::{BatchId, Seq};
 use crate::domain::queue::{Entry, Event, LOST_LEASES_BEFORE_FAILED, State, step};
@@ -320,6 +320,7 @@ impl<'a> Work<'a> {
         )
         .await?;
         sketches::keep(transaction, &self.sketches).await?;
+        deliveries::announce(transaction, &self.scored, self.now).await?;
         self.moved.write(transaction).await
     }
 

@@ -10,7 +10,7 @@ use super::fault::Fault;
 use super::pool::now;
 use super::queue::write_entries;
 use super::rows;
-use super::sketches;
+use super::{deliveries, sketches};
 use crate::domain::id::SessionKey;
 use crate::domain::queue::{Entry, Event, State, step};
 use crate::domain::time::Timestamp;
@@ -109,6 +109,11 @@ impl Core {
         transaction.execute(&statement, &[&seqs]).await?;
         let statement = transaction.prepare_cached("DELETE FROM labels WHERE seq = ANY($1)").await?;
         transaction.execute(&statement, &[&seqs]).await?;
+        let erased = match removal {
+            Removal::Erased => Some(rows::all(sessions, |row| Ok(self.hasher.session_pseudonym(&rows::key(row)?)))?),
+            Removal::Cleared | Removal::Pruned => None,
+        };
+        deliveries::forget(transaction, &seqs, erased).await?;
         let statement = transaction.prepare_cached("DELETE FROM telemetry_kept WHERE seq = ANY($1)").await?;
         transaction.execute(&statement, &[&seqs]).await?;
         let statement = transaction.prepare_cached("DELETE FROM sessions WHERE seq = ANY($1)").await?;

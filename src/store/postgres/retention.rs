@@ -58,8 +58,11 @@ impl Core {
         let erased = "DELETE FROM erased WHERE mac IN (SELECT mac FROM erased WHERE erased_at < $1 \
                       ORDER BY erased_at LIMIT $2)";
         let erased = held.execute(erased, &[&old, &STEP]).await?;
+        let told = "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE created_at < $1 \
+                    ORDER BY created_at LIMIT $2)";
+        let told = held.execute(told, &[&old, &STEP]).await?;
         held.release();
-        pruned.more |= sessions.max(batches).max(erased) >= STEP.unsigned_abs();
+        pruned.more |= sessions.max(batches).max(erased).max(told) >= STEP.unsigned_abs();
         Ok(pruned)
     }
 

@@ -247,6 +247,7 @@ CREATE TABLE revisions (
     detail text NOT NULL               -- JSON
 );
 CREATE INDEX revisions_session ON revisions (seq);
+CREATE INDEX revisions_by_time ON revisions (at, id);
 
 -- What people said of sessions.
 CREATE TABLE labels (
@@ -263,7 +264,7 @@ CREATE TABLE deliveries (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     webhook text COLLATE \"C\" NOT NULL,
     seq bigint NOT NULL,               -- 0 once the session is erased
-    target text NOT NULL,              -- keyed hash of the session's key
+    target text NOT NULL,              -- keyed hash of the session's key once it is erased
     kind smallint NOT NULL,            -- 0 verdict.final, 1 verdict.changed, 2 test
     body text NOT NULL,                -- JSON without the session's key; emptied by erasure
     created_at bigint NOT NULL,
@@ -274,11 +275,11 @@ CREATE TABLE deliveries (
     status int,
     error text
 );
-CREATE INDEX deliveries_due ON deliveries (not_before, id) WHERE state = 0;
+CREATE INDEX deliveries_due ON deliveries (webhook, not_before, id) WHERE state = 0;
 CREATE INDEX deliveries_order ON deliveries (webhook, seq, id) WHERE state = 0;
 CREATE INDEX deliveries_session ON deliveries (seq);
 CREATE INDEX deliveries_log ON deliveries (webhook, id);
-CREATE INDEX deliveries_finished ON deliveries (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX deliveries_by_time ON deliveries (created_at);
 ";
 
 /// The version of the database and the oldest version of this program that can work with it; `None` when it is empty.

@@ -6,7 +6,7 @@ use rusqlite::params;
 use super::fault::Fault;
 use super::intake::{TELEMETRY_KEPT, TELEMETRY_KEPT_LONGER};
 use super::state::WriterState;
-use super::{SqliteStore, rows};
+use super::{SqliteStore, deliveries, rows};
 use crate::domain::id::Seq;
 use crate::domain::result::{Decision, ScoreKind};
 use crate::domain::time::Timestamp;
@@ -82,6 +82,7 @@ pub(super) fn revise(state: &mut WriterState, revision: &Revision, at: Timestamp
     let sql = "INSERT INTO revisions (session, at, cause, earlier, later, detail) VALUES (?, ?, ?, ?, ?, ?)";
     let row = params![seq.0, at.0, cause.number(), earlier.number(), later, detail];
     state.connection.prepare_cached(sql)?.execute(row)?;
+    deliveries::announce_changed(&state.connection, revision, at)?;
     // Its path is of interest now; where it no longer is, it stays as long as it was promised.
     if decided.decision != Decision::Pass {
         let sql = "UPDATE sessions SET telemetry = ? WHERE seq = ? AND telemetry = ?";

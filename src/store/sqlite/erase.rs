@@ -6,8 +6,8 @@ use rusqlite::params;
 
 use super::fault::Fault;
 use super::intake::{TELEMETRY_KEPT, TELEMETRY_KEPT_LONGER};
-use super::rows;
 use super::state::{WriterState, stored};
+use super::{deliveries, rows};
 use crate::domain::id::SessionKey;
 use crate::domain::queue::{Entry, State};
 use crate::domain::time::Timestamp;
@@ -18,10 +18,10 @@ use crate::store::{Pruned, Retention};
 pub(super) const STEP: u32 = 500;
 
 /// Why a session is removed, which decides where it is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Removal {
+#[derive(Clone, Copy)]
+pub(super) enum Removal<'a> {
     /// On request, its key remembered as erased.
-    Erased,
+    Erased(&'a KeyHasher, &'a SessionKey),
     /// With everything else, its key forgotten.
     Cleared,
     /// By age.
@@ -30,11 +30,13 @@ pub(super) enum Removal {
 
 impl WriterState {
     /// Removes every trace of one session but its place in the counts.
-    fn remove(&mut self, seq: i64, state: State, removal: Removal) -> Result<(), Fault> {
+    fn remove(&mut self, seq: i64, state: State, removal: Removal<'_>) -> Result<(), Fault> {
         self.connection.prepare_cached("DELETE FROM results WHERE session = ?")?.execute([seq])?;
         self.connection.prepare_cached("DELETE FROM telemetry WHERE session = ?")?.execute([seq])?;
         self.connection.prepare_cached("DELETE FROM revisions WHERE session = ?")?.execute([seq])?;
         self.connection.prepare_cached("DELETE FROM labels WHERE session = ?")?.execute([seq])?;
+        let erased = if let Removal::Erased(hasher, key) = removal { Some((hasher, key)) } else { None };
+        deliveries::forget(&self.connection, seq, erased)?;
         self.sketches.forget(&self.connection, seq)?;
         let delete = "DELETE FROM sessions WHERE seq = ? RETURNING id_hash, user";
         let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, Option<String>>(1)?));
@@ -47,7 +49,7 @@ impl WriterState {
         self.count(Some(state), None);
         self.recheck_room();
         match removal {
-            Removal::Erased | Removal::Cleared => self.counts.erased += 1,
+            Removal::Erased(..) | Removal::Cleared => self.counts.erased += 1,
             Removal::Pruned => self.counts.pruned += 1,
         }
         Ok(())
@@ -70,7 +72,7 @@ impl WriterState {
             found.extend(rows::collect(&mut statement, params, seq_and_state)?);
         }
         for (seq, state) in &found {
-            self.remove(*seq, *state, Removal::Erased)?;
+            self.remove(*seq, *state, Removal::Erased(&hasher, key))?;
         }
         if !found.is_empty() {
             self.remember_erased(&hasher, key, now)?;
@@ -99,7 +101,7 @@ impl WriterState {
             }
         }
         for ((seq, state), key) in &found {
-            self.remove(*seq, *state, Removal::Erased)?;
+            self.remove(*seq, *state, Removal::Erased(&hasher, key))?;
             self.remember_erased(&hasher, key, now)?;
         }
         Ok(found.len() as u64)
@@ -141,7 +143,13 @@ impl WriterState {
             .connection
             .prepare_cached("DELETE FROM erased WHERE mac IN (SELECT mac FROM erased WHERE erased_at < ? LIMIT ?)")?
             .execute(params![old, STEP])?;
-        let most = pruned.telemetry.max(pruned.sessions).max(batches.max(tombstones) as u64);
+        let told = self
+            .connection
+            .prepare_cached(
+                "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE created_at < ? LIMIT ?)",
+            )?
+            .execute(params![old, STEP])?;
+        let most = pruned.telemetry.max(pruned.sessions).max(batches.max(tombstones).max(told) as u64);
         pruned.more = most >= u64::from(STEP);
         self.recheck_room();
         Ok(pruned)

@@ -3,8 +3,8 @@
 use rusqlite::{OptionalExtension as _, params};
 
 use super::fault::Fault;
-use super::read;
 use super::state::{WriterState, stored};
+use super::{deliveries, read};
 use crate::domain::id::Seq;
 use crate::domain::queue::{Entry, State};
 use crate::domain::record::SessionDigest;
@@ -157,6 +157,6 @@ impl WriterState {
                 verdict.basis.map(|basis| basis.noted.bits()),
                 verdict.basis.map(|basis| basis.surely_replayed),
             ])?;
-        Ok(())
+        deliveries::announce_final(&self.connection, new.session, new.deployment, verdict, new.scored_at)
     }
 }

@@ -4,9 +4,11 @@
 //! synced at every commit, so what was answered survives a power cut on a disk that honours the sync. Deleted content
 //! is overwritten (`secure_delete`); erasure also overwrites what moved rows left behind ([`scrub`]) and empties the log.
 
+mod audit;
 mod backup;
 mod controls;
 mod decisions;
+mod deliveries;
 mod erase;
 mod fault;
 mod intake;
@@ -47,7 +49,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use tokio::sync::{Notify, Semaphore};
 
 pub use backup::{backup, restore};
-pub use probe::probe;
+pub use probe::{each_audit_entry, probe};
 pub use state::Room;
 
 use self::fault::Fault;

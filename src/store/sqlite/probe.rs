@@ -6,8 +6,12 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::Fault;
-use super::{DATABASE, LOCK, read, schema};
+use super::{DATABASE, LOCK, audit, read, schema};
+use crate::store::audit::Entry;
 use crate::store::{StoreError, StoreResult};
+
+/// Entries of the audit log read at once.
+const AUDIT_STEP: u32 = 1000;
 
 /// Says what is in `folder`, changing nothing: a store this program can use, with or without a node that has it open,
 /// or none yet.
@@ -22,6 +26,38 @@ pub fn probe(folder: &Path) -> StoreResult<String> {
     let found = look(&path).map_err(|fault| fault.for_callers())?;
     let user = if in_use(folder) { ", in use by a running node" } else { "" };
     Ok(format!("{} {found}{user}", folder.display()))
+}
+
+/// Gives every entry of the audit log in `folder`, the oldest first, changing nothing.
+///
+/// # Errors
+/// When there is no store of this version, or where `each` fails.
+pub fn each_audit_entry(folder: &Path, mut each: impl FnMut(Entry) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let path = folder.join(DATABASE);
+    if !path.exists() {
+        anyhow::bail!("{} holds no store", folder.display());
+    }
+    let open = || -> Result<Connection, Fault> {
+        let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        connection.pragma_update(None, "query_only", true)?;
+        match schema::version(&connection)? {
+            found if found > schema::VERSION => Err(StoreError::Newer { found, known: schema::VERSION }.into()),
+            found if found < schema::VERSION => {
+                let message = format!("the store has schema version {found}, which has no audit log; run migrate");
+                Err(StoreError::Unavailable(message).into())
+            }
+            _ => Ok(connection),
+        }
+    };
+    let connection = open().map_err(|fault| fault.for_callers())?;
+    let mut last = 0;
+    loop {
+        let entries = audit::after(&connection, last, AUDIT_STEP).map_err(|fault| fault.for_callers())?;
+        let Some(end) = entries.last() else { return Ok(()) };
+        last = end.id;
+        entries.into_iter().try_for_each(&mut each)?;
+    }
 }
 
 fn in_use(folder: &Path) -> bool {

@@ -204,6 +204,7 @@ CREATE TABLE revisions (
     detail TEXT NOT NULL               -- JSON
 );
 CREATE INDEX revisions_session ON revisions (session);
+CREATE INDEX revisions_by_time ON revisions (at);
 
 -- What people said of sessions.
 CREATE TABLE labels (
@@ -220,7 +221,7 @@ CREATE TABLE deliveries (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     webhook TEXT NOT NULL,
     session INTEGER NOT NULL,          -- 0 once it is erased
-    target TEXT NOT NULL,              -- keyed hash of the session's key
+    target TEXT NOT NULL,              -- keyed hash of the session's key once it is erased
     kind INTEGER NOT NULL,             -- 0 verdict.final, 1 verdict.changed, 2 test
     body TEXT NOT NULL,                -- JSON without the session's key; emptied by erasure
     created_at INTEGER NOT NULL,
@@ -231,11 +232,11 @@ CREATE TABLE deliveries (
     status INTEGER,
     error TEXT
 );
-CREATE INDEX deliveries_due ON deliveries (not_before, id) WHERE state = 0;
+CREATE INDEX deliveries_due ON deliveries (webhook, not_before, id) WHERE state = 0;
 CREATE INDEX deliveries_order ON deliveries (webhook, session, id) WHERE state = 0;
 CREATE INDEX deliveries_session ON deliveries (session);
 CREATE INDEX deliveries_log ON deliveries (webhook, id);
-CREATE INDEX deliveries_finished ON deliveries (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX deliveries_by_time ON deliveries (created_at);
 ";
 
 /// The version of the file; 0 for an empty one.

@@ -101,9 +101,10 @@ impl Node {
         let detector = WoodwideDetector::new(&settings, memory, Arc::clone(&clock), false).await.unwrap();
         let detector = Arc::new(detector);
         let metrics = Arc::new(Metrics::new().unwrap());
-        let thresholds = playproof_batch::thresholds::ThresholdBook::new(Thresholds::default());
+        let held = Arc::clone(&store) as Arc<dyn Store>;
+        let controls = playproof_batch::controls::Controls::open(held, Thresholds::default()).await.unwrap();
         let parts = scheduler::Parts {
-            thresholds: Arc::clone(&thresholds),
+            thresholds: Arc::clone(controls.thresholds()),
             store: Arc::clone(&store) as Arc<dyn Store>,
             detector: Arc::clone(&detector) as Arc<dyn Detector>,
             local: Some(Arc::new(EmbeddedDetector::new(Arc::clone(&cast.model)))),
@@ -118,9 +119,9 @@ impl Node {
             Arc::clone(&cast.model),
             Arc::clone(&clock),
             Arc::clone(&metrics),
-            thresholds,
+            controls,
         );
-        let submissions = cast.sessions.iter().map(|session| intake.submit(session.clone(), clock.now()));
+        let submissions = cast.sessions.iter().map(|session| intake.submit(session.clone(), clock.now(), None));
         for receipt in futures_util::future::join_all(submissions).await {
             assert_eq!(receipt.unwrap().state, State::Ready);
         }

@@ -1,0 +1,275 @@
+//! What operators made through the API and every node goes by: thresholds, keys, overrides, webhooks. The store keeps it;
+//! each node holds it read, and looks for changes every two seconds.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::reason::Reason;
+use crate::domain::result::{Decision, Thresholds};
+use crate::shutdown::Shutdown;
+use crate::store::controls::Control;
+use crate::store::deliveries::WEBHOOK;
+use crate::store::{Store, StoreResult};
+use crate::thresholds::{REFRESH, ThresholdBook};
+
+/// Kind of a [`Control`] that is a [`StoredKey`].
+pub const KEY: &str = "key";
+/// Kind of a [`Control`] that is an [`Override`].
+pub const OVERRIDE: &str = "override";
+/// Kind of a [`Control`] that is a [`RetentionRule`]; its name is the deployment.
+pub const RETENTION: &str = "retention";
+
+/// A key that was made through the API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredKey {
+    /// SHA-256 of the key, as hexadecimal digits.
+    pub digest: String,
+    /// submit, ingest, analyst or admin.
+    pub role: String,
+    /// The only deployment that it may see.
+    pub deployment_id: Option<String>,
+    /// What people call it.
+    pub name: String,
+    /// Of a test key: the decision about every session that is sent with it.
+    pub verdict: Option<String>,
+    /// Unix milliseconds.
+    pub created_at: i64,
+}
+
+/// What is to be decided about a user's sessions, whatever their movement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Override {
+    /// Keyed hash of the user, never the identifier.
+    pub user: String,
+    /// Only in this deployment.
+    pub deployment_id: Option<String>,
+    /// Whether they pass; else they fail.
+    pub allow: bool,
+    /// Why, in somebody's words.
+    pub note: String,
+    /// Unix milliseconds.
+    pub created_at: i64,
+}
+
+/// Somebody to be told of verdicts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Webhook {
+    /// Where to.
+    pub url: String,
+    /// What signs; known to the receiver.
+    pub secret: String,
+    /// Only of this deployment; all of them when `None`.
+    pub deployment_id: Option<String>,
+    /// Whether `verdict.final` is told.
+    #[serde(rename = "final")]
+    pub is_final: bool,
+    /// Whether `verdict.changed` is told.
+    pub changed: bool,
+    /// Unix milliseconds.
+    pub created_at: i64,
+}
+
+/// How long a deployment's sessions are kept, in hours; nothing is kept longer than the settings say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RetentionRule {
+    /// Results, and everything else.
+    pub results_hours: Option<u64>,
+    /// Telemetry, whatever the decision.
+    pub telemetry_hours: Option<u64>,
+}
+
+/// All of it, as it was read.
+#[derive(Debug, Default)]
+pub struct Held {
+    /// By identifier.
+    pub keys: BTreeMap<String, StoredKey>,
+    /// By identifier.
+    pub overrides: BTreeMap<String, Override>,
+    /// By identifier.
+    pub webhooks: BTreeMap<String, Webhook>,
+    /// By deployment.
+    pub retention: BTreeMap<String, RetentionRule>,
+    /// The overrides by user, the bound ones first.
+    by_user: HashMap<String, Vec<(Option<String>, bool)>>,
+}
+
+impl Held {
+    fn read(controls: &[Control]) -> Self {
+        fn parse<T: DeserializeOwned>(control: &Control) -> Option<(String, T)> {
+            let read = serde_json::from_str(&control.value);
+            read.inspect_err(|_| tracing::error!(kind = control.kind, "the store holds a control that is none"))
+                .ok()
+                .map(|value| (control.name.clone(), value))
+        }
+        let of = |kind: &'static str| controls.iter().filter(move |control| control.kind == kind);
+        let mut held = Self {
+            keys: of(KEY).filter_map(parse).collect(),
+            overrides: of(OVERRIDE).filter_map(parse).collect(),
+            webhooks: of(WEBHOOK).filter_map(parse).collect(),
+            retention: of(RETENTION).filter_map(parse).collect(),
+            by_user: HashMap::new(),
+        };
+        for rule in held.overrides.values() {
+            let rules = held.by_user.entry(rule.user.clone()).or_default();
+            rules.push((rule.deployment_id.clone(), rule.allow));
+            rules.sort_by_key(|(deployment, allow)| (deployment.is_none(), *allow));
+        }
+        held
+    }
+
+    /// What is to be decided about a user: a rule for the deployment comes before one for all, denying before allowing.
+    fn ruling(&self, user: &str, deployment: &str) -> Option<Reason> {
+        let rules = self.by_user.get(user)?;
+        let applies = |(of, _): &&(Option<String>, bool)| of.as_deref().is_none_or(|of| of == deployment);
+        let (_, allow) = rules.iter().find(applies)?;
+        Some(if *allow { Reason::Allowed } else { Reason::Denied })
+    }
+}
+
+/// The node's copy.
+pub struct Controls {
+    store: Arc<dyn Store>,
+    thresholds: Arc<ThresholdBook>,
+    held: RwLock<Arc<Held>>,
+    version: AtomicI64,
+}
+
+impl Controls {
+    /// Reads what the store holds; `setting` are the thresholds where none were applied.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub async fn open(store: Arc<dyn Store>, setting: Thresholds) -> StoreResult<Arc<Self>> {
+        let controls = Self {
+            store,
+            thresholds: ThresholdBook::new(setting),
+            held: RwLock::default(),
+            version: AtomicI64::new(-1),
+        };
+        controls.refresh().await?;
+        Ok(Arc::new(controls))
+    }
+
+    /// The thresholds.
+    #[must_use]
+    pub fn thresholds(&self) -> &Arc<ThresholdBook> {
+        &self.thresholds
+    }
+
+    /// Everything else.
+    #[must_use]
+    pub fn held(&self) -> Arc<Held> {
+        Arc::clone(&self.held.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Grows with every change.
+    #[must_use]
+    pub fn version(&self) -> i64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// What overrides say of a session.
+    #[must_use]
+    pub fn ruling(&self, user: Option<&str>, deployment: &str) -> Option<Reason> {
+        let held = self.held();
+        if held.by_user.is_empty() {
+            return None;
+        }
+        held.ruling(&self.store.user_pseudonym(user?), deployment)
+    }
+
+    /// Reads them anew.
+    ///
+    /// # Errors
+    /// When the store is away; then those before hold on.
+    pub async fn refresh(&self) -> StoreResult<()> {
+        let (version, controls) = self.store.controls().await?;
+        self.thresholds.take(&controls);
+        *self.held.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Held::read(&controls));
+        self.version.store(version, Ordering::Release);
+        Ok(())
+    }
+
+    /// Keeps one in place of what was there, or takes it away; this node goes by it when it returns, others soon after.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub async fn set(&self, kind: &str, name: &str, value: Option<String>) -> StoreResult<()> {
+        self.store.set_control(kind.to_owned(), name.to_owned(), value).await?;
+        self.refresh().await
+    }
+
+    /// Follows the store until the process ends.
+    pub async fn follow(self: Arc<Self>, shutdown: Shutdown) {
+        let mut every = tokio::time::interval(REFRESH);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = every.tick() => {}
+                () = shutdown.soft() => return,
+            }
+            // A store that is away is told of elsewhere.
+            if self.store.controls_version().await.is_ok_and(|version| version != self.version()) {
+                let _ = self.refresh().await;
+            }
+        }
+    }
+}
+
+impl RetentionRule {
+    /// The spans of the rule: results, telemetry.
+    #[must_use]
+    pub fn spans(&self) -> (Option<Duration>, Option<Duration>) {
+        let hours = |hours: u64| Duration::from_secs(hours.saturating_mul(3600));
+        (self.results_hours.map(hours), self.telemetry_hours.map(hours))
+    }
+}
+
+impl StoredKey {
+    /// The decision of a test key, as the reason that forces it.
+    #[must_use]
+    pub fn forced(&self) -> Option<Reason> {
+        Decision::parse(self.verdict.as_deref()?).map(Reason::of_test)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(name: &str, user: &str, deployment: Option<&str>, allow: bool) -> Control {
+        let rule = Override {
+            user: user.to_owned(),
+            deployment_id: deployment.map(str::to_owned),
+            allow,
+            note: String::new(),
+            created_at: 0,
+        };
+        let value = serde_json::to_string(&rule).unwrap();
+        Control { kind: OVERRIDE.to_owned(), name: name.to_owned(), value }
+    }
+
+    #[test]
+    fn the_nearest_override_decides_and_denying_comes_first() {
+        let held = Held::read(&[
+            rule("1", "u", None, true),
+            rule("2", "u", Some("eu"), false),
+            rule("3", "v", None, true),
+            rule("4", "v", None, false),
+            Control { kind: OVERRIDE.to_owned(), name: "broken".to_owned(), value: "{".to_owned() },
+        ]);
+        assert_eq!(held.ruling("u", "us"), Some(Reason::Allowed));
+        assert_eq!(held.ruling("u", "eu"), Some(Reason::Denied));
+        assert_eq!(held.ruling("v", ""), Some(Reason::Denied));
+        assert_eq!(held.ruling("w", ""), None);
+    }
+}

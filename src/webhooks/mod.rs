@@ -1,0 +1,245 @@
+//! Webhooks: whoever wants to know is told of every verdict, at least once and in order for each session, however long
+//! they were away, up to three days.
+//!
+//! What is to be told stands in the store since the transaction that decided it. Each node takes what is due, a lease at a
+//! time, so that what a node took with it into death is told by another. A receiver that fails is asked about one
+//! delivery at a time until it answers again.
+
+pub mod address;
+pub mod signature;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use reqwest::header::CONTENT_TYPE;
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::controls::{Controls, Webhook};
+use crate::domain::backoff::Backoff;
+use crate::domain::time::Timestamp;
+use crate::metrics::{Metrics, Told};
+use crate::shutdown::Shutdown;
+use crate::store::deliveries::{Attempt, Delivery, DeliveryState};
+use crate::store::{Store, StoreResult};
+
+/// How long a receiver may take.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+/// How long others leave alone what a node took; longer than [`PATIENCE`].
+const LEASE: Duration = Duration::from_secs(60);
+/// Deliveries of a webhook at the same time.
+const TOGETHER: u32 = 16;
+/// A delivery is given up when it is older than this and was tried [`LEAST_ATTEMPTS`] times.
+const GIVE_UP: Duration = Duration::from_secs(72 * 3600);
+/// What was sent again by hand is tried this often, however old it is.
+const LEAST_ATTEMPTS: u32 = 10;
+/// Between two tries of a delivery, and of a receiver that is away.
+const BACKOFF: Backoff =
+    Backoff { base: Duration::from_secs(4), max: Duration::from_secs(300), max_attempts: u32::MAX };
+/// How often a line is looked at.
+const LOOK: Duration = Duration::from_millis(300);
+/// Most of a receiver's answer that is read, so that its connection can be used again.
+const READ: usize = 64 << 10;
+
+/// What deliverers stand on.
+pub struct Parts {
+    /// Where deliveries wait.
+    pub store: Arc<dyn Store>,
+    /// Which webhooks there are.
+    pub controls: Arc<Controls>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Instruments.
+    pub metrics: Arc<Metrics>,
+    /// Whether they may lead to private addresses.
+    pub private: bool,
+    /// How long a receiver may take; see [`PATIENCE`].
+    pub patience: Duration,
+}
+
+/// Tells receivers.
+pub struct Deliverer {
+    parts: Parts,
+    client: reqwest::Client,
+}
+
+/// What became of one look at a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pass {
+    /// Deliveries that were tried.
+    pub tried: usize,
+    /// Those that failed.
+    pub failed: usize,
+}
+
+impl Deliverer {
+    /// A deliverer that has told nobody yet.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new(parts: Parts) -> reqwest::Result<Arc<Self>> {
+        let client = address::client(parts.private, parts.patience)?;
+        Ok(Arc::new(Self { parts, client }))
+    }
+
+    /// Runs until the process ends; what is on its way then is finished, or told again by whoever comes next.
+    pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
+        let mut lines: HashMap<String, JoinHandle<()>> = HashMap::new();
+        while !shutdown.is_soft() {
+            lines.retain(|_, line| !line.is_finished());
+            for id in self.parts.controls.held().webhooks.keys() {
+                if !lines.contains_key(id) {
+                    let line = Arc::clone(&self).line(id.clone(), shutdown.clone());
+                    lines.insert(id.clone(), tokio::spawn(line));
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = shutdown.soft() => {}
+            }
+        }
+        for (_, line) in lines {
+            let _ = line.await;
+        }
+    }
+
+    /// One webhook's line, until it is taken away.
+    async fn line(self: Arc<Self>, id: String, shutdown: Shutdown) {
+        let failures = AtomicU32::new(0);
+        while !shutdown.is_soft() {
+            let Some(webhook) = self.parts.controls.held().webhooks.get(&id).cloned() else { return };
+            let pass = self.pass(&id, &webhook, &failures).await.unwrap_or_default();
+            let pause = match failures.load(Ordering::Relaxed) {
+                0 if pass.tried > 0 => continue,
+                0 => LOOK,
+                failures => BACKOFF.delay(failures, rand::random()).max(LOOK),
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = shutdown.soft() => return,
+            }
+        }
+    }
+
+    /// Tries what is due of a webhook's line: all of it at once, or one delivery where the last ones failed. `failures`
+    /// counts tries in a row of a receiver that seems to be away.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub async fn pass(&self, id: &str, webhook: &Webhook, failures: &AtomicU32) -> StoreResult<Pass> {
+        let limit = if failures.load(Ordering::Relaxed) > 0 { 1 } else { TOGETHER };
+        let store = &self.parts.store;
+        let due = store.take_deliveries(id.to_owned(), limit, self.now(), LEASE).await?;
+        let mut pass = Pass { tried: due.len(), failed: 0 };
+        let mut under_way: FuturesUnordered<_> = due.iter().map(|delivery| self.deliver(webhook, delivery)).collect();
+        while let Some(attempt) = under_way.next().await {
+            if attempt.error.is_some() {
+                pass.failed += 1;
+            }
+            let told = match attempt.state {
+                DeliveryState::Delivered => Told::Delivered,
+                DeliveryState::GivenUp => Told::GivenUp,
+                DeliveryState::Waiting | DeliveryState::Erased => Told::Failed,
+            };
+            self.parts.metrics.told(told);
+            store.record_deliveries(vec![attempt], self.now()).await?;
+        }
+        if pass.failed < pass.tried {
+            failures.store(0, Ordering::Relaxed);
+        } else if pass.failed > 0 {
+            failures.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(pass)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.parts.clock.now().wall
+    }
+
+    async fn deliver(&self, webhook: &Webhook, delivery: &Delivery) -> Attempt {
+        let (status, error) = match self.send(webhook, delivery).await {
+            Ok(status) if (200..300).contains(&status) => (Some(status), None),
+            Ok(status @ 300..400) => (Some(status), Some(format!("answered {status}; redirects are not followed"))),
+            Ok(status) => (Some(status), Some(format!("answered {status}"))),
+            Err(error) => (None, Some(error)),
+        };
+        let now = self.now();
+        let old = now.since(delivery.created_at) > GIVE_UP && delivery.attempts >= LEAST_ATTEMPTS;
+        let state = match &error {
+            None => DeliveryState::Delivered,
+            Some(_) if old => DeliveryState::GivenUp,
+            Some(_) => DeliveryState::Waiting,
+        };
+        let not_before = now.plus(BACKOFF.delay(delivery.attempts, rand::random()));
+        Attempt { id: delivery.id, state, not_before, status, error }
+    }
+
+    /// Sends one; the status answered, or why there is none.
+    async fn send(&self, webhook: &Webhook, delivery: &Delivery) -> Result<u16, String> {
+        // What is written in figures never comes by the guard that resolves names.
+        let url =
+            address::parse(&webhook.url, self.parts.private).map_err(|refused| format!("its address {refused}"))?;
+        let body = body(delivery);
+        let request = self
+            .client
+            .post(url)
+            .header(CONTENT_TYPE, "application/json")
+            .header("playproof-event-id", event_id(delivery.id))
+            .header("playproof-event-type", delivery.kind.name())
+            .header(signature::HEADER, signature::sign(&webhook.secret, self.now(), &body))
+            .body(body);
+        let mut answer = request.send().await.map_err(|error| self.describe(&error))?;
+        let status = answer.status().as_u16();
+        // Told is told, whatever becomes of the rest.
+        let mut read = 0;
+        while let Ok(Some(piece)) = answer.chunk().await {
+            read += piece.len();
+            if read > READ {
+                break;
+            }
+        }
+        Ok(status)
+    }
+
+    /// What went wrong, down to its cause, without the address, which may hold a token.
+    fn describe(&self, error: &reqwest::Error) -> String {
+        if error.is_timeout() {
+            return format!("did not answer within {:?}", self.parts.patience);
+        }
+        let mut cause: &dyn std::error::Error = error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        let what = if error.is_connect() { "could not be reached" } else { "did not answer" };
+        format!("{what}: {cause}")
+    }
+}
+
+/// The identifier of an event; the same however often it is sent.
+#[must_use]
+pub fn event_id(delivery: i64) -> String {
+    format!("evt_{delivery}")
+}
+
+/// What is sent: the event around what the store says of it.
+fn body(delivery: &Delivery) -> String {
+    let mut data: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&delivery.body).unwrap_or_default();
+    if let Some(key) = &delivery.key {
+        data.insert("sessionId".to_owned(), key.id.as_str().into());
+        data.insert("deploymentId".to_owned(), key.deployment.as_str().into());
+    }
+    serde_json::json!({
+        "id": event_id(delivery.id),
+        "type": delivery.kind.name(),
+        "createdAt": jiff::Timestamp::from_millisecond(delivery.created_at.0).unwrap_or_default().to_string(),
+        "data": data,
+    })
+    .to_string()
+}
+
+#[cfg(test)]
+mod tests;
