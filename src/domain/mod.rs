@@ -36,6 +36,8 @@ pub mod calibration;
 
 pub mod result;
 
+pub mod review;
+
 pub mod evidence;
 
 pub mod agreement;

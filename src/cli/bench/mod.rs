@@ -7,6 +7,7 @@ mod histogram;
 mod intake;
 mod load;
 mod parse;
+mod review;
 mod sketches;
 mod store;
 
@@ -24,6 +25,7 @@ enum What {
     Detection(detection::Args),
     Intake(intake::Args),
     Parse(parse::Args),
+    Review(review::Args),
     Sketches(sketches::Args),
     Store(store::Args),
 }
@@ -35,6 +37,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         What::Detection(args) => detection::run(args),
         What::Intake(args) => intake::run(args),
         What::Parse(args) => parse::run(args),
+        What::Review(args) => review::run(args),
         What::Sketches(args) => sketches::run(args),
         What::Store(args) => store::run(args),
     }
