@@ -2,22 +2,26 @@
 
 import { Refused, logIn, logOut, who } from './api.js';
 import { fill, h, notice, put } from './dom.js';
+import * as access from './views/access.js';
 import * as batches from './views/batches.js';
 import * as model from './views/model.js';
 import * as now from './views/now.js';
+import * as review from './views/review.js';
 import * as session from './views/session.js';
 import * as sessions from './views/sessions.js';
 import * as thresholds from './views/thresholds.js';
 
-/** By the first part of the address. `nav`: its name in the bar; `all`: for keys of every deployment only. */
+/** By the first part of the address. `nav`: its name in the bar; `all`: for admin keys of every deployment only. */
 const VIEWS = {
   now: { nav: 'Now', show: now.show, all: true },
   sessions: { nav: 'Sessions', show: sessions.show },
   session: { under: 'sessions', show: session.show },
+  review: { nav: 'Review', show: review.show },
   batches: { nav: 'Batches', show: batches.list, all: true },
   batch: { under: 'batches', show: batches.one, all: true },
   thresholds: { nav: 'Thresholds', show: thresholds.show },
   model: { nav: 'Model', show: model.show },
+  access: { nav: 'Access', show: access.show, all: true },
 };
 
 const main = document.getElementById('main');
@@ -27,7 +31,8 @@ let user = null;
 let leave = null;
 let shown = 0;
 
-const allowed = (view) => !view.all || !user.deploymentId;
+const operates = () => user.role === 'admin' && !user.deploymentId;
+const allowed = (view) => !view.all || operates();
 
 async function route(first) {
   leave?.();
@@ -35,11 +40,15 @@ async function route(first) {
   const turn = ++shown;
   const [where, query] = location.hash.replace(/^#\/?/, '').split('?');
   const [name, ...rest] = where.split('/');
-  const home = user.deploymentId ? 'sessions' : 'now';
+  const home = operates() ? 'now' : user.role === 'analyst' ? 'review' : 'sessions';
   const view = VIEWS[name] && allowed(VIEWS[name]) ? VIEWS[name] : VIEWS[home];
   const current = view.under ?? Object.keys(VIEWS).find((key) => VIEWS[key] === view);
   for (const link of nav.querySelectorAll('a')) {
-    if (link.dataset.view === current) link.setAttribute('aria-current', 'page');
+    if (link.dataset.view === current) {
+      link.setAttribute('aria-current', 'page');
+      // On a phone the bar is wider than the window.
+      nav.scrollLeft = link.offsetLeft - (nav.clientWidth - link.offsetWidth) / 2;
+    }
     else link.removeAttribute('aria-current');
   }
   document.getElementById('live').hidden = true;
@@ -91,8 +100,8 @@ function ask(why) {
   const submit = h('button', { class: 'main', type: 'submit' }, 'Log in');
   const form = h('form', { class: 'card login' },
     h('h1', {}, 'Log in'),
-    h('p', { class: 'hint' }, 'Enter an admin key of this service (PLAYPROOF_ADMIN_KEYS). It is exchanged for a cookie and not kept here.'),
-    h('div', {}, h('label', { for: 'key' }, 'Admin key'), key), error, submit);
+    h('p', { class: 'hint' }, 'Enter an admin or analyst key of this service. It is exchanged for a cookie and not kept here.'),
+    h('div', {}, h('label', { for: 'key' }, 'Key'), key), error, submit);
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     submit.disabled = true;
@@ -143,7 +152,7 @@ addEventListener('loggedout', () => { if (user?.csrfToken) ask('The login is ove
 
 try {
   const told = await who();
-  if (told.role === 'admin') enter(told);
+  if (['admin', 'analyst'].includes(told.role)) enter(told);
   else ask();
 } catch (error) {
   fail(fill(main), error);

@@ -1,7 +1,7 @@
 // A session: what was decided and why in words, its path, its features beside those of people, its history.
 
-import { Refused, get, path } from '../api.js';
-import { brief, card, count, decision, fill, fixed, h, plural, put, span, table, toSession, when } from '../dom.js';
+import { Refused, get, path, post, remove } from '../api.js';
+import { brief, card, count, decision, fill, fixed, h, notice, plural, put, span, table, toSession, when } from '../dom.js';
 import { Replay, measure } from '../replay.js';
 
 const OVERLAYS = ['--series-2', '--pass', '--fail', '--series-1'];
@@ -30,7 +30,7 @@ export async function show(place, { id, query, user, onleave }) {
       deploymentId ? h('span', { class: 'hint' }, `deployment ${deploymentId}`) : null),
     h('div', { class: 'grid wide session' },
       h('div', { class: 'stack' }, await drawing(telemetry, answer, deploymentId, onleave), features(explanation)),
-      h('div', { class: 'stack' }, why(answer), history(answer, past.gone ? [] : past.revisions, past.scoredAs), facts(answer, telemetry, user))));
+      h('div', { class: 'stack' }, why(answer), final ? labels(of(`${route}/label`), final, past) : null, history(answer, past.gone ? [] : past.revisions, past.scoredAs), facts(answer, telemetry, user))));
 }
 
 /** How a score is to be taken, in words. */
@@ -48,7 +48,7 @@ function meaning(result) {
 
 const RULES = ['path_too_straight', 'no_jitter', 'impossible_speed', 'perfect_accuracy', 'robotic_timing'];
 
-function why(answer) {
+export function why(answer) {
   const result = answer.result;
   const reasons = (result ?? answer.first).reasons;
   const list = reasons.length === 0 ? h('p', { class: 'hint' }, 'No rule was broken, and no trait stands out.') :
@@ -59,6 +59,20 @@ function why(answer) {
     result?.decision === 'pass' && reasons.length > 0 ? h('p', { class: 'hint' }, 'Noted all the same, and outweighed:') : null,
     answer.lastError ? h('p', { class: 'words' }, `Last error: ${answer.lastError}`) : null,
     list));
+}
+
+/** What people say of the session, and saying it. */
+function labels(route, result, past) {
+  const said = past.gone ? null : past.label;
+  const act = (run) => async () => {
+    try { await run(); dispatchEvent(new HashChangeEvent('hashchange')); } catch (error) { notice(error.message); }
+  };
+  const note = h('input', { type: 'text', id: 'note', maxlength: 500, autocomplete: 'off' });
+  const say = (label) => act(() => post(route, { label, note: note.value }));
+  return card('Label', {},
+    said ? h('p', {}, `Somebody said: ${said.label}${said.note ? `, “${said.note}”` : ''}, `, when(said.at), '.') : h('p', { class: 'hint' }, 'Nobody said what it is.'),
+    said ? h('button', { type: 'button', onclick: act(() => remove(route)) }, 'Take the label back')
+      : [h('label', { for: 'note' }, 'Note'), note, h('div', { class: 'row after' }, h('button', { type: 'button', onclick: say('human') }, 'It is a human'), h('button', { type: 'button', onclick: say('bot') }, 'It is a bot'))]);
 }
 
 /** What changed a decision, in words. */
@@ -95,7 +109,7 @@ function facts(answer, telemetry, user) {
   const { result } = answer;
   const rows = [];
   const fact = (name, value) => { if (value !== null && value !== undefined && value !== '') rows.push(h('dt', {}, name), h('dd', {}, value)); };
-  if (result?.batchId !== null && result) fact('Batch', user.deploymentId ? result.batchId : h('a', { href: `#/batch/${result.batchId}` }, `Batch ${result.batchId}`));
+  if (result?.batchId !== null && result) fact('Batch', user.deploymentId || user.role !== 'admin' ? result.batchId : h('a', { href: `#/batch/${result.batchId}` }, `Batch ${result.batchId}`));
   fact('Device', telemetry.deviceType);
   fact('Game', telemetry.gameType);
   fact('Duration', telemetry.durationMs === undefined ? null : span(telemetry.durationMs / 1000));
@@ -124,7 +138,7 @@ function inWords(told) {
   ].join('; ') + '.';
 }
 
-async function drawing(telemetry, answer, deploymentId, onleave) {
+export async function drawing(telemetry, answer, deploymentId, onleave) {
   if (telemetry.gone) return card('Path', { kind: 'first' }, h('p', { class: 'hint' }, `${telemetry.gone[0].toUpperCase()}${telemetry.gone.slice(1)}.`));
   const told = measure(telemetry);
   const canvas = h('canvas', { role: 'img', tabindex: '0', 'aria-label': 'The path of the pointer. Space plays and pauses, the arrow keys move in time.', 'aria-describedby': 'in-words' });

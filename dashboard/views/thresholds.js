@@ -26,6 +26,8 @@ function cut(name, title, value, changed) {
 }
 
 export async function show(place, { user, onleave }) {
+  // Analysts try; who applies is an admin.
+  const applies = user.role === 'admin';
   let held = await get('/api/v1/thresholds');
   const whose = h('input', { type: 'text', id: 'whose', name: 'deployment', maxlength: 256, autocomplete: 'off', value: user.deploymentId ?? '', disabled: Boolean(user.deploymentId), placeholder: 'all without their own' });
   const told = h('div', { 'aria-live': 'polite' });
@@ -122,7 +124,7 @@ export async function show(place, { user, onleave }) {
     h('div', { class: 'grid two' },
       card('Try', { hint: 'nothing changes until it is applied' },
         h('div', { class: 'stack' }, h('div', { class: 'cut' }, h('label', { for: 'whose' }, 'Deployment'), whose), pass.element, review.element, holds,
-          h('div', { class: 'row' }, apply, back))),
+          applies ? h('div', { class: 'row' }, apply, back) : h('p', { class: 'hint small' }, 'Applying them needs an admin key.'))),
       card('Among the stored sessions', {}, told)));
   state();
   await simulate();

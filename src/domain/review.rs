@@ -78,6 +78,7 @@ fn log_odds(candidate: &Candidate) -> f64 {
 }
 
 /// Each feature as its rank among all, 0 to 1, so that none outweighs the others and outliers are no further than others.
+#[expect(clippy::needless_range_loop, reason = "the loop goes over columns, not rows")]
 fn ranked(all: &mut [[f64; FEATURES]]) {
     let count = all.len();
     let mut order: Vec<usize> = (0..count).collect();

@@ -202,7 +202,7 @@ mod tests {
     }
 
     /// Every route that needs a key: method, path, the roles that may call it, and whether a bound admin may.
-    const GUARDED: [(&str, &str, &[&str], bool); 47] = [
+    const GUARDED: [(&str, &str, &[&str], bool); 48] = [
         ("POST", "/api/v1/score", &["submit", "ingest", "admin"], true),
         ("POST", "/api/v1/batch/sessions", &["ingest", "admin"], true),
         ("GET", "/api/v1/batch/result/a", &["ingest", "analyst", "admin"], true),
@@ -235,6 +235,7 @@ mod tests {
         ("POST", "/api/v1/datasets/upload", &["admin"], true),
         ("POST", "/api/v1/training/start", &["admin"], true),
         ("GET", "/api/v1/training/m", &["admin"], true),
+        ("GET", "/api/v1/review", &["analyst", "admin"], true),
         ("GET", "/api/v1/verdicts", &["ingest", "analyst", "admin"], true),
         ("GET", "/api/v1/webhooks", &["admin"], false),
         ("POST", "/api/v1/webhooks", &["admin"], false),

@@ -13,6 +13,7 @@ use super::request::{Params, SessionPath};
 use super::wire::{self, First, ResultBody};
 use crate::store::Lookup;
 use crate::store::decisions::Revised;
+use crate::store::labels::Label;
 
 /// A decision that was changed.
 #[derive(Debug, Serialize, ToSchema)]
@@ -30,6 +31,25 @@ pub(super) struct RevisionBody {
     detail: serde_json::Value,
 }
 
+/// What somebody said of a session.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SaidBody {
+    /// human or bot.
+    #[schema(example = "bot")]
+    label: &'static str,
+    note: String,
+    /// Digest of the key that said it; `local` where the service has no keys.
+    actor: String,
+    /// ISO 8601, UTC.
+    at: String,
+}
+
+impl From<Label> for SaidBody {
+    fn from(label: Label) -> Self {
+        Self { label: label.truth.name(), note: label.note, actor: label.actor, at: wire::iso(label.at) }
+    }
+}
+
 /// The history of a session.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -44,6 +64,8 @@ pub(super) struct HistoryAnswer {
     scored_as: Option<&'static str>,
     /// The changes since, the first one first.
     revisions: Vec<RevisionBody>,
+    /// What somebody said of it; `null` where nobody did.
+    label: Option<SaidBody>,
 }
 
 impl From<Revised> for RevisionBody {
@@ -92,6 +114,7 @@ pub(super) async fn read(
         first: (&session.first).into(),
         result: session.result.as_ref().map(Into::into),
         scored_as: scored_as.map(crate::domain::result::Decision::name),
+        label: service.store.label_of(session.seq).await?.map(Into::into),
         revisions: revisions.into_iter().map(Into::into).collect(),
     }))
 }

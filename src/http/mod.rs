@@ -30,6 +30,7 @@ mod queue;
 mod request;
 mod result;
 mod results;
+mod review;
 mod scheduler;
 mod score;
 mod server;
@@ -254,6 +255,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/api/v1/sessions/{sessionId}/history", get(history::read))
         .route("/api/v1/sessions/{sessionId}/label", post(labels::put).delete(labels::take_back))
         .route("/api/v1/labels", get(labels::list))
+        .route("/api/v1/review", get(review::list))
         .route("/api/v1/verdicts", get(verdicts::follow))
         .route("/api/v1/webhooks", get(webhooks::list).post(webhooks::create))
         .route("/api/v1/webhooks/{webhookId}", delete(webhooks::remove))

@@ -135,6 +135,7 @@ behind_the_switch! { DecisionStore:
 behind_the_switch! { LabelStore:
     label(seq: Seq, label: Option<Label>, revision: Option<Revision>, at: Timestamp) -> bool;
     label_of(seq: Seq) -> Option<Label>;
+    to_review(deployment: Option<String>) -> (Vec<crate::store::labels::ReviewRow>, Vec<crate::domain::review::Labelled>);
     labels(after: Seq, limit: u32, deployment: Option<String>) -> Vec<LabelRow>;
 }
 

@@ -5,6 +5,8 @@ use async_trait::async_trait;
 use super::StoreResult;
 use super::decisions::Revision;
 use crate::domain::id::{Seq, SessionKey};
+use crate::domain::reason::Reasons;
+use crate::domain::review::{Candidate, Labelled};
 use crate::domain::time::Timestamp;
 
 /// What a session is, by somebody's judgement.
@@ -60,6 +62,28 @@ pub struct LabelRow {
     pub label: Label,
 }
 
+/// A result that nobody has labelled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReviewRow {
+    /// Deployment and identifier.
+    pub key: SessionKey,
+    /// Which game was played.
+    pub game_type: String,
+    /// With which device.
+    pub device_type: String,
+    /// What orders the queue.
+    pub candidate: Candidate,
+    /// Why the decision is what it is.
+    pub reasons: Reasons,
+    /// When it was scored.
+    pub scored_at: Timestamp,
+}
+
+/// Results of each decision that are looked through for review, the newest first.
+pub const LOOKED_THROUGH: u32 = 20_000;
+/// Most of them, and most labels, that are given.
+pub const MOST_REVIEWED: u32 = 1_000;
+
 /// Where labels are kept, as long as their sessions.
 #[async_trait]
 pub trait LabelStore {
@@ -75,6 +99,10 @@ pub trait LabelStore {
 
     /// The label of one session.
     async fn label_of(&self, seq: Seq) -> StoreResult<Option<Label>>;
+
+    /// What may be reviewed, of one deployment or of all: of each decision up to [`MOST_REVIEWED`] of the newest
+    /// [`LOOKED_THROUGH`] results that have no label; and what the newest [`MOST_REVIEWED`] labels say.
+    async fn to_review(&self, deployment: Option<String>) -> StoreResult<(Vec<ReviewRow>, Vec<Labelled>)>;
 
     /// Up to `limit` labels of sessions after one, in their order, of one deployment or of all.
     async fn labels(&self, after: Seq, limit: u32, deployment: Option<String>) -> StoreResult<Vec<LabelRow>>;

@@ -112,7 +112,9 @@ fn draw(bots: &[Item], count: usize, chosen: &mut ChaCha8Rng) -> Vec<Item> {
     }
     let mut families: Vec<Vec<&Item>> = families.into_values().collect();
     families.shuffle(chosen);
-    families.iter_mut().for_each(|family| family.shuffle(chosen));
+    for family in &mut families {
+        family.shuffle(chosen);
+    }
     let mut drawn = Vec::with_capacity(count);
     while drawn.len() < count {
         for family in &mut families {

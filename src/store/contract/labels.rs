@@ -50,6 +50,24 @@ pub(crate) async fn a_label_decides_and_can_be_taken_back(store: &dyn Store) {
     assert_eq!((store.label_of(seq).await.unwrap(), decision(store, "a").await), (None, Decision::Fail));
 }
 
+pub(crate) async fn what_nobody_labelled_is_reviewed(store: &dyn Store) {
+    for (id, decision) in [("a", Decision::Pass), ("b", Decision::Fail), ("c", Decision::Review)] {
+        process(store, session(id, at(0)), verdict(decision, 1.0), at(1)).await;
+    }
+    let seq = found(store, "b").await.seq;
+    store.label(seq, Some(said(Truth::Bot, at(2).wall)), None, at(2).wall).await.unwrap();
+    submit(store, session("waits", at(3))).await;
+    let (rows, labels) = store.to_review(None).await.unwrap();
+    let told: Vec<_> = rows.iter().map(|row| (row.key.id.as_str(), row.candidate.decision)).collect();
+    assert_eq!(told, [("a", Decision::Pass), ("c", Decision::Review)]);
+    let stored = found(store, "a").await;
+    assert_eq!(rows[0].candidate.features, stored.features.values());
+    assert_eq!((rows[0].candidate.score, rows[0].scored_at), (Some(0.5), at(1).wall));
+    assert_eq!(labels.iter().map(|label| label.bot).collect::<Vec<_>>(), [true]);
+    let (rows, labels) = store.to_review(Some("eu".to_owned())).await.unwrap();
+    assert!(rows.is_empty() && labels.is_empty());
+}
+
 pub(crate) async fn only_sessions_with_a_result_are_labelled(store: &dyn Store) {
     let waits = submit(store, session("a", at(0))).await;
     for seq in [waits, Seq(waits.0 + 1000)] {

@@ -90,7 +90,7 @@ macro_rules! store_contract {
                 an_erased_session_is_told_of_no_more_and_its_log_names_a_hash, events_come_in_order_from_any_place,
             }
             labels: {
-                a_label_decides_and_can_be_taken_back, only_sessions_with_a_result_are_labelled,
+                a_label_decides_and_can_be_taken_back, what_nobody_labelled_is_reviewed, only_sessions_with_a_result_are_labelled,
                 a_label_goes_with_its_session, labelled_sessions_keep_their_telemetry_longer,
             }
             sketches: {

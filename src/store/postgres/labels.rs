@@ -8,10 +8,34 @@ use super::pool::called;
 use super::rows::{self, enumerated, number};
 use super::{Core, PostgresStore, decisions};
 use crate::domain::id::Seq;
+use crate::domain::reason::Reasons;
+use crate::domain::result::{Decision, ScoreKind};
+use crate::domain::review::{Candidate, FEATURES, Labelled};
 use crate::domain::time::Timestamp;
 use crate::store::StoreResult;
+use crate::store::coding::features_from_blob;
 use crate::store::decisions::Revision;
-use crate::store::labels::{Label, LabelRow, LabelStore};
+use crate::store::labels::{LOOKED_THROUGH, Label, LabelRow, LabelStore, MOST_REVIEWED, ReviewRow, Truth};
+
+fn features(row: &Row) -> Result<[f64; FEATURES], Fault> {
+    Ok(features_from_blob(row.try_get("features")?)?.values())
+}
+
+fn review(row: &Row) -> Result<ReviewRow, Fault> {
+    let calibrated = enumerated::<ScoreKind>(row, "kind")? == ScoreKind::Calibrated;
+    Ok(ReviewRow {
+        key: rows::key(row)?,
+        game_type: rows::text(row, "game")?,
+        device_type: rows::text(row, "device")?,
+        candidate: Candidate {
+            features: features(row)?,
+            score: row.try_get::<_, Option<f64>>("score")?.filter(|_| calibrated),
+            decision: enumerated(row, "decision")?,
+        },
+        reasons: Reasons::from_bits(row.try_get("reasons")?),
+        scored_at: Timestamp(row.try_get("scored_at")?),
+    })
+}
 
 fn read(row: &Row) -> Result<Label, Fault> {
     Ok(Label {
@@ -36,6 +60,10 @@ impl LabelStore for PostgresStore {
 
     async fn label_of(&self, seq: Seq) -> StoreResult<Option<Label>> {
         called!(self.core.label_of_once(seq))
+    }
+
+    async fn to_review(&self, deployment: Option<String>) -> StoreResult<(Vec<ReviewRow>, Vec<Labelled>)> {
+        called!(self.core.to_review_once(deployment.as_deref()))
     }
 
     async fn labels(&self, after: Seq, limit: u32, deployment: Option<String>) -> StoreResult<Vec<LabelRow>> {
@@ -81,6 +109,31 @@ impl Core {
         let found = held.query_opt("SELECT * FROM labels WHERE seq = $1", &[&seq.0]).await?;
         held.release();
         found.as_ref().map(read).transpose()
+    }
+
+    async fn to_review_once(&self, deployment: Option<&str>) -> Result<(Vec<ReviewRow>, Vec<Labelled>), Fault> {
+        let sql = "SELECT s.deployment, s.id, s.game, s.device, s.features, r.score, r.kind, r.decision, r.reasons, \
+                   r.scored_at FROM (SELECT * FROM results WHERE decision = $1 ORDER BY scored_at DESC, seq DESC \
+                   LIMIT $2) r JOIN sessions s ON s.seq = r.seq WHERE ($3::bytea IS NULL OR r.deployment = $3) \
+                   AND NOT EXISTS (SELECT 1 FROM labels l WHERE l.seq = r.seq) \
+                   ORDER BY r.scored_at DESC, r.seq DESC LIMIT $4";
+        let (deployment, window, most) =
+            (deployment.map(str::as_bytes), i64::from(LOOKED_THROUGH), i64::from(MOST_REVIEWED));
+        let held = self.pool.get().await?;
+        let statement = held.prepare_cached(sql).await?;
+        let mut found = Vec::new();
+        for decision in Decision::ALL {
+            let rows = held.query(&statement, &[&number(decision), &window, &deployment, &most]).await?;
+            found.extend(rows::all(&rows, review)?);
+        }
+        let sql = "SELECT l.label, s.features FROM labels l JOIN sessions s ON s.seq = l.seq \
+                   WHERE $1::bytea IS NULL OR s.deployment = $1 ORDER BY l.at DESC, l.seq DESC LIMIT $2";
+        let labelled = held.query(sql, &[&deployment, &most]).await?;
+        held.release();
+        let labelled = rows::all(&labelled, |row| {
+            Ok(Labelled { features: features(row)?, bot: enumerated::<Truth>(row, "label")? == Truth::Bot })
+        })?;
+        Ok((found, labelled))
     }
 
     async fn labels_once(&self, after: Seq, limit: u32, deployment: Option<&str>) -> Result<Vec<LabelRow>, Fault> {

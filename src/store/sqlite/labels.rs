@@ -7,11 +7,18 @@ use super::fault::Fault;
 use super::intake::{TELEMETRY_KEPT, TELEMETRY_KEPT_LONGER};
 use super::{SqliteStore, decisions, rows};
 use crate::domain::id::Seq;
+use crate::domain::reason::Reasons;
+use crate::domain::result::{Decision, ScoreKind};
+use crate::domain::review::{Candidate, FEATURES, Labelled};
 use crate::domain::time::Timestamp;
 use crate::store::StoreResult;
-use crate::store::coding::Numbered as _;
+use crate::store::coding::{Numbered as _, features_from_blob};
 use crate::store::decisions::Revision;
-use crate::store::labels::{Label, LabelRow, LabelStore, Truth};
+use crate::store::labels::{LOOKED_THROUGH, Label, LabelRow, LabelStore, MOST_REVIEWED, ReviewRow, Truth};
+
+fn features(row: &Row<'_>) -> Result<[f64; FEATURES], Fault> {
+    Ok(features_from_blob(row.get_ref("features")?.as_blob().map_err(rusqlite::Error::from)?)?.values())
+}
 
 fn read(row: &Row<'_>) -> Result<Label, Fault> {
     Ok(Label {
@@ -61,6 +68,45 @@ impl LabelStore for SqliteStore {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached("SELECT * FROM labels WHERE session = ?")?;
             Ok(rows::collect(&mut statement, [seq.0], read)?.pop())
+        })
+        .await
+    }
+
+    async fn to_review(&self, deployment: Option<String>) -> StoreResult<(Vec<ReviewRow>, Vec<Labelled>)> {
+        self.read(move |connection| {
+            let sql = "SELECT s.deployment, s.id, s.game, s.device, s.features, r.score, r.kind, r.decision, r.reasons, \
+                       r.scored_at FROM (SELECT * FROM results WHERE decision = ?1 ORDER BY scored_at DESC LIMIT ?2) r \
+                       JOIN sessions s ON s.seq = r.session WHERE (?3 IS NULL OR r.deployment = ?3) \
+                       AND NOT EXISTS (SELECT 1 FROM labels l WHERE l.session = r.session) \
+                       ORDER BY r.scored_at DESC, r.session DESC LIMIT ?4";
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut found = Vec::new();
+            for decision in Decision::ALL {
+                let asked = params![decision.number(), LOOKED_THROUGH, deployment, MOST_REVIEWED];
+                found.extend(rows::collect(&mut statement, asked, |row| {
+                    let calibrated = ScoreKind::from_number(row.get("kind")?)? == ScoreKind::Calibrated;
+                    Ok(ReviewRow {
+                        key: rows::key(row, "deployment", "id")?,
+                        game_type: row.get("game")?,
+                        device_type: row.get("device")?,
+                        candidate: Candidate {
+                            features: features(row)?,
+                            score: row.get::<_, Option<f64>>("score")?.filter(|_| calibrated),
+                            decision: Decision::from_number(row.get("decision")?)?,
+                        },
+                        reasons: Reasons::from_bits(row.get("reasons")?),
+                        scored_at: Timestamp(row.get("scored_at")?),
+                    })
+                })?);
+            }
+            let sql = "SELECT l.label, s.features FROM labels l JOIN sessions s ON s.seq = l.session \
+                       WHERE ?1 IS NULL OR s.deployment = ?1 ORDER BY l.at DESC, l.session DESC LIMIT ?2";
+            let mut statement = connection.prepare_cached(sql)?;
+            let labelled = rows::collect(&mut statement, params![deployment, MOST_REVIEWED], |row| {
+                let bot = Truth::from_number(row.get("label")?)? == Truth::Bot;
+                Ok(Labelled { features: features(row)?, bot })
+            })?;
+            Ok((found, labelled))
         })
         .await
     }

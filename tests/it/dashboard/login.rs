@@ -16,7 +16,7 @@ fn a_key_opens_the_dashboard_and_logging_out_closes_it() {
     send(&node, Some("ingest-key"), &everybody());
     let mut page = Page::open();
     page.go(&node.url);
-    page.sees("Admin key");
+    page.sees("Enter an admin or analyst key");
     for look in Look::ALL {
         page.look(look);
         assert_fits(&mut page, look.name);
@@ -46,9 +46,9 @@ fn a_key_opens_the_dashboard_and_logging_out_closes_it() {
     page.go(&node.url);
     page.sees("Scheduler is stopped");
     page.press("Log out");
-    page.sees("Admin key");
+    page.sees("Enter an admin or analyst key");
     page.go(&node.url);
-    page.sees("Admin key");
+    page.sees("Enter an admin or analyst key");
     assert_eq!(page.complaints(), Vec::<String>::new());
 
     // A key of one deployment sees that one, and no view of all of them.
@@ -56,7 +56,7 @@ fn a_key_opens_the_dashboard_and_logging_out_closes_it() {
     page.until("document.querySelectorAll('tbody tr').length === 9");
     assert_eq!(
         page.eval("[...document.querySelectorAll('nav a')].map(a => a.textContent).join()"),
-        "Sessions,Thresholds,Model"
+        "Sessions,Review,Thresholds,Model"
     );
     page.click("document.querySelector('tbody a')");
     page.sees("Batch verdict");

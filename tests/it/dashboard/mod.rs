@@ -3,10 +3,12 @@
 //!
 //! `PLAYPROOF_SCREENSHOTS=FOLDER` has every view's picture written there, light and dark, desktop and phone.
 
+mod access;
 mod actions;
 mod browser;
 mod login;
 mod measures;
+mod review;
 mod views;
 
 use playproof_batch::generator::{self, Family, Shape};
@@ -74,6 +76,16 @@ fn ask(node: &Process, method: &str, path: &str) -> Value {
         let request = client.request(method.parse().unwrap(), format!("{}{path}", node.url));
         let answer = request.send().await.unwrap();
         assert!(answer.status().is_success(), "{method} {path}: {}", answer.status());
+        serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
+    })
+}
+
+/// Sends the node itself something.
+fn tell(node: &Process, path: &str, body: &Value) -> Value {
+    block(async {
+        let client = playproof_batch::tls::http_client().no_proxy().build().unwrap();
+        let answer = client.post(format!("{}{path}", node.url)).json(body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
         serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
     })
 }

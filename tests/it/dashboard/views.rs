@@ -3,12 +3,14 @@
 
 use std::path::PathBuf;
 
+use serde_json::json;
+
 use super::browser::{Look, Page};
 use super::{assert_accessible, assert_fits, decided, on_both};
 use crate::process::Place;
 
 /// A view: its name, its address, what is true once it is there.
-fn views(human: &str, bot: &str) -> [(&'static str, String, &'static str); 8] {
+fn views(human: &str, bot: &str) -> [(&'static str, String, &'static str); 10] {
     let chart = "document.querySelectorAll('.chart canvas').length === 2";
     [
         (
@@ -29,6 +31,12 @@ fn views(human: &str, bot: &str) -> [(&'static str, String, &'static str); 8] {
         ),
         ("batches", "#/batches".to_owned(), "document.querySelectorAll('tbody tr').length === 2"),
         ("batch", "#/batch/1".to_owned(), "document.querySelectorAll('tbody tr').length > 20"),
+        ("review", "#/review".to_owned(), "document.querySelector('canvas')?.dataset.frames === '0'"),
+        (
+            "access",
+            "#/access".to_owned(),
+            "document.querySelectorAll('.card').length === 4 && document.querySelectorAll('tbody tr').length >= 4",
+        ),
         ("thresholds", "#/thresholds".to_owned(), "document.querySelector('[aria-live] .facts')"),
         ("model", "#/model".to_owned(), chart),
     ]
@@ -52,6 +60,14 @@ fn every_view_is_complete_fits_and_is_accessible_in_every_look(place: &Place) {
         let fits = |row: &&serde_json::Value| row["decision"] == decision && row["deploymentId"] == "";
         rows.iter().find(fits).unwrap()["sessionId"].as_str().unwrap().to_owned()
     };
+    for (path, body) in [
+        ("keys", json!({"role": "ingest", "deploymentId": "shop-eu", "name": "backend of the shop"})),
+        ("keys", json!({"role": "ingest", "testVerdict": "fail", "name": "tests"})),
+        ("overrides", json!({"userId": "u-1", "action": "deny", "note": "seen on three accounts"})),
+        ("webhooks", json!({"url": "http://8.8.8.8/playproof", "events": ["verdict.changed"]})),
+    ] {
+        super::tell(&node, &format!("/api/v1/{path}"), &body);
+    }
     let folder = pictures().filter(|_| place.url.starts_with("embedded"));
     let mut page = Page::open();
     for look in Look::ALL {
