@@ -21,6 +21,8 @@ mod deploy;
 
 mod dashboard;
 
+mod erasure;
+
 mod determinism;
 
 mod fuzz;

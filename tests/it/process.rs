@@ -84,7 +84,18 @@ impl Process {
 
     /// The same with another build of the program.
     pub(crate) fn of(path: &str, store: &str, settings: &[(&str, &str)]) -> Self {
-        let mut process = Self::spawn(&mut program(path, settings), store).unwrap();
+        Self::spawn(&mut program(path, settings), store, Stdio::inherit()).unwrap().ready()
+    }
+
+    /// Starts a node that logs everything into a file.
+    pub(crate) fn logging_to(log: std::fs::File, store: &str, settings: &[(&str, &str)]) -> Self {
+        let mut command = program(PROGRAM, settings);
+        command.env("PLAYPROOF_LOG", "trace");
+        Self::spawn(&mut command, store, log.into()).unwrap().ready()
+    }
+
+    fn ready(self) -> Self {
+        let mut process = self;
         let begun = Instant::now();
         while process.status_of("/ready") != Some(200) {
             assert!(begun.elapsed() < Duration::from_secs(30), "not ready after 30 s");
@@ -95,16 +106,16 @@ impl Process {
 
     /// Starts a node and waits until it listens; `None` when it ends instead.
     pub(crate) fn begin(store: &str, settings: &[(&str, &str)]) -> Option<Self> {
-        Self::spawn(&mut binary(settings), store)
+        Self::spawn(&mut binary(settings), store, Stdio::inherit())
     }
 
-    fn spawn(command: &mut Command, store: &str) -> Option<Self> {
+    fn spawn(command: &mut Command, store: &str, log: Stdio) -> Option<Self> {
         let begun = Instant::now();
         let mut child = command
             .env("PLAYPROOF_LISTEN", "127.0.0.1:0")
             .env("PLAYPROOF_STORE", store)
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut line = String::new();
