@@ -23,6 +23,7 @@ use crate::domain::time::Timestamp;
 use crate::http::{self, HttpSettings, Keys, Role, Service};
 use crate::intake::Intake;
 use crate::metrics::Metrics;
+use crate::registry::Registry;
 use crate::scheduler::{self, Scheduler};
 use crate::settled::Settled;
 use crate::shutdown::{Shutdown, Signals};
@@ -76,6 +77,9 @@ impl Node {
             patience: webhooks::PATIENCE,
         })?;
         let telling = tokio::spawn(deliverer.run(shutdown.clone()));
+        let registry =
+            Registry::open(Arc::clone(&store), Arc::clone(&controls), Arc::clone(&clock), embedded.clone()).await?;
+        tokio::spawn(Arc::clone(&registry).follow(shutdown.clone()));
         let parts = scheduler::Parts {
             store: Arc::clone(&store),
             detector: Arc::clone(&detector),
@@ -90,7 +94,7 @@ impl Node {
         let scheduler = Scheduler::start(parts, settings, shutdown.clone());
         let intake = Intake::new(
             Arc::clone(&store),
-            Arc::clone(&model),
+            embedded.clone(),
             Arc::clone(&clock),
             Arc::clone(&metrics),
             Arc::clone(&controls),
@@ -105,6 +109,7 @@ impl Node {
             embedded,
             training,
             controls,
+            registry,
             metrics,
             clock,
             settings: http_settings(config, address)?,

@@ -21,6 +21,10 @@ use crate::thresholds::{REFRESH, ThresholdBook};
 pub const KEY: &str = "key";
 /// Kind of a [`Control`] that is an [`Override`].
 pub const OVERRIDE: &str = "override";
+/// Kind of a [`Control`] that is a [`Made`] model; its name is the version.
+pub const MODEL: &str = "model";
+/// Kind of the one [`Control`] that says which model does what: [`Stages`].
+pub const MODEL_STAGE: &str = "model-stage";
 /// Kind of a [`Control`] that is a [`RetentionRule`]; its name is the deployment.
 pub const RETENTION: &str = "retention";
 
@@ -87,6 +91,32 @@ pub struct RetentionRule {
     pub telemetry_hours: Option<u64>,
 }
 
+/// What is kept of a model that was made here, beside the model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Made {
+    /// Unix milliseconds.
+    pub created_at: i64,
+    /// The version it was adapted from.
+    pub base: String,
+    /// Labelled people it learned from or was calibrated on.
+    pub people: usize,
+    /// Labelled bots it learned from.
+    pub bots: usize,
+}
+
+/// Which model does what; `None` is the one of the settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stages {
+    /// Scores.
+    pub active: Option<String>,
+    /// Scores beside it, without effect.
+    pub shadow: Option<String>,
+    /// Were active before, the last one last.
+    pub previous: Vec<Option<String>>,
+}
+
 /// All of it, as it was read.
 #[derive(Debug, Default)]
 pub struct Held {
@@ -98,6 +128,10 @@ pub struct Held {
     pub webhooks: BTreeMap<String, Webhook>,
     /// By deployment.
     pub retention: BTreeMap<String, RetentionRule>,
+    /// By version.
+    pub models: BTreeMap<String, Made>,
+    /// Which of them does what.
+    pub stages: Stages,
     /// The overrides by user, the bound ones first.
     by_user: HashMap<String, Vec<(Option<String>, bool)>>,
 }
@@ -116,6 +150,8 @@ impl Held {
             overrides: of(OVERRIDE).filter_map(parse).collect(),
             webhooks: of(WEBHOOK).filter_map(parse).collect(),
             retention: of(RETENTION).filter_map(parse).collect(),
+            models: of(MODEL).filter_map(parse).collect(),
+            stages: of(MODEL_STAGE).find_map(parse).map(|(_, stages)| stages).unwrap_or_default(),
             by_user: HashMap::new(),
         };
         for rule in held.overrides.values() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::controls::Controls;
-use crate::detector::embedded::Model;
+use crate::detector::embedded::EmbeddedDetector;
 use crate::domain::features::{Extractor, v1};
 use crate::domain::heuristic::{self, Heuristic};
 use crate::domain::id::SessionKey;
@@ -56,23 +56,23 @@ pub enum SubmitError {
 /// Takes sessions in.
 pub struct Intake {
     store: Arc<dyn Store>,
-    model: Arc<Model>,
+    embedded: EmbeddedDetector,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     controls: Arc<Controls>,
 }
 
 impl Intake {
-    /// An intake that writes to `store` and answers `useBatch: false` from `model`.
+    /// An intake that writes to `store` and answers `useBatch: false` from `embedded`.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
-        model: Arc<Model>,
+        embedded: EmbeddedDetector,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
         controls: Arc<Controls>,
     ) -> Self {
-        Self { store, model, clock, metrics, controls }
+        Self { store, embedded, clock, metrics, controls }
     }
 
     /// The scores at which decisions change.
@@ -171,9 +171,10 @@ impl Intake {
     }
 
     fn model_verdict(&self, session: &Session, heuristic: Reasons, workspace: &mut Workspace) -> Verdict {
-        workspace.extractor.extract(self.model.feature_set(), session, &mut workspace.row);
+        let model = self.embedded.model();
+        workspace.extractor.extract(model.feature_set(), session, &mut workspace.row);
         let thresholds = self.thresholds().of(&session.deployment_id);
-        self.model.verdict(&workspace.row, &session.device_type, heuristic, &thresholds)
+        model.verdict(&workspace.row, &session.device_type, heuristic, &thresholds)
     }
 }
 

@@ -55,6 +55,8 @@ pub mod generator;
 
 pub mod offline;
 
+pub mod registry;
+
 pub mod http;
 
 pub mod config;

@@ -1,8 +1,8 @@
 // Model: how the scores of late lie beside what calibration promises, drift, and the versions.
 
-import { get, path } from '../api.js';
+import { get, path, post, remove } from '../api.js';
 import { bars, chart, line } from '../chart.js';
-import { brief, card, count, fill, h, plural, table } from '../dom.js';
+import { brief, card, confirmed, count, fill, h, notice, plural, table, when } from '../dom.js';
 
 const LOOKED_AT = 1000;
 const STEP = 0.25;
@@ -16,12 +16,6 @@ export async function show(place, { user, onleave }) {
     user.deploymentId ? null : get('/api/v1/batch/stats'),
   ]);
   const scores = results.results.filter((row) => row.scoreKind === 'calibrated').map((row) => row.anomalyScore);
-  const versions = table('Versions of the model', [
-    { head: 'Model', cell: (row) => row.modelId }, { head: 'Version', cell: (row) => h('span', { class: 'code' }, row.modelVersion) },
-    { head: 'Source', cell: (row) => row.source },
-    { head: 'State', kind: 'bare', cell: (row) => h('span', { class: `tag ${row.active ? 'pass' : 'plain'}` }, row.active ? 'scores now' : 'kept') },
-  ]);
-  versions.add(models.models);
 
   const steps = Math.round(TOP / STEP);
   const lows = Array.from({ length: steps }, (_, i) => i * STEP);
@@ -49,7 +43,7 @@ export async function show(place, { user, onleave }) {
           h('ul', { class: 'legend' }, h('li', {}, h('i', { class: 'c-1 block' }), 'sessions'), h('li', {}, h('i', { class: 'c-2' }), 'if all were people of the calibration')), histogram])),
         card('Calibration', { hint: 'share of sessions at or above a score' }, none([
           h('ul', { class: 'legend' }, h('li', {}, h('i', { class: 'c-1' }), 'sessions'), h('li', {}, h('i', { class: 'c-2' }), 'people, promised: 10 to the minus score')), curve]))),
-      h('div', { class: 'grid two' }, drift(stats), card('Versions', { body: false }, h('div', { class: 'scroll' }, versions.element))),
+      h('div', { class: 'grid two' }, drift(stats), versions(models, user, onleave)),
       scores.length ? h('details', { class: 'card' }, h('summary', { class: 'foot' }, 'Scores in numbers'), h('div', { class: 'scroll' }, numbers.element)) : null));
 
   if (scores.length === 0) return;
@@ -78,4 +72,66 @@ function drift(stats) {
   ]);
   list.add([{ feature: 'share of odd scores', distance: told.pValues }, ...told.features]);
   return card('Drift', { hint: `last ${plural(told.sessions, 'session')}, bots among them`, body: false }, h('div', { class: 'scroll' }, list.element));
+}
+
+/** The versions, and for who operates the service their way into it. */
+function versions(told, user, onleave) {
+  const operates = user.role === 'admin' && !user.deploymentId;
+  const place = h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Versions of the model' });
+  const status = h('p', { class: 'hint', 'aria-live': 'polite' });
+  const tested = h('div', { 'aria-live': 'polite' });
+  let timer = null;
+  onleave(() => clearTimeout(timer));
+  const of = (row, what) => `/api/v1/models/${encodeURIComponent(row.modelVersion)}/${what}`;
+  const act = (run, words) => async () => {
+    try {
+      const answer = await run();
+      if (words) notice(words);
+      await load();
+      return answer;
+    } catch (error) { notice(error.message); return null; }
+  };
+  const button = (text, run) => h('button', { type: 'button', class: 'quiet', onclick: run }, text);
+  const wrong = (errors) => `fails ${count(errors.peopleFailed)} of ${count(errors.people)} people, passes ${count(errors.botsPassed)} of ${count(errors.bots)} bots`;
+
+  const test = (row) => act(async () => {
+    const answer = await post(of(row, 'backtest'));
+    const moves = answer.moves.map((move) => `${count(move.count)} from ${move.from} to ${move.to}`).join(', ');
+    fill(tested, h('div', { class: 'body' }, h('h2', {}, `Version ${answer.modelVersion} on what is stored`),
+      h('p', { class: 'plain' }, `${plural(answer.flips, 'session')} of ${count(answer.sessions)} would be decided in another way${moves ? `: ${moves}` : ''}.`),
+      answer.tested.people + answer.tested.bots === 0 ? h('p', { class: 'hint' }, 'There are no labelled sessions that it has not learned from.')
+        : h('dl', { class: 'facts' }, h('dt', {}, 'On labels, this one'), h('dd', {}, wrong(answer.tested)), h('dt', {}, 'The active one'), h('dd', {}, wrong(answer.active)))));
+  });
+  const promote = (row) => async () => {
+    if (await confirmed(`Let ${row.modelVersion} score?`, 'New sessions are scored by it on every node. It is refused where it is worse than the active one on labelled sessions that it has not learned from.', 'Promote')) await act(() => post(of(row, 'promote')), 'It scores now.')();
+  };
+  const actions = (row) => [
+    row.active ? null : button('Test', test(row)),
+    row.active ? null : row.stage === 'shadow' ? button('End shadow', act(() => remove(of(row, 'shadow')), 'It no longer scores beside.')) : button('Shadow', act(() => post(of(row, 'shadow')), 'It scores beside the active one.')),
+    row.active ? null : button('Promote', promote(row))];
+  const train = h('button', { type: 'button', onclick: act(() => post('/api/v1/models/train'), null) }, 'Train on labels');
+  const back = h('button', { type: 'button', onclick: async () => {
+    if (await confirmed('Roll back?', 'The model that was active before scores again, on every node.', 'Roll back')) await act(() => post('/api/v1/models/rollback'), 'The model before scores again.')();
+  } }, 'Roll back');
+
+  function shown(answer) {
+    const made = table('Versions of the model', [
+      { head: 'Version', cell: (row) => h('span', { class: 'code' }, row.modelVersion) },
+      { head: 'Stage', kind: 'bare', cell: (row) => h('span', { class: `tag ${{ active: 'pass', shadow: 'review' }[row.stage] ?? 'plain'}` }, row.stage === 'active' ? 'scores now' : row.stage) },
+      { head: 'Made of', kind: 'words', cell: (row) => (row.learned ? [`${row.learned.base}, ${plural(row.learned.people, 'labelled person', 'labelled people')} and ${plural(row.learned.bots, 'labelled bot')}, `, when(row.learned.createdAt)] : 'the settings') },
+      { head: 'As shadow', kind: 'words', cell: (row) => (row.shadow ? `${plural(row.shadow.sessions, 'session')}: ${count(row.shadow.stricter)} stricter, ${count(row.shadow.milder)} milder` : '') },
+      ...(operates ? [{ head: 'Actions', span: true, cell: actions }] : []),
+    ]);
+    made.add(answer.models);
+    fill(place, made.element);
+    const { state, message, modelVersion } = answer.training;
+    status.textContent = { running: 'A model is being trained.', done: `The training made version ${modelVersion}.`, failed: `The training made no model: ${message}` }[state] ?? '';
+    train.disabled = state === 'running';
+    back.disabled = !answer.canRollBack;
+    clearTimeout(timer);
+    if (state === 'running') timer = setTimeout(() => load().catch((error) => notice(error.message)), 1000);
+  }
+  const load = async () => shown(await get('/api/v1/models'));
+  shown(told);
+  return card('Versions', { body: false }, operates ? h('div', { class: 'body' }, h('div', { class: 'row' }, train, back), status) : null, place, tested);
 }

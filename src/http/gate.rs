@@ -202,7 +202,7 @@ mod tests {
     }
 
     /// Every route that needs a key: method, path, the roles that may call it, and whether a bound admin may.
-    const GUARDED: [(&str, &str, &[&str], bool); 48] = [
+    const GUARDED: [(&str, &str, &[&str], bool); 54] = [
         ("POST", "/api/v1/score", &["submit", "ingest", "admin"], true),
         ("POST", "/api/v1/batch/sessions", &["ingest", "admin"], true),
         ("GET", "/api/v1/batch/result/a", &["ingest", "analyst", "admin"], true),
@@ -235,6 +235,12 @@ mod tests {
         ("POST", "/api/v1/datasets/upload", &["admin"], true),
         ("POST", "/api/v1/training/start", &["admin"], true),
         ("GET", "/api/v1/training/m", &["admin"], true),
+        ("POST", "/api/v1/models/train", &["admin"], false),
+        ("POST", "/api/v1/models/rollback", &["admin"], false),
+        ("POST", "/api/v1/models/v/shadow", &["admin"], false),
+        ("DELETE", "/api/v1/models/v/shadow", &["admin"], false),
+        ("POST", "/api/v1/models/v/backtest", &["admin"], false),
+        ("POST", "/api/v1/models/v/promote", &["admin"], false),
         ("GET", "/api/v1/review", &["analyst", "admin"], true),
         ("GET", "/api/v1/verdicts", &["ingest", "analyst", "admin"], true),
         ("GET", "/api/v1/webhooks", &["admin"], false),
@@ -279,7 +285,13 @@ mod tests {
     /// A path with something in place of its parameters.
     fn filled(path: &str) -> String {
         let names = [("{sessionId}", "a"), ("{userId}", "a"), ("{batchId}", "1"), ("{batch_id}", "1")];
-        let more = [("{modelId}", "m"), ("{webhookId}", "w"), ("{keyId}", "k"), ("{overrideId}", "o")];
+        let more = [
+            ("{modelId}", "m"),
+            ("{modelVersion}", "v"),
+            ("{webhookId}", "w"),
+            ("{keyId}", "k"),
+            ("{overrideId}", "o"),
+        ];
         names.into_iter().chain(more).fold(path.to_owned(), |path, (name, value)| path.replace(name, value))
     }
 

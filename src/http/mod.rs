@@ -64,6 +64,7 @@ use crate::detector::embedded::EmbeddedDetector;
 use crate::detector::woodwide::Training;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
+use crate::registry::Registry;
 use crate::scheduler::Handle;
 use crate::settled::Settled;
 use crate::store::Store;
@@ -87,6 +88,8 @@ pub struct Parts {
     pub embedded: EmbeddedDetector,
     /// Training at Woodwide, where that is configured.
     pub training: Option<Training>,
+    /// The embedded models.
+    pub registry: Arc<Registry>,
     /// What operators made.
     pub controls: Arc<Controls>,
     /// Instruments.
@@ -107,6 +110,7 @@ pub struct Service {
     embedded: EmbeddedDetector,
     training: Option<Training>,
     controls: Arc<Controls>,
+    registry: Arc<Registry>,
     keys: RwLock<(i64, Arc<Keys>)>,
     followers: Arc<Semaphore>,
     metrics: Arc<Metrics>,
@@ -138,6 +142,7 @@ impl Service {
             embedded,
             training,
             controls,
+            registry,
             metrics,
             clock,
             settings,
@@ -167,6 +172,7 @@ impl Service {
             keys: RwLock::new((-1, Arc::default())),
             followers: Arc::new(Semaphore::new(verdicts::FOLLOWERS)),
             controls,
+            registry,
             metrics,
             clock,
             settings,
@@ -271,6 +277,11 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/api/v1/thresholds/simulate", post(thresholds::simulate))
         .route("/api/v1/users/{userId}", delete(erasure::user))
         .route("/api/v1/models", get(models::list))
+        .route("/api/v1/models/train", post(models::train))
+        .route("/api/v1/models/rollback", post(models::roll_back))
+        .route("/api/v1/models/{modelVersion}/shadow", post(models::shadow).delete(models::unshadow))
+        .route("/api/v1/models/{modelVersion}/backtest", post(models::backtest))
+        .route("/api/v1/models/{modelVersion}/promote", post(models::promote))
         .route("/api/v1/datasets/upload", post(training::upload))
         .route("/api/v1/training/start", post(training::start))
         .route("/api/v1/training/{modelId}", get(training::read));

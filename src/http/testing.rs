@@ -27,6 +27,7 @@ use crate::domain::result::Thresholds;
 use crate::domain::time::{Now, Timestamp};
 use crate::intake::Intake;
 use crate::metrics::Metrics;
+use crate::registry::Registry;
 use crate::scheduler::{self, Scheduler};
 use crate::settled::Settled;
 use crate::shutdown::Shutdown;
@@ -242,15 +243,18 @@ impl TestApp {
         let scheduler = Scheduler::start(parts, scheduler_settings(), shutdown.clone());
         // The routes' own tests need no trained model.
         let model = Arc::new(Model::bundled().unwrap());
+        let embedded = EmbeddedDetector::new(model);
+        let registry = Registry::open(store.clone(), controls.clone(), clock.clone(), embedded.clone()).await.unwrap();
         let intake =
-            Arc::new(Intake::new(store.clone(), Arc::clone(&model), clock.clone(), metrics.clone(), controls.clone()));
+            Arc::new(Intake::new(store.clone(), embedded.clone(), clock.clone(), metrics.clone(), controls.clone()));
         let service = Service::new(Parts {
             store: store.clone(),
             intake,
             scheduler: scheduler.handle(),
             settled: settled.clone(),
             detector: detector.clone(),
-            embedded: EmbeddedDetector::new(Arc::clone(&model)),
+            embedded,
+            registry,
             training: choice.training,
             controls,
             metrics,

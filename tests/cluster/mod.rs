@@ -62,7 +62,7 @@ pub(crate) struct Cluster {
 }
 
 /// Where the server's programs are.
-fn programs() -> PathBuf {
+pub(crate) fn programs() -> PathBuf {
     let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|versions| versions.flatten().map(|version| version.path().join("bin")).collect())
         .unwrap_or_default();
@@ -196,14 +196,4 @@ pub(crate) fn psql_in(folder: &Path, url: &str, arguments: &[&str]) -> String {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
-/// Everything in the schema of `url`, as its dump has it.
-pub(crate) fn dump(url: &str) -> String {
-    let (bare, schema) = url.split_once("options=-csearch_path%3D").unwrap();
-    let bare = bare.trim_end_matches(['?', '&']);
-    let output =
-        Command::new(programs().join("pg_dump")).args(["--schema", schema, "--inserts", "-d", bare]).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
 }

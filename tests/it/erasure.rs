@@ -2,7 +2,9 @@
 //! matched with others, overridden, managed and logged. Of its identifier, user, path and features nothing is left.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
+use std::process::Command;
 
 use playproof_batch::generator::{self, Family, Shape};
 use serde_json::{Value, json};
@@ -33,7 +35,10 @@ impl Asker {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }
 
 /// What is kept of a session in bytes of its own.
@@ -62,6 +67,18 @@ fn kept(place: &Place) -> BTreeMap<&'static str, Vec<u8>> {
     found.collect()
 }
 
+/// Everything in the schema of `url`, as its dump has it.
+fn dump(url: &str) -> String {
+    let (bare, schema) = url.split_once("options=-csearch_path%3D").unwrap();
+    let bare = bare.trim_end_matches(['?', '&']);
+    let output = Command::new(cluster::programs().join("pg_dump"))
+        .args(["--schema", schema, "--inserts", "-d", bare])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// Where something is found: in a file of the folder, in the dump of the database, or in the log.
 fn traces(place: &Place, log: &Path, wanted: &BTreeMap<&'static str, Vec<u8>>) -> Vec<String> {
     let mut texts: Vec<(String, Vec<u8>)> = vec![("the log".to_owned(), std::fs::read(log).unwrap())];
@@ -71,7 +88,7 @@ fn traces(place: &Place, log: &Path, wanted: &BTreeMap<&'static str, Vec<u8>>) -
                 texts.push((file.file_name().to_string_lossy().into_owned(), std::fs::read(file.path()).unwrap()));
             }
         }
-        None => texts.push(("the dump".to_owned(), cluster::dump(&place.url).into_bytes())),
+        None => texts.push(("the dump".to_owned(), dump(&place.url).into_bytes())),
     }
     let mut found = Vec::new();
     for (name, bytes) in &texts {

@@ -8,7 +8,7 @@ const LEAVES: [&str; 9] =
     ["clock", "controls", "metrics", "shutdown", "logging", "secret", "settled", "thresholds", "tls"];
 
 /// Every part, and the parts it may know beside the leaves.
-const LAYERS: [(&str, &[&str]); 23] = [
+const LAYERS: [(&str, &[&str]); 24] = [
     ("domain", &[]),
     ("clock", &["domain"]),
     ("shutdown", &[]),
@@ -27,9 +27,10 @@ const LAYERS: [(&str, &[&str]); 23] = [
     ("offline", &["detector", "adversary", "domain"]),
     ("intake", &["store", "detector", "domain"]),
     ("scheduler", &["store", "detector", "domain"]),
-    ("http", &["webhooks", "scheduler", "intake", "store", "detector", "domain"]),
+    ("registry", &["store", "detector", "domain"]),
+    ("http", &["registry", "webhooks", "scheduler", "intake", "store", "detector", "domain"]),
     ("config", &["http", "scheduler", "intake", "store", "detector", "domain"]),
-    ("app", &["config", "http", "webhooks", "scheduler", "intake", "store", "detector", "domain"]),
+    ("app", &["config", "http", "registry", "webhooks", "scheduler", "intake", "store", "detector", "domain"]),
     (
         "cli",
         &[

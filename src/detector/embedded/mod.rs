@@ -15,7 +15,7 @@ pub mod file;
 
 pub mod train;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use rayon::prelude::*;
@@ -219,33 +219,111 @@ impl Model {
     }
 }
 
-/// The embedded model as a detector; it is always there.
+/// What a shadow would have decided, against the model that did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Sessions scored by both.
+    pub sessions: u64,
+    /// The shadow alone would have been stricter.
+    pub stricter: u64,
+    /// The shadow alone would have been milder.
+    pub milder: u64,
+}
+
+/// A model that scores beside the active one, without effect.
+#[derive(Debug)]
+pub struct Shadow {
+    model: Arc<Model>,
+    thresholds: Thresholds,
+    tally: Mutex<Tally>,
+}
+
+impl Shadow {
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> Arc<Model> {
+        Arc::clone(&self.model)
+    }
+
+    /// What it would have decided since it began on this node.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        *self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn observe<'a>(&self, scored: impl Iterator<Item = (&'a Row, &'a Calibrated)>) {
+        let mut new = Tally::default();
+        for (row, active) in scored {
+            let own = self.model.assess(&row.features, &row.device_type).calibrated;
+            let [active, own] = [active, &own].map(|score| self.thresholds.decide(score.supported) as u8);
+            new.sessions += 1;
+            new.stricter += u64::from(own > active);
+            new.milder += u64::from(own < active);
+        }
+        let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.sessions += new.sessions;
+        tally.stricter += new.stricter;
+        tally.milder += new.milder;
+    }
+}
+
+/// What a detector goes by.
 #[derive(Clone, Debug)]
-pub struct EmbeddedDetector {
+struct Going {
     model: Arc<Model>,
     drift: Arc<Drift>,
+    shadow: Option<Arc<Shadow>>,
 }
+
+/// The embedded model as a detector; it is always there. Clones share the model, which may be replaced while it scores.
+#[derive(Clone, Debug)]
+pub struct EmbeddedDetector(Arc<RwLock<Going>>);
 
 impl EmbeddedDetector {
     /// A detector that asks `model`.
     #[must_use]
     pub fn new(model: Arc<Model>) -> Self {
         let drift = Arc::new(Drift::new(&model));
-        Self { model, drift }
+        Self(Arc::new(RwLock::new(Going { model, drift, shadow: None })))
+    }
+
+    fn going(&self) -> Going {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks another model from now on. It must have the features of the one before: rows may be on their way.
+    pub fn replace(&self, model: Arc<Model>) {
+        let drift = Arc::new(Drift::new(&model));
+        let mut going = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        (going.model, going.drift) = (model, drift);
+    }
+
+    /// Asks another model beside, with the thresholds by which the two are compared, or none.
+    pub fn set_shadow(&self, shadow: Option<(Arc<Model>, Thresholds)>) {
+        let new = |(model, thresholds)| Arc::new(Shadow { model, thresholds, tally: Mutex::default() });
+        self.0.write().unwrap_or_else(PoisonError::into_inner).shadow = shadow.map(new);
+    }
+
+    /// What scores beside.
+    #[must_use]
+    pub fn shadow(&self) -> Option<Arc<Shadow>> {
+        self.going().shadow
     }
 
     /// The model it asks.
     #[must_use]
     pub fn model(&self) -> Arc<Model> {
-        Arc::clone(&self.model)
+        self.going().model
     }
 
     /// What watches the sessions that it scores.
     #[must_use]
     pub fn drift(&self) -> Arc<Drift> {
-        Arc::clone(&self.drift)
+        self.going().drift
     }
+}
 
+impl Going {
     fn outcome(&self, row: &Row) -> (Seq, Outcome) {
         let wanted = self.model.feature_set().columns().len();
         if row.features.len() != wanted {
@@ -268,7 +346,7 @@ impl Detector for EmbeddedDetector {
     }
 
     fn feature_set(&self) -> FeatureSet {
-        self.model.feature_set()
+        self.model().feature_set()
     }
 
     fn limits(&self) -> Limits {
@@ -276,21 +354,28 @@ impl Detector for EmbeddedDetector {
     }
 
     async fn score(&self, rows: &[Row]) -> Result<Answer, DetectorError> {
+        let going = self.going();
         // An ordinary batch takes less than handing it to another thread would.
         let outcomes: Vec<(Seq, Outcome)> = if rows.len() <= 2 * ROWS_PER_TASK {
-            rows.iter().map(|row| self.outcome(row)).collect()
+            rows.iter().map(|row| going.outcome(row)).collect()
         } else {
-            rows.par_iter().with_min_len(ROWS_PER_TASK).map(|row| self.outcome(row)).collect()
+            rows.par_iter().with_min_len(ROWS_PER_TASK).map(|row| going.outcome(row)).collect()
         };
-        self.drift.observe(rows.iter().zip(&outcomes).filter_map(|(row, (_, outcome))| match outcome {
+        going.drift.observe(rows.iter().zip(&outcomes).filter_map(|(row, (_, outcome))| match outcome {
             Outcome::Calibrated { calibrated, .. } => Some((&row.features[..], calibrated.p)),
             _ => None,
         }));
-        Ok(Answer { model: self.model.identity(), outcomes })
+        if let Some(shadow) = &going.shadow {
+            shadow.observe(rows.iter().zip(&outcomes).filter_map(|(row, (_, outcome))| match outcome {
+                Outcome::Calibrated { calibrated, .. } => Some((row, calibrated)),
+                _ => None,
+            }));
+        }
+        Ok(Answer { model: going.model.identity(), outcomes })
     }
 
     async fn health(&self) -> Result<ModelIdentity, DetectorError> {
-        Ok(self.model.identity())
+        Ok(self.model().identity())
     }
 }
 

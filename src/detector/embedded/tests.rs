@@ -72,7 +72,7 @@ async fn bad_rows_are_rejected_alone_and_every_row_has_its_outcome() {
     rows[700].features[5] = f64::NAN;
     let detector = EmbeddedDetector::new(Arc::clone(&model));
     let answer = detector.score(&rows).await.unwrap();
-    let one_by_one: Vec<_> = rows.iter().map(|row| detector.outcome(row)).collect();
+    let one_by_one: Vec<_> = rows.iter().map(|row| detector.going().outcome(row)).collect();
     assert_eq!(answer.outcomes, one_by_one, "the batch does not matter");
     let rejected: Vec<&(Seq, Outcome)> =
         answer.outcomes.iter().filter(|(_, o)| matches!(o, Outcome::Rejected(_))).collect();

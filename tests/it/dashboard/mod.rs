@@ -8,6 +8,7 @@ mod actions;
 mod browser;
 mod login;
 mod measures;
+mod models;
 mod review;
 mod views;
 

@@ -116,7 +116,7 @@ impl Node {
         let scheduler = Scheduler::start(parts, scheduling(setup.fallback_after), shutdown.clone());
         let intake = Intake::new(
             Arc::clone(&store) as Arc<dyn Store>,
-            Arc::clone(&cast.model),
+            EmbeddedDetector::new(Arc::clone(&cast.model)),
             Arc::clone(&clock),
             Arc::clone(&metrics),
             controls,

@@ -1,0 +1,498 @@
+//! The model registry: models made from labels, and the way of one into service. A new one is kept, may score beside the
+//! active one as its shadow, is tested on what is stored, and scores once it is promoted, if it is no worse on labelled
+//! sessions that it has not learned from. The step can be taken back. Every node on the store follows.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+
+use crate::clock::Clock;
+use crate::controls::{Controls, MODEL, MODEL_STAGE, Made, Stages};
+use crate::detector::embedded::train::{self, Example, Material, Recipe, TrainError};
+use crate::detector::embedded::{EmbeddedDetector, Model};
+use crate::domain::features::Extractor;
+use crate::domain::heuristic::{self, Heuristic};
+use crate::domain::id::{Seq, SessionKey};
+use crate::domain::reason::{Reason, Reasons};
+use crate::domain::record;
+use crate::domain::result::{Decision, Thresholds, Verdict};
+use crate::domain::session::Session;
+use crate::shutdown::Shutdown;
+use crate::store::decisions::Standing;
+use crate::store::labels::{LabelRow, Truth};
+use crate::store::{Store, StoreError};
+use crate::thresholds::REFRESH;
+
+/// One labelled session in so many is never learned from: it judges the models that are.
+const HELD_OUT: u64 = 4;
+/// Labels and records read at once.
+const STEP: u32 = 500;
+/// Most labels learned from.
+const MOST_LABELS: usize = 50_000;
+/// Most models that can be rolled back to, one after the other.
+const MOST_PREVIOUS: usize = 10;
+/// Reasons that follow from other things than the model, and stay whatever model judges.
+const OF_OTHERS: [Reason; 7] = [
+    Reason::ReplayedMovement,
+    Reason::Campaign,
+    Reason::Allowed,
+    Reason::Denied,
+    Reason::TestPass,
+    Reason::TestReview,
+    Reason::TestFail,
+];
+
+/// Where a training on this node stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Training {
+    /// None was begun.
+    #[default]
+    None,
+    /// It runs.
+    Runs,
+    /// It made this version.
+    Done(String),
+    /// It made none, and this is why.
+    Failed(String),
+}
+
+/// Why something was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// There is no such model.
+    #[error("there is no model of this version")]
+    Unknown,
+    /// One runs already.
+    #[error("a training runs; wait for its end")]
+    Running,
+    /// It is worse than the active one.
+    #[error("{0}")]
+    Worse(String),
+    /// There was none before.
+    #[error("no model was promoted, so there is none to roll back to")]
+    NoPrevious,
+    /// It cannot be used.
+    #[error("{0}")]
+    Unusable(String),
+    /// The store is away.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Wrong decisions on labelled sessions that no model made here has learned from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Errors {
+    /// Labelled people.
+    pub people: u64,
+    /// Of them failed.
+    pub people_failed: u64,
+    /// Of them to be reviewed.
+    pub people_reviewed: u64,
+    /// Labelled bots.
+    pub bots: u64,
+    /// Of them passed.
+    pub bots_passed: u64,
+}
+
+impl Errors {
+    fn add(&mut self, bot: bool, decision: Decision) {
+        let counted = |yes: bool| u64::from(yes);
+        if bot {
+            self.bots += 1;
+            self.bots_passed += counted(decision == Decision::Pass);
+        } else {
+            self.people += 1;
+            self.people_failed += counted(decision == Decision::Fail);
+            self.people_reviewed += counted(decision == Decision::Review);
+        }
+    }
+
+    /// Failed people and passed bots: what costs most.
+    fn wrong(&self) -> u64 {
+        self.people_failed + self.bots_passed
+    }
+}
+
+/// What a model would change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backtest {
+    /// Stored sessions by the decision of the active model and of the other, in the order of [`Decision::ALL`].
+    pub moves: [[u64; 3]; 3],
+    /// The active model's errors.
+    pub active: Errors,
+    /// The other's.
+    pub other: Errors,
+}
+
+/// The registry of a node.
+pub struct Registry {
+    store: Arc<dyn Store>,
+    controls: Arc<Controls>,
+    clock: Arc<dyn Clock>,
+    embedded: EmbeddedDetector,
+    base: Arc<Model>,
+    training: Mutex<Training>,
+}
+
+/// Whether a session judges and is not learned from; FNV-1a over its key, so that every node agrees.
+fn is_held_out(key: &SessionKey) -> bool {
+    let bytes = key.deployment.bytes().chain([0]).chain(key.id.as_str().bytes());
+    let hash =
+        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    hash % HELD_OUT == 0
+}
+
+/// A session with what is to be kept of its reasons.
+struct Stored {
+    session: Session,
+    others: Reasons,
+    surely_replayed: bool,
+    bot: Option<bool>,
+}
+
+impl Registry {
+    /// The registry of `store`, with `embedded` as the detector that follows it; it goes by what is stored already.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub async fn open(
+        store: Arc<dyn Store>,
+        controls: Arc<Controls>,
+        clock: Arc<dyn Clock>,
+        embedded: EmbeddedDetector,
+    ) -> Result<Arc<Self>, StoreError> {
+        let base = embedded.model();
+        let registry = Self { store, controls, clock, embedded, base, training: Mutex::default() };
+        registry.reconcile().await?;
+        Ok(Arc::new(registry))
+    }
+
+    /// Follows the store until the process ends.
+    pub async fn follow(self: Arc<Self>, shutdown: Shutdown) {
+        let mut every = tokio::time::interval(REFRESH);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = every.tick() => {}
+                () = shutdown.soft() => return,
+            }
+            // A store that is away is told of elsewhere.
+            let _ = self.reconcile().await;
+        }
+    }
+
+    /// Goes by what is stored.
+    async fn reconcile(&self) -> Result<(), StoreError> {
+        let stages = self.controls.held().stages.clone();
+        if let Some(active) = self.wanted(stages.active.as_deref(), &self.embedded.model()).await? {
+            tracing::info!(version = active.identity().version, "another model scores from now on");
+            self.embedded.replace(active);
+        }
+        let shadow = self.embedded.shadow().map(|shadow| shadow.model());
+        match (stages.shadow.as_deref(), shadow) {
+            (None, None) => {}
+            (None, Some(_)) => self.embedded.set_shadow(None),
+            (Some(version), Some(held)) if held.identity().version == version => {}
+            (Some(version), _) => {
+                if let Some(model) = self.load(version).await? {
+                    self.embedded.set_shadow(Some((model, self.controls.thresholds().setting())));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The model that should take the place of `held`; `None` where it is the one.
+    async fn wanted(&self, version: Option<&str>, held: &Model) -> Result<Option<Arc<Model>>, StoreError> {
+        let base = self.base.identity().version;
+        let wanted = version.unwrap_or(&base);
+        if held.identity().version == wanted {
+            return Ok(None);
+        }
+        self.load(wanted).await
+    }
+
+    /// The model of a version; `None` where it is not there or not to be used, which is logged.
+    async fn load(&self, version: &str) -> Result<Option<Arc<Model>>, StoreError> {
+        if version == self.base.identity().version {
+            return Ok(Some(Arc::clone(&self.base)));
+        }
+        let Some(bytes) = self.store.recall(memory(version)).await? else { return Ok(None) };
+        match Model::load(&bytes) {
+            // Rows on their way were made for the features of the model before.
+            Ok(model) if model.feature_set() == self.base.feature_set() => Ok(Some(Arc::new(model))),
+            Ok(_) => {
+                tracing::error!(version, "a stored model has other features than the settings' model and is not used");
+                Ok(None)
+            }
+            Err(error) => {
+                tracing::error!(version, %error, "a stored model cannot be read and is not used");
+                Ok(None)
+            }
+        }
+    }
+
+    fn training_state(&self) -> MutexGuard<'_, Training> {
+        self.training.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where a training on this node stands.
+    #[must_use]
+    pub fn training(&self) -> Training {
+        self.training_state().clone()
+    }
+
+    /// The settings' model.
+    #[must_use]
+    pub fn base(&self) -> &Model {
+        &self.base
+    }
+
+    /// The models made here, by version.
+    #[must_use]
+    pub fn made(&self) -> BTreeMap<String, Made> {
+        self.controls.held().models.clone()
+    }
+
+    /// Which model does what.
+    #[must_use]
+    pub fn stages(&self) -> Stages {
+        self.controls.held().stages.clone()
+    }
+
+    /// Begins to make a model of the active one and the labels; [`Self::training`] tells what became of it.
+    ///
+    /// # Errors
+    /// [`RegistryError::Running`]
+    pub fn train(self: &Arc<Self>) -> Result<(), RegistryError> {
+        {
+            let mut training = self.training_state();
+            if *training == Training::Runs {
+                return Err(RegistryError::Running);
+            }
+            *training = Training::Runs;
+        }
+        let registry = Arc::clone(self);
+        tokio::spawn(async move {
+            let done = match registry.make().await {
+                Ok(version) => Training::Done(version),
+                Err(error) => Training::Failed(error.to_string()),
+            };
+            *registry.training_state() = done;
+        });
+        Ok(())
+    }
+
+    async fn make(&self) -> Result<String, RegistryError> {
+        let (mut people, mut bots) = (Vec::new(), Vec::new());
+        for (row, session) in self.labelled(false).await? {
+            if row.label.truth == Truth::Bot {
+                bots.push(session);
+            } else {
+                people.push(Example { user: session.user_id.clone(), source: row.key.deployment, session });
+            }
+        }
+        let active = self.embedded.model();
+        let (base, told) = (active.identity().version, (people.len(), bots.len()));
+        let made = tokio::task::spawn_blocking(move || {
+            let (fit, calibration) = {
+                let share = train::site_share(people.len());
+                train::split(people, share, 1)
+            };
+            let recipe = Recipe { set: active.feature_set(), seed: 1, ..Recipe::default() };
+            let provenance = format!(
+                "Adapted from {} to {} labelled people and {} labelled bots of this service.",
+                active.identity().version,
+                fit.len() + calibration.len(),
+                bots.len()
+            );
+            let material = Material { fit: &fit, calibration: &calibration, bots: &bots };
+            train::adapt(active.contents(), &material, &recipe, &provenance, &mut |_| ()).map(|(made, _)| made.encode())
+        });
+        let unusable = |error: TrainError| RegistryError::Unusable(format!("labelled sessions: {error}"));
+        let died = |error: tokio::task::JoinError| RegistryError::Unusable(format!("the training died: {error}"));
+        let bytes = made.await.map_err(died)?.map_err(unusable)?;
+        let model = Model::load(&bytes).map_err(|error| RegistryError::Unusable(error.to_string()))?;
+        let version = model.identity().version;
+        self.store.remember(memory(&version), Some(bytes)).await?;
+        let made = Made { created_at: self.clock.now().wall.0, base, people: told.0, bots: told.1 };
+        self.controls.set(MODEL, &version, Some(text(&made)?)).await?;
+        Ok(version)
+    }
+
+    /// Labelled sessions whose telemetry is kept: those that judge, or the others.
+    async fn labelled(&self, held_out: bool) -> Result<Vec<(LabelRow, Session)>, StoreError> {
+        let (mut after, mut found) = (Seq(0), Vec::new());
+        loop {
+            let rows = self.store.labels(after, STEP, None).await?;
+            let Some(last) = rows.last() else { return Ok(found) };
+            after = last.seq;
+            let rows: Vec<LabelRow> = rows.into_iter().filter(|row| is_held_out(&row.key) == held_out).collect();
+            let records = self.store.telemetry(rows.iter().map(|row| row.seq).collect()).await?;
+            for (row, record) in rows.into_iter().zip(records) {
+                if let Some(mut session) = record.and_then(|record| record::decode(&record).ok()) {
+                    session.id = row.key.id.clone();
+                    found.push((row, session));
+                }
+            }
+            if found.len() >= MOST_LABELS {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Judges up to `limit` of the latest stored sessions, and the labelled ones that judge, with the active model and
+    /// with the one of `version`, each as thresholds are now.
+    ///
+    /// # Errors
+    /// [`RegistryError::Unknown`], [`RegistryError::Store`]
+    pub async fn backtest(&self, version: &str, limit: u32) -> Result<Backtest, RegistryError> {
+        let other = self.load(version).await?.ok_or(RegistryError::Unknown)?;
+        let active = self.embedded.model();
+        let mut all = self.latest(limit).await?;
+        for (row, session) in self.labelled(true).await? {
+            let bot = Some(row.label.truth == Truth::Bot);
+            let thresholds = self.controls.thresholds().of(&row.key.deployment);
+            all.push((Stored { session, others: Reasons::default(), surely_replayed: false, bot }, thresholds));
+        }
+        let judged = tokio::task::spawn_blocking(move || {
+            let (mut extractor, mut row, mut told) = (Extractor::default(), Vec::new(), Backtest::default());
+            for (stored, thresholds) in &all {
+                let [before, after] =
+                    [&active, &other].map(|model| decide(model, stored, thresholds, &mut extractor, &mut row));
+                if let Some(bot) = stored.bot {
+                    told.active.add(bot, before);
+                    told.other.add(bot, after);
+                } else {
+                    told.moves[before as usize][after as usize] += 1;
+                }
+            }
+            told
+        });
+        judged.await.map_err(|error| RegistryError::Unusable(format!("the test died: {error}")))
+    }
+
+    /// The latest sessions with a result and telemetry.
+    async fn latest(&self, limit: u32) -> Result<Vec<(Stored, Thresholds)>, StoreError> {
+        let limit = limit as usize;
+        let accepted = self.store.snapshot().await?.counts.accepted;
+        let span = (limit as u64).saturating_mul(4);
+        let mut after = Seq(i64::try_from(accepted.saturating_sub(span)).unwrap_or(i64::MAX));
+        let mut standings: Vec<Standing> = Vec::new();
+        loop {
+            let page = self.store.standings(after, STEP, None).await?;
+            let Some(last) = page.last() else { break };
+            after = last.seq;
+            standings.extend(page);
+            let most = standings.len().saturating_sub(limit);
+            standings.drain(..most);
+        }
+        let mut found = Vec::with_capacity(standings.len());
+        for page in standings.chunks(STEP as usize) {
+            let records = self.store.telemetry(page.iter().map(|standing| standing.seq).collect()).await?;
+            for (standing, record) in page.iter().zip(records) {
+                let Some(session) = record.and_then(|record| record::decode(&record).ok()) else { continue };
+                let basis = standing.basis.unwrap_or_default();
+                let others = OF_OTHERS.into_iter().filter(|reason| basis.noted.contains(*reason)).collect();
+                let thresholds = self.controls.thresholds().of(&standing.key.deployment);
+                let surely_replayed = basis.surely_replayed;
+                found.push((Stored { session, others, surely_replayed, bot: None }, thresholds));
+            }
+        }
+        Ok(found)
+    }
+
+    async fn stage(&self, stages: &Stages) -> Result<(), RegistryError> {
+        self.controls.set(MODEL_STAGE, "", Some(text(stages)?)).await?;
+        Ok(self.reconcile().await?)
+    }
+
+    /// Whether there is a model of this version.
+    ///
+    /// # Errors
+    /// [`RegistryError::Unknown`]
+    pub fn check(&self, version: &str) -> Result<(), RegistryError> {
+        let known = version == self.base.identity().version || self.controls.held().models.contains_key(version);
+        if known { Ok(()) } else { Err(RegistryError::Unknown) }
+    }
+
+    /// Lets a model score beside the active one, or none.
+    ///
+    /// # Errors
+    /// [`RegistryError::Unknown`], [`RegistryError::Store`]
+    pub async fn set_shadow(&self, version: Option<String>) -> Result<(), RegistryError> {
+        version.as_deref().map_or(Ok(()), |version| self.check(version))?;
+        self.stage(&Stages { shadow: version, ..self.stages() }).await
+    }
+
+    /// Lets a model score, if it is no worse than the active one on labelled sessions that it has not learned from.
+    ///
+    /// # Errors
+    /// [`RegistryError::Worse`] with the figures; [`RegistryError::Unknown`], [`RegistryError::Store`]
+    pub async fn promote(&self, version: &str) -> Result<Backtest, RegistryError> {
+        self.check(version)?;
+        let told = self.backtest(version, 0).await?;
+        if told.other.wrong() > told.active.wrong() {
+            let words = |errors: &Errors| {
+                let Errors { people, people_failed, bots, bots_passed, .. } = errors;
+                format!("fails {people_failed} of {people} people and passes {bots_passed} of {bots} bots")
+            };
+            return Err(RegistryError::Worse(format!(
+                "on labelled sessions that it has not learned from, this model {}; the active one {}",
+                words(&told.other),
+                words(&told.active)
+            )));
+        }
+        let mut stages = self.stages();
+        let next = (version != self.base.identity().version).then(|| version.to_owned());
+        if stages.active != next {
+            stages.previous.push(stages.active.take());
+            let most = stages.previous.len().saturating_sub(MOST_PREVIOUS);
+            stages.previous.drain(..most);
+            stages.active = next;
+        }
+        if stages.shadow.as_deref() == Some(version) {
+            stages.shadow = None;
+        }
+        self.stage(&stages).await?;
+        Ok(told)
+    }
+
+    /// Lets the model score that did before the active one; its version.
+    ///
+    /// # Errors
+    /// [`RegistryError::NoPrevious`], [`RegistryError::Store`]
+    pub async fn roll_back(&self) -> Result<String, RegistryError> {
+        let mut stages = self.stages();
+        stages.active = stages.previous.pop().ok_or(RegistryError::NoPrevious)?;
+        self.stage(&stages).await?;
+        Ok(self.embedded.model().identity().version)
+    }
+}
+
+/// What the store remembers a model under.
+fn memory(version: &str) -> String {
+    format!("model/{version}")
+}
+
+fn text(value: &impl Serialize) -> Result<String, RegistryError> {
+    serde_json::to_string(value).map_err(|error| RegistryError::Unusable(error.to_string()))
+}
+
+fn decide(
+    model: &Model,
+    stored: &Stored,
+    thresholds: &Thresholds,
+    extractor: &mut Extractor,
+    row: &mut Vec<f64>,
+) -> Decision {
+    let features = extractor.v1(&stored.session);
+    let rules = heuristic::noted(Heuristic::judge(&features).reasons, features.total_moves);
+    extractor.extract(model.feature_set(), &stored.session, row);
+    let noted = rules.union(stored.others);
+    let verdict: Verdict = model.verdict(row, &stored.session.device_type, noted, thresholds);
+    let mut basis = verdict.basis.unwrap_or_default();
+    basis.surely_replayed = stored.surely_replayed;
+    basis.decide(verdict.kind, verdict.anomaly_score, thresholds).decision
+}
