@@ -36,7 +36,7 @@ fn erased(count: u64) -> Response {
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct DeploymentParams {
     /// The deployment; a bound key has its own.
     pub(super) deployment_id: Option<String>,
@@ -112,7 +112,7 @@ pub(super) async fn user(
 #[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct ClearRequest {
     /// `clear`
-    #[schema(example = "clear")]
+    #[schema(example = "clear", pattern = "^clear$")]
     confirm: String,
 }
 

@@ -24,7 +24,7 @@ const MOST: u32 = 1000;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ExplanationParams {
     /// The session's deployment; that of the key when it is bound, else none.
     deployment_id: Option<String>,

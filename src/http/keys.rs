@@ -30,14 +30,17 @@ const LONGEST_NAME: usize = 100;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct KeyRequest {
     /// submit, ingest, analyst or admin.
-    #[schema(example = "ingest")]
+    #[schema(example = "ingest", pattern = "^(submit|ingest|analyst|admin)$")]
     role: String,
     /// The only deployment that it may see; left out, all.
+    #[schema(min_length = 1, max_length = 256)]
     deployment_id: Option<String>,
     /// What people call it; at most 100 bytes.
     #[serde(default)]
+    #[schema(max_length = 100)]
     name: String,
     /// pass, review or fail: makes it a test key, of which every session gets this verdict. For submit and ingest.
+    #[schema(pattern = "^(pass|review|fail)$")]
     test_verdict: Option<String>,
 }
 

@@ -28,10 +28,11 @@ const LARGEST_PAGE: u32 = 1000;
 #[serde(deny_unknown_fields)]
 pub(super) struct LabelRequest {
     /// human or bot.
-    #[schema(example = "bot")]
+    #[schema(example = "bot", pattern = "^(human|bot)$")]
     label: String,
     /// Why; at most 2,000 bytes.
     #[serde(default)]
+    #[schema(max_length = 2000)]
     note: String,
 }
 
@@ -69,7 +70,7 @@ pub(super) struct LabelsAnswer {
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct LabelsParams {
     /// Only this deployment; a bound key sees its own only.
     deployment_id: Option<String>,
@@ -77,6 +78,7 @@ pub(super) struct LabelsParams {
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<u32>,
     /// `nextCursor` of the page before.
+    #[param(pattern = "^[0-9]{1,18}$")]
     cursor: Option<String>,
 }
 

@@ -67,7 +67,7 @@ pub(super) struct ModelBody {
 /// A training on this node.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct TrainingBody {
+pub(super) struct ModelTraining {
     /// none, running, done or failed.
     #[schema(example = "done")]
     state: &'static str,
@@ -82,7 +82,7 @@ pub(super) struct TrainingBody {
 #[serde(rename_all = "camelCase")]
 pub(super) struct ModelsAnswer {
     models: Vec<ModelBody>,
-    training: TrainingBody,
+    training: ModelTraining,
     /// Whether there is a model to roll back to.
     can_roll_back: bool,
 }
@@ -223,14 +223,14 @@ pub(super) async fn list(State(service): State<Shared>, _: Reviewer) -> Response
     })
 }
 
-fn training(training: Training) -> TrainingBody {
+fn training(training: Training) -> ModelTraining {
     let (state, model_version, message) = match training {
         Training::None => ("none", None, None),
         Training::Runs => ("running", None, None),
         Training::Done(version) => ("done", Some(version), None),
         Training::Failed(why) => ("failed", None, Some(why)),
     };
-    TrainingBody { state, model_version, message }
+    ModelTraining { state, model_version, message }
 }
 
 /// Begins to make a model of the active one and the labels; `GET /api/v1/models` tells when it is done. Three in four of
@@ -238,7 +238,7 @@ fn training(training: Training) -> TrainingBody {
 #[utoipa::path(
     post, path = "/api/v1/models/train", operation_id = "trainModel", tag = "models",
     responses(
-        (status = 202, description = "It runs", body = TrainingBody),
+        (status = 202, description = "It runs", body = ModelTraining),
         (status = 401, description = "No valid key", body = ErrorBody),
         (status = 403, description = "Role below admin, or a bound key", body = ErrorBody),
         (status = 409, description = "One runs already", body = ErrorBody),

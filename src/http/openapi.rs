@@ -4,8 +4,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use std::sync::LazyLock;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, Schema};
 use utoipa::{Modify, OpenApi};
+
+use crate::domain::reason::Reason;
+use crate::domain::result::{Decision, Source};
 
 use super::{
     audit, batches, bulk, erasure, events, explanation, health, history, keys, labels, login, models, nodes, overrides,
@@ -51,6 +54,13 @@ impl Modify for Common {
         for (_, item) in api.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/api/")) {
             let operations = [&mut item.get, &mut item.post, &mut item.delete];
             for operation in operations.into_iter().filter_map(Option::as_mut) {
+                for parameter in operation.parameters.iter_mut().flatten() {
+                    if let RefOr::T(parameter) = parameter
+                        && let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema
+                    {
+                        schema.pattern = pattern(&parameter.name).or(schema.pattern.take());
+                    }
+                }
                 let reasons =
                     [("400", "Malformed path, query or body"), ("429", "Over the rate limit; see Retry-After")];
                 for (status, reason) in reasons {
@@ -62,6 +72,27 @@ impl Modify for Common {
         }
     }
 }
+
+/// The pattern of a parameter that means the same in every route.
+fn pattern(name: &str) -> Option<String> {
+    let codes = |codes: Vec<&str>| format!("^({})$", codes.join("|"));
+    Some(match name {
+        "sessionId" => SESSION_ID.to_owned(),
+        "wait" => "^[0-9]{1,5}(ms|s|m)?$".to_owned(),
+        "since" | "until" => TIME.to_owned(),
+        "decision" => codes(Decision::ALL.map(Decision::name).to_vec()),
+        "source" => codes(Source::ALL.map(Source::name).to_vec()),
+        "reason" => codes(Reason::ALL.map(Reason::code).to_vec()),
+        _ => return None,
+    })
+}
+
+/// See [`crate::domain::id::SESSION_ID_RULE`].
+pub(super) const SESSION_ID: &str = r"^(?!\.{1,2}$)[A-Za-z0-9_.:-]{1,128}$";
+/// Milliseconds, or the common forms of ISO 8601.
+const TIME: &str = "^([0-9]{1,13}|[12][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|\
+                    02-(0[1-9]|1[0-9]|2[0-8]))T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?\
+                    (Z|[+-](0[0-9]|1[0-4]):[0-5][0-9]))$";
 
 /// Path and method of every documented operation.
 pub(super) fn operations() -> Vec<(String, &'static str)> {
@@ -103,6 +134,22 @@ pub(super) async fn serve() -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_two_bodies_have_one_name() {
+        let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/http"));
+        let mut names = std::collections::HashMap::new();
+        for file in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let text = std::fs::read_to_string(file.path()).unwrap();
+            for part in text.split("ToSchema)]").skip(1) {
+                let line = part.lines().find(|line| line.contains("struct ")).unwrap();
+                let name = line.split_once("struct ").unwrap().1.split([' ', '<', '(', ';']).next().unwrap().to_owned();
+                let earlier = names.insert(name.clone(), file.path());
+                assert_eq!(earlier, None, "{name}: one would stand for both in the document");
+            }
+        }
+        assert!(names.len() > 60, "the search finds them");
+    }
 
     #[test]
     fn the_file_in_the_repository_is_the_document() {

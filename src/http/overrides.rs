@@ -25,14 +25,17 @@ const LONGEST_NOTE: usize = 500;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct OverrideRequest {
     /// As sessions send it.
+    #[schema(min_length = 1, max_length = 256)]
     user_id: String,
     /// allow or deny.
-    #[schema(example = "deny")]
+    #[schema(example = "deny", pattern = "^(allow|deny)$")]
     action: String,
     /// Only this deployment; left out, all.
+    #[schema(min_length = 1, max_length = 256)]
     deployment_id: Option<String>,
     /// Why; at most 500 bytes.
     #[serde(default)]
+    #[schema(max_length = 500)]
     note: String,
 }
 

@@ -139,7 +139,7 @@ pub(super) async fn stats(State(service): State<Shared>, _: Operator) -> Result<
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct DeadParams {
     /// Only this deployment; a bound key sees its own only.
     deployment_id: Option<String>,
@@ -147,6 +147,7 @@ pub(super) struct DeadParams {
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<u32>,
     /// `nextCursor` of the page before.
+    #[param(pattern = "^[0-9]{1,18}$")]
     cursor: Option<String>,
 }
 

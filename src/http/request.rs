@@ -98,8 +98,13 @@ async fn collect(mut body: Body, announced: usize, limits: &BodyLimits<'_>) -> R
 
 /// Reads a body as JSON of a known shape; `None` for an empty one.
 pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<Option<T>, ApiError> {
-    if body.trim_ascii().is_empty() {
-        return Ok(None);
+    let body = body.trim_ascii();
+    match body.first() {
+        None => return Ok(None),
+        Some(b'{') => {}
+        Some(_) if body == b"null" => return Ok(None),
+        // Fields in an order of their own would be taken as well otherwise.
+        Some(_) => return Err(ApiError::malformed("body", "the body must be a JSON object, such as {}")),
     }
     serde_json::from_slice(body).map(Some).map_err(|e| ApiError::malformed("body", format!("the body is wrong: {e}")))
 }

@@ -26,7 +26,7 @@ const NEXT_CURSOR: &str = "x-next-cursor";
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ResultsParams {
     /// pass, review or fail.
     decision: Option<String>,
@@ -48,6 +48,7 @@ pub(super) struct ResultsParams {
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<u32>,
     /// `nextCursor` of the page before.
+    #[param(pattern = "^[0-9a-f]{1,15}-[0-9a-f]{1,15}$")]
     cursor: Option<String>,
 }
 

@@ -22,7 +22,7 @@ pub(super) struct StatusAnswer {
 
 /// The scheduler after it was started.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct StartAnswer {
+pub(super) struct SchedulerStarted {
     /// Always true.
     success: bool,
     /// For people.
@@ -45,7 +45,7 @@ impl From<Status> for StatusAnswer {
 #[utoipa::path(
     post, path = "/api/v1/batch/scheduler/start", operation_id = "startScheduler", tag = "scheduler",
     responses(
-        (status = 200, description = "It runs", body = StartAnswer),
+        (status = 200, description = "It runs", body = SchedulerStarted),
         (status = 401, description = "No valid key", body = ErrorBody),
         (status = 403, description = "Role below admin, or a bound key", body = ErrorBody),
         (status = 503, description = "The store is away; see Retry-After", body = ErrorBody),
@@ -55,7 +55,7 @@ pub(super) async fn start(State(service): State<Shared>, Operator(access): Opera
     service.note(&access, "scheduler.start", "", serde_json::json!({})).await?;
     service.scheduler.start().await?;
     let status = service.scheduler.status().await?.into();
-    Ok(wire::json(&StartAnswer { success: true, message: "Batch scheduler started", status }))
+    Ok(wire::json(&SchedulerStarted { success: true, message: "Batch scheduler started", status }))
 }
 
 /// Lets batches in flight finish and starts no more; outlives restarts.

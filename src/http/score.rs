@@ -59,7 +59,7 @@ pub(super) struct SubmitAnswer<'a> {
 #[expect(dead_code, reason = "documents what the session parser reads")]
 pub(super) struct SessionSchema {
     /// Unique per deployment.
-    #[schema(pattern = "^[A-Za-z0-9_.:-]{1,128}$", example = "s-1")]
+    #[schema(pattern = "^(?!\\.{1,2}$)[A-Za-z0-9_.:-]{1,128}$", example = "s-1")]
     session_id: String,
     /// For erasure; never a feature.
     #[schema(max_length = 256)]
@@ -74,6 +74,7 @@ pub(super) struct SessionSchema {
     #[schema(max_length = 256, example = "mouse")]
     device_type: Option<String>,
     /// The client's own measure.
+    #[schema(minimum = -1e15, maximum = 1e15)]
     duration_ms: Option<f64>,
     /// Pointer samples in arrival order.
     #[schema(min_items = 1, max_items = 20000)]
@@ -97,10 +98,13 @@ pub(super) struct SessionSchema {
 #[expect(dead_code, reason = "documents what the session parser reads")]
 pub(super) struct MovementSchema {
     /// Pixels.
+    #[schema(minimum = -1e7, maximum = 1e7)]
     x: f64,
     /// Pixels.
+    #[schema(minimum = -1e7, maximum = 1e7)]
     y: f64,
     /// Milliseconds from any origin.
+    #[schema(minimum = -1e15, maximum = 1e15)]
     timestamp: f64,
     /// As the browser's event said.
     is_trusted: Option<bool>,
@@ -112,10 +116,13 @@ pub(super) struct MovementSchema {
 #[expect(dead_code, reason = "documents what the session parser reads")]
 pub(super) struct ClickSchema {
     /// Pixels.
+    #[schema(minimum = -1e7, maximum = 1e7)]
     x: f64,
     /// Pixels.
+    #[schema(minimum = -1e7, maximum = 1e7)]
     y: f64,
     /// Milliseconds from the movements' origin.
+    #[schema(minimum = -1e15, maximum = 1e15)]
     timestamp: f64,
     /// Whether a target was hit.
     target_hit: Option<bool>,

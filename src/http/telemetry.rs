@@ -16,7 +16,7 @@ use crate::store::{Lookup, StoredSession};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct TelemetryParams {
     /// The session's deployment; that of the key when it is bound, else none.
     deployment_id: Option<String>,

@@ -37,6 +37,7 @@ pub(super) struct UploadBody {
 
 /// How a table that is sent as it is, as `text/csv`, is called.
 #[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 pub(super) struct UploadParams {
     /// With `text/csv`: the name.
     name: Option<String>,

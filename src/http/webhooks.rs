@@ -32,6 +32,7 @@ pub(super) struct WebhookRequest {
     #[schema(example = "https://shop.example/playproof")]
     url: String,
     /// Only this deployment; left out, all.
+    #[schema(min_length = 1, max_length = 256)]
     deployment_id: Option<String>,
     /// `verdict.final`, `verdict.changed`; left out, both.
     events: Option<Vec<String>>,
@@ -111,6 +112,7 @@ pub(super) struct PageParams {
     #[param(minimum = 1, maximum = 500, default = 50)]
     pub(super) limit: Option<u32>,
     /// `nextCursor` of the page before.
+    #[param(pattern = "^[0-9]{1,18}$")]
     pub(super) cursor: Option<String>,
 }
 
@@ -128,7 +130,16 @@ impl PageParams {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct RedeliverRequest {
     /// One delivery; left out, all that were given up.
+    #[serde(default, deserialize_with = "whole")]
     delivery_id: Option<i64>,
+}
+
+/// A whole number however it is written: `7` and `7.0` are one in JSON.
+fn whole<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
+    let Some(number) = Option::<serde_json::Number>::deserialize(from)? else { return Ok(None) };
+    let written = || number.to_string().strip_suffix(".0").and_then(|digits| digits.parse().ok());
+    let wrong = || serde::de::Error::custom("deliveryId must be a whole number");
+    number.as_i64().or_else(written).map(Some).ok_or_else(wrong)
 }
 
 /// What is sent.

@@ -1,0 +1,1180 @@
+// Made of openapi.json by scripts/types.mjs; do not change it by hand.
+
+/** Which model scores now. */
+export type ActiveAnswer = {
+  modelVersion: string;
+};
+
+/** How far two detectors agree on the sessions of a batch. */
+export type AgreementBody = {
+  /** Sessions that they decided differently. */
+  flips: number;
+  /** Rank correlation of the raw scores, -1 to 1; `null` when a source only flags. */
+  rankCorrelation?: number | null;
+  /** Sessions that both scored. */
+  sessions: number;
+};
+
+/** The score of a verdict. */
+export type AnomalyBody = {
+  /** Larger is odder; `null` when the source only flags. What it means: `scoreKind`. */
+  anomalyScore?: number | null;
+  /** Whether the score lies beyond what the calibration set resolves. */
+  extrapolated: boolean;
+  /** Whether the decision is fail. */
+  isAnomaly: boolean;
+  /** The model that scored. */
+  modelId: string;
+  /** Its version. */
+  modelVersion: string;
+  /** `calibrated`: -log10 p, 0 to 6. `heuristic`: the rules' scale, 0 to 5 and 0.3 per reason. `flag`: no number. */
+  scoreKind: string;
+};
+
+/** The audit log, the newest entry first. */
+export type AuditAnswer = {
+  entries: Array<EntryBody>;
+  /** Send it as `cursor` for the next page; `null` at the end. */
+  nextCursor?: string | null;
+};
+
+/** What a model would change. */
+export type BacktestAnswer = {
+  /** Of the active model. */
+  active: ErrorsBody;
+  /** Of them those decided in another way. */
+  flips: number;
+  modelVersion: string;
+  moves: Array<TestedMove>;
+  /** Stored sessions judged by both. */
+  sessions: number;
+  /** Of the one tested. */
+  tested: ErrorsBody;
+};
+
+/** One batch with its members. */
+export type BatchAnswer = BatchBody & {
+  sessions: Array<SessionName>;
+};
+
+/** One batch. */
+export type BatchBody = {
+  agreement?: AgreementBody | null;
+  /** Calls made to the detector; 0 while it runs. */
+  attempts: number;
+  batchId: number;
+  /** ISO 8601, UTC. */
+  claimedAt: string;
+  /** Time spent in the detector; `null` while it runs. */
+  detectorMs?: number | null;
+  /** From claimed to finished; `null` while it runs. */
+  durationMs?: number | null;
+  /** The last error. */
+  error?: string | null;
+  falseDiscovery?: FalseDiscoveryBody | null;
+  /** ISO 8601, UTC; `null` while it runs. */
+  finishedAt?: string | null;
+  /** scored, partial, retried, failed or abandoned; `null` while it runs. */
+  outcome?: string | null;
+  /** The node that ran it. */
+  owner: string;
+  /** Sessions claimed. */
+  size: number;
+  /** The source asked. */
+  source: string;
+  /** full, `min_batch`, `max_wait`, retry or manual. */
+  trigger: string;
+};
+
+/** A page of batches, newest first. */
+export type BatchesAnswer = {
+  batches: Array<BatchBody>;
+  /** Send it as `cursor` for the next page; `null` at the end. */
+  nextCursor?: string | null;
+};
+
+/** ok or unavailable. */
+export type Checks = {
+  detector: string;
+  store: string;
+};
+
+/** The word that clearing asks for when keys are set. */
+export type ClearRequest = {
+  /** `clear` */
+  confirm: string;
+};
+
+/** A button press or tap. */
+export type Click = {
+  /** Whether a target was hit. */
+  targetHit?: boolean | null;
+  /** Milliseconds from the movements' origin. */
+  timestamp: number;
+  /** Pixels. */
+  x: number;
+  /** Pixels. */
+  y: number;
+};
+
+/** A button press or tap. */
+export type ClickBody = {
+  /** Whether a target was hit. */
+  targetHit: boolean;
+  /** The client's time, ms. */
+  timestamp: number;
+  /** Pixels. */
+  x: number;
+  /** Pixels, downwards. */
+  y: number;
+};
+
+/** A page of failed sessions, newest first. With a deployment a page may hold fewer than `limit` and still have a next. */
+export type DeadAnswer = {
+  /** Send it as `cursor` for the next page; `null` at the end. */
+  nextCursor?: string | null;
+  sessions: Array<DeadBody>;
+};
+
+/** A session that failed. */
+export type DeadBody = {
+  /** ISO 8601, UTC. */
+  acceptedAt: string;
+  /** Detector answers without a score. */
+  attempts: number;
+  /** Empty when none. */
+  deploymentId: string;
+  /** Why it failed. */
+  lastError?: string | null;
+  /** Leases that ended without an answer. */
+  lostLeases: number;
+  sessionId: string;
+};
+
+/** How many sessions have each decision. */
+export type DecisionCounts = {
+  fail: number;
+  pass: number;
+  review: number;
+};
+
+/** A webhook's log, the newest first. */
+export type DeliveriesAnswer = {
+  deliveries: Array<DeliveryBody>;
+  /** Send it as `cursor` for the next page; `null` at the end. */
+  nextCursor?: string | null;
+};
+
+/** Something that a webhook was, or is to be, told. */
+export type DeliveryBody = {
+  attempts: number;
+  /** ISO 8601, UTC. */
+  createdAt: string;
+  /** What went wrong last. */
+  error?: string | null;
+  /** verdict.final, verdict.changed or webhook.test. */
+  event: string;
+  /** As sent in `playproof-event-id`. */
+  eventId: string;
+  /** When it was delivered or given up. */
+  finishedAt?: string | null;
+  /** For `redeliver`, and as `cursor`. */
+  id: number;
+  /** When it is tried again; `null` unless it waits. */
+  nextAttemptAt?: string | null;
+  /** waiting, delivered, `given_up` or erased. */
+  state: string;
+  /** What the receiver answered last. */
+  status?: number | null;
+  /** Keyed hash of the session's key, the same for all its events; empty for a test. */
+  target: string;
+};
+
+/** The thresholds of one deployment. */
+export type DeploymentThresholds = ThresholdsBody & {
+  deploymentId: string;
+};
+
+/** Where the fault lies. */
+export type Details = {
+  /** The bound that was passed. */
+  limit?: number | null;
+  /** The field's path, such as `movements[17].x`; `body` for the document as a whole. */
+  path?: string | null;
+};
+
+/** Done, in words. */
+export type Done = {
+  /** For people. */
+  message: string;
+  /** Always true. */
+  success: boolean;
+};
+
+/** Whether the sessions that this node scored of late are like the people the embedded model was made from. */
+export type DriftState = {
+  /** The features that moved most. */
+  features: Array<MovedFeature>;
+  /** A distance that one window in a hundred exceeds by chance. */
+  limit: number;
+  /** By how much more sessions look odd than calibration promises: the largest excess of the share of p-values at or below some p over p. */
+  pValues: number;
+  /** The last 500 to 1000 sessions, bots among them. */
+  sessions: number;
+};
+
+/** Something that was managed. */
+export type EntryBody = {
+  action: string;
+  /** Digest of the key; `local` where the service has no keys. */
+  actor: string;
+  /** ISO 8601, UTC. */
+  at: string;
+  detail: unknown;
+  /** SHA-256 over the entry before and this one. */
+  hash: string;
+  /** Entries are numbered without a gap. */
+  id: number;
+  /** A keyed hash where it is a session or a user. */
+  target: string;
+};
+
+/** How many sessions were erased. */
+export type ErasedAnswer = {
+  /** Sessions erased by this call. */
+  erased: number;
+  /** For people. */
+  message: string;
+  /** Always true. */
+  success: boolean;
+};
+
+/** The body of every error. */
+export type ErrorBody = {
+  /** Stable; branch on this. */
+  code: string;
+  details?: Details | null;
+  /** What went wrong in a few words. */
+  error: string;
+  /** A sentence that names the cause and the mend. */
+  message: string;
+};
+
+/** Wrong decisions on labelled sessions that no model has learned from. */
+export type ErrorsBody = {
+  bots: number;
+  botsPassed: number;
+  people: number;
+  peopleFailed: number;
+  peopleReviewed: number;
+};
+
+/** Why a session has its score: `base`, what each feature added and `rest` make `rawScore`. */
+export type ExplanationAnswer = {
+  /** Calibrated, -log10 p. */
+  anomalyScore: number;
+  /** The raw score of the median person. */
+  base: number;
+  /** What the model decides by itself. */
+  decision: string;
+  /** Those that moved the score most, either way, the largest first; empty when there is too little motion to judge. */
+  features: Array<FeatureBody>;
+  modelId: string;
+  modelVersion: string;
+  /** Whether this model gave the session's result; else the result came from another detector or version, and this is what the active model says of the same telemetry. */
+  ofResult: boolean;
+  /** Log-odds. */
+  rawScore: number;
+  /** What all other features added. */
+  rest: number;
+  sessionId: string;
+};
+
+/** How sure a batch's failed sessions are taken together. */
+export type FalseDiscoveryBody = {
+  /** The largest p-value among them, adjusted by Benjamini and Hochberg for all that were scored together, 0 to 1. */
+  adjustedP: number;
+  /** Sessions that were scored together. */
+  sessions: number;
+};
+
+/** What one feature did for the score. */
+export type FeatureBody = {
+  /** What it adds to the raw score: log-odds, above 0 towards a bot. */
+  added: number;
+  /** The reason code of the trait that it describes. */
+  code: string;
+  /** Its column in the feature set. */
+  feature: string;
+  /** ...and at most this. */
+  humanHigh: number;
+  /** Nine people in ten have at least this... */
+  humanLow: number;
+  /** What the reason says, for people. */
+  message: string;
+  /** Its value in this session. */
+  value: number;
+};
+
+/** The features that a site may show or log. */
+export type FeatureSummary = {
+  avgSpeed: number;
+  clickAccuracy: number;
+  controlSmoothnessScore: number;
+  numDirectionChanges: number;
+  overshootEvents: number;
+  pathEfficiency: number;
+  pauseTimeRatio: number;
+  smallJitterRatio: number;
+  speedStd: number;
+};
+
+/** The verdict that was answered at once. */
+export type First = {
+  anomaly: AnomalyBody;
+  /** 0.5 to 1. */
+  confidence: number;
+  /** pass, review or fail. */
+  decision: string;
+  /** How long the verdict took. */
+  latencyMs: number;
+  reasons: Array<ReasonBody>;
+  /** ISO 8601, UTC. */
+  scoredAt: string;
+  /** heuristic, embedded or woodwide. */
+  source: string;
+};
+
+/** A session whose decision changes. */
+export type FlipExample = {
+  /** As answered; `null` where the source only flags. */
+  anomalyScore?: number | null;
+  deploymentId: string;
+  sessionId: string;
+};
+
+/** The process lives. */
+export type HealthAnswer = {
+  /** ok */
+  status: string;
+  version: string;
+};
+
+/** The history of a session. */
+export type HistoryAnswer = {
+  /** Empty when none. */
+  deploymentId: string;
+  first: First;
+  label?: SaidBody | null;
+  result?: ResultBody | null;
+  /** The changes since, the first one first. */
+  revisions: Array<RevisionBody>;
+  /** What it was when it was scored: pass, review or fail; `null` before that. */
+  scoredAs?: string | null;
+  sessionId: string;
+};
+
+/** Arrivals and verdicts of the last half hour. */
+export type HistoryBody = {
+  /** Sessions accepted in each step, the oldest first. */
+  arrivals: Array<number>;
+  /** Length of a step. */
+  stepSeconds: number;
+  /** When the newest step ended; ISO 8601, UTC. */
+  until?: string | null;
+  /** Sessions that were settled in each step. */
+  verdicts: Array<number>;
+};
+
+/** A key, without the key. */
+export type KeyBody = {
+  /** ISO 8601, UTC. */
+  createdAt: string;
+  /** `null` for all. */
+  deploymentId?: string | null;
+  id: string;
+  name: string;
+  role: string;
+  /** `null` for a key that is no test key. */
+  testVerdict?: string | null;
+};
+
+/** A key that was made. */
+export type KeyMade = KeyBody & {
+  /** The key itself; shown now and never again. */
+  key: string;
+};
+
+/** A key to be made. */
+export type KeyRequest = {
+  /** The only deployment that it may see; left out, all. */
+  deploymentId?: string | null;
+  /** What people call it; at most 100 bytes. */
+  name?: string;
+  /** submit, ingest, analyst or admin. */
+  role: string;
+  /** pass, review or fail: makes it a test key, of which every session gets this verdict. For submit and ingest. */
+  testVerdict?: string | null;
+};
+
+/** The keys that were made here; those of the settings are not among them. */
+export type KeysAnswer = {
+  keys: Array<KeyBody>;
+  /** Whether the settings hold keys; without, everybody on this machine may do everything, with or without a key. */
+  keysRequired: boolean;
+};
+
+/** A label, and the decision that follows. */
+export type LabelAnswer = LabelBody & {
+  /** The decision as it stands now: pass, review or fail. */
+  decision: string;
+};
+
+/** A label as kept. */
+export type LabelBody = {
+  /** ISO 8601, UTC; `null` where there is none. */
+  at?: string | null;
+  /** Empty when none. */
+  deploymentId: string;
+  /** human or bot; `null` where there is none any more. */
+  label?: string | null;
+  note: string;
+  sessionId: string;
+};
+
+/** What somebody says of a session. */
+export type LabelRequest = {
+  /** human or bot. */
+  label: string;
+  /** Why; at most 2,000 bytes. */
+  note?: string;
+};
+
+/** Labels in the order in which their sessions were accepted. */
+export type LabelsAnswer = {
+  labels: Array<LabelBody>;
+  /** Send it as `cursor` for the next page; `null` at the end. */
+  nextCursor?: string | null;
+};
+
+/** What a model learned from. */
+export type LearnedBody = {
+  /** The version it was adapted from. */
+  base: string;
+  /** Labelled bots. */
+  bots: number;
+  /** ISO 8601, UTC. */
+  createdAt: string;
+  /** Labelled people. */
+  people: number;
+};
+
+/** The answer to one line. */
+export type LineAnswer = ErrorBody | null & {
+  /** Counted from 1, blank lines included. */
+  line: number;
+  /** accepted, duplicate or refused. */
+  outcome: string;
+  sessionId?: SessionText | null;
+  /** queued, processed or failed; absent when refused. */
+  status?: string | null;
+};
+
+/** Who asks. */
+export type LoginAnswer = {
+  /** To be sent as `X-CSRF-Token` with what changes something; `null` without a login. */
+  csrfToken?: string | null;
+  /** The only deployment that the caller may see; `null` for all. */
+  deploymentId?: string | null;
+  /** When the login ends; ISO 8601, UTC; `null` without a login. */
+  expiresAt?: string | null;
+  /** Whether the service has keys; without, everybody on this machine may do everything. */
+  keysRequired: boolean;
+  /** The caller's role; `null` without a valid key or login. */
+  role?: string | null;
+  /** The service's version. */
+  version: string;
+};
+
+/** A key. */
+export type LoginRequest = {
+  /** One with the role admin or analyst. */
+  key: string;
+};
+
+/** A version of a model. */
+export type ModelBody = {
+  /** Whether it scores now. */
+  active: boolean;
+  learned?: LearnedBody | null;
+  modelId: string;
+  modelVersion: string;
+  shadow?: ShadowBody | null;
+  /** embedded */
+  source: string;
+  /** active, shadow or kept. */
+  stage: string;
+};
+
+/** A training on this node. */
+export type ModelTraining = {
+  /** Why it made none. */
+  message?: string | null;
+  /** The version it made. */
+  modelVersion?: string | null;
+  /** none, running, done or failed. */
+  state: string;
+};
+
+/** The versions of the embedded model. */
+export type ModelsAnswer = {
+  /** Whether there is a model to roll back to. */
+  canRollBack: boolean;
+  models: Array<ModelBody>;
+  training: ModelTraining;
+};
+
+/** The service at one moment. */
+export type Moment = {
+  /** ISO 8601, UTC. */
+  at: string;
+  /** Batches of this node in flight. */
+  batchesInFlight: number;
+  /** Whether this node leaves the detector alone after an outage. */
+  circuitOpen: boolean;
+  drift?: DriftState | null;
+  /** What went wrong lately, the newest first. */
+  errors: Array<TroubleBody>;
+  history: HistoryBody;
+  nodes: Array<NodeBody>;
+  /** Age of the oldest ready session; `null` when none is ready. */
+  oldestReadySeconds?: number | null;
+  queue: QueueCounts;
+  scheduler: SchedulerState;
+  /** The newest verdicts. */
+  verdicts: Array<ResultItem>;
+};
+
+/** Sessions that go from one decision to another. */
+export type MoveBody = {
+  count: number;
+  /** The latest of them, at most ten. */
+  examples: Array<FlipExample>;
+  from: string;
+  to: string;
+};
+
+/** How far a feature is from the people the model was made from. */
+export type MovedFeature = {
+  /** Largest difference of shares, 0 to 1 (Kolmogorov-Smirnov). */
+  distance: number;
+  feature: string;
+};
+
+/** A pointer sample. */
+export type Movement = {
+  /** As the browser's event said. */
+  isTrusted?: boolean | null;
+  /** Milliseconds from any origin. */
+  timestamp: number;
+  /** Pixels. */
+  x: number;
+  /** Pixels. */
+  y: number;
+};
+
+/** A node. */
+export type NodeBody = {
+  /** Where it listens. */
+  address: string;
+  /** False after twenty seconds without a sign of life. Its batches come back when their leases end. */
+  alive: boolean;
+  /** Whether it is shutting down. */
+  draining: boolean;
+  /** Its name, as `owner` of the batches it runs. */
+  id: string;
+  /** Since its last sign of life; one comes every five seconds. */
+  secondsSinceSeen: number;
+  /** ISO 8601. */
+  startedAt: string;
+  version: string;
+};
+
+/** Every node that works on the store, those that fell silent today too. */
+export type NodesAnswer = {
+  nodes: Array<NodeBody>;
+};
+
+/** Nothing is known of the session. */
+export type NotFoundAnswer = ErrorBody & {
+  sessionId: string;
+  /** `not_found` */
+  status: string;
+};
+
+/** An override. */
+export type OverrideBody = {
+  /** allow or deny. */
+  action: string;
+  /** ISO 8601, UTC. */
+  createdAt: string;
+  /** `null` for all. */
+  deploymentId?: string | null;
+  id: string;
+  note: string;
+  /** Keyed hash of the user; the identifier itself is not kept. */
+  user: string;
+};
+
+/** An override to be made. */
+export type OverrideRequest = {
+  /** allow or deny. */
+  action: string;
+  /** Only this deployment; left out, all. */
+  deploymentId?: string | null;
+  /** Why; at most 500 bytes. */
+  note?: string;
+  /** As sessions send it. */
+  userId: string;
+};
+
+/** Every override. */
+export type OverridesAnswer = {
+  overrides: Array<OverrideBody>;
+};
+
+/** The path, one list per quantity; all lists have the same length. */
+export type PathBody = {
+  /** The client's time, ms from any origin, in the order of arrival. */
+  timestamp: Array<number>;
+  /** Pixels. */
+  x: Array<number>;
+  /** Pixels, downwards. */
+  y: Array<number>;
+};
+
+/** What a manual run did. */
+export type ProcessAnswer = {
+  /** Its batches. */
+  batchIds: Array<number>;
+  /** Of these, not scored. */
+  failed: number;
+  /** For people. */
+  message: string;
+  /** Sessions in its finished batches. */
+  processed: number;
+  /** Sessions that were ready at the call and have no result yet. */
+  remaining: number;
+  /** Of these, scored. */
+  success: number;
+};
+
+/** How much is stored. */
+export type QueueCounts = {
+  /** Waiting for a retry. */
+  delayed: number;
+  /** Given up. */
+  failed: number;
+  /** In a batch. */
+  leased: number;
+  /** Of these, with a result. */
+  processed: number;
+  /** Waiting in line. */
+  ready: number;
+  /** Sessions stored. */
+  total: number;
+  /** Of these, without a final state. */
+  unprocessed: number;
+};
+
+/** What is sent. */
+export type QueuedAnswer = {
+  /** Deliveries put into the line. */
+  queued: number;
+};
+
+/** What can be used. */
+export type ReadyAnswer = {
+  checks: Checks;
+  /** ready, `not_ready` or draining. */
+  status: string;
+};
+
+/** One reason of a verdict. */
+export type ReasonBody = {
+  /** Stable; branch on this. */
+  code: string;
+  /** For people. */
+  message: string;
+};
+
+/** What to send again. */
+export type RedeliverRequest = {
+  /** One delivery; left out, all that were given up. */
+  deliveryId?: number | null;
+};
+
+/** How many went back. */
+export type RequeueAnswer = {
+  /** For people. */
+  message: string;
+  /** Sessions that wait again. */
+  requeued: number;
+  /** Always true. */
+  success: boolean;
+};
+
+/** Which failed sessions go back. */
+export type RequeueRequest = {
+  /** Their deployment; that of the key when it is bound, else none. */
+  deploymentId?: string | null;
+  /** These; all failed sessions when absent. */
+  sessionIds?: Array<string> | null;
+};
+
+/** How a session stands. */
+export type ResultAnswer = {
+  /** Detector answers without a score so far; absent when processed. */
+  attempts?: number | null;
+  /** The verdict that was answered at once. */
+  first: First;
+  /** What went wrong last; absent when nothing did, or when processed. */
+  lastError?: string | null;
+  /** For people; absent when processed. */
+  message?: string | null;
+  result?: ResultBody | null;
+  sessionId: string;
+  /** queued, processed or failed. */
+  status: string;
+};
+
+/** The result of a session. */
+export type ResultBody = {
+  /** Larger is odder; `null` when the source only flags. */
+  anomalyScore?: number | null;
+  /** Attempts made, the one that scored included. */
+  attempts: number;
+  /** The batch; `null` for a session that was scored at once. */
+  batchId?: number | null;
+  /** The calibration class used; absent for uncalibrated verdicts. */
+  calibrationClass?: string;
+  /** 0.5 to 1. */
+  confidence: number;
+  /** pass, review or fail. */
+  decision: string;
+  /** Whether the score lies beyond what the calibration set resolves. */
+  extrapolated: boolean;
+  /** Whether the configured detector was replaced because it was away too long. */
+  fallback: boolean;
+  /** Whether the decision is fail. */
+  isAnomaly: boolean;
+  /** Sessions of the same deployment with the same movement, the closest first, at most five; absent without any. In lists it is left out. */
+  matches?: Array<string>;
+  /** The model that scored. */
+  modelId: string;
+  /** Its version. */
+  modelVersion: string;
+  /** Uncalibrated, comparable across device classes; absent when the source gives none. */
+  rawScore?: number | null;
+  reasons: Array<ReasonBody>;
+  /** calibrated, heuristic or flag. */
+  scoreKind: string;
+  /** ISO 8601, UTC. */
+  scoredAt: string;
+  /** heuristic, embedded or woodwide. */
+  source: string;
+};
+
+/** A result with its session. */
+export type ResultItem = ResultBody & {
+  /** Empty when none. */
+  deploymentId: string;
+  /** What the client claims: mouse, touch or another. */
+  deviceType: string;
+  sessionId: string;
+};
+
+/** A page of results, newest first. */
+export type ResultsAnswer = {
+  /** Send it as `cursor` for the next page; `null` at the end. */
+  nextCursor?: string | null;
+  results: Array<ResultItem>;
+};
+
+/** The first of the queue. */
+export type ReviewAnswer = {
+  /** Sessions without a label that were looked through. */
+  considered: number;
+  /** Labels that the order learned from. */
+  labels: number;
+  sessions: Array<ReviewBody>;
+};
+
+/** A session to be looked at. */
+export type ReviewBody = {
+  /** `null` where there is no calibrated score. */
+  anomalyScore?: number | null;
+  /** pass, review or fail. */
+  decision: string;
+  /** Empty when none. */
+  deploymentId: string;
+  deviceType: string;
+  gameType: string;
+  /** The guess that it is a bot's, by its score and by what was said of sessions like it; 0 to 1. */
+  likelihood: number;
+  /** 0 to 1; 1 where nothing like it was labelled. */
+  novelty: number;
+  /** What orders the queue, 0 to 1. */
+  priority: number;
+  reasons: Array<ReasonBody>;
+  /** ISO 8601, UTC. */
+  scoredAt: string;
+  sessionId: string;
+  /** 0 to 1; 1 where nobody can tell. */
+  uncertainty: number;
+};
+
+/** A decision that was changed. */
+export type RevisionBody = {
+  /** ISO 8601, UTC. */
+  at: string;
+  /** thresholds, model, label or override. */
+  cause: string;
+  /** More about the cause. */
+  detail: unknown;
+  /** The decision before: pass, review or fail. */
+  from: string;
+  /** The decision after. */
+  to: string;
+};
+
+/** What somebody said of a session. */
+export type SaidBody = {
+  /** Digest of the key that said it; `local` where the service has no keys. */
+  actor: string;
+  /** ISO 8601, UTC. */
+  at: string;
+  /** human or bot. */
+  label: string;
+  note: string;
+};
+
+/** The scheduler after it was started. */
+export type SchedulerStarted = {
+  /** For people. */
+  message: string;
+  status: StatusAnswer;
+  /** Always true. */
+  success: boolean;
+};
+
+/** How the scheduler stands. */
+export type SchedulerState = {
+  /** Whether this node has a batch in flight. */
+  isProcessing: boolean;
+  /** When the last batch was claimed by any node; ISO 8601, UTC. */
+  lastProcessed?: string | null;
+  /** Whether batches run by themselves. */
+  running: boolean;
+};
+
+/** The first verdict on a session; a repeated submission gets it again with the current status. */
+export type ScoreAnswer = {
+  anomaly: AnomalyBody;
+  /** 0.5 to 1. */
+  confidence: number;
+  /** pass, review or fail. */
+  decision: string;
+  featureSummary: FeatureSummary;
+  /** How long the verdict took. */
+  latencyMs: number;
+  reasons: Array<ReasonBody>;
+  /** ISO 8601, UTC. */
+  scoredAt: string;
+  sessionId: string;
+  /** heuristic, embedded or woodwide. */
+  source: string;
+  /** queued, processed or failed. */
+  status: string;
+};
+
+/** A session. Unknown fields are ignored, a repeated known one is refused, `null` stands for an absent optional one. */
+export type Session = {
+  /** Button presses and taps. */
+  clicks?: Array<Click> | null;
+  /** Ids are unique per deployment; a key bound to a deployment sets it. */
+  deploymentId?: string | null;
+  /** mouse, touch, trackpad, stylus; `unknown` by default. */
+  deviceType?: string | null;
+  /** The client's own measure. */
+  durationMs?: number | null;
+  /** `unknown` by default. */
+  gameType?: string | null;
+  /** Targets hit. */
+  hits?: number | null;
+  /** Targets missed. */
+  misses?: number | null;
+  /** Pointer samples in arrival order. */
+  movements: Array<Movement>;
+  /** Unique per deployment. */
+  sessionId: string;
+  /** True: queue for a batch verdict, answer at once. False, the default: score now. */
+  useBatch?: boolean | null;
+  /** For erasure; never a feature. */
+  userId?: string | null;
+};
+
+/** A session's name. */
+export type SessionName = {
+  /** Empty when none. */
+  deploymentId: string;
+  sessionId: string;
+};
+
+/** A session's identifier as a string. */
+export type SessionText = string;
+
+/** What a shadow would have decided, on this node, since it became one. */
+export type ShadowBody = {
+  /** It alone would have been milder. */
+  milder: number;
+  /** Sessions scored by both. */
+  sessions: number;
+  /** It alone would have been stricter. */
+  stricter: number;
+};
+
+/** What thresholds change, or changed. */
+export type SimulationAnswer = {
+  after: DecisionCounts;
+  before: DecisionCounts;
+  /** Sessions whose decision changes. */
+  flips: number;
+  /** Sessions that keep their decision because somebody said what they are. */
+  labelled: number;
+  moves: Array<MoveBody>;
+  pass: number;
+  review: number;
+  /** Stored results looked at. */
+  sessions: number;
+  tookMs: number;
+  /** Results of earlier versions, which say too little to be decided anew. */
+  undecidable: number;
+};
+
+/** A training that was started. */
+export type StartAnswer = {
+  /** What it learns from. */
+  inputColumns: Array<string>;
+  /** For people. */
+  message: string;
+  /** For `ANOMALY_MODEL_ID`. */
+  modelId: string;
+  modelName: string;
+  /** PENDING, TRAINING or COMPLETE. */
+  status: string;
+  /** Always true. */
+  success: boolean;
+};
+
+/** What to train. */
+export type StartBody = {
+  /** Name of an uploaded table. */
+  datasetName: string;
+  /** All feature columns when left out; identifiers are never among them. */
+  inputColumns?: Array<string> | null;
+  modelName: string;
+  /** anomaly */
+  modelType?: string | null;
+  /** Train again although an equal model is there. */
+  overwrite?: boolean;
+};
+
+/** Queue and scheduler at one moment. */
+export type StatsAnswer = {
+  drift?: DriftState | null;
+  queue: QueueCounts;
+  scheduler: SchedulerState;
+};
+
+/** How the scheduler stands and what waits. */
+export type StatusAnswer = SchedulerState & {
+  stats: QueueCounts;
+};
+
+/** What a key with the role submit learns: no score to learn from. */
+export type SubmitAnswer = {
+  sessionId: string;
+  /** queued, processed or failed. */
+  status: string;
+};
+
+/** How many lines had which outcome. */
+export type Summary = {
+  accepted: number;
+  duplicate: number;
+  refused: number;
+};
+
+/** The last line. */
+export type SummaryLine = {
+  summary: Summary;
+};
+
+/** What was recorded of a session. */
+export type TelemetryAnswer = {
+  clicks: Array<ClickBody>;
+  /** Empty when none. */
+  deploymentId: string;
+  /** What the client claims. */
+  deviceType: string;
+  /** The client's own measure, ms. */
+  durationMs: number;
+  /** What the client claims. */
+  gameType: string;
+  /** Targets hit. */
+  hits: number;
+  /** Targets missed. */
+  misses: number;
+  movements: PathBody;
+  sessionId: string;
+};
+
+/** Stored sessions by both models' decisions. */
+export type TestedMove = {
+  count: number;
+  /** The active model's decision: pass, review or fail. */
+  from: string;
+  /** The other's. */
+  to: string;
+};
+
+/** Which thresholds hold. */
+export type ThresholdsAnswer = ThresholdsBody & {
+  /** Deployments with their own. */
+  deployments: Array<DeploymentThresholds>;
+};
+
+/** Thresholds that hold. */
+export type ThresholdsBody = {
+  /** ISO 8601; `null` for the settings'. */
+  appliedAt?: string | null;
+  /** `setting`, or `applied` where an operator put others in place of the settings'. */
+  origin: string;
+  pass: number;
+  review: number;
+};
+
+/** Thresholds to try or to apply. */
+export type ThresholdsRequest = {
+  /** Only this deployment; left out, every one without thresholds of its own. A bound key has its own. */
+  deploymentId?: string | null;
+  /** Up to here a score passes; 0 to 6. */
+  pass: number;
+  /** Up to here it is reviewed, above it fails; larger than `pass`, at most 6. */
+  review: number;
+};
+
+/** How a training stands. */
+export type TrainingBody = {
+  completedAt?: string | null;
+  /** ISO 8601; `null` when the service does not say. */
+  createdAt?: string | null;
+  /** Why it failed. */
+  error?: string | null;
+  modelId: string;
+  modelName: string;
+  /** 0 to 100, where the service says. */
+  progress?: number | null;
+  /** PENDING, TRAINING, COMPLETE or FAILED. */
+  status: string;
+};
+
+/** Something that went wrong lately. */
+export type TroubleBody = {
+  /** ISO 8601, UTC. */
+  at: string;
+  /** The batch, where it was one. */
+  batchId?: number | null;
+  /** Its deployment; empty when none. */
+  deploymentId?: string | null;
+  /** In words. */
+  message: string;
+  /** What became of it: the batch's outcome, or failed. */
+  outcome: string;
+  /** The session that failed for it, where it was one. */
+  sessionId?: string | null;
+};
+
+/** A table that is at Woodwide. */
+export type UploadAnswer = {
+  /** The columns it has there. */
+  columns: Array<string>;
+  datasetId: string;
+  datasetName: string;
+  /** Columns that were left out because they name a session or a person. */
+  droppedColumns: Array<string>;
+  rowCount: number;
+  /** Always true. */
+  success: boolean;
+};
+
+/** A table to train on. */
+export type UploadBody = {
+  /** CSV as `playproof-batch features` writes it. */
+  data: string;
+  name: string;
+  /** Whether a table of that name with other content is replaced. */
+  overwrite?: boolean;
+};
+
+/** A verdict, or the change of one. */
+export type VerdictEvent = {
+  anomalyScore?: number | null;
+  /** ISO 8601, UTC. */
+  at: string;
+  /** thresholds, model, label or override; `null` for a first one. */
+  cause?: string | null;
+  /** pass, review or fail. */
+  decision: string;
+  /** Empty when none. */
+  deploymentId: string;
+  isAnomaly: boolean;
+  /** The decision before; `null` for a first one. */
+  previousDecision?: string | null;
+  reasons: Array<ReasonBody>;
+  sessionId: string;
+};
+
+/** A webhook. */
+export type WebhookBody = {
+  /** ISO 8601, UTC. */
+  createdAt: string;
+  /** `null` for all. */
+  deploymentId?: string | null;
+  events: Array<string>;
+  id: string;
+  url: string;
+};
+
+/** A webhook that was made. */
+export type WebhookMade = WebhookBody & {
+  /** What signs its deliveries; shown now and never again. */
+  secret: string;
+};
+
+/** A webhook to be made. */
+export type WebhookRequest = {
+  /** Only this deployment; left out, all. */
+  deploymentId?: string | null;
+  /** `verdict.final`, `verdict.changed`; left out, both. */
+  events?: Array<string> | null;
+  /** Where to; `https` or `http`, and no private address unless `PLAYPROOF_WEBHOOK_PRIVATE` allows it. */
+  url: string;
+};
+
+/** Every webhook. */
+export type WebhooksAnswer = {
+  webhooks: Array<WebhookBody>;
+};
+
