@@ -57,6 +57,7 @@ export class Replay {
     this.path = path;
     this.moved = moved;
     this.others = [];
+    this.marked = [];
     this.at = path.end;
     this.rate = 1;
     this.playing = false;
@@ -72,6 +73,12 @@ export class Replay {
     this.pause();
     this.fit.disconnect();
     removeEventListener('themechange', this.retheme);
+  }
+
+  /** Marks stretches `{from, to}` of the path. */
+  mark(stretches) {
+    this.marked = stretches;
+    this.resize();
   }
 
   overlay(others) {
@@ -150,6 +157,10 @@ export class Replay {
       pen.globalAlpha = 1;
     };
     for (const other of this.others) trace(other.path, colour(other.colour), 5, 0.35);
+    for (const { from, to } of this.marked) {
+      const [x, y] = ['x', 'y'].map((name) => this.path[name].slice(from, to + 1));
+      trace({ x, y }, colour('--fail'), 11, 0.22);
+    }
     trace(this.path, colour('--path'), 1, 0.45);
   }
 

@@ -29,7 +29,7 @@ export async function show(place, { id, query, user, onleave }) {
       h('h1', {}, id), final ? decision(final.decision) : h('span', { class: 'tag plain' }, answer.status),
       deploymentId ? h('span', { class: 'hint' }, `deployment ${deploymentId}`) : null),
     h('div', { class: 'grid wide session' },
-      h('div', { class: 'stack' }, await drawing(telemetry, answer, deploymentId, onleave), features(explanation)),
+      h('div', { class: 'stack' }, await drawing(telemetry, answer, deploymentId, onleave, explanation.gone ? [] : explanation.stretches), features(explanation)),
       h('div', { class: 'stack' }, why(answer), final ? labels(of(`${route}/label`), final, past) : null, history(answer, past.gone ? [] : past.revisions, past.scoredAs), facts(answer, telemetry, user))));
 }
 
@@ -126,19 +126,18 @@ function facts(answer, telemetry, user) {
 
 /** The path in words, for whoever does not see it. */
 function inWords(told) {
-  const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
   const hits = told.clicks.filter((click) => click.targetHit).length;
   const longest = told.pauses.reduce((best, pause) => (pause.lasts > (best?.lasts ?? 0) ? pause : best), null);
   const moving = told.t[told.t.length - 1];
   return [
-    `${plural(told.x.length, 'movement')} in ${seconds(told.end)}, ${count(told.length)} px long`,
-    moving > 0 ? `mean speed ${count((told.length / moving) * 1000)} px/s, fastest ${count(told.speed[told.fastest])} px/s at ${seconds(told.t[told.fastest])}` : 'no time passed',
+    `${plural(told.x.length, 'movement')} in ${seconds(told.end)} s, ${count(told.length)} px long`,
+    moving > 0 ? `mean speed ${count((told.length / moving) * 1000)} px/s, fastest ${count(told.speed[told.fastest])} px/s at ${seconds(told.t[told.fastest])} s` : 'no time passed',
     told.clicks.length ? `${plural(told.clicks.length, 'click')}, ${hits} on a target` : 'no clicks',
-    told.pauses.length ? `${plural(told.pauses.length, 'pause')} of 0.25 s or more, the longest ${seconds(longest.lasts)} at ${seconds(longest.at)}` : 'no pause of 0.25 s or more',
+    told.pauses.length ? `${plural(told.pauses.length, 'pause')} of 0.25 s or more, the longest ${seconds(longest.lasts)} s at ${seconds(longest.at)} s` : 'no pause of 0.25 s or more',
   ].join('; ') + '.';
 }
 
-export async function drawing(telemetry, answer, deploymentId, onleave) {
+export async function drawing(telemetry, answer, deploymentId, onleave, stretches = []) {
   if (telemetry.gone) return card('Path', { kind: 'first' }, h('p', { class: 'hint' }, `${telemetry.gone[0].toUpperCase()}${telemetry.gone.slice(1)}.`));
   const told = measure(telemetry);
   const canvas = h('canvas', { role: 'img', tabindex: '0', 'aria-label': 'The path of the pointer. Space plays and pauses, the arrow keys move in time.', 'aria-describedby': 'in-words' });
@@ -147,15 +146,15 @@ export async function drawing(telemetry, answer, deploymentId, onleave) {
   const clock = h('span', { class: 'clock' });
   const rate = h('select', { 'aria-label': 'Speed of the replay' }, [['0.25', '¼ speed'], ['0.5', '½ speed'], ['1', 'Own speed'], ['2', '2 × speed'], ['4', '4 × speed']]
     .map(([value, text]) => h('option', { value, selected: value === '1' }, text)));
-  const seconds = (ms) => (ms / 1000).toFixed(1);
   const result = card('Path', { kind: 'first' },
     h('ul', { class: 'legend' },
       h('li', {}, 'slow', h('span', { class: 'ramp' }), `fast (${count(told.usual)} px/s)`),
       h('li', {}, h('i', { class: 'dot' }), 'click on a target'), h('li', {}, h('b', { class: 'miss', 'aria-hidden': 'true' }, '×'), 'click beside'),
-      h('li', {}, h('i', { class: 'dot rest' }), 'pause')),
+      h('li', {}, h('i', { class: 'dot rest' }), 'pause'),
+      stretches.length ? h('li', {}, h('i', { class: 'guilty' }), 'speaks for a bot') : null),
     h('figure', { class: 'stage' }, canvas,
       h('div', { class: 'player' }, play, scrub, clock, rate),
-      h('figcaption', { id: 'in-words', class: 'hint small' }, inWords(told))));
+      h('figcaption', { id: 'in-words', class: 'hint small' }, inWords(told), guiltyInWords(stretches, told))));
   // A canvas has a size once it is in the page.
   const begin = new ResizeObserver(() => {
     if (!canvas.clientWidth) return;
@@ -179,12 +178,29 @@ export async function drawing(telemetry, answer, deploymentId, onleave) {
       event.preventDefault();
     });
     onleave(() => replay.end());
+    if (stretches.length) replay.mark(stretches);
     overlays(result, replay, answer, deploymentId);
   });
   begin.observe(canvas);
   onleave(() => begin.disconnect());
   return result;
 }
+
+/** When the marked stretches are, in the order of time; neighbours as one. */
+function guiltyInWords(stretches, told) {
+  if (!stretches.length) return '';
+  const spans = [];
+  for (const { from, to } of stretches.toSorted((a, b) => a.from - b.from)) {
+    if (spans.at(-1)?.to === from) spans.at(-1).to = to;
+    else spans.push({ from, to });
+  }
+  const at = (place) => seconds(told.t[Math.min(place, told.t.length - 1)]);
+  return ` Without ${listed(spans.map(({ from, to }) => `${at(from)} to ${at(to)} s`))} the score would be lower.`;
+}
+
+const seconds = (ms) => (ms / 1000).toFixed(1);
+
+const listed = (parts) => (parts.length < 2 ? parts.join('') : `${parts.slice(0, -1).join(', ')} and ${parts.at(-1)}`);
 
 /** Sessions that moved alike, where the result names them: each can be laid under the path. */
 function overlays(place, replay, answer, deploymentId) {

@@ -34,6 +34,8 @@ pub mod pairing;
 
 pub mod calibration;
 
+pub mod occlusion;
+
 pub mod result;
 
 pub mod review;

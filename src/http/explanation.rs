@@ -13,14 +13,19 @@ use super::{telemetry, wire};
 use crate::detector::embedded::Model;
 use crate::detector::embedded::classifier::Contribution;
 use crate::domain::features::Extractor;
+use crate::domain::occlusion;
 use crate::domain::reason::Reasons;
 use crate::domain::record::{self, DamagedRecord};
 use crate::domain::result::Thresholds;
+use crate::domain::session::Session;
 
 /// Features named unless asked otherwise.
 const NAMED: u32 = 5;
 /// More than any feature set has.
 const MOST: u32 = 1000;
+/// Stretches of the path that are told, and how much each must have added at least.
+const MOST_STRETCHES: usize = 3;
+const LEAST_ADDED: f64 = 0.25;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -55,6 +60,18 @@ pub(super) struct FeatureBody {
     added: f64,
 }
 
+/// A stretch of the path that speaks for a bot.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct StretchBody {
+    /// Place of its first movement.
+    from: usize,
+    /// Place of the first movement after it.
+    to: usize,
+    /// How much higher the raw score is with it.
+    added: f64,
+}
+
 /// Why a session has its score: `base`, what each feature added and `rest` make `rawScore`.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -77,6 +94,8 @@ pub(super) struct ExplanationAnswer {
     features: Vec<FeatureBody>,
     /// What all other features added.
     rest: f64,
+    /// The stretches of the path without which the raw score would be lower, those that matter most first; at most three.
+    stretches: Vec<StretchBody>,
 }
 
 /// Explains a session's score by its features, as long as its telemetry is kept.
@@ -129,6 +148,7 @@ fn explain(
     let mut all = model.explain(&row);
     all.sort_by(|a, b| b.added.abs().total_cmp(&a.added.abs()).then(a.index.cmp(&b.index)));
     all.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let stretches = guilty(model, &session, raw_score, &mut row.clone());
     let named: f64 = all.iter().map(|c| c.added).sum();
     let feature = |Contribution { index, added, range }: Contribution| {
         let reason = set.describes(index);
@@ -153,7 +173,25 @@ fn explain(
         base,
         features: all.into_iter().map(feature).collect(),
         rest: raw_score - base - named,
+        stretches,
     })
+}
+
+/// The stretches that raise the score most.
+fn guilty(model: &Model, session: &Session, raw_score: f64, row: &mut Vec<f64>) -> Vec<StretchBody> {
+    let mut extractor = Extractor::default();
+    let mut found: Vec<StretchBody> = occlusion::stretches(session.movements.len())
+        .into_iter()
+        .map(|stretch| {
+            extractor.extract(model.feature_set(), &occlusion::without(session, stretch), row);
+            let without = model.assess(row, &session.device_type).raw;
+            StretchBody { from: stretch.from, to: stretch.to, added: raw_score - without }
+        })
+        .filter(|stretch| stretch.added > LEAST_ADDED)
+        .collect();
+    found.sort_by(|a, b| b.added.total_cmp(&a.added));
+    found.truncate(MOST_STRETCHES);
+    found
 }
 
 #[cfg(test)]
@@ -183,6 +221,7 @@ mod tests {
         assert_eq!(told["anomalyScore"], verdict["anomaly"]["anomalyScore"]);
         let features = told["features"].as_array().unwrap();
         assert_eq!(features.len(), 5);
+        assert!(told["stretches"].as_array().unwrap().len() <= 3, "{told}");
         let added = |told: &Value| {
             let features = told["features"].as_array().unwrap().iter();
             features.map(|f| f["added"].as_f64().unwrap()).collect::<Vec<_>>()

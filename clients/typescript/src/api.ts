@@ -288,6 +288,8 @@ export type ExplanationAnswer = {
   /** What all other features added. */
   rest: number;
   sessionId: string;
+  /** The stretches of the path without which the raw score would be lower, those that matter most first; at most three. */
+  stretches: Array<StretchBody>;
 };
 
 /** How sure a batch's failed sessions are taken together. */
@@ -1000,6 +1002,16 @@ export type StatsAnswer = {
 /** How the scheduler stands and what waits. */
 export type StatusAnswer = SchedulerState & {
   stats: QueueCounts;
+};
+
+/** A stretch of the path that speaks for a bot. */
+export type StretchBody = {
+  /** How much higher the raw score is with it. */
+  added: number;
+  /** Place of its first movement. */
+  from: number;
+  /** Place of the first movement after it. */
+  to: number;
 };
 
 /** What a key with the role submit learns: no score to learn from. */

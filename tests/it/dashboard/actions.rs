@@ -178,6 +178,8 @@ fn a_session_is_replayed_and_leads_to_its_batch_and_back(place: &Place) {
     page.sees("First verdict");
     page.sees("Batch verdict");
     page.sees("What moved the score most");
+    page.sees("the score would be lower.");
+    page.until("document.querySelector('.legend .guilty')");
     assert!(
         page.eval("document.querySelectorAll('.why li').length").as_u64().unwrap() > 0,
         "reasons are told in words"
