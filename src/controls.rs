@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -12,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::reason::Reason;
 use crate::domain::result::{Decision, Thresholds};
 use crate::shutdown::Shutdown;
-use crate::store::controls::Control;
+use crate::store::controls::{Control, RETENTION, RetentionRule};
 use crate::store::deliveries::WEBHOOK;
 use crate::store::{Store, StoreResult};
 use crate::thresholds::{REFRESH, ThresholdBook};
@@ -25,8 +24,6 @@ pub const OVERRIDE: &str = "override";
 pub const MODEL: &str = "model";
 /// Kind of the one [`Control`] that says which model does what: [`Stages`].
 pub const MODEL_STAGE: &str = "model-stage";
-/// Kind of a [`Control`] that is a [`RetentionRule`]; its name is the deployment.
-pub const RETENTION: &str = "retention";
 
 /// A key that was made through the API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,16 +76,6 @@ pub struct Webhook {
     pub changed: bool,
     /// Unix milliseconds.
     pub created_at: i64,
-}
-
-/// How long a deployment's sessions are kept, in hours; nothing is kept longer than the settings say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RetentionRule {
-    /// Results, and everything else.
-    pub results_hours: Option<u64>,
-    /// Telemetry, whatever the decision.
-    pub telemetry_hours: Option<u64>,
 }
 
 /// What is kept of a model that was made here, beside the model.
@@ -258,15 +245,6 @@ impl Controls {
                 let _ = self.refresh().await;
             }
         }
-    }
-}
-
-impl RetentionRule {
-    /// The spans of the rule: results, telemetry.
-    #[must_use]
-    pub fn spans(&self) -> (Option<Duration>, Option<Duration>) {
-        let hours = |hours: u64| Duration::from_secs(hours.saturating_mul(3600));
-        (self.results_hours.map(hours), self.telemetry_hours.map(hours))
     }
 }
 

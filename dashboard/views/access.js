@@ -100,6 +100,32 @@ async function overrides(log) {
   return element;
 }
 
+const span = (hours) => (hours === null ? h('span', { class: 'hint' }, 'as the settings say') : plural(hours, 'hour', 'hours'));
+
+async function retention(log) {
+  const deployment = field('retention-deployment', 'Deployment', { maxlength: 256, required: true });
+  const telemetry = field('retention-telemetry', 'Paths, hours', { type: 'number', min: 1, max: 87600, placeholder: 'as set' });
+  const results = field('retention-results', 'Everything, hours', { type: 'number', min: 1, max: 87600, placeholder: 'as set' });
+  const load = async () => held.shown((await get('/api/v1/retention')).deployments, 'Every deployment’s sessions are kept as long as the settings say.');
+  const held = list('Retention', [
+    { head: 'Deployment', kind: 'words', cell: (row) => row.deploymentId },
+    { head: 'Paths', cell: (row) => span(row.telemetryHours) },
+    { head: 'Everything', cell: (row) => span(row.resultsHours) },
+    { head: 'Actions', cell: (row) => drop(`Keep the sessions of ${row.deploymentId} as long as the settings say?`, 'What is gone stays gone.', 'Reset', async () => { await remove(path('/api/v1/retention', { deploymentId: row.deploymentId })); await Promise.all([load(), log()]); }) },
+  ]);
+  const element = card('Retention', { body: false, hint: 'deployments whose sessions are kept for less time than the settings say' },
+    h('div', { class: 'body' }, form('Keep for less time', [deployment, telemetry, results], 'Keep for less time', async () => {
+      const hours = (name, input) => (input.value ? { [name]: Number(input.value) } : {});
+      const rule = { ...hours('telemetryHours', telemetry.input), ...hours('resultsHours', results.input) };
+      const until = [rule.telemetryHours && `paths after ${plural(rule.telemetryHours, 'hour', 'hours')}`, rule.resultsHours && `everything after ${plural(rule.resultsHours, 'hour', 'hours')}`].filter(Boolean).join(', ');
+      if (until && !await confirmed(`Remove finished sessions of ${deployment.input.value}?`, `What is older goes within a minute and cannot be had back: ${until}.`, 'Remove them')) return;
+      await post('/api/v1/retention', { deploymentId: deployment.input.value, ...rule });
+      await Promise.all([load(), log()]);
+    })), held.place);
+  await load();
+  return element;
+}
+
 async function webhooks(log) {
   const url = field('webhook-url', 'Address', { type: 'url', maxlength: 2048, required: true, placeholder: 'https://example.com/hook' });
   const deployment = field('webhook-deployment', 'Deployment', { maxlength: 256, placeholder: 'all' });
@@ -177,7 +203,7 @@ function audit() {
 
 export async function show(place) {
   const log = audit();
-  const cards = await Promise.all([keys(log.load), webhooks(log.load), overrides(log.load)]);
+  const cards = await Promise.all([keys(log.load), webhooks(log.load), overrides(log.load), retention(log.load)]);
   await log.load();
   fill(place, h('div', { class: 'head' }, h('h1', {}, 'Access and connections')), h('div', { class: 'stack' }, cards, log.element));
 }

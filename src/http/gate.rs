@@ -202,7 +202,7 @@ mod tests {
     }
 
     /// Every route that needs a key: method, path, the roles that may call it, and whether a bound admin may.
-    const GUARDED: [(&str, &str, &[&str], bool); 54] = [
+    const GUARDED: [(&str, &str, &[&str], bool); 57] = [
         ("POST", "/api/v1/score", &["submit", "ingest", "admin"], true),
         ("POST", "/api/v1/batch/sessions", &["ingest", "admin"], true),
         ("GET", "/api/v1/batch/result/a", &["ingest", "analyst", "admin"], true),
@@ -255,6 +255,9 @@ mod tests {
         ("GET", "/api/v1/overrides", &["admin"], false),
         ("POST", "/api/v1/overrides", &["admin"], false),
         ("DELETE", "/api/v1/overrides/o", &["admin"], false),
+        ("GET", "/api/v1/retention", &["admin"], true),
+        ("POST", "/api/v1/retention", &["admin"], true),
+        ("DELETE", "/api/v1/retention", &["admin"], true),
         ("GET", "/api/v1/audit", &["admin"], false),
         ("GET", "/metrics", &["admin"], false),
     ];

@@ -30,6 +30,7 @@ mod queue;
 mod request;
 mod result;
 mod results;
+mod retention;
 mod review;
 mod scheduler;
 mod score;
@@ -273,6 +274,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/api/v1/overrides", get(overrides::list).post(overrides::create))
         .route("/api/v1/overrides/{overrideId}", delete(overrides::remove))
         .route("/api/v1/audit", get(audit::list))
+        .route("/api/v1/retention", get(retention::list).post(retention::set).delete(retention::reset))
         .route("/api/v1/thresholds", get(thresholds::read).post(thresholds::apply).delete(thresholds::reset))
         .route("/api/v1/thresholds/simulate", post(thresholds::simulate))
         .route("/api/v1/users/{userId}", delete(erasure::user))

@@ -38,8 +38,9 @@ use crate::store::deliveries::{Attempt, Delivery, DeliveryRow, DeliveryStore, Ev
 use crate::store::labels::{Label, LabelRow, LabelStore};
 use crate::store::sqlite::{Room, SqliteSettings, SqliteStore};
 use crate::store::{
-    Acceptance, BatchRow, Claim, ClaimRequest, ControlStore, DeadRow, DecisionStore, Lease, Lookup, NewSession, Page,
-    Pruned, ResultQuery, ResultRow, Retention, Settlement, Snapshot, Store, StoreError, StoreResult,
+    Acceptance, BatchRow, Claim, ClaimRequest, ControlStore, DeadRow, DecisionStore, DeploymentRetention, Lease,
+    Lookup, NewSession, Page, Pruned, ResultQuery, ResultRow, Retention, Settlement, Snapshot, Store, StoreError,
+    StoreResult,
 };
 
 pub(super) const START: Timestamp = Timestamp(1_769_860_800_000);
@@ -162,6 +163,7 @@ behind_the_switch! { Store:
     recall(key: String) -> Option<Vec<u8>>;
     set_running(running: bool) -> ();
     prune(retention: Retention, now: Timestamp) -> Pruned;
+    prune_deployment(rule: DeploymentRetention, after: Timestamp, now: Timestamp) -> (Pruned, Timestamp);
     health() -> ();
     beat(beat: crate::store::Heartbeat) -> ();
     nodes() -> Vec<crate::store::NodeRow>;

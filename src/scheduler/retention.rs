@@ -1,11 +1,14 @@
 //! Retention: removes what is past its age, in small steps between which everybody else gets a turn.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::engine::Engine;
-use crate::domain::time::Now;
+use crate::domain::time::{Now, Timestamp};
 use crate::shutdown::Shutdown;
+use crate::store::controls::{RETENTION, RetentionRule};
+use crate::store::{DeploymentRetention, StoreResult};
 
 /// Time between looks.
 const EVERY: Duration = Duration::from_secs(30);
@@ -18,6 +21,7 @@ pub(super) async fn keep(engine: Arc<Engine>, shutdown: Shutdown) {
     let mut every = tokio::time::interval(EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut warned = false;
+    let mut reached = HashMap::new();
     loop {
         tokio::select! {
             _ = every.tick() => {}
@@ -32,6 +36,10 @@ pub(super) async fn keep(engine: Arc<Engine>, shutdown: Shutdown) {
             continue;
         }
         prune(&engine, now, &shutdown).await;
+        match prune_deployments(&engine, now, &mut reached, &shutdown).await {
+            Ok(()) => {}
+            Err(error) => tracing::warn!(%error, "a deployment's retention could not run; it tries again later"),
+        }
     }
 }
 
@@ -61,10 +69,43 @@ async fn prune(engine: &Engine, now: Now, shutdown: &Shutdown) {
     }
 }
 
+/// Removes what deployments keep for less time than the settings say. `reached` is how far the walk over each one's results
+/// has come.
+async fn prune_deployments(
+    engine: &Engine,
+    now: Now,
+    reached: &mut HashMap<String, Timestamp>,
+    shutdown: &Shutdown,
+) -> StoreResult<()> {
+    let store = &engine.parts.store;
+    let (_, controls) = store.controls().await?;
+    for control in controls.into_iter().filter(|control| control.kind == RETENTION) {
+        // Whoever reads controls for the API tells of one that is none.
+        let Ok(rule) = serde_json::from_str::<RetentionRule>(&control.value) else { continue };
+        let (results, telemetry) = rule.spans();
+        let rule = DeploymentRetention { deployment: control.name, results, telemetry };
+        loop {
+            let after = reached.get(&rule.deployment).copied().unwrap_or(Timestamp(0));
+            let (pruned, until) = store.prune_deployment(rule.clone(), after, now.wall).await?;
+            reached.insert(rule.deployment.clone(), until);
+            if pruned.telemetry + pruned.sessions > 0 {
+                tracing::info!(telemetry = pruned.telemetry, sessions = pruned.sessions, "a deployment's retention");
+            }
+            if shutdown.is_soft() {
+                return Ok(());
+            }
+            if !pruned.more {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::time::Timestamp;
 
     #[test]
     fn only_a_wall_clock_that_was_set_counts_as_a_jump() {

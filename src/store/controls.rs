@@ -1,11 +1,17 @@
 //! Small things that operators make through the API and every node goes by.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use super::StoreResult;
 
 /// Kind of a [`Control`] that holds thresholds; its name is the deployment, empty for all without their own.
 pub const THRESHOLDS: &str = "thresholds";
+
+/// Kind of a [`Control`] that is a [`RetentionRule`]; its name is the deployment.
+pub const RETENTION: &str = "retention";
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +22,25 @@ pub struct Control {
     pub name: String,
     /// JSON.
     pub value: String,
+}
+
+/// How long a deployment's sessions are kept, in hours; nothing is kept longer than the settings say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RetentionRule {
+    /// Results, and everything else.
+    pub results_hours: Option<u64>,
+    /// Telemetry, whatever the decision.
+    pub telemetry_hours: Option<u64>,
+}
+
+impl RetentionRule {
+    /// The spans of the rule: results, telemetry.
+    #[must_use]
+    pub fn spans(&self) -> (Option<Duration>, Option<Duration>) {
+        let hours = |hours: u64| Duration::from_secs(hours.saturating_mul(3600));
+        (self.results_hours.map(hours), self.telemetry_hours.map(hours))
+    }
 }
 
 /// Where they are kept; they outlive clearing, and are part of a backup.

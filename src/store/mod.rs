@@ -132,6 +132,15 @@ pub trait Store: AuditStore + ControlStore + DecisionStore + DeliveryStore + Lab
     /// One bounded step of retention; call again while it says that more is due.
     async fn prune(&self, retention: Retention, now: Timestamp) -> StoreResult<Pruned>;
 
+    /// One bounded step of a deployment's own retention. `after` is how far the walk over its results has come, at first
+    /// the beginning of time; hand the answer's to the next step, and call again while it says that more is due.
+    async fn prune_deployment(
+        &self,
+        rule: DeploymentRetention,
+        after: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<(Pruned, Timestamp)>;
+
     /// Notified when sessions may have become ready.
     fn ready(&self) -> &Notify;
 
@@ -158,3 +167,18 @@ pub struct Retention {
     /// Telemetry of sessions that were reviewed or failed.
     pub telemetry_flagged: Duration,
 }
+
+/// How long a deployment's finished sessions are kept, beside what [`Retention`] says; the shorter span holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeploymentRetention {
+    /// Whose; never empty.
+    pub deployment: String,
+    /// Results, and with them everything else of the session.
+    pub results: Option<Duration>,
+    /// Telemetry, whatever the decision.
+    pub telemetry: Option<Duration>,
+}
+
+/// How far a walk over results in the order of their time starts behind where the last one ended: settlements that began
+/// earlier may have been committed since.
+const OVERLAP: Duration = Duration::from_secs(60);

@@ -803,6 +803,30 @@ export type ResultsAnswer = {
   results: Array<ResultItem>;
 };
 
+/** Every deployment with a rule of its own. */
+export type RetentionAnswer = {
+  deployments: Array<RetentionBody>;
+};
+
+/** How long a deployment's sessions are kept. */
+export type RetentionBody = {
+  deploymentId: string;
+  /** `null`: as long as the settings say. */
+  resultsHours?: number | null;
+  /** `null`: as long as the settings say. */
+  telemetryHours?: number | null;
+};
+
+/** How long a deployment's sessions are to be kept; at least one of the two spans. */
+export type RetentionRequest = {
+  /** Whose sessions; a bound key's own when left out. */
+  deploymentId?: string | null;
+  /** Hours for which results, and everything else of a session, are kept. */
+  resultsHours?: number | null;
+  /** Hours for which telemetry is kept, whatever the decision; not more than `resultsHours`. */
+  telemetryHours?: number | null;
+};
+
 /** The first of the queue. */
 export type ReviewAnswer = {
   /** Sessions without a label that were looked through. */

@@ -104,6 +104,7 @@ macro_rules! store_contract {
                 clearing_removes_everything, telemetry_goes_by_class_and_age,
                 unfinished_sessions_keep_their_telemetry, old_sessions_go_with_their_results,
                 retention_goes_in_steps, a_requeued_session_keeps_its_telemetry,
+                a_deployment_keeps_its_sessions_for_less_time, a_deployments_retention_goes_in_steps,
             }
         }
     };

@@ -8,8 +8,10 @@ use super::sample::*;
 use crate::domain::id::Seq;
 use crate::domain::queue::State;
 use crate::domain::result::Decision;
-use crate::domain::time::Now;
-use crate::store::{Acceptance, Counts, Lookup, NewSession, Pruned, ResultQuery, Retention, Settled, Store};
+use crate::domain::time::{Now, Timestamp};
+use crate::store::{
+    Acceptance, Counts, DeploymentRetention, Lookup, NewSession, Pruned, ResultQuery, Retention, Settled, Store,
+};
 
 const KEPT: Retention = Retention {
     results: Duration::from_secs(1000),
@@ -183,4 +185,71 @@ pub(crate) async fn a_requeued_session_keeps_its_telemetry(store: &dyn Store) {
     settle_all(store, &batch, scored(1.0), at(9_002)).await.unwrap();
     let stored = found(store, "a").await;
     assert_eq!((stored.entry.state, stored.last_error), (State::Processed, None));
+}
+
+pub(crate) async fn a_deployment_keeps_its_sessions_for_less_time(store: &dyn Store) {
+    let of = |deployment: &str, id: &str| NewSession { key: key_in(deployment, id), ..session(id, at(0)) };
+    let mut seqs = Vec::new();
+    for (deployment, id, decision) in
+        [("eu", "passed", Decision::Pass), ("eu", "failed", Decision::Fail), ("us", "other", Decision::Pass)]
+    {
+        seqs.push(process(store, of(deployment, id), verdict(decision, 1.0), at(10)).await);
+    }
+    seqs.push(submit(store, of("eu", "dead")).await);
+    let batch = claim(store, 1, at(10)).await;
+    settle_all(store, &batch, rejected(), at(10)).await.unwrap();
+    seqs.push(submit(store, of("eu", "waits")).await);
+
+    let eu = |results: Option<u64>, telemetry: Option<u64>| DeploymentRetention {
+        deployment: "eu".to_owned(),
+        results: results.map(Duration::from_secs),
+        telemetry: telemetry.map(Duration::from_secs),
+    };
+    let (pruned, reached) = store.prune_deployment(eu(None, Some(5)), Timestamp(0), at(12).wall).await.unwrap();
+    assert_eq!(pruned, Pruned::default(), "too young");
+    let (pruned, reached) = store.prune_deployment(eu(None, Some(5)), reached, at(20).wall).await.unwrap();
+    assert_eq!(pruned, Pruned { telemetry: 3, ..Pruned::default() });
+    assert_eq!(has_telemetry(store, &seqs).await, [false, false, true, false, true]);
+    let (pruned, reached) = store.prune_deployment(eu(None, Some(5)), reached, at(20).wall).await.unwrap();
+    assert_eq!(pruned, Pruned::default(), "only once");
+
+    let (pruned, _) = store.prune_deployment(eu(Some(50), Some(5)), reached, at(70).wall).await.unwrap();
+    assert_eq!(pruned.sessions, 3);
+    for id in ["passed", "failed", "dead"] {
+        assert_eq!(store.session(key_in("eu", id)).await.unwrap(), Lookup::Unknown, "{id}");
+    }
+    let left = store.results(ResultQuery { limit: 9, ..ResultQuery::default() }).await.unwrap();
+    assert_eq!(left.rows.len(), 1, "another deployment's stays");
+    let after = Counts { processed: 1, ready: 1, pruned: 3, accepted: 5, ..Counts::default() };
+    assert_eq!(counts(store).await, after);
+}
+
+pub(crate) async fn a_deployments_retention_goes_in_steps(store: &dyn Store) {
+    let names: Vec<String> = (0..1200).map(|i| format!("s{i}")).collect();
+    let new = |id: &String| {
+        let done = final_session(id, verdict(Decision::Pass, 1.0), at(0));
+        NewSession { key: key_in("eu", id), ..done }
+    };
+    join_all(names.iter().map(|id| store.accept(new(id)))).await;
+    let rule = |results: Option<Duration>| DeploymentRetention {
+        deployment: "eu".to_owned(),
+        results,
+        telemetry: Some(Duration::from_secs(1)),
+    };
+    let (mut removed, mut steps, mut reached) = (Pruned::default(), 0, Timestamp(0));
+    for results in [None, Some(Duration::from_secs(1))] {
+        loop {
+            let (pruned, until) = store.prune_deployment(rule(results), reached, at(5000).wall).await.unwrap();
+            removed.telemetry += pruned.telemetry;
+            removed.sessions += pruned.sessions;
+            reached = until;
+            steps += 1;
+            if !pruned.more {
+                break;
+            }
+            assert!(steps < 1000, "it says for ever that more is due");
+        }
+    }
+    assert_eq!((removed.telemetry, removed.sessions), (1200, 1200));
+    assert!(steps > 3, "one step would hold everybody else up");
 }

@@ -10,6 +10,7 @@ mod controls;
 mod counts;
 mod decisions;
 mod deliveries;
+mod deployment;
 mod dump;
 mod fault;
 mod intake;
@@ -52,8 +53,9 @@ use self::wake::Bell;
 use super::audit::Entry;
 use super::coding::{KeyHasher, check_memory};
 use super::{
-    Acceptance, BatchRow, Candidate, Claim, ClaimRequest, DeadRow, Heartbeat, Lease, Lookup, NewSession, NodeRow, Page,
-    Pruned, ResultQuery, ResultRow, Retention, Settled, Settlement, Snapshot, Store, StoreError, StoreResult,
+    Acceptance, BatchRow, Candidate, Claim, ClaimRequest, DeadRow, DeploymentRetention, Heartbeat, Lease, Lookup,
+    NewSession, NodeRow, Page, Pruned, ResultQuery, ResultRow, Retention, Settled, Settlement, Snapshot, Store,
+    StoreError, StoreResult,
 };
 use crate::clock::Clock;
 use crate::domain::id::{BatchId, Seq, SessionKey};
@@ -414,6 +416,15 @@ impl Store for PostgresStore {
             Ok(outcome) => outcome.map_err(|fault| fault.for_callers()),
             Err(_) => Err(StoreError::Unavailable("retention took too long; it tries again".to_owned())),
         }
+    }
+
+    async fn prune_deployment(
+        &self,
+        rule: DeploymentRetention,
+        after: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<(Pruned, Timestamp)> {
+        called!(self.core.prune_deployment_once(&rule, after, now))
     }
 
     fn ready(&self) -> &Notify {

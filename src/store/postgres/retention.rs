@@ -11,16 +11,14 @@ use super::fault::Fault;
 use super::pool::Held;
 use super::removal::{Removal, STEP};
 use crate::domain::result::Decision;
+use crate::domain::time::Timestamp;
 use crate::store::coding::Numbered as _;
-use crate::store::{Pruned, Retention};
+use crate::store::{OVERLAP, Pruned, Retention};
 
 /// Milliseconds of a partition.
 pub(super) const HOUR: i64 = 3_600_000;
 /// Telemetry kept for at least this long goes by partition, and so up to an hour late.
 const BY_PARTITION: Duration = Duration::from_secs(4 * 3600);
-/// How far back a walk starts behind where the last one ended: settlements that began earlier may have been committed
-/// since.
-const OVERLAP: i64 = 60_000;
 /// Partitions made ahead.
 const AHEAD: i64 = 3;
 /// Who holds this advisory lock makes or drops partitions.
@@ -201,7 +199,7 @@ async fn walk(held: &mut Held, flagged: bool, before: i64) -> Result<(u64, bool)
         .filter(|decision| (*decision != Decision::Pass) == flagged)
         .map(|decision| i16::try_from(decision.number()).unwrap_or(-1))
         .collect();
-    let from = reached.saturating_sub(OVERLAP);
+    let from = Timestamp(reached).minus(OVERLAP).0;
     // All of the last time in the step, so that the next one may start after it.
     let sql = "SELECT r.scored_at FROM results r WHERE r.decision = ANY($1) AND r.scored_at > $2 AND r.scored_at <= $3 \
                ORDER BY r.scored_at OFFSET $4 LIMIT 1";

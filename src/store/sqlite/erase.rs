@@ -12,7 +12,7 @@ use crate::domain::id::SessionKey;
 use crate::domain::queue::{Entry, State};
 use crate::domain::time::Timestamp;
 use crate::store::coding::{KeyHasher, Numbered as _};
-use crate::store::{Pruned, Retention};
+use crate::store::{DeploymentRetention, OVERLAP, Pruned, Retention};
 
 /// Most sessions touched in one transaction of a long removal.
 pub(super) const STEP: u32 = 500;
@@ -155,6 +155,75 @@ impl WriterState {
         Ok(pruned)
     }
 
+    /// One step of a deployment's own retention, and how far the walk over its results has come.
+    pub(super) fn prune_deployment(
+        &mut self,
+        rule: &DeploymentRetention,
+        after: Timestamp,
+        now: Timestamp,
+    ) -> Result<(Pruned, Timestamp), Fault> {
+        let mut pruned = Pruned::default();
+        if let Some(age) = rule.results {
+            let before = now.minus(age);
+            let scored = "SELECT s.seq, s.state FROM results r JOIN sessions s ON s.seq = r.session \
+                          WHERE r.deployment = ?1 AND r.deployment <> '' AND r.scored_at <= ?2 \
+                          ORDER BY r.scored_at LIMIT ?3";
+            let dead =
+                "SELECT seq, state FROM sessions WHERE state = 4 AND deployment = ?1 AND finished_at <= ?2 LIMIT ?3";
+            for sql in [scored, dead] {
+                let due = {
+                    let mut statement = self.connection.prepare_cached(sql)?;
+                    rows::collect(&mut statement, params![rule.deployment, before.0, STEP], seq_and_state)?
+                };
+                for (seq, state) in &due {
+                    self.remove(*seq, *state, Removal::Pruned)?;
+                }
+                pruned.sessions += due.len() as u64;
+                pruned.more |= due.len() as u64 >= u64::from(STEP);
+            }
+        }
+        let mut reached = after;
+        if let Some(age) = rule.telemetry {
+            let before = now.minus(age);
+            let (until, more) = self.walk_deployment(&rule.deployment, after, before)?;
+            reached = until.max(after);
+            let scored = "SELECT s.seq FROM results r JOIN sessions s ON s.seq = r.session \
+                          WHERE r.deployment = ?1 AND r.deployment <> '' AND r.scored_at > ?2 AND r.scored_at <= ?3 \
+                          AND s.telemetry > 0";
+            let dead = "SELECT seq FROM sessions WHERE state = 4 AND deployment = ?1 AND finished_at > ?2 \
+                        AND finished_at <= ?3 AND telemetry > 0";
+            let from = after.minus(OVERLAP);
+            for (sql, from, until) in [(scored, from, until), (dead, Timestamp(i64::MIN), before)] {
+                let due = {
+                    let mut statement = self.connection.prepare_cached(sql)?;
+                    let params = params![rule.deployment, from.0, until.0];
+                    rows::collect(&mut statement, params, |row| Ok(row.get::<_, i64>(0)?))?
+                };
+                self.drop_telemetry(&due)?;
+                pruned.telemetry += due.len() as u64;
+            }
+            pruned.more |= more;
+        }
+        self.recheck_room();
+        Ok((pruned, reached))
+    }
+
+    /// Where a step of the walk over a deployment's results that starts behind `after` ends, and whether it goes on after
+    /// it: all results of one moment are in one step, so that the next one may start after it.
+    fn walk_deployment(
+        &self,
+        deployment: &str,
+        after: Timestamp,
+        before: Timestamp,
+    ) -> Result<(Timestamp, bool), Fault> {
+        let sql = "SELECT scored_at FROM results WHERE deployment = ?1 AND deployment <> '' AND scored_at > ?2 \
+                   AND scored_at <= ?3 ORDER BY scored_at LIMIT 1 OFFSET ?4";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let params = params![deployment, after.0, before.0, STEP - 1];
+        let full = rows::collect(&mut statement, params, |row| Ok(row.get::<_, i64>(0)?))?;
+        Ok(full.first().map_or((before, false), |at| (Timestamp(*at), true)))
+    }
+
     /// Only finished sessions have a telemetry class, so this never touches one that still waits for its score.
     fn prune_telemetry(&mut self, class: i64, before: Timestamp) -> Result<u64, Fault> {
         let due = {
@@ -164,11 +233,16 @@ impl WriterState {
             )?;
             rows::collect(&mut statement, params![class, before.0, STEP], |row| Ok(row.get::<_, i64>(0)?))?
         };
-        for seq in &due {
+        self.drop_telemetry(&due)?;
+        Ok(due.len() as u64)
+    }
+
+    fn drop_telemetry(&self, sessions: &[i64]) -> Result<(), Fault> {
+        for seq in sessions {
             self.connection.prepare_cached("DELETE FROM telemetry WHERE session = ?")?.execute([seq])?;
             self.connection.prepare_cached("UPDATE sessions SET telemetry = 0 WHERE seq = ?")?.execute([seq])?;
         }
-        Ok(due.len() as u64)
+        Ok(())
     }
 
     fn prune_sessions(&mut self, before: Timestamp) -> Result<u64, Fault> {

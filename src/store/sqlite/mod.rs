@@ -59,8 +59,9 @@ use self::state::WriterState;
 use self::writer::Writer;
 use super::coding::{KeyHasher, check_memory};
 use super::{
-    Acceptance, BatchRow, Candidate, Claim, ClaimRequest, DeadRow, Heartbeat, Lease, Lookup, NewSession, NodeRow, Page,
-    Pruned, ResultQuery, ResultRow, Retention, Settled, Settlement, Snapshot, Store, StoreError, StoreResult,
+    Acceptance, BatchRow, Candidate, Claim, ClaimRequest, DeadRow, DeploymentRetention, Heartbeat, Lease, Lookup,
+    NewSession, NodeRow, Page, Pruned, ResultQuery, ResultRow, Retention, Settled, Settlement, Snapshot, Store,
+    StoreError, StoreResult,
 };
 use crate::domain::id::{BatchId, Seq, SessionKey};
 use crate::domain::time::{Now, Timestamp};
@@ -412,6 +413,15 @@ impl Store for SqliteStore {
 
     async fn prune(&self, retention: Retention, now: Timestamp) -> StoreResult<Pruned> {
         self.writer.execute(move |state| state.prune(retention, now)).await
+    }
+
+    async fn prune_deployment(
+        &self,
+        rule: DeploymentRetention,
+        after: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<(Pruned, Timestamp)> {
+        self.writer.execute(move |state| state.prune_deployment(&rule, after, now)).await
     }
 
     fn ready(&self) -> &Notify {

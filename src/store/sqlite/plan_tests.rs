@@ -71,6 +71,9 @@ async fn work(store: &SqliteStore) {
     store.erase_user(Some(String::new()), "user-of-b".to_owned(), at(6)).await.unwrap();
     let kept = Retention { results: Duration::ZERO, telemetry: Duration::ZERO, telemetry_flagged: Duration::ZERO };
     store.prune(kept, at(9_000).wall).await.unwrap();
+    let (results, telemetry) = (Some(Duration::ZERO), Some(Duration::ZERO));
+    let rule = DeploymentRetention { deployment: "one".to_owned(), results, telemetry };
+    store.prune_deployment(rule, Timestamp(0), at(9_000).wall).await.unwrap();
     store.claim(request(Trigger::Manual, 9), at(9_001)).await.unwrap();
     store.clear(at(9_002)).await.unwrap();
 }

@@ -10,7 +10,12 @@ use super::browser::Page;
 use super::{BY_HAND, block, on_both, people, tell};
 use crate::process::{Place, Process};
 
-on_both!(keys_are_made_used_and_revoked, overrides_are_made_and_removed, webhooks_are_made_tried_and_removed);
+on_both!(
+    keys_are_made_used_and_revoked,
+    overrides_are_made_and_removed,
+    webhooks_are_made_tried_and_removed,
+    a_deployment_is_kept_for_less_time,
+);
 
 const PRIVATE: &str = "PLAYPROOF_WEBHOOK_PRIVATE";
 
@@ -83,6 +88,29 @@ fn overrides_are_made_and_removed(place: &Place) {
     page.click("document.querySelector('dialog .danger')");
     page.sees("override.remove");
     assert_eq!(page.complaints(), Vec::<String>::new());
+}
+
+fn a_deployment_is_kept_for_less_time(place: &Place) {
+    let node = Process::on(&place.url, &BY_HAND);
+    let mut page = Page::open();
+    page.go(&format!("{}/#/access", node.url));
+    page.sees("Every deployment’s sessions are kept as long as the settings say.");
+    set(&mut page, "retention-deployment", "shop");
+    page.press("Keep for less time");
+    page.sees("give telemetryHours, resultsHours or both");
+    set(&mut page, "retention-telemetry", "24");
+    page.press("Keep for less time");
+    page.sees("paths after 24 hours");
+    page.click("document.querySelector('dialog .danger')");
+    page.sees("retention.set");
+    page.sees("24 hours");
+    page.press("Reset");
+    page.click("document.querySelector('dialog .danger')");
+    page.sees("retention.reset");
+    page.sees("Every deployment’s sessions are kept as long as the settings say.");
+    // The rule without a span is refused, and the browser says so.
+    let complaints = page.complaints();
+    assert!(complaints.iter().all(|line| line.contains("422")), "{complaints:?}");
 }
 
 /// A receiver on a port of its own: it answers every request with 204 and hands on its head and body.

@@ -1,0 +1,214 @@
+//! Retention by deployment: how long the sessions of one are kept, where that is less than the settings say.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+
+use super::auth::Admin;
+use super::erasure::DeploymentParams;
+use super::error::{ApiError, Code, ErrorBody};
+use super::request::Params;
+use super::{Shared, keys, wire};
+use crate::store::controls::{RETENTION, RetentionRule};
+
+/// Most deployments with a rule; each is looked after in turn.
+const MOST: usize = 1000;
+/// Longest span: ten years.
+const LONGEST_HOURS: u64 = 87_600;
+
+/// How long a deployment's sessions are to be kept; at least one of the two spans.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct RetentionRequest {
+    /// Whose sessions; a bound key's own when left out.
+    #[schema(min_length = 1, max_length = 256)]
+    deployment_id: Option<String>,
+    /// Hours for which results, and everything else of a session, are kept.
+    #[schema(minimum = 1, maximum = 87_600)]
+    results_hours: Option<u64>,
+    /// Hours for which telemetry is kept, whatever the decision; not more than `resultsHours`.
+    #[schema(minimum = 1, maximum = 87_600)]
+    telemetry_hours: Option<u64>,
+}
+
+/// How long a deployment's sessions are kept.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RetentionBody {
+    deployment_id: String,
+    /// `null`: as long as the settings say.
+    results_hours: Option<u64>,
+    /// `null`: as long as the settings say.
+    telemetry_hours: Option<u64>,
+}
+
+/// Every deployment with a rule of its own.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RetentionAnswer {
+    deployments: Vec<RetentionBody>,
+}
+
+fn shown(deployment: &str, rule: &RetentionRule) -> RetentionBody {
+    RetentionBody {
+        deployment_id: deployment.to_owned(),
+        results_hours: rule.results_hours,
+        telemetry_hours: rule.telemetry_hours,
+    }
+}
+
+fn out_of_bounds(field: &str, message: impl Into<String>) -> ApiError {
+    ApiError::at(Code::OutOfBounds, field, message)
+}
+
+/// Lists the deployments whose sessions are kept for less time than the settings say; to a bound key its own.
+#[utoipa::path(
+    get, path = "/api/v1/retention", operation_id = "listRetention", tag = "retention",
+    params(DeploymentParams),
+    responses(
+        (status = 200, description = "All of them", body = RetentionAnswer),
+        (status = 401, description = "No valid key", body = ErrorBody),
+        (status = 403, description = "Role below admin, or another deployment", body = ErrorBody),
+    )
+)]
+pub(super) async fn list(
+    State(service): State<Shared>,
+    Admin(access): Admin,
+    Params(params): Params<DeploymentParams>,
+) -> Result<Response, ApiError> {
+    let only = access.deployment(params.deployment_id)?;
+    let held = service.controls.held();
+    let asked = held.retention.iter().filter(|(deployment, _)| only.as_ref().is_none_or(|only| only == *deployment));
+    Ok(wire::json(&RetentionAnswer { deployments: asked.map(|(deployment, rule)| shown(deployment, rule)).collect() }))
+}
+
+/// Keeps a deployment's finished sessions for less time than the settings say, in place of its rule before. What is past
+/// its time goes within a minute.
+#[utoipa::path(
+    post, path = "/api/v1/retention", operation_id = "setRetention", tag = "retention",
+    request_body = RetentionRequest,
+    responses(
+        (status = 200, description = "It holds", body = RetentionBody),
+        (status = 401, description = "No valid key", body = ErrorBody),
+        (status = 403, description = "Role below admin, or another deployment", body = ErrorBody),
+        (status = 413, description = "Body too large", body = ErrorBody),
+        (status = 415, description = "Wrong content type or an encoded body", body = ErrorBody),
+        (status = 422, description = "A value out of bounds", body = ErrorBody),
+        (status = 503, description = "The store is away; see Retry-After", body = ErrorBody),
+    )
+)]
+pub(super) async fn set(
+    State(service): State<Shared>,
+    Admin(access): Admin,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let such = r#"{"deploymentId": "...", "telemetryHours": 24}"#;
+    let asked: RetentionRequest = keys::required(&service, &headers, body, such).await?;
+    keys::check_deployment(asked.deployment_id.as_deref())?;
+    let rule = RetentionRule { results_hours: asked.results_hours, telemetry_hours: asked.telemetry_hours };
+    for (field, hours) in [("resultsHours", rule.results_hours), ("telemetryHours", rule.telemetry_hours)] {
+        if hours.is_some_and(|hours| !(1..=LONGEST_HOURS).contains(&hours)) {
+            return Err(out_of_bounds(field, format!("{field} must be from 1 to {LONGEST_HOURS}")));
+        }
+    }
+    match (rule.results_hours, rule.telemetry_hours) {
+        (None, None) => {
+            return Err(out_of_bounds("telemetryHours", "give telemetryHours, resultsHours or both"));
+        }
+        (Some(results), Some(telemetry)) if telemetry > results => {
+            let message = "telemetryHours must not be more than resultsHours: telemetry goes with its result";
+            return Err(out_of_bounds("telemetryHours", message));
+        }
+        _ => {}
+    }
+    let missing = || out_of_bounds("deploymentId", "deploymentId must be given; the settings hold for all the others");
+    let deployment = access.deployment(asked.deployment_id)?.ok_or_else(missing)?;
+    let held = service.controls.held();
+    if held.retention.len() >= MOST && !held.retention.contains_key(&deployment) {
+        return Err(out_of_bounds("deploymentId", format!("{MOST} deployments have a rule; remove one")));
+    }
+    let body = shown(&deployment, &rule);
+    service.note(&access, "retention.set", "", json!(body)).await?;
+    service.controls.set(RETENTION, &deployment, Some(keys::text(&rule)?)).await?;
+    Ok(wire::json(&body))
+}
+
+/// Takes a deployment's rule back: the settings hold for it again. What is gone stays gone.
+#[utoipa::path(
+    delete, path = "/api/v1/retention", operation_id = "resetRetention", tag = "retention",
+    params(DeploymentParams),
+    responses(
+        (status = 200, description = "What held until now", body = RetentionBody),
+        (status = 401, description = "No valid key", body = ErrorBody),
+        (status = 403, description = "Role below admin, or another deployment", body = ErrorBody),
+        (status = 404, description = "The deployment has no rule", body = ErrorBody),
+        (status = 503, description = "The store is away; see Retry-After", body = ErrorBody),
+    )
+)]
+pub(super) async fn reset(
+    State(service): State<Shared>,
+    Admin(access): Admin,
+    Params(params): Params<DeploymentParams>,
+) -> Result<Response, ApiError> {
+    let unknown = || ApiError::new(Code::UnknownRule, "this deployment has no rule; name one with ?deploymentId=");
+    let deployment = access.deployment(params.deployment_id)?.ok_or_else(unknown)?;
+    let rule = service.controls.held().retention.get(&deployment).copied().ok_or_else(unknown)?;
+    service.note(&access, "retention.reset", "", json!({"deploymentId": deployment})).await?;
+    service.controls.set(RETENTION, &deployment, None).await?;
+    Ok(wire::json(&shown(&deployment, &rule)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{TestApp, add_keys, send};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_rule_is_set_listed_and_taken_back() {
+        let app = TestApp::start().await;
+        let set = json!({"deploymentId": "eu", "telemetryHours": 24});
+        let made = app.post("/api/v1/retention", &set).await.json();
+        assert_eq!(made, json!({"deploymentId": "eu", "resultsHours": null, "telemetryHours": 24}));
+        assert_eq!(app.get("/api/v1/retention").await.json(), json!({"deployments": [made]}));
+        assert!(app.get("/api/v1/audit").await.text.contains("retention.set"));
+        assert_eq!(app.delete("/api/v1/retention?deploymentId=eu").await.json(), made);
+        app.delete("/api/v1/retention?deploymentId=eu").await.is_error(404, "unknown_rule");
+        app.delete("/api/v1/retention").await.is_error(404, "unknown_rule");
+        assert_eq!(app.get("/api/v1/retention").await.json(), json!({"deployments": []}));
+    }
+
+    #[tokio::test]
+    async fn a_bound_key_sees_and_sets_its_own() {
+        let app = TestApp::with(|choice| add_keys(&mut choice.http)).await;
+        let of = |name: &str| json!({"deploymentId": name, "resultsHours": 2});
+        assert_eq!(app.post_as("admin", "/api/v1/retention", &of("us")).await.status, 200);
+        let own = app.post_as("admin-eu", "/api/v1/retention", &json!({"telemetryHours": 1})).await.json();
+        assert_eq!(own["deploymentId"], "eu");
+        app.post_as("admin-eu", "/api/v1/retention", &of("us")).await.is_error(403, "wrong_deployment");
+        let seen = app.get_as("admin-eu", "/api/v1/retention").await.json();
+        assert_eq!(seen, json!({"deployments": [own]}));
+        let reset = app.request("DELETE", "/api/v1/retention?deploymentId=us").bearer_auth("admin-eu");
+        send(reset).await.is_error(403, "wrong_deployment");
+    }
+
+    #[tokio::test]
+    async fn impossible_rules_are_refused_with_their_field() {
+        let app = TestApp::start().await;
+        for (body, field) in [
+            (json!({"telemetryHours": 1}), "deploymentId"),
+            (json!({"deploymentId": "", "telemetryHours": 1}), "deploymentId"),
+            (json!({"deploymentId": "eu"}), "telemetryHours"),
+            (json!({"deploymentId": "eu", "telemetryHours": 0}), "telemetryHours"),
+            (json!({"deploymentId": "eu", "resultsHours": 87_601}), "resultsHours"),
+            (json!({"deploymentId": "eu", "resultsHours": 1, "telemetryHours": 2}), "telemetryHours"),
+        ] {
+            let refused = app.post("/api/v1/retention", &body).await;
+            refused.is_error(422, "out_of_bounds");
+            assert!(refused.text.contains(field), "{}", refused.text);
+        }
+    }
+}
