@@ -145,7 +145,7 @@ async function webhooks(log) {
     ]);
     lines.add(answer.deliveries);
     fill(told, h('div', { class: 'body' }, h('div', { class: 'head' }, h('h2', {}, `What ${row.url} was told`), h('span', { class: 'push' },
-      h('button', { type: 'button', onclick: () => deliveries(row) }, 'Refresh'),
+      h('button', { type: 'button', onclick: async ({ target }) => { target.disabled = true; try { await deliveries(row); } catch (error) { notice(error.message); target.disabled = false; } } }, 'Refresh'),
       h('button', { type: 'button', onclick: () => act(row, 'redeliver', {}, 'What was given up is sent again.') }, 'Send what was given up')))),
     answer.deliveries.length ? h('div', { class: 'scroll' }, lines.element) : h('p', { class: 'hint pad' }, 'Nothing yet.'));
   };

@@ -11,6 +11,10 @@ export async function show(place, { user, onleave }) {
   const whose = user.deploymentId ?? '';
   let queue = await get(path('/api/v1/review', { limit: AHEAD }));
   let at = 0;
+  // What keys speak of: nothing while the next session loads, so that none judges what nobody saw.
+  let current = null;
+  let onScreen = null;
+  let busy = false;
   let chosen = null;
   let last = null;
   let done = 0;
@@ -30,20 +34,33 @@ export async function show(place, { user, onleave }) {
   const note = h('input', { type: 'text', id: 'note', maxlength: 500, autocomplete: 'off' });
 
   function choose(label) {
-    chosen = queue.sessions[at] ? label : null;
+    chosen = current ? label : null;
     human.setAttribute('aria-pressed', String(chosen === 'human'));
     bot.setAttribute('aria-pressed', String(chosen === 'bot'));
     save.disabled = chosen === null;
   }
 
+  function hold() {
+    current = null;
+    busy = true;
+    choose(null);
+    for (const button of [human, bot, skip]) button.disabled = true;
+  }
+
+  function release(session) {
+    current = onScreen = session;
+    busy = false;
+    for (const button of [human, bot]) button.disabled = !session;
+    skip.disabled = !queue.sessions[at];
+  }
+
   const labelRoute = (session) => path(`/api/v1/sessions/${encodeURIComponent(session.sessionId)}/label`, { deploymentId: session.deploymentId });
 
   async function keep() {
-    const session = queue.sessions[at];
+    const session = current;
     if (!session || chosen === null) return;
     const label = chosen;
-    choose(null);
-    save.disabled = true;
+    hold();
     try {
       await post(labelRoute(session), { label, note: note.value });
       last = session;
@@ -54,18 +71,23 @@ export async function show(place, { user, onleave }) {
       notice(`${session.sessionId} is a ${label}.`);
     } catch (error) {
       notice(error.message);
+      release(onScreen);
     }
   }
 
   /** After every label the order is new. */
   async function next() {
-    queue = await get(path('/api/v1/review', { limit: AHEAD }));
+    const mine = ++turn;
+    const fresh = await get(path('/api/v1/review', { limit: AHEAD }));
+    if (mine !== turn) return;
+    queue = fresh;
     at = 0;
     await shown();
   }
 
   async function back() {
     if (!last) return;
+    hold();
     const session = last;
     last = null;
     undo.disabled = true;
@@ -76,27 +98,39 @@ export async function show(place, { user, onleave }) {
       notice(`The label of ${session.sessionId} is taken back.`);
     } catch (error) {
       notice(error.message);
+      release(onScreen);
     }
   }
 
   async function pass() {
+    if (busy) return;
     if (at + 1 < queue.sessions.length) { at += 1; await shown(); } else notice('That was the last of the queue for now.');
   }
 
   async function shown() {
     const mine = ++turn;
     leave();
-    choose(null);
+    hold();
     const session = queue.sessions[at];
     say(told, session ? `${plural(done, 'session')} labelled now, ${plural(queue.labels, 'label')} known; ${count(queue.considered)} without one.` : 'Nothing is left to review.');
-    for (const button of [human, bot, skip]) button.disabled = !session;
-    if (!session) { fill(stage); fill(side); return; }
+    if (!session) { fill(stage); fill(side); release(null); return; }
     const of = (route) => path(route, { deploymentId: session.deploymentId });
     const id = encodeURIComponent(session.sessionId);
     const gone = (error) => ({ gone: error.message });
-    const [answer, telemetry] = await Promise.all([get(of(`/api/v1/batch/result/${id}`)), get(of(`/api/v1/sessions/${id}/telemetry`)).catch(gone)]);
-    if (mine !== turn) return;
-    const drawn = await drawing(telemetry, answer, session.deploymentId, (end) => ends.push(end));
+    let answer;
+    let drawn;
+    try {
+      const [result, telemetry] = await Promise.all([get(of(`/api/v1/batch/result/${id}`)), get(of(`/api/v1/sessions/${id}/telemetry`)).catch(gone)]);
+      if (mine !== turn) return;
+      answer = result;
+      drawn = await drawing(telemetry, answer, session.deploymentId, (end) => ends.push(end));
+    } catch (error) {
+      if (mine !== turn) return;
+      fill(stage, h('p', { class: 'error', role: 'alert' }, `${session.sessionId} cannot be shown: ${error.message} Skip it.`));
+      fill(side);
+      release(null);
+      return;
+    }
     if (mine !== turn) return;
     fill(stage, drawn);
     fill(side,
@@ -109,6 +143,7 @@ export async function show(place, { user, onleave }) {
         h('dt', {}, 'Session'), h('dd', {}, h('a', { href: toSession(session.sessionId, session.deploymentId) }, session.sessionId)),
         session.deploymentId ? [h('dt', {}, 'Deployment'), h('dd', {}, session.deploymentId)] : null,
         h('dt', {}, 'Scored'), h('dd', {}, when(session.scoredAt)), h('dt', {}, 'Decision'), h('dd', {}, decision(session.decision)))));
+    release(session);
   }
 
   human.addEventListener('click', () => choose('human'));

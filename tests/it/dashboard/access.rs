@@ -169,7 +169,11 @@ fn webhooks_are_made_tried_and_removed(place: &Place) {
     assert!(head.to_lowercase().contains("playproof-signature: t="), "{head}");
     page.press("Deliveries");
     page.sees("verdict.final");
-    page.until("(([...document.querySelectorAll('button')].find(b => b.textContent === 'Refresh')).click(), document.querySelectorAll('.tag.pass').length === 2)");
+    // The button is disabled while it loads, so nothing is drawn anew once both are there.
+    page.until(
+        "document.querySelectorAll('.tag.pass').length === 2 \
+         || ([...document.querySelectorAll('button')].find(b => b.textContent === 'Refresh').click(), false)",
+    );
     let again = "[...document.querySelectorAll('tr')].find(r => r.textContent.includes('verdict.final') \
                  && r.textContent.includes('Send again')).querySelector('button')";
     page.click(again);

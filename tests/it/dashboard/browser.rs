@@ -182,14 +182,16 @@ impl Page {
         self.until(&format!("document.body.innerText.includes({})", json!(text)));
     }
 
-    /// Clicks with the mouse on the middle of what `pick`, an expression, finds, once it is there.
+    /// Clicks with the mouse on the middle of what `pick`, an expression, finds, once it is there and rests.
     #[track_caller]
     pub(crate) fn click(&mut self, pick: &str) {
         let at = self.until(&format!(
             "(() => {{ const e = {pick}; if (!e || e.disabled) return null; e.scrollIntoView({{block: 'center'}}); \
              const r = e.getBoundingClientRect(); if (r.width === 0) return null; \
              const [x, y] = [r.x + r.width / 2, r.y + r.height / 2]; const top = document.elementFromPoint(x, y); \
-             return top && (e.contains(top) || top.contains(e)) && {{x, y}}; }})()"
+             if (!top || !(e.contains(top) || top.contains(e))) return null; \
+             const last = window.aimed; window.aimed = {{e, x, y}}; \
+             return last && last.e === e && last.x === x && last.y === y && {{x, y}}; }})()"
         ));
         for kind in ["mousePressed", "mouseReleased"] {
             let params = json!({"type": kind, "x": at["x"], "y": at["y"], "button": "left", "clickCount": 1});

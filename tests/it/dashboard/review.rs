@@ -11,6 +11,9 @@ on_both!(sessions_are_reviewed_with_two_keys_each, a_session_is_labelled_on_its_
 /// The address of the session under review.
 const SHOWN: &str = "document.querySelector('.facts a[href^=\"#/session/\"]')?.textContent";
 
+/// Keys label what is shown: nothing is on its way.
+const SETTLED: &str = "!document.querySelector('[aria-keyshortcuts=h]').disabled";
+
 fn sessions_are_reviewed_with_two_keys_each(place: &Place) {
     let node = decided(place);
     let queue = ask(&node, "GET", "/api/v1/review?limit=3");
@@ -26,6 +29,7 @@ fn sessions_are_reviewed_with_two_keys_each(place: &Place) {
     page.sees(&format!("{first} is a bot."));
     page.sees("1 session labelled now, 1 label known; 46 without one");
     page.until(&format!("{SHOWN} && {SHOWN} !== {}", json!(first)));
+    page.until(SETTLED);
     let second = page.eval(SHOWN);
     page.key("h");
     page.key("Enter");
@@ -40,10 +44,11 @@ fn sessions_are_reviewed_with_two_keys_each(place: &Place) {
 
     page.key("u");
     page.sees("1 label known; 46 without one");
-    page.until(&format!("{SHOWN} !== undefined"));
+    page.until(SETTLED);
     let here = page.eval(SHOWN);
     page.key("s");
     page.until(&format!("{SHOWN} && {SHOWN} !== {here}"));
+    page.until(SETTLED);
     // What is typed into the note labels nothing.
     page.eval("document.getElementById('note').focus()");
     page.type_text("bhs");
@@ -91,6 +96,7 @@ fn an_analyst_sees_what_is_theirs(place: &Place) {
     page.sees("0 labels known; 12 without one");
     let views = "[...document.querySelectorAll('nav a')].map(a => a.textContent).join()";
     assert_eq!(page.eval(views), "Sessions,Review,Thresholds,Model");
+    page.until(SETTLED);
     page.key("b");
     page.key("Enter");
     page.sees("1 label known; 11 without one");

@@ -35,7 +35,7 @@ fn views(human: &str, bot: &str) -> [(&'static str, String, &'static str); 10] {
         (
             "access",
             "#/access".to_owned(),
-            "document.querySelectorAll('.card').length === 4 && document.querySelectorAll('tbody tr').length >= 4",
+            "document.querySelectorAll('.card').length === 5 && document.querySelectorAll('tbody tr').length >= 5",
         ),
         ("thresholds", "#/thresholds".to_owned(), "document.querySelector('[aria-live] .facts')"),
         ("model", "#/model".to_owned(), chart),
@@ -65,6 +65,7 @@ fn every_view_is_complete_fits_and_is_accessible_in_every_look(place: &Place) {
         ("keys", json!({"role": "ingest", "testVerdict": "fail", "name": "tests"})),
         ("overrides", json!({"userId": "u-1", "action": "deny", "note": "seen on three accounts"})),
         ("webhooks", json!({"url": "http://8.8.8.8/playproof", "events": ["verdict.changed"]})),
+        ("retention", json!({"deploymentId": "shop-eu", "telemetryHours": 12})),
     ] {
         super::tell(&node, &format!("/api/v1/{path}"), &body);
     }
