@@ -60,9 +60,18 @@ export async function logOut() {
 
 /** Listens to what happens: `moment(data)`, `trouble(text)`, `state(connected)`; returns how to stop. */
 export function listen({ moment, trouble, state }) {
-  const source = new EventSource('/api/v1/events');
-  source.addEventListener('moment', (event) => { state(true); moment(JSON.parse(event.data)); });
-  source.addEventListener('trouble', (event) => trouble(JSON.parse(event.data).message));
-  source.addEventListener('error', () => state(false));
-  return () => source.close();
+  let source;
+  let again;
+  const open = () => {
+    source = new EventSource('/api/v1/events');
+    source.addEventListener('moment', (event) => { state(true); moment(JSON.parse(event.data)); });
+    source.addEventListener('trouble', (event) => trouble(JSON.parse(event.data).message));
+    source.addEventListener('error', () => {
+      state(false);
+      // The browser tries again by itself where nobody answers, but not after an answer that is an error.
+      if (source.readyState === EventSource.CLOSED) again = setTimeout(open, 3000);
+    });
+  };
+  open();
+  return () => { clearTimeout(again); source.close(); };
 }

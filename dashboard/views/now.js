@@ -2,7 +2,7 @@
 
 import { listen, post } from '../api.js';
 import { area, chart, line } from '../chart.js';
-import { card, confirmed, count, decision, fill, fixed, h, notice, say, span, table, toSession, when } from '../dom.js';
+import { card, confirmed, count, decision, fill, fixed, h, notice, plural, say, span, table, toSession, when } from '../dom.js';
 
 const STATES = [
   ['ready', 'Ready'], ['leased', 'In a batch'], ['delayed', 'Retry later'], ['failed', 'Failed'], ['processed', 'Decided'],
@@ -34,6 +34,12 @@ export function show(place, { onleave }) {
     if (await confirmed('Stop the scheduler?', text, 'Stop scheduler')) notice((await post('/api/v1/batch/scheduler/stop')).message + '.');
   });
   const run = act('Run batches now', async () => notice((await post('/api/v1/batch/process')).message + '.'));
+  const requeue = act('Send failed sessions back', async () => {
+    const text = 'Each is tried again, with all its attempts. Mend the cause first: what failed for its own content fails again.';
+    if (!await confirmed('Send the failed sessions back to the queue?', text, 'Send them back')) return;
+    notice(`${plural((await post('/api/v1/batch/dead/requeue')).requeued, 'session')} sent back.`);
+  });
+  requeue.hidden = true;
   start.hidden = true;
   const state = h('span', { class: 'tag plain' }, '…');
   const trouble = h('p', { class: 'alert', role: 'alert', hidden: true });
@@ -64,7 +70,7 @@ export function show(place, { onleave }) {
           flow),
         card('Newest verdicts', { body: false, kind: 'last' }, verdicts)),
       h('div', { class: 'stack' },
-        card('Sessions by state', {}, meter, key),
+        card('Sessions by state', {}, meter, key, requeue),
         card('Last errors', {}, errors),
         card('Nodes', { body: false }, nodes))));
 
@@ -109,6 +115,7 @@ export function show(place, { onleave }) {
     const live = queue.ready + queue.leased + queue.delayed + queue.failed;
     segments.forEach((segment, i) => { segment.style.width = `${live ? (100 * queue[STATES[i][0]]) / live : 0}%`; });
     for (const [name] of STATES) say(amounts[name], count(queue[name]));
+    requeue.hidden = queue.failed === 0;
 
     const end = Date.parse(history.until) / 1000;
     const steps = history.arrivals.length;

@@ -30,7 +30,7 @@ export async function show(place, { id, query, user, onleave }) {
       deploymentId ? h('span', { class: 'hint' }, `deployment ${deploymentId}`) : null),
     h('div', { class: 'grid wide session' },
       h('div', { class: 'stack' }, await drawing(telemetry, answer, deploymentId, onleave, explanation.gone ? [] : explanation.stretches), features(explanation)),
-      h('div', { class: 'stack' }, why(answer), final ? labels(of(`${route}/label`), final, past) : null, history(answer, past.gone ? [] : past.revisions, past.scoredAs), facts(answer, telemetry, user))));
+      h('div', { class: 'stack' }, why(answer), answer.status === 'failed' && user.role === 'admin' ? again(id, deploymentId) : null, final ? labels(of(`${route}/label`), final, past) : null, history(answer, past.gone ? [] : past.revisions, past.scoredAs), facts(answer, telemetry, user))));
 }
 
 /** How a score is to be taken, in words. */
@@ -55,10 +55,30 @@ export function why(answer) {
     h('ul', { class: 'why' }, reasons.map((reason) =>
       h('li', { class: RULES.includes(reason.code) ? 'rule' : null }, reason.message, h('span', { class: 'code' }, reason.code))));
   return card('Why', { id: 'why', kind: 'second' }, h('div', { class: 'verdict' },
-    h('p', { class: 'sentence' }, result ? meaning(result) : `${answer.message ?? 'Not decided yet'}.`),
+    h('p', { class: 'sentence' }, result ? meaning(result) : answer.status === 'failed' ? unscored(answer) : `${answer.message ?? 'Not decided yet'}.`),
     result?.decision === 'pass' && reasons.length > 0 ? h('p', { class: 'hint' }, 'Noted all the same, and outweighed:') : null,
     answer.lastError ? h('p', { class: 'words' }, `Last error: ${answer.lastError}`) : null,
     list));
+}
+
+/** Of a session that no batch could score. */
+const unscored = ({ first, attempts }) =>
+  `This session could not be scored in ${plural(attempts ?? 0, 'attempt')}. Its first verdict, ${first.decision}, is all that is known of it.`;
+
+/** Sends it to the queue once more. */
+function again(id, deploymentId) {
+  const button = h('button', { type: 'button', class: 'main', onclick: async () => {
+    button.disabled = true;
+    try {
+      await post('/api/v1/batch/dead/requeue', { sessionIds: [id], ...(deploymentId ? { deploymentId } : {}) });
+      dispatchEvent(new HashChangeEvent('hashchange'));
+      notice('It waits for a batch again.');
+    } catch (error) {
+      notice(error.message);
+      button.disabled = false;
+    }
+  } }, 'Send it back to the queue');
+  return card('Try again', {}, h('p', { class: 'hint' }, 'Once the cause is mended. What failed for its own content fails again.'), button);
 }
 
 /** What people say of the session, and saying it. */

@@ -12,10 +12,10 @@ use super::say;
 use crate::clock::{Clock as _, SystemClock};
 use crate::domain::id::Seq;
 use crate::domain::time::Timestamp;
-use crate::store::Store as _;
 use crate::store::postgres::{PostgresSettings, PostgresStore, Time};
 use crate::store::sqlite::{DATABASE, Room, SqliteSettings, SqliteStore};
 use crate::store::whole::Checksum;
+use crate::store::{AuditStore as _, ControlStore as _, Store as _};
 
 /// Sessions of one transaction.
 const PAGE: u32 = 500;
@@ -85,13 +85,18 @@ async fn copy(from: &SqliteStore, url: &str) -> anyhow::Result<ExitCode> {
     let (sessions, sum) = verify(from, &to, counts.stored()).await?;
     to.end_copy(&rest, counts).await?;
     let there = to.snapshot().await?.counts;
+    let made = to.controls().await?.1 == rest.controls && to.audit(None, 1).await?.pop().as_ref() == rest.audit.last();
+    if !made {
+        anyhow::bail!("what operators made differs from the copy; empty the database and copy again");
+    }
     if there != counts {
         anyhow::bail!("the counts differ: {counts:?} became {there:?}; empty the database and copy again");
     }
     say(&format!(
-        "copied {sessions} sessions, {} batches, {} erased keys; counts agree, checksum {}",
+        "copied {sessions} sessions, {} batches, {} erased keys, {} keys and other things that operators made; counts agree, checksum {}",
         rest.batches.len(),
         rest.erased.len(),
+        rest.controls.len(),
         sum.get(..16).unwrap_or(&sum)
     ))?;
     Ok(ExitCode::SUCCESS)

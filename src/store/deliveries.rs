@@ -129,6 +129,17 @@ pub struct DeliveryRow {
     pub error: Option<String>,
 }
 
+/// A delivery as it is kept, for moving a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptDelivery {
+    /// Of which webhook.
+    pub webhook: String,
+    /// What is told: a JSON object without the session's key.
+    pub body: String,
+    /// The rest; its target is empty as long as the session is there.
+    pub row: DeliveryRow,
+}
+
 /// A place in the order of events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {

@@ -2,7 +2,12 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::audit::Entry;
 use super::coding::{Numbered as _, features_to_blob};
+use super::controls::Control;
+use super::decisions::Revised;
+use super::deliveries::KeptDelivery;
+use super::labels::Label;
 use super::{BatchRow, StoredSession};
 use crate::domain::id::{BatchId, Seq};
 use crate::domain::record::SessionDigest;
@@ -27,6 +32,12 @@ pub struct WholeSession {
     pub sketch: Option<Sketch>,
     /// Sessions that its result names as having the same movement, the closest first.
     pub matches: Vec<Seq>,
+    /// What somebody said of it.
+    pub label: Option<Label>,
+    /// How its decision changed, with the changes' numbers, the first one first.
+    pub revisions: Vec<(i64, Revised)>,
+    /// What webhooks are to be told of it, and were.
+    pub deliveries: Vec<KeptDelivery>,
 }
 
 /// What a store holds beside sessions.
@@ -42,6 +53,12 @@ pub struct Rest {
     pub memories: Vec<(String, Vec<u8>)>,
     /// Hashes of erased keys, and when.
     pub erased: Vec<(Vec<u8>, Timestamp)>,
+    /// What operators made.
+    pub controls: Vec<Control>,
+    /// What was managed, the first entry first.
+    pub audit: Vec<Entry>,
+    /// Deliveries about no session, or one that is no more.
+    pub deliveries: Vec<KeptDelivery>,
 }
 
 /// A running checksum over sessions, the same for the same sessions in the same order whatever holds them.
@@ -79,6 +96,30 @@ impl Checksum {
         self.bytes(whole.sketch.as_ref().map(Sketch::bytes));
         self.number(i64::try_from(whole.matches.len()).unwrap_or(i64::MAX));
         whole.matches.iter().for_each(|other| self.number(other.0));
+        self.number(whole.label.as_ref().map_or(-1, |label| label.truth.number()));
+        if let Some(label) = &whole.label {
+            self.text(&label.note);
+            self.text(&label.actor);
+            self.number(label.at.0);
+        }
+        self.number(i64::try_from(whole.revisions.len()).unwrap_or(i64::MAX));
+        for (id, revised) in &whole.revisions {
+            self.numbers([*id, revised.at.0, revised.cause.number(), revised.earlier.number(), revised.later.number()]);
+            self.text(&revised.detail);
+        }
+        self.number(i64::try_from(whole.deliveries.len()).unwrap_or(i64::MAX));
+        for KeptDelivery { webhook, body, row } in &whole.deliveries {
+            self.text(webhook);
+            self.text(body);
+            self.text(&row.target);
+            self.text(row.error.as_deref().unwrap_or("\0none"));
+            self.numbers([row.id, row.kind.number(), row.created_at.0, row.state.number(), i64::from(row.attempts)]);
+            self.numbers([
+                row.not_before.0,
+                row.finished_at.map_or(i64::MIN, |at| at.0),
+                row.status.map_or(-1, i64::from),
+            ]);
+        }
     }
 
     fn verdict(&mut self, verdict: &Verdict) {
@@ -98,6 +139,12 @@ impl Checksum {
         self.number(bits(verdict.basis.and_then(|basis| basis.supported)));
         self.number(verdict.basis.map_or(-1, |basis| basis.noted.bits()));
         self.number(verdict.basis.map_or(-1, |basis| i64::from(basis.surely_replayed)));
+    }
+
+    fn numbers<const COUNT: usize>(&mut self, numbers: [i64; COUNT]) {
+        for number in numbers {
+            self.number(number);
+        }
     }
 
     fn number(&mut self, number: i64) {

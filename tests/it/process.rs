@@ -111,13 +111,10 @@ impl Process {
 
     fn spawn(command: &mut Command, store: &str, log: Stdio) -> Option<Self> {
         let begun = Instant::now();
-        let mut child = command
-            .env("PLAYPROOF_LISTEN", "127.0.0.1:0")
-            .env("PLAYPROOF_STORE", store)
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        if command.get_envs().all(|(name, _)| name != "PLAYPROOF_LISTEN") {
+            command.env("PLAYPROOF_LISTEN", "127.0.0.1:0");
+        }
+        let mut child = command.env("PLAYPROOF_STORE", store).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let Some(url) = line.trim().strip_prefix("listening on ").map(str::to_owned) else {

@@ -15,7 +15,7 @@ use crate::domain::reason::Reasons;
 use crate::domain::time::Timestamp;
 use crate::store::coding::KeyHasher;
 use crate::store::deliveries::{
-    Attempt, Delivery, DeliveryRow, DeliveryState, DeliveryStore, Event, Place, final_body,
+    Attempt, Delivery, DeliveryRow, DeliveryState, DeliveryStore, Event, KeptDelivery, Place, final_body,
 };
 use crate::store::{StoreError, StoreResult};
 
@@ -86,13 +86,23 @@ fn delivery(row: &Row) -> Result<Delivery, Fault> {
 }
 
 fn line(row: &Row, hasher: &KeyHasher) -> Result<DeliveryRow, Fault> {
+    let mut line = plain_line(row)?;
+    if let Some(key) = key(row)? {
+        line.target = hasher.session_pseudonym(&key);
+    }
+    Ok(line)
+}
+
+/// A delivery as it is kept.
+pub(super) fn kept(row: &Row) -> Result<KeptDelivery, Fault> {
+    Ok(KeptDelivery { webhook: row.try_get("webhook")?, body: row.try_get("body")?, row: plain_line(row)? })
+}
+
+fn plain_line(row: &Row) -> Result<DeliveryRow, Fault> {
     Ok(DeliveryRow {
         id: row.try_get("id")?,
         kind: enumerated(row, "kind")?,
-        target: match key(row)? {
-            Some(key) => hasher.session_pseudonym(&key),
-            None => row.try_get("target")?,
-        },
+        target: row.try_get("target")?,
         created_at: Timestamp(row.try_get("created_at")?),
         state: enumerated(row, "state")?,
         attempts: row.try_get::<_, i32>("attempts")?.unsigned_abs(),

@@ -15,7 +15,7 @@ use super::schema;
 use crate::store::StoreError;
 
 /// In the order in which they are read; partitions are part of their table.
-const TABLES: [&str; 16] = [
+pub(super) const TABLES: [&str; 22] = [
     "meta",
     "scheduler",
     "counters",
@@ -32,6 +32,12 @@ const TABLES: [&str; 16] = [
     "sketches",
     "sketch_keys",
     "matches",
+    "controls",
+    "controls_version",
+    "audit",
+    "revisions",
+    "labels",
+    "deliveries",
 ];
 
 impl Core {
@@ -78,7 +84,7 @@ impl Core {
             file.sync_all().map_err(cannot)?;
             let _ = writeln!(text, "\\copy {table} FROM '{table}.copy'");
         }
-        for table in ["models", "batches"] {
+        for table in ["models", "batches", "revisions", "deliveries"] {
             let _ = writeln!(
                 text,
                 "SELECT setval(pg_get_serial_sequence('{table}', 'id'), coalesce(max(id), 0) + 1, false) FROM {table};"

@@ -1,6 +1,7 @@
 //! What people said of sessions.
 
 use async_trait::async_trait;
+use deadpool_postgres::GenericClient;
 use tokio_postgres::Row;
 
 use super::fault::Fault;
@@ -37,13 +38,23 @@ fn review(row: &Row) -> Result<ReviewRow, Fault> {
     })
 }
 
-fn read(row: &Row) -> Result<Label, Fault> {
+pub(super) fn read(row: &Row) -> Result<Label, Fault> {
     Ok(Label {
         truth: enumerated(row, "label")?,
         note: rows::text(row, "note")?,
         actor: row.try_get("actor")?,
         at: Timestamp(row.try_get("at")?),
     })
+}
+
+/// Keeps a label in place of what was there.
+pub(super) async fn write(client: &impl GenericClient, seq: Seq, label: &Label) -> Result<(), Fault> {
+    let Label { truth, note, actor, at } = label;
+    let sql = "INSERT INTO labels (seq, label, note, actor, at) VALUES ($1, $2, $3, $4, $5) \
+               ON CONFLICT (seq) DO UPDATE SET label = excluded.label, note = excluded.note, \
+               actor = excluded.actor, at = excluded.at";
+    client.execute(sql, &[&seq.0, &number(*truth), &note.as_bytes(), actor, &at.0]).await?;
+    Ok(())
 }
 
 #[async_trait]
@@ -88,11 +99,8 @@ impl Core {
             held.release();
             return Ok(false);
         }
-        if let Some(Label { truth, note, actor, at }) = label {
-            let sql = "INSERT INTO labels (seq, label, note, actor, at) VALUES ($1, $2, $3, $4, $5) \
-                       ON CONFLICT (seq) DO UPDATE SET label = excluded.label, note = excluded.note, \
-                       actor = excluded.actor, at = excluded.at";
-            transaction.execute(sql, &[&seq.0, &number(*truth), &note.as_bytes(), actor, &at.0]).await?;
+        if let Some(label) = label {
+            write(&transaction, seq, label).await?;
         } else {
             transaction.execute("DELETE FROM labels WHERE seq = $1", &[&seq.0]).await?;
         }

@@ -3,6 +3,7 @@
 //! Intake commits in groups ([`intake`]); claims skip what others hold; leases are rows, fenced by a token and measured on
 //! the database's clock ([`queue`]). Counts are moved in the transaction that moves the sessions ([`counts`]).
 
+mod attached;
 mod audit;
 mod bench;
 mod clock;

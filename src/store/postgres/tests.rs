@@ -1,12 +1,17 @@
 //! The contract on a real PostgreSQL, and what only the shared store promises.
 
 use super::*;
-use crate::domain::result::Decision;
+use crate::domain::reason::Reasons;
+use crate::domain::result::{Decided, Decision};
 use crate::store::MemberOutcome;
+use crate::store::audit::NewEntry;
 use crate::store::contract::{
     Fixture, at, check_random_histories, claim, final_session, scored, session, settle_all, store_contract, submit,
     verdict,
 };
+use crate::store::decisions::{Cause, Revision};
+use crate::store::labels::{Label, Truth};
+use crate::store::{AuditStore as _, ControlStore as _, LabelStore as _};
 
 #[path = "../../../tests/cluster/mod.rs"]
 pub(crate) mod cluster;
@@ -122,6 +127,21 @@ async fn a_copy_in_a_folder_comes_back_whole_in_an_empty_database() {
     settle_all(&store, &batch, scored(2.0), at(2)).await.unwrap();
     store.remember("learned".to_owned(), Some(vec![0, 255, 10, 92])).await.unwrap();
     assert!(store.erase_session(batch.members[0].key.clone(), at(3)).await.unwrap());
+    store
+        .set_control("webhook".to_owned(), "w".to_owned(), Some(r#"{"final":true,"changed":true}"#.to_owned()))
+        .await
+        .unwrap();
+    let labelled = final_session("labelled", verdict(Decision::Review, 1.5), at(3));
+    let labelled = submit(&store, labelled).await;
+    let label = Label { truth: Truth::Bot, note: "seen".to_owned(), actor: "me".to_owned(), at: at(3).wall };
+    let decided = Decided { decision: Decision::Fail, confidence: 1.0, reasons: Reasons::default() };
+    let (earlier, cause) = (Decision::Review, Cause::Label);
+    let revision = Revision { seq: labelled, earlier, decided, cause, detail: "{}".to_owned() };
+    assert!(store.label(labelled, Some(label), Some(revision), at(3).wall).await.unwrap());
+    let action = "key.create".to_owned();
+    let noted =
+        NewEntry { at: at(3).wall, actor: "me".to_owned(), action, target: String::new(), detail: "{}".to_owned() };
+    store.record(noted).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     store.backup(folder.path().to_owned()).await.unwrap();
     // What comes after is not in it.
@@ -131,15 +151,33 @@ async fn a_copy_in_a_folder_comes_back_whole_in_an_empty_database() {
     cluster::psql_in(folder.path(), &to.url, &["-f", "restore.sql"]);
     let back = PostgresStore::open(&to, at(5).wall).await.unwrap();
     let (told, expected) = (back.snapshot().await.unwrap(), store.snapshot().await.unwrap());
-    assert_eq!((told.counts.accepted, told.counts.erased), (4, 1));
+    assert_eq!((told.counts.accepted, told.counts.erased), (5, 1));
     assert_eq!((told.counts.ready, told.counts.processed), (expected.counts.ready - 1, expected.counts.processed));
     let (there, here) = (back.whole(Seq(0), 9).await.unwrap(), store.whole(Seq(0), 9).await.unwrap());
-    assert_eq!(there[..], here[..3]);
+    assert_eq!(there[..], here[..4]);
+    let last = &there[3];
+    assert_eq!((last.label.is_some(), last.revisions.len(), last.deliveries.len()), (true, 1, 2));
+    assert_eq!(back.controls().await.unwrap(), store.controls().await.unwrap());
+    assert_eq!(back.audit(None, 9).await.unwrap(), store.audit(None, 9).await.unwrap());
     assert_eq!(back.recall("learned".to_owned()).await.unwrap(), Some(vec![0, 255, 10, 92]));
     assert_eq!(back.session(batch.members[0].key.clone()).await.unwrap(), Lookup::Erased);
     // It goes on where it was: the next session gets a number of its own.
     submit(&back, session("next", at(6))).await;
     assert_eq!(claim(&back, 9, at(7)).await.members.len(), 2);
+}
+
+#[tokio::test]
+async fn no_table_is_left_out_of_a_copy() {
+    let settings = settings(100);
+    let _store = PostgresStore::open(&settings, at(0).wall).await.unwrap();
+    let sql = "SELECT string_agg(c.relname::text, ' ') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+               WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname = current_schema()";
+    let there = cluster::psql(&settings.url, sql);
+    // Which nodes live, and the version that the copy is put back into, are not part of it.
+    let apart = ["nodes", "schema_version"];
+    let mut left_out: Vec<&str> = there.split_whitespace().filter(|table| !apart.contains(table)).collect();
+    left_out.retain(|table| !super::dump::TABLES.contains(table));
+    assert_eq!(left_out, Vec::<&str>::new(), "of {there}");
 }
 
 #[tokio::test]

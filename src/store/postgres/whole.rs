@@ -7,13 +7,15 @@ use std::collections::HashMap;
 use super::fault::Fault;
 use super::pool::called;
 use super::rows::{self, QUEUE_COLUMNS, RESULT_COLUMNS, SESSION_COLUMNS, number, plain, whole as int};
-use super::{Core, PostgresStore, sketches};
+use super::{Core, PostgresStore, attached, sketches};
 use crate::domain::id::Seq;
 use crate::domain::queue::State;
 use crate::domain::record::SessionDigest;
 use crate::domain::sketch::Sketch;
 use crate::domain::time::Timestamp;
+use crate::store::audit::{Entry, NewEntry};
 use crate::store::coding::{KeyHasher, features_to_blob};
+use crate::store::controls::Control;
 use crate::store::whole::{Rest, WholeSession};
 use crate::store::{Counts, NewSketch, StoreError, StoreResult};
 
@@ -76,6 +78,10 @@ impl Core {
             None => {
                 if held.query_opt("SELECT 1 FROM sessions LIMIT 1", &[]).await?.is_some() {
                     return refused("it holds sessions already");
+                }
+                let managed = "SELECT 1 WHERE EXISTS (SELECT 1 FROM controls) OR EXISTS (SELECT 1 FROM audit)";
+                if held.query_opt(managed, &[]).await?.is_some() {
+                    return refused("something was made or managed in it already");
                 }
                 held.execute("UPDATE meta SET value = $1 WHERE name = 'secret'", &[&secret]).await?;
                 let zero = 0i64.to_le_bytes();
@@ -201,6 +207,7 @@ impl Core {
         }
         let sketches: Vec<NewSketch> = page.iter().filter_map(new_sketch).collect();
         sketches::keep(&transaction, &sketches.iter().collect::<Vec<_>>()).await?;
+        attached::take(&transaction, page).await?;
         let reached = last.to_le_bytes();
         transaction.execute("UPDATE meta SET value = $2 WHERE name = $1", &[&PROGRESS, &reached.as_slice()]).await?;
         transaction.execute("SELECT setval('session_seq', $1)", &[&last]).await?;
@@ -248,9 +255,20 @@ impl Core {
                 )
                 .await?;
         }
-        let next =
-            "SELECT setval(pg_get_serial_sequence('batches', 'id'), coalesce(max(id), 0) + 1, false) FROM batches";
-        transaction.execute(next, &[]).await?;
+        attached::take_deliveries(&transaction, Seq(0), &rest.deliveries).await?;
+        for Control { kind, name, value } in &rest.controls {
+            let sql = "INSERT INTO controls (kind, name, value) VALUES ($1, $2, $3) ON CONFLICT (kind, name) \
+                       DO UPDATE SET value = excluded.value";
+            transaction.execute(sql, &[kind, &name.as_bytes(), value]).await?;
+        }
+        transaction.execute("UPDATE controls_version SET version = version + 1", &[]).await?;
+        for Entry { id, entry, link } in &rest.audit {
+            let sql = "INSERT INTO audit (id, at, actor, action, target, detail, hash) \
+                       VALUES ($1, $2, $3, $4, $5, $6, $7)";
+            let NewEntry { at, actor, action, target, detail } = entry;
+            transaction.execute(sql, &[id, &at.0, actor, action, target, detail, &link.as_slice()]).await?;
+        }
+        attached::number_on(&transaction).await?;
         for (name, value) in &rest.memories {
             let sql = "INSERT INTO memory (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
             transaction.execute(sql, &[&name.as_bytes(), value]).await?;
@@ -288,8 +306,7 @@ impl Core {
         );
         let statement = held.prepare_cached(&sql).await?;
         let found = held.query(&statement, &[&after.0, &i64::from(limit)]).await?;
-        held.release();
-        rows::all(&found, |row| {
+        let mut page = rows::all(&found, |row| {
             let user: Option<Vec<u8>> = row.try_get("user_id")?;
             let digest: &[u8] = row.try_get("digest")?;
             Ok(WholeSession {
@@ -300,7 +317,13 @@ impl Core {
                 record: row.try_get("record")?,
                 sketch: row.try_get::<_, Option<Vec<u8>>>("sketch")?.map(Sketch::from_bytes),
                 matches: row.try_get::<_, Vec<i64>>("matches")?.into_iter().map(Seq).collect(),
+                label: None,
+                revisions: Vec::new(),
+                deliveries: Vec::new(),
             })
-        })
+        })?;
+        attached::add(&held, &mut page).await?;
+        held.release();
+        Ok(page)
     }
 }

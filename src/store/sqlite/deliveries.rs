@@ -14,7 +14,8 @@ use crate::domain::time::Timestamp;
 use crate::store::coding::{KeyHasher, Numbered as _};
 use crate::store::decisions::{Cause, Revision};
 use crate::store::deliveries::{
-    Attempt, Delivery, DeliveryRow, DeliveryState, DeliveryStore, Event, EventKind, Place, changed_body, final_body,
+    Attempt, Delivery, DeliveryRow, DeliveryState, DeliveryStore, Event, EventKind, KeptDelivery, Place, changed_body,
+    final_body,
 };
 use crate::store::{StoreError, StoreResult};
 
@@ -102,13 +103,23 @@ fn delivery(row: &Row<'_>) -> Result<Delivery, Fault> {
 }
 
 fn line(row: &Row<'_>, hasher: &KeyHasher) -> Result<DeliveryRow, Fault> {
+    let mut line = plain_line(row)?;
+    if let Some(key) = key(row)? {
+        line.target = hasher.session_pseudonym(&key);
+    }
+    Ok(line)
+}
+
+/// A delivery as it is kept.
+pub(super) fn kept(row: &Row<'_>) -> Result<KeptDelivery, Fault> {
+    Ok(KeptDelivery { webhook: row.get("webhook")?, body: row.get("body")?, row: plain_line(row)? })
+}
+
+fn plain_line(row: &Row<'_>) -> Result<DeliveryRow, Fault> {
     Ok(DeliveryRow {
         id: row.get("id")?,
         kind: EventKind::from_number(row.get("kind")?)?,
-        target: match key(row)? {
-            Some(key) => hasher.session_pseudonym(&key),
-            None => row.get("target")?,
-        },
+        target: row.get("target")?,
         created_at: Timestamp(row.get("created_at")?),
         state: DeliveryState::from_number(row.get("state")?)?,
         attempts: unsigned(row.get("attempts")?)?,

@@ -20,7 +20,7 @@ fn features(row: &Row<'_>) -> Result<[f64; FEATURES], Fault> {
     Ok(features_from_blob(row.get_ref("features")?.as_blob().map_err(rusqlite::Error::from)?)?.values())
 }
 
-fn read(row: &Row<'_>) -> Result<Label, Fault> {
+pub(super) fn read(row: &Row<'_>) -> Result<Label, Fault> {
     Ok(Label {
         truth: Truth::from_number(row.get("label")?)?,
         note: row.get("note")?,

@@ -1,10 +1,15 @@
 //! Everything one can do in the dashboard, done with mouse and keyboard.
 
+use std::time::{Duration, Instant};
+
+use playproof_batch::config::Generation;
 use serde_json::json;
+use woodwide_sim::Settings;
 
 use super::browser::Page;
-use super::{BY_HAND, ask, decided, everybody, on_both, people, send};
+use super::{BY_HAND, ask, block, decided, everybody, on_both, people, send};
 use crate::process::{Place, Process};
+use crate::woodwide::rig::{KEY, Rig};
 
 const ROWS: &str = "document.querySelectorAll('tbody tr').length";
 
@@ -19,6 +24,9 @@ fn all(head: &str, text: &str) -> String {
 on_both!(
     the_scheduler_is_steered_and_what_happens_is_seen_live,
     an_outage_is_told_in_words,
+    a_session_that_cannot_be_scored_says_so_and_is_sent_back,
+    a_path_that_is_no_longer_kept_is_missed_in_words,
+    a_lost_connection_is_told_and_taken_up_again,
     sessions_are_filtered_scrolled_through_and_exported,
     a_session_is_replayed_and_leads_to_its_batch_and_back,
     sessions_that_moved_alike_are_laid_under,
@@ -89,6 +97,90 @@ fn an_outage_is_told_in_words(place: &Place) {
     page.click("[...document.querySelectorAll('.list a')].find(a => a.textContent === 'Batch 1')");
     page.sees("check WOODWIDE_BASE_URL and the network");
     assert_eq!(page.complaints(), Vec::<String>::new());
+}
+
+fn a_session_that_cannot_be_scored_says_so_and_is_sent_back(place: &Place) {
+    let rig = block(Rig::new(Generation::Ga, Settings::default()));
+    let url = rig.sim.url();
+    let remote = [
+        ("PLAYPROOF_DETECTOR", "woodwide"),
+        ("WOODWIDE_API_KEY", KEY),
+        ("WOODWIDE_BASE_URL", url.trim_end_matches('/')),
+        ("ANOMALY_MODEL_ID", rig.model.as_str()),
+    ];
+    let node = Process::on(&place.url, &[&BY_HAND[..], &remote[..]].concat());
+    let mut sessions = people()[..12].to_vec();
+    sessions[3]["gameType"] = "poison".into();
+    let poisoned = sessions[3]["sessionId"].as_str().unwrap().to_owned();
+    rig.sim.arm("poison=gameType:poison").unwrap();
+    send(&node, None, &sessions);
+    ask(&node, "POST", "/api/v1/batch/process");
+
+    let mut page = Page::open();
+    page.go(&node.url);
+    page.until(&format!("[...document.querySelectorAll('.list a')].some(a => a.textContent === {})", json!(poisoned)));
+    page.press(&poisoned);
+    page.sees("This session could not be scored in");
+    page.sees("is all that is known of it.");
+    page.sees("Last error:");
+    page.until("document.querySelector('canvas').dataset.frames === '0'");
+    page.press("Send it back to the queue");
+    page.sees("Session is queued for the next batch.");
+    ask(&node, "POST", "/api/v1/batch/process");
+    page.eval("location.hash = '#/now'");
+    page.press("Send failed sessions back");
+    page.press("Cancel");
+    rig.sim.disarm_all();
+    page.press("Send failed sessions back");
+    page.click("document.querySelector('dialog .danger')");
+    page.sees("1 session sent back.");
+    page.press("Run batches now");
+    page.sees("Processed 1 sessions");
+    page.until("![...document.querySelectorAll('button')].find(b => b.textContent === 'Send failed sessions back').offsetParent");
+    assert_eq!(page.complaints(), Vec::<String>::new());
+}
+
+fn a_path_that_is_no_longer_kept_is_missed_in_words(place: &Place) {
+    let short = [("PLAYPROOF_RETENTION_TELEMETRY", "0s"), ("PLAYPROOF_RETENTION_TELEMETRY_FLAGGED", "0s")];
+    let node = Process::on(&place.url, &[&BY_HAND[..], &short[..]].concat());
+    send(&node, None, &people()[..3]);
+    ask(&node, "POST", "/api/v1/batch/process");
+    // Retention looks at the start and then every half minute.
+    node.kill();
+    let node = Process::on(&place.url, &[&BY_HAND[..], &short[..]].concat());
+    let id = people()[0]["sessionId"].as_str().unwrap().to_owned();
+    let begun = Instant::now();
+    let address = format!("{}/api/v1/sessions/{id}/telemetry", node.url);
+    let client = playproof_batch::tls::http_client().no_proxy().build().unwrap();
+    while block(async { client.get(&address).send().await.unwrap().status() }) != 404 {
+        assert!(begun.elapsed() < Duration::from_secs(25), "it is still there");
+    }
+    let mut page = Page::open();
+    page.go(&format!("{}/#/session/{id}", node.url));
+    page.sees("telemetry is gone");
+    page.sees("History");
+    page.sees("This session passes.");
+    // What is gone is answered with 404, and the browser says so.
+    let complaints = page.complaints();
+    assert!(complaints.iter().all(|line| line.contains("404")), "{complaints:?}");
+}
+
+fn a_lost_connection_is_told_and_taken_up_again(place: &Place) {
+    let node = Process::on(&place.url, &BY_HAND);
+    let address = node.url.trim_start_matches("http://").to_owned();
+    let mut page = Page::open();
+    page.go(&node.url);
+    page.until("document.getElementById('live').textContent === 'Live'");
+    node.kill();
+    page.until("document.getElementById('live').textContent === 'Connection lost'");
+    let node = Process::on(&place.url, &[&BY_HAND[..], &[("PLAYPROOF_LISTEN", address.as_str())][..]].concat());
+    page.until("document.getElementById('live').textContent === 'Live'");
+    send(&node, None, &people()[..3]);
+    page.press("Run batches now");
+    page.sees("Processed 3 sessions");
+    // What failed meanwhile is a fault of the network, not of the page.
+    let complaints = page.complaints();
+    assert!(complaints.iter().all(|line| line.contains("net::ERR_")), "{complaints:?}");
 }
 
 fn sessions_are_filtered_scrolled_through_and_exported(place: &Place) {
