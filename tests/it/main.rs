@@ -33,6 +33,8 @@ mod nodes;
 
 mod process;
 
+mod retention;
+
 mod signals;
 
 mod surface;

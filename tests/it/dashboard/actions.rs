@@ -333,20 +333,25 @@ fn a_session_is_replayed_and_leads_to_its_batch_and_back(place: &Place) {
 
 /// The service names no such sessions yet; its answer is completed on its way to the page.
 fn sessions_that_moved_alike_are_laid_under(place: &Place) {
-    let node = decided(place);
-    let listed = ask(&node, "GET", "/api/v1/batch/results?decision=fail");
-    let rows = listed["results"].as_array().unwrap().iter().filter(|row| row["deploymentId"] == "");
-    let ids: Vec<&str> = rows.map(|row| row["sessionId"].as_str().unwrap()).collect();
+    let node = Process::on(&place.url, &[&BY_HAND[..], &[("PLAYPROOF_BATCH_EVIDENCE", "always")][..]].concat());
+    send(&node, None, &people());
+    // Recordings of people that somebody else plays back, a little aside.
+    let mut copies = people()[..6].to_vec();
+    for (n, copy) in copies.iter_mut().enumerate() {
+        copy["sessionId"] = format!("copy-{n}").into();
+        copy["userId"] = "somebody-else".into();
+        for movement in copy["movements"].as_array_mut().unwrap() {
+            movement["x"] = (movement["x"].as_f64().unwrap() + 7.0).into();
+        }
+    }
+    send(&node, None, &copies);
+    ask(&node, "POST", "/api/v1/batch/process");
+    let listed = ask(&node, "GET", "/api/v1/batch/results?reason=replayed_movement");
+    let copy = listed["results"][0]["sessionId"].as_str().unwrap().to_owned();
+    let number: usize = copy.strip_prefix("copy-").unwrap().parse().unwrap();
     let mut page = Page::open();
-    page.go(&format!("{}/#/batches", node.url));
-    page.until(&format!("{ROWS} === 2"));
-    page.eval(&format!(
-        "(() => {{ const real = fetch; window.fetch = async (...args) => {{ const answer = await real(...args); \
-         if (!args[0].includes('/batch/result/')) return answer; const told = await answer.json(); \
-         told.result.matches = [{}]; return new Response(JSON.stringify(told)); }}; location.hash = '#/session/{}'; }})()",
-        json!(ids[1]),
-        ids[0]
-    ));
+    page.go(&format!("{}/#/session/{copy}", node.url));
+    page.sees(people()[number]["sessionId"].as_str().unwrap());
     page.sees("Sessions that moved alike");
     let look = "document.querySelector('canvas').toDataURL()";
     let before = page.eval(look);
