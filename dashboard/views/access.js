@@ -100,7 +100,7 @@ async function overrides(log) {
   return element;
 }
 
-const span = (hours) => (hours === null ? h('span', { class: 'hint' }, 'as the settings say') : plural(hours, 'hour', 'hours'));
+const span = (hours) => (hours === null ? h('span', { class: 'hint' }, 'as the settings say') : plural(hours, 'hour'));
 
 async function retention(log) {
   const deployment = field('retention-deployment', 'Deployment', { maxlength: 256, required: true });
@@ -117,7 +117,7 @@ async function retention(log) {
     h('div', { class: 'body' }, form('Keep for less time', [deployment, telemetry, results], 'Keep for less time', async () => {
       const hours = (name, input) => (input.value ? { [name]: Number(input.value) } : {});
       const rule = { ...hours('telemetryHours', telemetry.input), ...hours('resultsHours', results.input) };
-      const until = [rule.telemetryHours && `paths after ${plural(rule.telemetryHours, 'hour', 'hours')}`, rule.resultsHours && `everything after ${plural(rule.resultsHours, 'hour', 'hours')}`].filter(Boolean).join(', ');
+      const until = [rule.telemetryHours && `paths after ${plural(rule.telemetryHours, 'hour')}`, rule.resultsHours && `everything after ${plural(rule.resultsHours, 'hour')}`].filter(Boolean).join(', ');
       if (until && !await confirmed(`Remove finished sessions of ${deployment.input.value}?`, `What is older goes within a minute and cannot be had back: ${until}.`, 'Remove them')) return;
       await post('/api/v1/retention', { deploymentId: deployment.input.value, ...rule });
       await Promise.all([load(), log()]);

@@ -12,6 +12,9 @@ use crate::store::{DeploymentRetention, StoreResult};
 
 /// Time between looks.
 const EVERY: Duration = Duration::from_secs(30);
+/// How far a look at a deployment starts behind where the last one ended: settlements that began earlier may have been
+/// committed since.
+const OVERLAP: Duration = Duration::from_secs(60);
 /// A wall clock that moves this far against the monotonic one was set by somebody.
 const JUMP: Duration = Duration::from_secs(3600);
 
@@ -36,9 +39,8 @@ pub(super) async fn keep(engine: Arc<Engine>, shutdown: Shutdown) {
             continue;
         }
         prune(&engine, now, &shutdown).await;
-        match prune_deployments(&engine, now, &mut reached, &shutdown).await {
-            Ok(()) => {}
-            Err(error) => tracing::warn!(%error, "a deployment's retention could not run; it tries again later"),
+        if let Err(error) = prune_deployments(&engine, now, &mut reached, &shutdown).await {
+            tracing::warn!(%error, "a deployment's retention could not run; it tries again later");
         }
     }
 }
@@ -84,10 +86,11 @@ async fn prune_deployments(
         let Ok(rule) = serde_json::from_str::<RetentionRule>(&control.value) else { continue };
         let (results, telemetry) = rule.spans();
         let rule = DeploymentRetention { deployment: control.name, results, telemetry };
+        let mut after = reached.get(&rule.deployment).map_or(Timestamp(0), |at| at.minus(OVERLAP));
         loop {
-            let after = reached.get(&rule.deployment).copied().unwrap_or(Timestamp(0));
-            let (pruned, until) = store.prune_deployment(rule.clone(), after, now.wall).await?;
-            reached.insert(rule.deployment.clone(), until);
+            let pruned;
+            (pruned, after) = store.prune_deployment(rule.clone(), after, now.wall).await?;
+            reached.insert(rule.deployment.clone(), after);
             if pruned.telemetry + pruned.sessions > 0 {
                 tracing::info!(telemetry = pruned.telemetry, sessions = pruned.sessions, "a deployment's retention");
             }

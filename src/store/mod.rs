@@ -132,8 +132,8 @@ pub trait Store: AuditStore + ControlStore + DecisionStore + DeliveryStore + Lab
     /// One bounded step of retention; call again while it says that more is due.
     async fn prune(&self, retention: Retention, now: Timestamp) -> StoreResult<Pruned>;
 
-    /// One bounded step of a deployment's own retention. `after` is how far the walk over its results has come, at first
-    /// the beginning of time; hand the answer's to the next step, and call again while it says that more is due.
+    /// One bounded step of a deployment's own retention. `after` is how far the walk over its results has come; results of
+    /// that time and earlier keep their telemetry. Hand the answer's to the next step, and call again while more is due.
     async fn prune_deployment(
         &self,
         rule: DeploymentRetention,
@@ -178,7 +178,3 @@ pub struct DeploymentRetention {
     /// Telemetry, whatever the decision.
     pub telemetry: Option<Duration>,
 }
-
-/// How far a walk over results in the order of their time starts behind where the last one ended: settlements that began
-/// earlier may have been committed since.
-const OVERLAP: Duration = Duration::from_secs(60);

@@ -6,10 +6,9 @@ use deadpool_postgres::Transaction;
 use tokio_postgres::{Client, Row};
 
 use super::fault::Fault;
-use super::rows::{enumerated, number, whole as int};
-use super::{deliveries, labels};
+use super::rows::{number, whole as int};
+use super::{decisions, deliveries, labels};
 use crate::domain::id::Seq;
-use crate::domain::time::Timestamp;
 use crate::store::decisions::Revised;
 use crate::store::deliveries::KeptDelivery;
 use crate::store::whole::WholeSession;
@@ -87,14 +86,7 @@ pub(super) async fn add(client: &Client, page: &mut [WholeSession]) -> Result<()
         Ok(())
     })?;
     each(client.query("SELECT * FROM revisions WHERE seq = ANY($1) ORDER BY id", &[&seqs]).await?, &|whole, row| {
-        let revised = Revised {
-            at: Timestamp(row.try_get("at")?),
-            cause: enumerated(row, "cause")?,
-            earlier: enumerated(row, "earlier")?,
-            later: enumerated(row, "later")?,
-            detail: row.try_get("detail")?,
-        };
-        whole.revisions.push((row.try_get("id")?, revised));
+        whole.revisions.push((row.try_get("id")?, decisions::revised(row)?));
         Ok(())
     })?;
     each(client.query("SELECT * FROM deliveries WHERE seq = ANY($1) ORDER BY id", &[&seqs]).await?, &|whole, row| {

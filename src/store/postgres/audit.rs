@@ -1,6 +1,7 @@
 //! The audit log.
 
 use async_trait::async_trait;
+use deadpool_postgres::Transaction;
 use tokio_postgres::{Client, Row};
 
 use super::fault::Fault;
@@ -33,6 +34,15 @@ pub(super) async fn after(client: &Client, id: i64, limit: i64) -> Result<Vec<En
     rows::all(&found, read)
 }
 
+/// Writes an entry behind the last one.
+pub(super) async fn append(client: &Transaction<'_>, id: i64, entry: &NewEntry, link: &Link) -> Result<(), Fault> {
+    let NewEntry { at, actor, action, target, detail } = entry;
+    let sql = "INSERT INTO audit (id, at, actor, action, target, detail, hash) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    let statement = client.prepare_cached(sql).await?;
+    client.execute(&statement, &[&id, &at.0, actor, action, target, detail, &link.as_slice()]).await?;
+    Ok(())
+}
+
 #[async_trait]
 impl AuditStore for PostgresStore {
     async fn record(&self, entry: NewEntry) -> StoreResult<()> {
@@ -63,10 +73,8 @@ impl Core {
             Some(row) => (row.try_get("id")?, link(row)?),
             None => (0i64, ROOT),
         };
-        let (id, NewEntry { at, actor, action, target, detail }) = (last + 1, entry);
-        let link = entry.link(&head, id);
-        let sql = "INSERT INTO audit (id, at, actor, action, target, detail, hash) VALUES ($1, $2, $3, $4, $5, $6, $7)";
-        transaction.execute(sql, &[&id, &at.0, actor, action, target, detail, &link.as_slice()]).await?;
+        let id = last + 1;
+        append(&transaction, id, entry, &entry.link(&head, id)).await?;
         transaction.commit().await?;
         held.release();
         Ok(())

@@ -1,12 +1,22 @@
 //! What operators made through the API.
 
 use async_trait::async_trait;
+use deadpool_postgres::Transaction;
 
 use super::fault::Fault;
 use super::pool::called;
 use super::{Core, PostgresStore};
 use crate::store::controls::{Control, ControlStore};
 use crate::store::{StoreError, StoreResult};
+
+/// Keeps one in place of what was there.
+pub(super) async fn write(client: &Transaction<'_>, kind: &str, name: &str, value: &str) -> Result<(), Fault> {
+    let sql = "INSERT INTO controls (kind, name, value) VALUES ($1, $2, $3) \
+               ON CONFLICT (kind, name) DO UPDATE SET value = excluded.value";
+    let statement = client.prepare_cached(sql).await?;
+    client.execute(&statement, &[&kind, &name.as_bytes(), &value]).await?;
+    Ok(())
+}
 
 #[async_trait]
 impl ControlStore for PostgresStore {
@@ -50,9 +60,7 @@ impl Core {
         let mut held = self.pool.get().await?;
         let transaction = held.transaction().await?;
         if let Some(value) = value {
-            let sql = "INSERT INTO controls (kind, name, value) VALUES ($1, $2, $3) \
-                       ON CONFLICT (kind, name) DO UPDATE SET value = excluded.value";
-            transaction.execute(sql, &[&kind, &name.as_bytes(), &value]).await?;
+            write(&transaction, kind, name, value).await?;
         } else {
             let sql = "DELETE FROM controls WHERE kind = $1 AND name = $2";
             transaction.execute(sql, &[&kind, &name.as_bytes()]).await?;

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use deadpool_postgres::GenericClient;
+use tokio_postgres::Row;
 
 use super::fault::Fault;
 use super::pool::called;
@@ -12,6 +13,17 @@ use crate::domain::time::Timestamp;
 use crate::store::StoreResult;
 use crate::store::decisions::{Cause, DecisionStore, Revised, Revision, Standing};
 use crate::store::deliveries::changed_body;
+
+/// A change of a decision.
+pub(super) fn revised(row: &Row) -> Result<Revised, Fault> {
+    Ok(Revised {
+        at: Timestamp(row.try_get("at")?),
+        cause: enumerated(row, "cause")?,
+        earlier: enumerated(row, "earlier")?,
+        later: enumerated(row, "later")?,
+        detail: row.try_get("detail")?,
+    })
+}
 
 #[async_trait]
 impl DecisionStore for PostgresStore {
@@ -64,15 +76,7 @@ impl Core {
         let sql = "SELECT at, cause, earlier, later, detail FROM revisions WHERE seq = $1 ORDER BY id";
         let found = held.query(sql, &[&seq.0]).await?;
         held.release();
-        rows::all(&found, |row| {
-            Ok(Revised {
-                at: Timestamp(row.try_get("at")?),
-                cause: enumerated(row, "cause")?,
-                earlier: enumerated(row, "earlier")?,
-                later: enumerated(row, "later")?,
-                detail: row.try_get("detail")?,
-            })
-        })
+        rows::all(&found, revised)
     }
 }
 

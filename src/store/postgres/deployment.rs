@@ -4,9 +4,9 @@ use deadpool_postgres::Transaction;
 
 use super::Core;
 use super::fault::Fault;
-use super::removal::{Removal, STEP};
+use super::removal::STEP;
 use crate::domain::time::Timestamp;
-use crate::store::{DeploymentRetention, OVERLAP, Pruned};
+use crate::store::{DeploymentRetention, Pruned};
 
 impl Core {
     /// One step, and how far the walk over the deployment's results has come.
@@ -26,8 +26,9 @@ impl Core {
         let mut reached = after;
         if let Some(age) = rule.telemetry {
             let (records, until, more) = walk(&transaction, rule, after, now.minus(age)).await?;
-            pruned.telemetry = records + failed(&transaction, rule, now.minus(age)).await?;
-            pruned.more |= more;
+            let failed = failed(&transaction, rule, now.minus(age)).await?;
+            pruned.telemetry = records + failed;
+            pruned.more |= more || failed >= STEP.unsigned_abs();
             reached = until.max(after);
         }
         transaction.commit().await?;
@@ -54,12 +55,7 @@ impl Core {
         let statement = transaction.prepare_cached(sql).await?;
         let rest = STEP - i64::try_from(failed.len()).unwrap_or(STEP);
         let scored = transaction.query(&statement, &[&before.0, &deployment, &rest]).await?;
-        let seqs: Vec<i64> = failed.iter().chain(&scored).map(|row| row.get(0)).collect();
-        let sql = "SELECT seq, hour, deployment, id FROM sessions WHERE seq = ANY($1) ORDER BY seq \
-                   FOR UPDATE SKIP LOCKED";
-        let statement = transaction.prepare_cached(sql).await?;
-        let found = transaction.query(&statement, &[&seqs]).await?;
-        self.remove(transaction, &found, Removal::Pruned, None).await
+        self.remove_aged(transaction, &failed, &scored).await
     }
 }
 
@@ -81,17 +77,18 @@ async fn walk(
     let sql = "SELECT r.seq, s.hour FROM results r JOIN sessions s ON s.seq = r.seq WHERE r.deployment = $1 \
                AND r.deployment <> '\\x' AND r.scored_at > $2 AND r.scored_at <= $3";
     let statement = transaction.prepare_cached(sql).await?;
-    let due = transaction.query(&statement, &[&deployment, &after.minus(OVERLAP).0, &until.0]).await?;
+    let due = transaction.query(&statement, &[&deployment, &after.0, &until.0]).await?;
     Ok((forget(transaction, &due).await?, until, more))
 }
 
 /// Removes the telemetry of sessions that could not be scored and are past their time.
 async fn failed(transaction: &Transaction<'_>, rule: &DeploymentRetention, before: Timestamp) -> Result<u64, Fault> {
-    let sql = "UPDATE queue q SET telemetry = false FROM sessions s WHERE q.finished_at IS NOT NULL \
-               AND q.finished_at <= $1 AND q.telemetry AND s.seq = q.seq AND s.deployment = $2 \
-               RETURNING s.seq, s.hour";
+    let sql = "WITH due AS (SELECT q.seq, s.hour FROM queue q JOIN sessions s ON s.seq = q.seq \
+               WHERE q.finished_at IS NOT NULL AND q.finished_at <= $1 AND q.telemetry AND s.deployment = $2 \
+               ORDER BY q.finished_at LIMIT $3 FOR UPDATE OF q SKIP LOCKED) \
+               UPDATE queue q SET telemetry = false FROM due d WHERE q.seq = d.seq RETURNING d.seq, d.hour";
     let statement = transaction.prepare_cached(sql).await?;
-    let due = transaction.query(&statement, &[&before.0, &rule.deployment.as_bytes()]).await?;
+    let due = transaction.query(&statement, &[&before.0, &rule.deployment.as_bytes(), &STEP]).await?;
     forget(transaction, &due).await
 }
 

@@ -6,19 +6,24 @@
 
 use std::time::Duration;
 
+use deadpool_postgres::Transaction;
+use tokio_postgres::Row;
+
 use super::Core;
 use super::fault::Fault;
 use super::pool::Held;
 use super::removal::{Removal, STEP};
 use crate::domain::result::Decision;
-use crate::domain::time::Timestamp;
 use crate::store::coding::Numbered as _;
-use crate::store::{OVERLAP, Pruned, Retention};
+use crate::store::{Pruned, Retention};
 
 /// Milliseconds of a partition.
 pub(super) const HOUR: i64 = 3_600_000;
 /// Telemetry kept for at least this long goes by partition, and so up to an hour late.
 const BY_PARTITION: Duration = Duration::from_secs(4 * 3600);
+/// How far back a walk starts behind where the last one ended: settlements that began earlier may have been committed
+/// since.
+const OVERLAP: i64 = 60_000;
 /// Partitions made ahead.
 const AHEAD: i64 = 3;
 /// Who holds this advisory lock makes or drops partitions.
@@ -76,14 +81,24 @@ impl Core {
         let statement = transaction.prepare_cached(sql).await?;
         let rest = STEP - i64::try_from(failed.len()).unwrap_or(STEP);
         let scored = transaction.query(&statement, &[&before, &rest]).await?;
-        let seqs: Vec<i64> = failed.iter().chain(&scored).map(|row| row.get(0)).collect();
+        let removed = self.remove_aged(&transaction, &failed, &scored).await?;
+        transaction.commit().await?;
+        Ok(removed)
+    }
+
+    /// Removes sessions that are past their time, those that somebody else holds another time.
+    pub(super) async fn remove_aged(
+        &self,
+        transaction: &Transaction<'_>,
+        failed: &[Row],
+        scored: &[Row],
+    ) -> Result<u64, Fault> {
+        let seqs: Vec<i64> = failed.iter().chain(scored).map(|row| row.get(0)).collect();
         let sql = "SELECT seq, hour, deployment, id FROM sessions WHERE seq = ANY($1) ORDER BY seq \
                    FOR UPDATE SKIP LOCKED";
         let statement = transaction.prepare_cached(sql).await?;
         let found = transaction.query(&statement, &[&seqs]).await?;
-        let removed = self.remove(&transaction, &found, Removal::Pruned, None).await?;
-        transaction.commit().await?;
-        Ok(removed)
+        self.remove(transaction, &found, Removal::Pruned, None).await
     }
 
     /// Makes the partitions of this hour and the next ones.
@@ -199,7 +214,7 @@ async fn walk(held: &mut Held, flagged: bool, before: i64) -> Result<(u64, bool)
         .filter(|decision| (*decision != Decision::Pass) == flagged)
         .map(|decision| i16::try_from(decision.number()).unwrap_or(-1))
         .collect();
-    let from = Timestamp(reached).minus(OVERLAP).0;
+    let from = reached.saturating_sub(OVERLAP);
     // All of the last time in the step, so that the next one may start after it.
     let sql = "SELECT r.scored_at FROM results r WHERE r.decision = ANY($1) AND r.scored_at > $2 AND r.scored_at <= $3 \
                ORDER BY r.scored_at OFFSET $4 LIMIT 1";

@@ -7,13 +7,13 @@ use std::collections::HashMap;
 use super::fault::Fault;
 use super::pool::called;
 use super::rows::{self, QUEUE_COLUMNS, RESULT_COLUMNS, SESSION_COLUMNS, number, plain, whole as int};
-use super::{Core, PostgresStore, attached, sketches};
+use super::{Core, PostgresStore, attached, audit, controls, sketches};
 use crate::domain::id::Seq;
 use crate::domain::queue::State;
 use crate::domain::record::SessionDigest;
 use crate::domain::sketch::Sketch;
 use crate::domain::time::Timestamp;
-use crate::store::audit::{Entry, NewEntry};
+use crate::store::audit::Entry;
 use crate::store::coding::{KeyHasher, features_to_blob};
 use crate::store::controls::Control;
 use crate::store::whole::{Rest, WholeSession};
@@ -257,16 +257,11 @@ impl Core {
         }
         attached::take_deliveries(&transaction, Seq(0), &rest.deliveries).await?;
         for Control { kind, name, value } in &rest.controls {
-            let sql = "INSERT INTO controls (kind, name, value) VALUES ($1, $2, $3) ON CONFLICT (kind, name) \
-                       DO UPDATE SET value = excluded.value";
-            transaction.execute(sql, &[kind, &name.as_bytes(), value]).await?;
+            controls::write(&transaction, kind, name, value).await?;
         }
         transaction.execute("UPDATE controls_version SET version = version + 1", &[]).await?;
         for Entry { id, entry, link } in &rest.audit {
-            let sql = "INSERT INTO audit (id, at, actor, action, target, detail, hash) \
-                       VALUES ($1, $2, $3, $4, $5, $6, $7)";
-            let NewEntry { at, actor, action, target, detail } = entry;
-            transaction.execute(sql, &[id, &at.0, actor, action, target, detail, &link.as_slice()]).await?;
+            audit::append(&transaction, *id, entry, link).await?;
         }
         attached::number_on(&transaction).await?;
         for (name, value) in &rest.memories {

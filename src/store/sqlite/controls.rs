@@ -1,13 +1,20 @@
 //! What operators made through the API.
 
 use async_trait::async_trait;
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
+use super::fault::Fault;
 use super::{SqliteStore, rows};
 use crate::store::StoreResult;
 use crate::store::controls::{Control, ControlStore};
 
 const VERSION: &str = "SELECT version FROM controls_version WHERE id = 1";
+
+/// All of them by kind and name.
+pub(super) fn all(connection: &Connection) -> Result<Vec<Control>, Fault> {
+    let mut statement = connection.prepare_cached("SELECT kind, name, value FROM controls ORDER BY kind, name")?;
+    rows::collect(&mut statement, [], |row| Ok(Control { kind: row.get(0)?, name: row.get(1)?, value: row.get(2)? }))
+}
 
 #[async_trait]
 impl ControlStore for SqliteStore {
@@ -15,11 +22,7 @@ impl ControlStore for SqliteStore {
         self.read(|connection| {
             // The version first: what changes in between is read again, not missed.
             let version = connection.prepare_cached(VERSION)?.query_row([], |row| row.get(0))?;
-            let mut all = connection.prepare_cached("SELECT kind, name, value FROM controls ORDER BY kind, name")?;
-            let all = rows::collect(&mut all, [], |row| {
-                Ok(Control { kind: row.get(0)?, name: row.get(1)?, value: row.get(2)? })
-            })?;
-            Ok((version, all))
+            Ok((version, all(connection)?))
         })
         .await
     }

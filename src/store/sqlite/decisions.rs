@@ -1,7 +1,7 @@
 //! Decisions that are made anew.
 
 use async_trait::async_trait;
-use rusqlite::params;
+use rusqlite::{Row, params};
 
 use super::fault::Fault;
 use super::intake::{TELEMETRY_KEPT, TELEMETRY_KEPT_LONGER};
@@ -13,6 +13,17 @@ use crate::domain::time::Timestamp;
 use crate::store::StoreResult;
 use crate::store::coding::Numbered as _;
 use crate::store::decisions::{Cause, DecisionStore, Revised, Revision, Standing};
+
+/// A change of a decision.
+pub(super) fn revised(row: &Row<'_>) -> Result<Revised, Fault> {
+    Ok(Revised {
+        at: Timestamp(row.get("at")?),
+        cause: Cause::from_number(row.get("cause")?)?,
+        earlier: Decision::from_number(row.get("earlier")?)?,
+        later: Decision::from_number(row.get("later")?)?,
+        detail: row.get("detail")?,
+    })
+}
 
 #[async_trait]
 impl DecisionStore for SqliteStore {
@@ -54,15 +65,7 @@ impl DecisionStore for SqliteStore {
         self.read(move |connection| {
             let sql = "SELECT at, cause, earlier, later, detail FROM revisions WHERE session = ? ORDER BY id";
             let mut statement = connection.prepare_cached(sql)?;
-            rows::collect(&mut statement, [seq.0], |row| {
-                Ok(Revised {
-                    at: Timestamp(row.get(0)?),
-                    cause: Cause::from_number(row.get(1)?)?,
-                    earlier: Decision::from_number(row.get(2)?)?,
-                    later: Decision::from_number(row.get(3)?)?,
-                    detail: row.get(4)?,
-                })
-            })
+            rows::collect(&mut statement, [seq.0], revised)
         })
         .await
     }

@@ -12,7 +12,7 @@ use crate::domain::id::SessionKey;
 use crate::domain::queue::{Entry, State};
 use crate::domain::time::Timestamp;
 use crate::store::coding::{KeyHasher, Numbered as _};
-use crate::store::{DeploymentRetention, OVERLAP, Pruned, Retention};
+use crate::store::{DeploymentRetention, Pruned, Retention};
 
 /// Most sessions touched in one transaction of a long removal.
 pub(super) const STEP: u32 = 500;
@@ -175,11 +175,9 @@ impl WriterState {
                     let mut statement = self.connection.prepare_cached(sql)?;
                     rows::collect(&mut statement, params![rule.deployment, before.0, STEP], seq_and_state)?
                 };
-                for (seq, state) in &due {
-                    self.remove(*seq, *state, Removal::Pruned)?;
-                }
-                pruned.sessions += due.len() as u64;
-                pruned.more |= due.len() as u64 >= u64::from(STEP);
+                let removed = self.remove_aged(&due)?;
+                pruned.sessions += removed;
+                pruned.more |= removed >= u64::from(STEP);
             }
         }
         let mut reached = after;
@@ -189,18 +187,21 @@ impl WriterState {
             reached = until.max(after);
             let scored = "SELECT s.seq FROM results r JOIN sessions s ON s.seq = r.session \
                           WHERE r.deployment = ?1 AND r.deployment <> '' AND r.scored_at > ?2 AND r.scored_at <= ?3 \
-                          AND s.telemetry > 0";
+                          AND s.telemetry > 0 LIMIT ?4";
             let dead = "SELECT seq FROM sessions WHERE state = 4 AND deployment = ?1 AND finished_at > ?2 \
-                        AND finished_at <= ?3 AND telemetry > 0";
-            let from = after.minus(OVERLAP);
-            for (sql, from, until) in [(scored, from, until), (dead, Timestamp(i64::MIN), before)] {
+                        AND finished_at <= ?3 AND telemetry > 0 LIMIT ?4";
+            let all = i64::MAX;
+            for (sql, from, until, limit) in
+                [(scored, after, until, all), (dead, Timestamp(i64::MIN), before, i64::from(STEP))]
+            {
                 let due = {
                     let mut statement = self.connection.prepare_cached(sql)?;
-                    let params = params![rule.deployment, from.0, until.0];
+                    let params = params![rule.deployment, from.0, until.0, limit];
                     rows::collect(&mut statement, params, |row| Ok(row.get::<_, i64>(0)?))?
                 };
                 self.drop_telemetry(&due)?;
                 pruned.telemetry += due.len() as u64;
+                pruned.more |= due.len() as u64 >= u64::from(STEP);
             }
             pruned.more |= more;
         }
@@ -253,10 +254,14 @@ impl WriterState {
             )?;
             rows::collect(&mut statement, params![before.0, STEP], seq_and_state)?
         };
-        for (seq, state) in &due {
+        self.remove_aged(&due)
+    }
+
+    fn remove_aged(&mut self, sessions: &[(i64, State)]) -> Result<u64, Fault> {
+        for (seq, state) in sessions {
             self.remove(*seq, *state, Removal::Pruned)?;
         }
-        Ok(due.len() as u64)
+        Ok(sessions.len() as u64)
     }
 
     /// One step of requeueing all failed sessions accepted up to `last`; the number sent back, 0 at the end.

@@ -6,16 +6,12 @@ use super::SqliteStore;
 use super::fault::Fault;
 use super::queue::member_list;
 use super::rows::{self, RESULT_COLUMNS, SESSION_COLUMNS};
-use super::{audit, deliveries, labels};
+use super::{audit, controls, decisions, deliveries, labels};
 use crate::domain::id::Seq;
 use crate::domain::record::SessionDigest;
-use crate::domain::result::Decision;
 use crate::domain::sketch::Sketch;
 use crate::domain::time::Timestamp;
 use crate::store::StoreResult;
-use crate::store::coding::Numbered as _;
-use crate::store::controls::Control;
-use crate::store::decisions::{Cause, Revised};
 use crate::store::whole::{Rest, WholeSession};
 
 impl SqliteStore {
@@ -69,16 +65,7 @@ fn sessions(connection: &Connection, after: Seq, limit: u32) -> Result<Vec<Whole
         whole.sketch = sketches.query_row([seq], |row| row.get(0)).optional()?.map(Sketch::from_bytes);
         whole.matches = rows::collect(&mut matches, [seq], |row| Ok(Seq(row.get(0)?)))?;
         whole.label = rows::collect(&mut said, [seq], labels::read)?.pop();
-        whole.revisions = rows::collect(&mut revisions, [seq], |row| {
-            let revised = Revised {
-                at: Timestamp(row.get("at")?),
-                cause: Cause::from_number(row.get("cause")?)?,
-                earlier: Decision::from_number(row.get("earlier")?)?,
-                later: Decision::from_number(row.get("later")?)?,
-                detail: row.get("detail")?,
-            };
-            Ok((row.get("id")?, revised))
-        })?;
+        whole.revisions = rows::collect(&mut revisions, [seq], |row| Ok((row.get("id")?, decisions::revised(row)?)))?;
         whole.deliveries = rows::collect(&mut told, [seq], deliveries::kept)?;
     }
     Ok(found)
@@ -94,13 +81,9 @@ fn rest(connection: &Connection) -> Result<Rest, Fault> {
     let memories = rows::collect(&mut memories, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut erased = connection.prepare("SELECT mac, erased_at FROM erased")?;
     let erased = rows::collect(&mut erased, [], |row| Ok((row.get(0)?, Timestamp(row.get(1)?))))?;
-    let mut controls = connection.prepare("SELECT kind, name, value FROM controls ORDER BY kind, name")?;
-    let controls = rows::collect(&mut controls, [], |row| {
-        Ok(Control { kind: row.get(0)?, name: row.get(1)?, value: row.get(2)? })
-    })?;
     let mut told = connection.prepare("SELECT * FROM deliveries WHERE session = 0 ORDER BY id")?;
     Ok(Rest {
-        controls,
+        controls: controls::all(connection)?,
         audit: audit::after(connection, 0, u32::MAX)?,
         deliveries: rows::collect(&mut told, [], deliveries::kept)?,
         secret: connection.query_row("SELECT value FROM meta WHERE name = 'secret'", [], |row| row.get(0))?,

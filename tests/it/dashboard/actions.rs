@@ -1,5 +1,7 @@
 //! Everything one can do in the dashboard, done with mouse and keyboard.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use playproof_batch::config::Generation;
@@ -173,14 +175,21 @@ fn a_lost_connection_is_told_and_taken_up_again(place: &Place) {
     page.until("document.getElementById('live').textContent === 'Live'");
     node.kill();
     page.until("document.getElementById('live').textContent === 'Connection lost'");
+    // After an answer that is an error a browser does not try again by itself.
+    let busy = TcpListener::bind(&address).unwrap();
+    let (mut asked, _) = busy.accept().unwrap();
+    assert!(asked.read(&mut [0; 4096]).unwrap() > 0);
+    asked.write_all(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+    drop((asked, busy));
     let node = Process::on(&place.url, &[&BY_HAND[..], &[("PLAYPROOF_LISTEN", address.as_str())][..]].concat());
     page.until("document.getElementById('live').textContent === 'Live'");
     send(&node, None, &people()[..3]);
     page.press("Run batches now");
     page.sees("Processed 3 sessions");
-    // What failed meanwhile is a fault of the network, not of the page.
+    // What failed meanwhile is a fault of the network and of the node, not of the page.
     let complaints = page.complaints();
-    assert!(complaints.iter().all(|line| line.contains("net::ERR_")), "{complaints:?}");
+    let foreign = |line: &String| line.contains("net::ERR_") || line.contains("503");
+    assert!(complaints.iter().all(foreign), "{complaints:?}");
 }
 
 fn sessions_are_filtered_scrolled_through_and_exported(place: &Place) {
@@ -331,7 +340,6 @@ fn a_session_is_replayed_and_leads_to_its_batch_and_back(place: &Place) {
     assert!(told.iter().all(|text| text.contains("404")), "{told:?}");
 }
 
-/// The service names no such sessions yet; its answer is completed on its way to the page.
 fn sessions_that_moved_alike_are_laid_under(place: &Place) {
     let node = Process::on(&place.url, &[&BY_HAND[..], &[("PLAYPROOF_BATCH_EVIDENCE", "always")][..]].concat());
     send(&node, None, &people());

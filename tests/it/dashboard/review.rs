@@ -6,7 +6,12 @@ use super::browser::Page;
 use super::{BY_HAND, ask, decided, everybody, on_both, send};
 use crate::process::{Place, Process};
 
-on_both!(sessions_are_reviewed_with_two_keys_each, a_session_is_labelled_on_its_page, an_analyst_sees_what_is_theirs);
+on_both!(
+    sessions_are_reviewed_with_two_keys_each,
+    no_key_judges_what_is_not_on_the_screen,
+    a_session_is_labelled_on_its_page,
+    an_analyst_sees_what_is_theirs
+);
 
 /// The address of the session under review.
 const SHOWN: &str = "document.querySelector('.facts a[href^=\"#/session/\"]')?.textContent";
@@ -57,6 +62,28 @@ fn sessions_are_reviewed_with_two_keys_each(place: &Place) {
     page.press("Save (Enter)");
     page.sees("2 labels known; 45 without one");
     assert!(ask(&node, "GET", "/api/v1/labels").to_string().contains("\"note\":\"bhs\""));
+    assert_eq!(page.complaints(), Vec::<String>::new());
+}
+
+fn no_key_judges_what_is_not_on_the_screen(place: &Place) {
+    let node = decided(place);
+    let mut page = Page::open();
+    page.go(&format!("{}/#/review", node.url));
+    page.until(SETTLED);
+    // The path of the next session is on its way until it is let through.
+    page.eval(
+        "(() => { const real = fetch; window.fetch = (...args) => args[0].includes('/telemetry') \
+         ? new Promise(done => { window.pass = () => done(real(...args)); }) : real(...args); })()",
+    );
+    page.key("s");
+    page.until("window.pass");
+    page.key("b");
+    page.key("Enter");
+    page.eval("window.pass()");
+    page.until(SETTLED);
+    assert_eq!(page.eval("document.querySelectorAll('[aria-pressed=true]').length"), 0);
+    assert_eq!(ask(&node, "GET", "/api/v1/labels")["labels"], json!([]));
+    page.sees("0 labels known; 47 without one");
     assert_eq!(page.complaints(), Vec::<String>::new());
 }
 
