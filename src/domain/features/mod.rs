@@ -6,6 +6,8 @@ pub mod v1;
 
 pub mod v2;
 
+pub mod v3;
+
 use super::reason::Reason;
 use super::session::Session;
 
@@ -16,11 +18,13 @@ pub enum FeatureSet {
     V1,
     /// How the pointer moved on a common clock, whatever recorded it; see [`v2`].
     V2,
+    /// v2 with absolute time and size; see [`v3`].
+    V3,
 }
 
 impl FeatureSet {
     /// Every set, oldest first.
-    pub const ALL: [Self; 2] = [Self::V1, Self::V2];
+    pub const ALL: [Self; 3] = [Self::V1, Self::V2, Self::V3];
 
     /// The name used in files, flags and the store.
     #[must_use]
@@ -28,6 +32,7 @@ impl FeatureSet {
         match self {
             Self::V1 => "v1",
             Self::V2 => "v2",
+            Self::V3 => "v3",
         }
     }
 
@@ -43,7 +48,7 @@ impl FeatureSet {
     pub fn evidence(self) -> (usize, f64) {
         match self {
             Self::V1 => (1, 10.0),
-            Self::V2 => (0, 16.0),
+            Self::V2 | Self::V3 => (0, 16.0),
         }
     }
 
@@ -53,12 +58,23 @@ impl FeatureSet {
         match self {
             Self::V1 => v1::describes(column),
             Self::V2 => v2::describes(column),
+            Self::V3 => v3::describes(column),
         }
     }
 
     /// The columns that describe the recorder and not the movement.
     pub fn recorder(self) -> impl Iterator<Item = usize> {
-        (0..self.columns().len()).filter(move |column| self == Self::V2 && v2::is_recorder(*column))
+        (0..self.columns().len()).filter(move |column| match self {
+            Self::V1 => false,
+            Self::V2 => v2::is_recorder(*column),
+            Self::V3 => v3::is_recorder(*column),
+        })
+    }
+
+    /// Whether a column describes the strokes of a finger, which says nothing of a mouse.
+    #[must_use]
+    pub fn is_touch(self, column: usize) -> bool {
+        self == Self::V3 && v3::is_touch(column)
     }
 
     /// The numeric columns in order; `sessionId`, `gameType` and `deviceType` stand before them in every export.
@@ -67,6 +83,7 @@ impl FeatureSet {
         match self {
             Self::V1 => &v1::COLUMNS,
             Self::V2 => &v2::COLUMNS,
+            Self::V3 => &v3::COLUMNS,
         }
     }
 }
@@ -76,6 +93,7 @@ impl FeatureSet {
 pub struct Extractor {
     v1: v1::Workspace,
     v2_rows: v2::Workspace,
+    v3_rows: v3::Workspace,
 }
 
 impl Extractor {
@@ -85,6 +103,7 @@ impl Extractor {
         match set {
             FeatureSet::V1 => row.extend_from_slice(&self.v1(session).values()),
             FeatureSet::V2 => self.v2_rows.extract(session, row),
+            FeatureSet::V3 => self.v3_rows.extract(session, row),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Growing [`Boosted`] trees on quantile bins; the result depends on rows, labels and seed, never on threads.
 
+use std::ops::Range;
+
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -61,6 +63,16 @@ struct Sums {
     curvature: f64,
 }
 
+impl Sums {
+    fn and(self, other: Self) -> Self {
+        Self { gradient: self.gradient + other.gradient, curvature: self.curvature + other.curvature }
+    }
+
+    fn without(self, other: Self) -> Self {
+        Self { gradient: self.gradient - other.gradient, curvature: self.curvature - other.curvature }
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Best {
     gain: f64,
@@ -104,7 +116,7 @@ pub fn fit(rows: &Rows<'_>, settings: &Settings, seed: u64) -> Option<Boosted> {
         let columns: Vec<usize> = (0..width).filter(|_| rng.random_bool(settings.columns)).collect();
         let tree = grow(&binned, &gradients, &sample, &columns, settings);
         for (score, leaf) in scores.iter_mut().zip(&tree.places) {
-            *score += f64::from(tree.leaves[*leaf]);
+            *score += f64::from(tree.leaves[usize::from(*leaf)]);
         }
         splits.extend(tree.splits);
         leaves.extend(tree.leaves);
@@ -116,19 +128,71 @@ struct Tree {
     splits: Vec<Split>,
     leaves: Vec<f32>,
     /// The leaf of every row.
-    places: Vec<usize>,
+    places: Vec<u8>,
 }
 
+/// The rows that a tree sees, those of one node next to each other, with their gradients in the same order.
+struct Nodes {
+    rows: Vec<u32>,
+    gradients: Vec<Sums>,
+    /// Where each node's rows end.
+    ends: Vec<usize>,
+}
+
+impl Nodes {
+    fn range(&self, node: usize) -> Range<usize> {
+        let begin = if node == 0 { 0 } else { self.ends[node - 1] };
+        begin..self.ends[node]
+    }
+
+    /// Sends the rows of each node to its two children, each in their order.
+    fn divide(&mut self, binned: &Binned, best: &[Option<Best>]) {
+        let (mut rows, mut gradients) = (Vec::with_capacity(self.rows.len()), Vec::with_capacity(self.rows.len()));
+        let mut ends = Vec::with_capacity(2 * best.len());
+        for (node, best) in best.iter().enumerate() {
+            let range = self.range(node);
+            for side in [false, true] {
+                for (row, sums) in self.rows[range.clone()].iter().zip(&self.gradients[range.clone()]) {
+                    if right(binned, *best, *row) == side {
+                        rows.push(*row);
+                        gradients.push(*sums);
+                    }
+                }
+                ends.push(rows.len());
+            }
+        }
+        *self = Self { rows, gradients, ends };
+    }
+}
+
+/// Whether a split sends a row to the right; without a split every row goes left.
+fn right(binned: &Binned, best: Option<Best>, row: u32) -> bool {
+    best.is_some_and(|b| usize::from(binned.columns[b.column][row as usize]) > b.bin)
+}
+
+/// One column's sums by bin, node after node.
+type Histogram = Vec<Sums>;
+
 fn grow(binned: &Binned, gradients: &[Sums], sample: &[bool], columns: &[usize], settings: &Settings) -> Tree {
-    let mut places = vec![0usize; gradients.len()];
+    let rows: Vec<u32> = (0u32..).zip(sample).filter(|(_, seen)| **seen).map(|(row, _)| row).collect();
+    let seen = rows.iter().map(|row| gradients[*row as usize]).collect();
+    let mut nodes = Nodes { ends: vec![rows.len()], gradients: seen, rows };
     let mut splits = Vec::new();
+    let mut levels: Vec<Vec<Option<Best>>> = Vec::new();
+    let mut histograms: Vec<Histogram> = Vec::new();
     for level in 0..settings.depth {
-        let nodes = 1usize << level;
+        let count = 1usize << level;
+        histograms = columns
+            .par_iter()
+            .enumerate()
+            .map(|(place, column)| histogram(&binned.columns[*column], &nodes, histograms.get(place)))
+            .collect();
         let per_column: Vec<Vec<Option<Best>>> = columns
             .par_iter()
-            .map(|c| best_of_column(*c, &binned.columns[*c], &places, nodes, gradients, sample, settings))
+            .zip(&histograms)
+            .map(|(column, histogram)| best_of_column(*column, histogram, settings))
             .collect();
-        let best: Vec<Option<Best>> = (0..nodes)
+        let best: Vec<Option<Best>> = (0..count)
             .map(|node| {
                 per_column.iter().filter_map(|found| found[node]).reduce(|a, b| if b.gain > a.gain { b } else { a })
             })
@@ -140,52 +204,64 @@ fn grow(binned: &Binned, gradients: &[Sums], sample: &[bool], columns: &[usize],
             },
             None => Split { column: 0, threshold: f32::INFINITY },
         }));
-        places.par_iter_mut().enumerate().for_each(|(row, place)| {
-            let right = best[*place].is_some_and(|b| usize::from(binned.columns[b.column][row]) > b.bin);
-            *place = 2 * *place + usize::from(right);
-        });
+        nodes.divide(binned, &best);
+        levels.push(best);
     }
-    let mut sums = vec![Sums::default(); 1 << settings.depth];
-    for ((place, sums_of), _) in places.iter().zip(gradients).zip(sample).filter(|(_, seen)| **seen) {
-        sums[*place].gradient += sums_of.gradient;
-        sums[*place].curvature += sums_of.curvature;
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "leaf values are stored in single precision")]
-    let leaves = sums.iter().map(|s| (-settings.rate * s.gradient / (s.curvature + settings.ridge)) as f32).collect();
+    let leaf = |node: usize| {
+        let sums = nodes.gradients[nodes.range(node)].iter().fold(Sums::default(), |a, b| a.and(*b));
+        #[expect(clippy::cast_possible_truncation, reason = "leaf values are stored in single precision")]
+        let value = (-settings.rate * sums.gradient / (sums.curvature + settings.ridge)) as f32;
+        value
+    };
+    let leaves = (0..1usize << settings.depth).map(leaf).collect();
+    let place = |row: u32| {
+        levels.iter().fold(0u8, |node, best| 2 * node + u8::from(right(binned, best[usize::from(node)], row)))
+    };
+    let places = (0..u32::try_from(gradients.len()).unwrap_or(u32::MAX)).into_par_iter().map(place).collect();
     Tree { splits, leaves, places }
 }
 
-fn best_of_column(
-    column: usize,
-    bins: &[u8],
-    places: &[usize],
-    nodes: usize,
-    gradients: &[Sums],
-    sample: &[bool],
-    settings: &Settings,
-) -> Vec<Option<Best>> {
-    let mut histogram = vec![Sums::default(); nodes * BINS];
-    for (((bin, place), sums), seen) in bins.iter().zip(places).zip(gradients).zip(sample) {
-        if *seen {
-            let slot = &mut histogram[place * BINS + usize::from(*bin)];
-            slot.gradient += sums.gradient;
-            slot.curvature += sums.curvature;
+/// The sums of one column over the nodes of a level. With the sums of their parents, only the smaller of two children is
+/// added up; the other one is the rest.
+fn histogram(bins: &[u8], nodes: &Nodes, parents: Option<&Histogram>) -> Histogram {
+    let count = nodes.ends.len();
+    let mut histogram = vec![Sums::default(); count * BINS];
+    let mut add = |node: usize| {
+        let range = nodes.range(node);
+        let own = &mut histogram[node * BINS..(node + 1) * BINS];
+        for (row, sums) in nodes.rows[range.clone()].iter().zip(&nodes.gradients[range]) {
+            let slot = &mut own[usize::from(bins[*row as usize])];
+            *slot = slot.and(*sums);
+        }
+    };
+    let Some(parents) = parents else {
+        (0..count).for_each(add);
+        return histogram;
+    };
+    let smaller: Vec<usize> = (0..count)
+        .step_by(2)
+        .map(|left| left + usize::from(nodes.range(left + 1).len() < nodes.range(left).len()))
+        .collect();
+    smaller.iter().for_each(|node| add(*node));
+    for (parent, smaller) in parents.chunks_exact(BINS).zip(smaller) {
+        for (bin, sums) in parent.iter().enumerate() {
+            histogram[(smaller ^ 1) * BINS + bin] = sums.without(histogram[smaller * BINS + bin]);
         }
     }
+    histogram
+}
+
+fn best_of_column(column: usize, histogram: &Histogram, settings: &Settings) -> Vec<Option<Best>> {
     let worth = |s: Sums| s.gradient * s.gradient / (s.curvature + settings.ridge);
     histogram
         .chunks_exact(BINS)
         .map(|node| {
-            let total = node.iter().fold(Sums::default(), |a, b| Sums {
-                gradient: a.gradient + b.gradient,
-                curvature: a.curvature + b.curvature,
-            });
+            let total = node.iter().fold(Sums::default(), |a, b| a.and(*b));
             let mut left = Sums::default();
             let mut best: Option<Best> = None;
             for (bin, sums) in node.iter().enumerate().take(BINS - 1) {
-                left = Sums { gradient: left.gradient + sums.gradient, curvature: left.curvature + sums.curvature };
-                let right =
-                    Sums { gradient: total.gradient - left.gradient, curvature: total.curvature - left.curvature };
+                left = left.and(*sums);
+                let right = total.without(left);
                 if left.curvature < settings.least || right.curvature < settings.least {
                     continue;
                 }

@@ -13,9 +13,9 @@ mod fits;
 
 mod recorder;
 
-mod resample;
+pub(super) mod resample;
 
-mod statistics;
+pub(super) mod statistics;
 
 mod strokes;
 
@@ -142,13 +142,13 @@ const TRAITS: [(&str, Reason); 29] = [
 ];
 
 /// The trait of the movement that a column describes.
-pub(super) fn describes(column: usize) -> Reason {
+pub(in crate::domain::features) fn describes(column: usize) -> Reason {
     let name = COLUMNS.get(column).copied().unwrap_or_default();
     TRAITS.iter().find(|(start, _)| name.starts_with(start)).map_or(Reason::SpeedSpread, |(_, reason)| *reason)
 }
 
 /// Whether a column describes the recorder and not the movement.
-pub(super) fn is_recorder(column: usize) -> bool {
+pub(in crate::domain::features) fn is_recorder(column: usize) -> bool {
     column >= WIDTH - recorder::COLUMNS.len()
 }
 
@@ -171,6 +171,7 @@ pub struct Workspace {
     bits: Vec<u64>,
     selection: Selection,
     places: Vec<usize>,
+    unit_px: Option<f64>,
 }
 
 impl Workspace {
@@ -182,7 +183,8 @@ impl Workspace {
         let n = self.steps.len();
         let mean = sums(&self.steps.length, |s| [s])[0] / count(n.max(1));
         row.push(count(n));
-        if n >= MIN_STEPS && mean > 1e-6 {
+        self.unit_px = (n >= MIN_STEPS && mean > 1e-6).then_some(mean);
+        if self.unit_px.is_some() {
             self.steps.normalise(mean);
             self.speed(row);
             self.persistence(row);
@@ -202,6 +204,16 @@ impl Workspace {
         for value in &mut row[start..] {
             *value = if value.is_finite() { value.clamp(-1e6, 1e6) } else { 0.0 };
         }
+    }
+
+    /// The mean step of the last session on the common clock, px; `None` where it had no motion.
+    pub(super) fn unit_px(&self) -> Option<f64> {
+        self.unit_px
+    }
+
+    /// The normalised steps of the last session.
+    pub(super) fn steps(&self) -> &Steps {
+        &self.steps
     }
 
     fn speed(&mut self, row: &mut Vec<f64>) {
