@@ -94,10 +94,24 @@ pub enum Family {
     AxisSwappedNoise,
     /// The spectrum of the person's velocity with phases at random.
     PhaseRandomized,
+    /// Straight strokes at constant speed.
+    TouchStraightSwipes,
+    /// Straight strokes with an easing.
+    TouchEasedSwipes,
+    /// Bézier curves as strokes.
+    TouchBezierSwipes,
+    /// The person's strokes with noise, an uneven clock, or both.
+    TouchReplayNoise,
+    /// Taps and short drags at a constant delay.
+    TouchTaps,
+    /// Strokes in equal steps at a constant interval.
+    TouchDriver,
+    /// Other strokes of the person's, turned and stretched to fit.
+    TouchMorph,
 }
 
 /// Every family in the order of [`Family`], with its name and kind.
-const TABLE: [(Family, &str, Kind); 37] = [
+const TABLE: [(Family, &str, Kind); 44] = [
     (Family::Straight, "straight", Kind::Reach),
     (Family::Bezier, "bezier", Kind::Reach),
     (Family::Polyline, "polyline", Kind::Reach),
@@ -135,6 +149,13 @@ const TABLE: [(Family, &str, Kind); 37] = [
     (Family::Hurried, "hurried", Kind::Recorded),
     (Family::AxisSwappedNoise, "axis_swapped_noise", Kind::Recorded),
     (Family::PhaseRandomized, "phase_randomized", Kind::Recorded),
+    (Family::TouchStraightSwipes, "touch_straight_swipes", Kind::Touch),
+    (Family::TouchEasedSwipes, "touch_eased_swipes", Kind::Touch),
+    (Family::TouchBezierSwipes, "touch_bezier_swipes", Kind::Touch),
+    (Family::TouchReplayNoise, "touch_replay_noise", Kind::Touch),
+    (Family::TouchTaps, "touch_taps", Kind::Touch),
+    (Family::TouchDriver, "touch_driver", Kind::Touch),
+    (Family::TouchMorph, "touch_morph", Kind::Touch),
 ];
 
 impl Family {

@@ -3,7 +3,7 @@
 //! Some play a given person's round ([`Kind::Reach`]): they take the person's stops, with their times and clicks, and
 //! replace the movement between them. Task, rhythm and length stay, and the events come at the recorder's own times or on
 //! a clock of their own, so that what learns from them learns motion and not the recorder. The others owe the person less:
-//! random and periodic processes, browser drivers, templates, and recordings rearranged. Their paces, extents and
+//! random and periodic processes, browser drivers, templates, recordings rearranged, and strokes of touchscreens. Their paces, extents and
 //! lengths are drawn from wide ranges, so that what learns from them learns no range. ADD A FAMILY: one variant and one
 //! row in `family.rs`, one arm in the module of its kind.
 
@@ -34,6 +34,8 @@ mod recorded;
 mod setting;
 
 mod template;
+
+mod touch;
 
 #[cfg(test)]
 mod tests;
@@ -92,8 +94,8 @@ pub fn imitate(human: &Session, family: Family, clock: Clock, rng: &mut impl Rng
         .paced(0.25, rng),
         Kind::Driver => driver::motion(family, &person, &setting, rng)?.paced(0.2, rng),
         Kind::Template => template::motion(family, &person, &setting, clock, rng)?.paced(0.15, rng),
-        Kind::Recorded => rearranged::motion(family, &person, rng)?,
-        Kind::Touch => return None,
+        Kind::Recorded => rearranged::motion(family, &person, clock, rng)?,
+        Kind::Touch => touch::motion(family, &person, &setting, clock, rng)?,
     };
     motion.finish(&person, rng)
 }

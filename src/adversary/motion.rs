@@ -13,10 +13,12 @@ const MIN_MOVEMENTS: usize = 10;
 const PACES: (f64, f64) = (0.3, 30.0);
 
 /// Where the clicks come from.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Clicks {
     /// The person's, at times this factor later.
     Kept(f64),
+    /// These.
+    Given(Vec<Click>),
     /// At events of the movement, or none.
     Drawn,
 }
@@ -36,6 +38,11 @@ impl Motion {
     /// A movement that comes by the person's clicks, their times multiplied by `pace`.
     pub(super) fn of_round(points: Vec<Sample>, pace: f64) -> Self {
         Self { points, clicks: Clicks::Kept(pace) }
+    }
+
+    /// A movement with clicks of its own.
+    pub(super) fn with_clicks(points: Vec<Sample>, clicks: Vec<Click>) -> Self {
+        Self { points, clicks: Clicks::Given(clicks) }
     }
 
     /// Sometimes with noise.
@@ -72,11 +79,12 @@ impl Motion {
                 let moved = |c: &Click| Click { t: later(factor * (c.t - person.origin)), ..*c };
                 (session.clicks.iter().map(moved).collect(), session.hits, session.misses)
             }
+            Clicks::Given(clicks) => counted(clicks),
             Clicks::Drawn => drawn(&bot.movements, session.clicks.len(), rng),
         };
         let end = clicks.iter().fold(last, |end, c| c.t.max(end));
         let duration_ms = later((end + rng.random_range(0.0..500.0)).round());
-        Some(Session { clicks, hits, misses, duration_ms, ..bot })
+        Some(Session { duration_ms, clicks, hits, misses, ..bot })
     }
 }
 
@@ -151,6 +159,11 @@ fn drawn(moves: &Movements, own: usize, rng: &mut impl Rng) -> (Vec<Click>, u32,
         })
         .collect();
     clicks.sort_by(|a, b| a.t.total_cmp(&b.t));
+    counted(clicks)
+}
+
+/// The clicks, how many hit and how many missed.
+fn counted(clicks: Vec<Click>) -> (Vec<Click>, u32, u32) {
     let hits = clicks.iter().filter(|c| c.target_hit).count();
     let as_u32 = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let (hits, misses) = (as_u32(hits), as_u32(clicks.len() - hits));

@@ -114,7 +114,8 @@ impl Plan {
     }
 }
 
-fn ticks(from: f64, to: f64, mut step: impl FnMut() -> f64) -> Vec<f64> {
+/// Times that follow each other by `step`, all after `from`, the last at `to`.
+pub(super) fn ticks(from: f64, to: f64, mut step: impl FnMut() -> f64) -> Vec<f64> {
     let mut times = Vec::new();
     let mut t = from + step();
     while t < to {

@@ -5,12 +5,12 @@ use std::f64::consts::TAU;
 use rand::seq::SliceRandom as _;
 use rand::{Rng, RngExt};
 
-use super::Family;
-use super::legs::Sample;
+use super::legs::{GAP_MS, Sample};
 use super::motion::Motion;
-use super::noise::log_uniform;
+use super::noise::{gaussian, log_uniform};
 use super::recorded::keyframe;
 use super::setting::{MAX_EVENTS, Person, number};
+use super::{Clock, Family};
 
 /// Fewest movements that are worth rearranging.
 const MIN_SAMPLES: usize = 10;
@@ -20,9 +20,18 @@ const MAX_BLOCK: usize = 256;
 const FRAME_MS: f64 = 1000.0 / 60.0;
 
 /// The person's movement as `family` has it; `None` when there is too little.
-pub(super) fn motion(family: Family, person: &Person, rng: &mut impl Rng) -> Option<Motion> {
+pub(super) fn motion(family: Family, person: &Person, clock: Clock, rng: &mut impl Rng) -> Option<Motion> {
     let samples = &person.samples[..person.samples.len().min(MAX_EVENTS)];
     if samples.len() < MIN_SAMPLES || person.length() <= 0.0 {
+        return None;
+    }
+    let ticking = match clock {
+        Clock::Own => Vec::new(),
+        Clock::Constant(step) => resampled(samples, GAP_MS, || step),
+        Clock::Jitter(step, spread) => resampled(samples, GAP_MS, || (step + spread * gaussian(rng)).max(1.0)),
+    };
+    let samples = if ticking.len() < MIN_SAMPLES { samples } else { &ticking };
+    if samples[samples.len() - 1].t <= 0.0 {
         return None;
     }
     Some(match family {
@@ -34,31 +43,37 @@ pub(super) fn motion(family: Family, person: &Person, rng: &mut impl Rng) -> Opt
             let slow = family == Family::Slowed;
             let pace = if slow { log_uniform(2.0, 30.0, rng) } else { rng.random_range(0.3..0.6) };
             let mut points = samples.to_vec();
-            points.iter_mut().for_each(|p| p.t *= pace);
+            for point in &mut points {
+                point.t *= pace;
+            }
             if rng.random_bool(0.5) {
-                points = in_frames(&points);
+                points = resampled(&points, f64::INFINITY, || FRAME_MS);
             }
             Motion::of_round(points, pace)
         }
     })
 }
 
-/// The movement at every frame of a display, straight between its samples.
-fn in_frames(points: &[Sample]) -> Vec<Sample> {
-    let last = points[points.len() - 1].t;
-    let mut at = 0;
-    (0..MAX_EVENTS)
-        .map(|k| FRAME_MS * number(k))
-        .take_while(|t| *t <= last)
-        .map(|t| {
-            while at + 2 < points.len() && points[at + 1].t <= t {
-                at += 1;
-            }
-            let (a, b) = (points[at], points[at + 1]);
-            let u = ((t - a.t) / (b.t - a.t).max(1e-9)).clamp(0.0, 1.0);
-            Sample { x: a.x + u * (b.x - a.x), y: a.y + u * (b.y - a.y), t }
-        })
-        .collect()
+/// The movement at times that follow each other by `step`, straight between its samples, without events in longer rests.
+fn resampled(points: &[Sample], rest: f64, mut step: impl FnMut() -> f64) -> Vec<Sample> {
+    let mut out = vec![points[0]];
+    let mut due = points[0].t + step();
+    for pair in points.windows(2) {
+        let (a, b) = (pair[0], pair[1]);
+        if b.t - a.t > rest {
+            out.push(b);
+            due = b.t + step();
+        }
+        while due <= b.t && out.len() < MAX_EVENTS {
+            let u = ((due - a.t) / (b.t - a.t).max(1e-9)).clamp(0.0, 1.0);
+            out.push(Sample { x: a.x + u * (b.x - a.x), y: a.y + u * (b.y - a.y), t: due });
+            due += step();
+        }
+        if out.len() >= MAX_EVENTS {
+            break;
+        }
+    }
+    out
 }
 
 /// The steps in blocks whose order is drawn; the times move with them or stay.

@@ -177,7 +177,9 @@ impl Flow {
             total += speed;
             shares.push(total);
         }
-        shares.iter_mut().for_each(|s| *s /= total);
+        for share in &mut shares {
+            *share /= total;
+        }
         Self(shares)
     }
 
