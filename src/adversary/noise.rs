@@ -102,3 +102,8 @@ pub(crate) fn gaussian(rng: &mut impl Rng) -> f64 {
     let (u, v): (f64, f64) = (rng.random(), rng.random());
     (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }
+
+/// A number between two positive ones whose logarithm is uniform.
+pub(super) fn log_uniform(low: f64, high: f64, rng: &mut impl Rng) -> f64 {
+    low * (high / low).powf(rng.random::<f64>())
+}

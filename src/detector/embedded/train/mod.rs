@@ -88,20 +88,7 @@ impl Default for Recipe {
         Self {
             set: FeatureSet::V2,
             seed: 1,
-            families: [
-                (Family::Straight, 50),
-                (Family::Bezier, 50),
-                (Family::Polyline, 10),
-                (Family::Spline, 25),
-                (Family::Wind, 20),
-                (Family::Jumps, 40),
-                (Family::MinimumJerk, 20),
-                (Family::Lognormal, 20),
-                (Family::Keyframes, 15),
-                (Family::Morph, 0),
-                (Family::Walk, 0),
-                (Family::Replay, 10),
-            ],
+            families: Family::ALL.map(|family| (family, weight(family))),
             recorders: 6,
             counterexamples: 3,
             labelled: 0.3,
@@ -118,6 +105,19 @@ impl Default for Recipe {
                 least: 10.0,
             },
         }
+    }
+}
+
+/// How often a family is drawn.
+fn weight(family: Family) -> u32 {
+    match family {
+        Family::Straight | Family::Bezier => 50,
+        Family::Polyline | Family::Replay => 10,
+        Family::Spline => 25,
+        Family::Wind | Family::MinimumJerk | Family::Lognormal => 20,
+        Family::Jumps => 40,
+        Family::Keyframes => 15,
+        _ => 0,
     }
 }
 
