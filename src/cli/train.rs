@@ -48,7 +48,7 @@ pub struct Args {
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     hold_out: Option<f64>,
 
-    /// Feature set: v2 or v1; that of --base, else v2
+    /// Feature set: v3, v2 or v1; that of --base, else v3
     #[arg(long, value_name = "SET", value_parser = parse_set)]
     set: Option<FeatureSet>,
 
@@ -110,7 +110,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (fit, held_out) = train::split(input, hold_out, args.seed);
     let calibration: Vec<Example> = calibration.into_iter().chain(held_out).collect();
 
-    let set = args.set.or(base.as_ref().map(Model::feature_set)).unwrap_or(FeatureSet::V2);
+    let set = args.set.or(base.as_ref().map(Model::feature_set)).unwrap_or(FeatureSet::V3);
     let recipe = Recipe { set, seed: args.seed, classes: !args.pooled, ..Recipe::default() };
     let bar = stages();
     let material = Material { fit: &fit, calibration: &calibration, bots: &bots };

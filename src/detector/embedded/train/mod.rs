@@ -28,7 +28,7 @@ use self::samples::{Sample, Samples};
 use super::classifier::{Classifier, Column, single};
 use super::file::{Contents, Known};
 use super::quantiles::{Profile, quantile};
-use crate::adversary::Family;
+use crate::adversary::{Family, Kind};
 use crate::domain::features::{Extractor, FeatureSet};
 use crate::domain::session::Session;
 
@@ -86,11 +86,11 @@ pub struct Recipe {
 impl Default for Recipe {
     fn default() -> Self {
         Self {
-            set: FeatureSet::V2,
+            set: FeatureSet::V3,
             seed: 1,
             families: Family::ALL.map(|family| (family, weight(family))),
             recorders: 6,
-            counterexamples: 3,
+            counterexamples: 4,
             labelled: 0.3,
             calibration_recorders: 4,
             foreign: 1.0,
@@ -117,7 +117,15 @@ fn weight(family: Family) -> u32 {
         Family::Wind | Family::MinimumJerk | Family::Lognormal => 20,
         Family::Jumps => 40,
         Family::Keyframes => 15,
-        _ => 0,
+        Family::PacedBot => 20,
+        Family::TemplateMotion | Family::HarmonicMotion | Family::RecurrentMotion => 12,
+        Family::ShuffledSteps | Family::Slowed | Family::AxisSwappedNoise | Family::PhaseRandomized => 8,
+        Family::Hurried => 4,
+        _ => match family.kind() {
+            Kind::Process => 6,
+            Kind::Driver => 8,
+            _ => 0,
+        },
     }
 }
 
@@ -330,7 +338,9 @@ fn fit_classifier(
         // What the recorder is like tells people from bots on the sites that were recorded, and on no other.
         None => (0..set.columns().len())
             .into_par_iter()
-            .filter(|index| *index != evidence && !set.recorder().any(|column| column == *index))
+            .filter(|index| {
+                *index != evidence && !set.is_touch(*index) && !set.recorder().any(|column| column == *index)
+            })
             .map(|index| {
                 let own = humans.iter().filter(|sample| sample.original);
                 Column { index, people: Profile::of(own.map(|sample| sample.row[index]).collect()) }

@@ -38,7 +38,7 @@ impl Recorder {
             tick: if rng.random_bool(0.35) { [15.625, 10.0, 16.67][rng.random_range(0..3)] } else { 1.0 },
             late: if rng.random_bool(0.4) { rng.random_range(0.5..6.0) } else { 0.0 },
             // Slower and faster people, too.
-            pace: rng.random_range(-0.4..0.4f64).exp(),
+            pace: rng.random_range(0.8..1.25f64),
             zoom: rng.random_range(-0.8..0.8f64).exp(),
             whole: rng.random_bool(0.8),
         }

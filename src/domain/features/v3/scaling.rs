@@ -8,7 +8,7 @@ use super::super::v2::resample::{STEP_MS, Steps};
 use super::super::v2::statistics::{count, ln, sorted};
 
 /// Names of the values that [`measure`] appends.
-pub(super) const COLUMNS: [&str; 22] = [
+pub(super) const COLUMNS: [&str; 20] = [
     "headingAuto1",
     "headingAuto2",
     "headingAuto4",
@@ -28,8 +28,6 @@ pub(super) const COLUMNS: [&str; 22] = [
     "directionEntropy",
     "directionStrength",
     "movementShare",
-    "extentPx",
-    "speedPx",
     "peakSpeed",
 ];
 
@@ -130,7 +128,6 @@ pub(super) fn measure(steps: &Steps, unit: f64, windows: &mut Vec<f64>, row: &mu
     let span = steps.span_ms.max(STEP_MS);
     row.push((count(n) * STEP_MS / span).min(1.5));
     let px_s = unit * 1000.0 / STEP_MS;
-    row.extend([ln(diagonal * unit + 1.0), ln(px_s + 1.0)]);
     let peak = steps.length.iter().copied().fold(0.0, f64::max) * px_s;
     row.push(ln((peak / ORDINARY_PX_S).max(1.0)));
 }
