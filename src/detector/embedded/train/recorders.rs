@@ -9,6 +9,9 @@ use rand::{Rng, RngExt};
 use crate::adversary::{Clock, gaussian};
 use crate::domain::session::{Movements, Session};
 
+/// Events further apart are not one movement, in ms.
+const NEAR_MS: f64 = 50.0;
+
 /// How a recorder distorts what it sees.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Recorder {
@@ -19,6 +22,10 @@ pub struct Recorder {
     pace: f64,
     zoom: f64,
     whole: bool,
+    /// Longest time without an event, in ms: a task that asks for movement all the time shows no rests.
+    rest: f64,
+    /// Whether places are finer than the session's own pixels: each is averaged with its neighbours.
+    fine: bool,
 }
 
 impl Recorder {
@@ -41,21 +48,27 @@ impl Recorder {
             pace: rng.random_range(0.8..1.25f64),
             zoom: rng.random_range(-0.8..0.8f64).exp(),
             whole: rng.random_bool(0.8),
+            rest: if rng.random_bool(0.25) { rng.random_range(20.0..150.0) } else { f64::INFINITY },
+            fine: rng.random_bool(0.25),
         }
     }
 
     /// The session as this recorder would have recorded it. Times, places and clicks keep belonging together.
     #[must_use]
     pub fn record(&self, session: &Session, rng: &mut impl Rng) -> Session {
-        let place = |v: f64| if self.whole { (v * self.zoom).round() } else { v * self.zoom };
+        let zoom = if self.fine { self.zoom.max(1.0) } else { self.zoom };
+        let place = |v: f64| if self.whole { (v * zoom).round() } else { v * zoom };
         let moves = &session.movements;
         let mut order: Vec<usize> = (0..moves.len()).collect();
         order.sort_by(|a, b| moves.t[*a].total_cmp(&moves.t[*b]));
+        let at: Vec<f64> = order.iter().map(|i| moves.t[*i]).collect();
+        let cut = self.cut(&at);
+        let [x, y] = [&moves.x, &moves.y].map(|v| self.averaged(&at, order.iter().map(|i| v[*i]).collect()));
         let mut out = Movements::default();
         let mut last_kept = f64::NEG_INFINITY;
         let mut last_time = f64::NEG_INFINITY;
-        for i in order {
-            let (t, x, y) = (self.pace * moves.t[i], place(moves.x[i]), place(moves.y[i]));
+        for i in 0..order.len() {
+            let (t, x, y) = (self.pace * (at[i] - cut[i]), place(x[i]), place(y[i]));
             let still = out.x.last() == Some(&x) && out.y.last() == Some(&y);
             if t - last_kept < self.least_gap || still || rng.random_bool(self.lost) {
                 continue;
@@ -70,11 +83,40 @@ impl Recorder {
         if out.len() < 30 {
             return session.clone();
         }
-        let mut changed = Session { movements: out, duration_ms: self.pace * session.duration_ms, ..session.clone() };
+        let left_out = |t: f64| at.partition_point(|v| *v <= t).checked_sub(1).map_or(0.0, |k| cut[k]);
+        let duration_ms = self.pace * (session.duration_ms - cut.last().copied().unwrap_or(0.0)).max(0.0);
+        let mut changed = Session { movements: out, duration_ms, ..session.clone() };
         for click in &mut changed.clicks {
-            (click.x, click.y, click.t) = (place(click.x), place(click.y), self.pace * click.t);
+            let t = click.t - left_out(click.t);
+            (click.x, click.y, click.t) = (place(click.x), place(click.y), self.pace * t);
         }
         changed
+    }
+
+    /// How much time is left out before each event, in ms, where events are at `at`.
+    fn cut(&self, at: &[f64]) -> Vec<f64> {
+        let mut sum = 0.0;
+        let gaps = std::iter::once(0.0).chain(at.windows(2).map(|pair| pair[1] - pair[0]));
+        let cuts = gaps.map(|gap| {
+            sum += (gap - self.rest).max(0.0);
+            sum
+        });
+        cuts.collect()
+    }
+
+    /// One coordinate on finer pixels: the mean of each value and its neighbours no further away than [`NEAR_MS`].
+    fn averaged(&self, at: &[f64], values: Vec<f64>) -> Vec<f64> {
+        if !self.fine {
+            return values;
+        }
+        let near = |a: usize, b: usize| (at[a] - at[b]).abs() <= NEAR_MS;
+        let n = values.len();
+        let mean = |i: usize| {
+            let before = if i > 0 && near(i, i - 1) { values[i - 1] } else { values[i] };
+            let after = if i + 1 < n && near(i, i + 1) { values[i + 1] } else { values[i] };
+            0.25 * before + 0.5 * values[i] + 0.25 * after
+        };
+        (0..n).map(mean).collect()
     }
 }
 
