@@ -65,11 +65,15 @@ pub enum Reason {
     TestReview,
     /// It was sent with a test key that always fails.
     TestFail,
+    /// It is further from people than every person of the calibration.
+    OutsidePeople,
+    /// Two rules hold that no person of the calibration has together.
+    MachineMotion,
 }
 
 impl Reason {
     /// Every reason, in the order in which a verdict lists them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::PathTooStraight,
         Self::NoJitter,
         Self::ImpossibleSpeed,
@@ -100,6 +104,8 @@ impl Reason {
         Self::TestPass,
         Self::TestReview,
         Self::TestFail,
+        Self::OutsidePeople,
+        Self::MachineMotion,
     ];
 
     /// The stable code.
@@ -136,6 +142,8 @@ impl Reason {
             Self::TestPass => "test_pass",
             Self::TestReview => "test_review",
             Self::TestFail => "test_fail",
+            Self::OutsidePeople => "outside_people",
+            Self::MachineMotion => "machine_motion",
         }
     }
 
@@ -196,6 +204,10 @@ impl Reason {
             Self::TestPass => "It was sent with a test key that always passes.",
             Self::TestReview => "It was sent with a test key that is always reviewed.",
             Self::TestFail => "It was sent with a test key that always fails.",
+            Self::OutsidePeople => "The movement is further from people than that of any person the model knows.",
+            Self::MachineMotion => {
+                "It has neither jitter nor an uneven clock; no person the model was calibrated on lacked both."
+            }
         }
     }
 }

@@ -210,16 +210,28 @@ impl Basis {
         if let Some(decision) = self.noted.forced() {
             return Decided { decision, confidence: 1.0, ..alone };
         }
+        let machine = kind == ScoreKind::Calibrated && self.no_person_has();
         let decision = match alone.decision {
-            _ if self.surely_replayed => Decision::Fail,
+            _ if self.surely_replayed || machine => Decision::Fail,
             Decision::Pass if self.noted.contains(Reason::ReplayedMovement) => Decision::Review,
+            Decision::Pass if self.noted.contains(Reason::OutsidePeople) => Decision::Review,
             decision => decision,
         };
+        let mut reasons = alone.reasons;
+        if machine {
+            reasons.insert(Reason::MachineMotion);
+        }
         if decision == alone.decision {
-            return alone;
+            return Decided { reasons, ..alone };
         }
         // There is no score that says so: the least confidence that such a decision has.
-        Decided { decision, confidence: thresholds.confidence(decision, thresholds.review), ..alone }
+        Decided { decision, confidence: thresholds.confidence(decision, thresholds.review), reasons }
+    }
+
+    /// Whether rules hold together that no person of the calibration has together. MODEL.md states how many people that
+    /// is, and the error that so many leave possible.
+    fn no_person_has(&self) -> bool {
+        [Reason::NoJitter, Reason::RoboticTiming].into_iter().all(|rule| self.noted.contains(rule))
     }
 
     fn by_rules(&self, score: Option<f64>, thresholds: &Thresholds) -> Decided {
@@ -233,7 +245,8 @@ impl Basis {
     /// and the traits of the movement are told where the session does not pass.
     fn by_score(&self, score: Option<f64>, thresholds: &Thresholds) -> Decided {
         let (score, supported) = (score.unwrap_or(0.0), self.supported.unwrap_or(0.0));
-        let mut reasons = self.noted;
+        // A rule that people break too has no effect on a calibrated decision, so it is no reason for one.
+        let mut reasons: Reasons = self.noted.iter().filter(|reason| !reason.is_rule()).collect();
         let mut decision = thresholds.decide(supported);
         if decision == Decision::Fail && reasons.contains(Reason::UnfamiliarRecorder) {
             decision = Decision::Review;

@@ -77,6 +77,24 @@ impl FeatureSet {
         self == Self::V3 && v3::is_touch(column)
     }
 
+    /// Whether a column says more of the task and of the recorder's clock than of the hand: whether people click on the
+    /// way, or how often a game turns them back.
+    #[must_use]
+    pub fn is_task(self, column: usize) -> bool {
+        self == Self::V3 && v3::is_task(column)
+    }
+
+    /// Columns that tell one kind of recording from another: the recorder's, and how much of the time there is movement.
+    pub fn recording(self) -> impl Iterator<Item = usize> {
+        let also: &[&str] = match self {
+            Self::V1 => &[],
+            Self::V2 => &["restShare"],
+            Self::V3 => &["restShare", "movementShare"],
+        };
+        let named = move |column: &usize| also.contains(&self.columns()[*column]);
+        self.recorder().chain((0..self.columns().len()).filter(named))
+    }
+
     /// The numeric columns in order; `sessionId`, `gameType` and `deviceType` stand before them in every export.
     #[must_use]
     pub fn columns(self) -> &'static [&'static str] {
