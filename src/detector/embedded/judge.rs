@@ -1,7 +1,7 @@
 //! A judge of one kind of pointer: trees, support and local calibration, combined into one score.
 //!
 //! The classifier says how much a movement resembles counterexamples, the support how far it is from people. Each has a
-//! p-value of its own. The smaller one decides, each taken against its part of the error: `min(p_c / 0.9, p_s / 0.1)` is a
+//! p-value of its own. The smaller one decides, each taken against its part of the error: `min(p_c / 0.95, p_s / 0.05)` is a
 //! p-value however the two depend on each other, because the parts sum to one (Bonferroni's inequality, weighted).
 
 use super::classifier::Classifier;
@@ -10,7 +10,7 @@ use super::support::Support;
 use crate::domain::calibration::{Calibrated, MAX_SCORE};
 
 /// Part of the error that the support may spend; the classifier has the rest.
-pub const SUPPORT_PART: f64 = 0.1;
+pub const SUPPORT_PART: f64 = 0.05;
 
 /// Whose movements a judge knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -77,7 +77,8 @@ impl Judge {
         // Beyond everybody the score goes on rising, so that it still ranks; a unit of log-odds is a factor e.
         let beyond = (raw - largest_raw).max(0.0) + (distance / largest_distance.max(1.0)).max(1.0).ln();
         let extrapolated = raw > largest_raw || outside;
-        let score = if extrapolated { (supported + beyond * std::f64::consts::LOG10_E).min(MAX_SCORE) } else { supported };
+        let score =
+            if extrapolated { (supported + beyond * std::f64::consts::LOG10_E).min(MAX_SCORE) } else { supported };
         Judgement {
             raw,
             distance,

@@ -11,7 +11,7 @@ use super::classifier::single;
 use crate::domain::calibration::Calibration;
 
 /// Calibration people that a session is compared with at most.
-pub const NEAREST: usize = 600;
+pub const NEAREST: usize = 1000;
 /// A session is as far from the people fitted on as from the one of this rank.
 const RANK: usize = 10;
 /// Traits count as this many standard deviations at most.
@@ -19,7 +19,7 @@ const MAX_DEVIATION: f32 = 6.0;
 /// Most traits.
 pub const MAX_TRAITS: usize = 16;
 /// Share of people of known recorders who count as fully known, and of those who count as known at all.
-const KNOWN_SHARES: [f64; 2] = [0.6, 0.95];
+const KNOWN_SHARES: [f64; 2] = [0.65, 0.95];
 
 /// A column by which recordings are told apart, with mean and standard deviation among the people fitted on.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -108,7 +108,8 @@ impl LocalCalibration {
         width: usize,
     ) -> Option<Self> {
         let n = people.raw.len();
-        let whole = |places: &[f32]| traits.is_empty() == places.is_empty() && places.len().is_multiple_of(traits.len().max(1));
+        let whole =
+            |places: &[f32]| traits.is_empty() == places.is_empty() && places.len().is_multiple_of(traits.len().max(1));
         let fit = traits.len() <= MAX_TRAITS
             && traits.iter().all(|t| t.column < width && t.mean.is_finite() && t.spread.is_finite() && t.spread > 0.0)
             && n > 0
@@ -117,7 +118,10 @@ impl LocalCalibration {
             && whole(&fitted)
             && reach.is_sorted();
         let numbers = fitted.iter().chain(&people.places).chain(&people.raw).chain(&people.distance).chain(&reach);
-        if !fit || !numbers.into_iter().all(|v| v.is_finite()) || foreign.iter().any(|f| f.raw.is_empty() || f.distance.is_empty()) {
+        if !fit
+            || !numbers.into_iter().all(|v| v.is_finite())
+            || foreign.iter().any(|f| f.raw.is_empty() || f.distance.is_empty())
+        {
             return None;
         }
         let most = |own: &[f32], sets: &mut dyn Iterator<Item = &Calibration>| {
@@ -134,7 +138,9 @@ impl LocalCalibration {
     /// This calibration, with the recorders of `base` known as well; `None` when the two have other traits.
     #[must_use]
     pub fn with_recorders_of(&self, base: &Self) -> Option<Self> {
-        if self.traits.len() != base.traits.len() || self.traits.iter().zip(&base.traits).any(|(a, b)| a.column != b.column) {
+        if self.traits.len() != base.traits.len()
+            || self.traits.iter().zip(&base.traits).any(|(a, b)| a.column != b.column)
+        {
             return None;
         }
         // Places are deviations from each model's own people: those of this one are written in the base's.
@@ -195,13 +201,30 @@ impl LocalCalibration {
         let at: Vec<f32> = place(&self.traits, row).collect();
         let known = self.known(&at);
         let mixed = if self.foreign.is_empty() { 1.0 } else { known };
-        let [mut classifier, mut support] = if mixed > 0.0 { self.near(&at, single(raw), single(distance)) } else { [0.0; 2] };
+        let [mut classifier, mut support] =
+            if mixed > 0.0 { self.near(&at, single(raw), single(distance)) } else { [0.0; 2] };
         if mixed < 1.0 {
-            let worst = |p: &dyn Fn(&Foreign) -> f64| self.foreign.iter().map(p).fold(0.0, f64::max);
-            classifier = mixed * classifier + (1.0 - mixed) * worst(&|f| f.raw.assess(raw).p);
-            support = mixed * support + (1.0 - mixed) * worst(&|f| f.distance.assess(distance).p);
+            classifier = mixed * classifier + (1.0 - mixed) * self.abroad(|source| (&source.raw, raw));
+            support = mixed * support + (1.0 - mixed) * self.abroad(|source| (&source.distance, distance));
         }
         Local { classifier, support, known }
+    }
+
+    /// The p-value of a value among people of unknown sources: the largest share in any source of people who have as much,
+    /// and the session itself as one of all.
+    fn abroad<'a>(&'a self, of: impl Fn(&'a Foreign) -> (&'a Calibration, f64)) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "numbers of people")]
+        let share = |set: &Calibration, value: f64| {
+            let values = set.values();
+            (values.len() - values.partition_point(|v| *v < value)) as f64 / values.len().max(1) as f64
+        };
+        let worst = self.foreign.iter().map(|source| {
+            let (set, value) = of(source);
+            share(set, value)
+        });
+        #[expect(clippy::cast_precision_loss, reason = "a number of people")]
+        let all = self.foreign.iter().map(|source| of(source).0.len()).sum::<usize>() as f64;
+        (worst.fold(0.0, f64::max) + 1.0 / (1.0 + all)).min(1.0)
     }
 
     /// The p-values among the nearest people.
@@ -298,7 +321,7 @@ mod tests {
         let calibration = two_recorders(Vec::new());
         let p = |at: f64, raw: f64| calibration.assess(&[at], raw, 0.0).classifier;
         assert!(p(0.0, 90.0) < 0.002 && p(10.0, 90.0) > 0.99);
-        assert!((calibration.assess(&[0.0], 0.0, 2.0).support - 1.0 / 601.0).abs() < 1e-9);
+        assert!((calibration.assess(&[0.0], 0.0, 2.0).support - 1.0 / 1001.0).abs() < 1e-9);
     }
 
     #[test]

@@ -60,6 +60,8 @@ static BUNDLED: &[u8] = include_bytes!("../../../models/bundled.model");
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     contents: Contents,
+    /// Raw score of rows without enough motion to be judged.
+    unjudged: f64,
     identity: ModelIdentity,
 }
 
@@ -97,7 +99,10 @@ impl Model {
     pub fn load(bytes: &[u8]) -> Result<Self, ModelError> {
         let (contents, digest) = Contents::decode(bytes)?;
         let version = digest.iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-        Ok(Self { contents, identity: ModelIdentity { id: MODEL_ID.to_owned(), version } })
+        let mut raw: Vec<f64> = contents.hover.calibration.people().raw.iter().copied().map(f64::from).collect();
+        raw.sort_by(f64::total_cmp);
+        let unjudged = quantiles::quantile(&raw, 1.0 - UNJUDGED_P);
+        Ok(Self { contents, unjudged, identity: ModelIdentity { id: MODEL_ID.to_owned(), version } })
     }
 
     /// What its file holds.
@@ -152,7 +157,8 @@ impl Model {
     ///
     /// The client claims the device type; claiming another one gains nothing. Heuristic reasons were measured and add nothing
     /// to this model's raw score, so they do not enter it. A row without enough motion ([`FeatureSet::evidence`]) is not
-    /// taken for ordinary: it gets a score that one person in two hundred reaches. A row of another width counts as one
+    /// taken for ordinary: it gets a score that one person in two hundred reaches, and a raw score that is a little more the
+    /// less there is. A row of another width counts as one
     /// without motion.
     #[must_use]
     pub fn assess(&self, features: &[f64], device_type: &str) -> Assessment<'static> {
@@ -160,7 +166,8 @@ impl Model {
         if evidence < least {
             let score = -UNJUDGED_P.log10();
             let calibrated = Calibrated { p: UNJUDGED_P, score, supported: score, extrapolated: false };
-            return Assessment { raw: 0.0, calibrated, class: HOVER, notes: Reasons::default() };
+            let raw = self.unjudged + 1e-6 * (least - evidence.min(least));
+            return Assessment { raw, calibrated, class: HOVER, notes: Reasons::default() };
         }
         let (judge, class) = self.judge_of(device_type);
         let Judgement { raw, calibrated, known, outside, .. } = judge.assess(features);

@@ -82,8 +82,10 @@ impl Support {
         let of = |index: &usize| Scale::of(*index, people.iter().map(|row| row[*index]).collect());
         let scales: Vec<Scale> = columns.iter().map(of).collect();
         let width = scales.len();
-        let rows: Vec<Vec<f64>> =
-            people.iter().map(|row| scales.iter().map(|s| f64::from(s.normal(single(row[s.index])))).collect()).collect();
+        let rows: Vec<Vec<f64>> = people
+            .iter()
+            .map(|row| scales.iter().map(|s| f64::from(s.normal(single(row[s.index])))).collect())
+            .collect();
         #[expect(clippy::cast_precision_loss, reason = "a number of sessions")]
         let n = rows.len() as f64;
         let mean: Vec<f64> = (0..width).map(|i| rows.iter().map(|row| row[i]).sum::<f64>() / n).collect();
@@ -103,7 +105,8 @@ impl Support {
             }
         }
         let inverse = inverse_of_positive(covariance, width)?;
-        let precision = (0..width).flat_map(|i| (0..=i).map(move |j| (i, j))).map(|(i, j)| single(inverse[i * width + j]));
+        let precision =
+            (0..width).flat_map(|i| (0..=i).map(move |j| (i, j))).map(|(i, j)| single(inverse[i * width + j]));
         Self::from_parts(scales, mean.iter().map(|v| single(*v)).collect(), precision.collect(), usize::MAX)
     }
 

@@ -2,7 +2,8 @@
 
 use super::samples::Samples;
 use super::{
-    Contents, Judge, MIN_FIT, Material, Part, Parts, Pointer, Recipe, Report, Stage, TrainError, fitting, people, telling,
+    Contents, Judge, MIN_FIT, Material, Part, Parts, Pointer, Recipe, Report, Stage, TrainError, fitting, people,
+    telling,
 };
 use crate::detector::embedded::local::LocalCalibration;
 use crate::domain::session::Session;
@@ -84,7 +85,8 @@ fn adapt_judge(
     on_stage(Stage::Calibration);
     let calibrating = fitting::rows(&part.calibration, recipe.set);
     // The site's people are at home here, those who calibrate it too.
-    let site: Vec<Vec<f64>> = fitting::rows(learned, recipe.set).into_iter().chain(calibrating.iter().cloned()).collect();
+    let site: Vec<Vec<f64>> =
+        fitting::rows(learned, recipe.set).into_iter().chain(calibrating.iter().cloned()).collect();
     let mut judge = fitting::judge(measures, &site, &calibrating, Vec::new(), recipe.set).ok_or(TrainError::Alike)?;
     judge.calibration = either(&base.calibration, &judge.calibration).ok_or(TrainError::Alike)?;
     let report = Report {

@@ -295,7 +295,8 @@ pub fn train(
     report.shared = parts.shared;
     // Fingers that are too few for a judge of their own are left out: mice's judge says nothing of them.
     let enough = touch.fit.len() >= MIN_FIT && touch.calibration.len() >= MIN_CALIBRATION;
-    let touch_judge = if enough { Some(learn(&touch, &touching, Pointer::Touch, recipe, &mut |_| ())?.0) } else { None };
+    let touch_judge =
+        if enough { Some(learn(&touch, &touching, Pointer::Touch, recipe, &mut |_| ())?.0) } else { None };
     report.touch = enough.then_some([touch.fit.len(), touch.calibration.len()]);
     Ok((Contents { set: recipe.set, provenance, hover: judge, touch: touch_judge }, report))
 }
@@ -317,8 +318,7 @@ struct Parts<'a> {
 impl<'a> Parts<'a> {
     fn of(material: &Material<'a>, set: FeatureSet) -> Self {
         let fitted: BTreeSet<&str> = material.fit.iter().map(Example::person).collect();
-        let apart: Vec<&Example> =
-            material.calibration.iter().filter(|e| !fitted.contains(e.person())).collect();
+        let apart: Vec<&Example> = material.calibration.iter().filter(|e| !fitted.contains(e.person())).collect();
         let shared = material.calibration.len() - apart.len();
         let (fit, fit_still) = moving(material.fit.iter().collect(), set);
         let (apart, apart_still) = moving(apart, set);
@@ -367,8 +367,7 @@ fn learn(
     };
     let fitted: Vec<Vec<f64>> = samples.humans.into_iter().filter(|s| s.original).map(|s| s.row).collect();
     let calibrating = fitting::rows(calibration, recipe.set);
-    let judge =
-        fitting::judge(measures, &fitted, &calibrating, foreign, recipe.set).ok_or(TrainError::Alike)?;
+    let judge = fitting::judge(measures, &fitted, &calibrating, foreign, recipe.set).ok_or(TrainError::Alike)?;
     report.telling = telling(&judge.classifier, recipe.set);
     Ok((judge, report))
 }
