@@ -14,6 +14,8 @@ pub mod refusal;
 
 pub mod session;
 
+pub mod timestamps;
+
 pub mod record;
 
 pub mod features;

@@ -127,3 +127,23 @@ fn sessions_are_looked_at_side_by_side_only_where_that_was_asked_for() {
     assert!(beside[2].reasons.contains(Reason::Campaign) && beside[1].is_anomaly());
     assert_eq!(beside.map(|v| v.anomaly_score), alone.map(|v| v.anomaly_score), "evidence never changes a score");
 }
+
+#[test]
+fn a_line_with_times_in_seconds_is_refused_by_its_field() {
+    let movements: Vec<String> =
+        (0..30).map(|i| format!(r#"{{"x":{i},"y":2,"timestamp":{}}}"#, f64::from(i) * 0.016)).collect();
+    let line = format!(r#"{{"sessionId":"a","movements":[{}]}}"#, movements.join(","));
+    let model = Model::bundled().unwrap();
+    let table = Arc::new(Table { columns: COLUMNS.to_vec(), format: Format::Csv, quote: Quote::Needed });
+    let mut lines = Lines::from_reader("a", None, std::io::Cursor::new(line.into_bytes()), DEFAULT_LINE_LIMIT).unwrap();
+    let (mut refused, one) = (Vec::new(), NonZeroUsize::MIN);
+    let scorer = || Scorer::new(&model, Thresholds::default());
+    pipeline::run(&mut lines, one, DEFAULT_LINE_LIMIT, &table, scorer, |chunk| {
+        refused.extend(chunk.refused.clone());
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(refused.len(), 1);
+    let (number, told) = &refused[0];
+    assert!(*number == 1 && told.starts_with("movements[1].timestamp") && told.contains("seconds"), "{told}");
+}
