@@ -16,6 +16,8 @@ pub mod session;
 
 pub mod timestamps;
 
+pub mod timeline;
+
 pub mod record;
 
 pub mod features;
