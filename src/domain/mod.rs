@@ -18,6 +18,8 @@ pub mod timestamps;
 
 pub mod timeline;
 
+pub mod movement_amount;
+
 pub mod record;
 
 pub mod features;

@@ -65,11 +65,13 @@ pub enum Reason {
     TestReview,
     /// It was sent with a test key that always fails.
     TestFail,
+    /// There is too little movement between pauses; see [`super::movement_amount`].
+    TooLittleMovement,
 }
 
 impl Reason {
     /// Every reason, in the order in which a verdict lists them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::PathTooStraight,
         Self::NoJitter,
         Self::ImpossibleSpeed,
@@ -100,6 +102,7 @@ impl Reason {
         Self::TestPass,
         Self::TestReview,
         Self::TestFail,
+        Self::TooLittleMovement,
     ];
 
     /// The stable code.
@@ -136,6 +139,7 @@ impl Reason {
             Self::TestPass => "test_pass",
             Self::TestReview => "test_review",
             Self::TestFail => "test_fail",
+            Self::TooLittleMovement => "too_little_movement",
         }
     }
 
@@ -196,6 +200,7 @@ impl Reason {
             Self::TestPass => "It was sent with a test key that always passes.",
             Self::TestReview => "It was sent with a test key that is always reviewed.",
             Self::TestFail => "It was sent with a test key that always fails.",
+            Self::TooLittleMovement => "There is too little movement between pauses to judge.",
         }
     }
 }

@@ -280,3 +280,21 @@ async fn times_of_another_unit_are_refused_with_the_unit_line_by_line_too() {
         assert_eq!((&answers[1]["code"], &answers[1]["message"]), (&json!("timestamp_unit"), &body["message"]));
     }
 }
+
+#[tokio::test]
+async fn taps_without_a_path_are_reviewed_at_once_and_by_the_batch() {
+    let app = TestApp::start().await;
+    let point = |i: i32| json!({"x": i * 83 % 700, "y": i * 47 % 500, "timestamp": i * 640, "targetHit": true});
+    let points: Vec<Value> = (0..20).map(point).collect();
+    for (id, use_batch) in [("now", false), ("later", true)] {
+        let taps = json!({"sessionId": id, "movements": points, "clicks": points, "useBatch": use_batch});
+        let first = app.post(SCORE, &taps).await.json();
+        send(app.request("POST", "/api/v1/batch/process")).await;
+        let result = app.get(&format!("/api/v1/batch/result/{id}")).await.json()["result"].clone();
+        for told in [first, result] {
+            let codes: Vec<&Value> = told["reasons"].as_array().unwrap().iter().map(|reason| &reason["code"]).collect();
+            assert_eq!(told["decision"], "review", "{told}");
+            assert!(codes.contains(&&json!("too_little_movement")), "{told}");
+        }
+    }
+}

@@ -147,3 +147,19 @@ fn a_line_with_times_in_seconds_is_refused_by_its_field() {
     let (number, told) = &refused[0];
     assert!(*number == 1 && told.starts_with("movements[1].timestamp") && told.contains("seconds"), "{told}");
 }
+
+#[test]
+fn taps_without_a_path_are_reviewed_with_the_reason() {
+    let mut taps = Session::default();
+    for i in 0..20 {
+        taps.movements.x.push(f64::from(i * 83 % 700));
+        taps.movements.y.push(f64::from(i * 47 % 500));
+        taps.movements.t.push(f64::from(i) * 640.0);
+    }
+    let model = Model::bundled().unwrap();
+    for thresholds in [Thresholds { pass: 5.9, review: 6.0 }, Thresholds { pass: 0.0, review: 0.1 }] {
+        let verdict = Scorer::new(&model, thresholds).verdict(&taps);
+        assert_eq!(verdict.decision.name(), "review");
+        assert!(verdict.reasons.contains(Reason::TooLittleMovement));
+    }
+}
