@@ -137,12 +137,11 @@ impl Intake {
         } else {
             Verdict::heuristic(&heuristic, &self.thresholds().of(&session.deployment_id))
         };
-        // It stands among the session's reasons, so the batch decides by it too.
+        // They stand among the session's reasons, so the batch decides by them too.
         let ruling = forced.or_else(|| self.controls.ruling(session.user_id.as_deref(), &session.deployment_id));
-        let verdict = match ruling {
-            Some(reason) => verdict.ruled(reason, &self.thresholds().of(&session.deployment_id)),
-            None => verdict,
-        };
+        let rulings = heuristic::undecidable(&session).into_iter().chain(ruling);
+        let verdict = rulings
+            .fold(verdict, |verdict, reason| verdict.ruled(reason, &self.thresholds().of(&session.deployment_id)));
         let mut record = Vec::with_capacity(64 + 8 * session.movements.len());
         record::encode(&session, &mut workspace.integers, &mut record);
         let digest = SessionDigest::of(&record);

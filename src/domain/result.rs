@@ -210,6 +210,13 @@ impl Basis {
         if let Some(decision) = self.noted.forced() {
             return Decided { decision, confidence: 1.0, ..alone };
         }
+        // Nothing that is computed from hardly any movement decides, for the session or against it.
+        if self.noted.contains(Reason::TooLittleMovement) {
+            let mut reasons = alone.reasons.without_traits();
+            reasons.remove(Reason::UnfamiliarRecorder);
+            let decision = Decision::Review;
+            return Decided { decision, confidence: thresholds.confidence(decision, thresholds.review), reasons };
+        }
         let machine = kind == ScoreKind::Calibrated && self.no_person_has();
         let decision = match alone.decision {
             _ if self.surely_replayed || machine => Decision::Fail,
@@ -350,7 +357,7 @@ impl Verdict {
         Self { decision, confidence, reasons, basis: Some(basis), ..self }
     }
 
-    /// The verdict with a reason that decides by itself; see [`Reason::forces`].
+    /// The verdict with a reason that decides by itself: see [`Reason::forces`] and [`Reason::TooLittleMovement`].
     #[must_use]
     pub fn ruled(self, by: Reason, thresholds: &Thresholds) -> Self {
         let mut basis = self.basis.unwrap_or_default();
@@ -491,7 +498,12 @@ mod tests {
     fn a_verdict_decided_anew_is_the_one_it_would_have_been() {
         let set = Calibration::new((0..1000).map(f64::from).collect());
         let grid = [0.3, 0.9, 1.0, 1.7, 2.5, 2.9, 4.0];
-        let notes: [&[Reason]; 3] = [&[], &[Reason::UnfamiliarRecorder, Reason::Turning], &[Reason::NoJitter]];
+        let notes: [&[Reason]; 4] = [
+            &[],
+            &[Reason::UnfamiliarRecorder, Reason::Turning],
+            &[Reason::NoJitter],
+            &[Reason::TooLittleMovement, Reason::Turning],
+        ];
         let alike = [None, Some((crate::domain::sketch::SAME, false)), Some((0.0, false)), Some((0.0, true))];
         let mut changed = 0;
         for raw in [1.0, 700.0, 950.0, 998.0, 999.5, 1e4] {

@@ -10,6 +10,7 @@ pub mod v3;
 
 use super::reason::Reason;
 use super::session::Session;
+use super::timeline;
 
 /// The feature sets that exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -115,13 +116,14 @@ pub struct Extractor {
 }
 
 impl Extractor {
-    /// The row of `set` for `session`, written over `row`. Every value is finite.
+    /// The row of `set` for `session`, written over `row`. Every value is finite. All sets but v1, which is the original
+    /// service's, see the session with steps of its clock undone; see [`timeline`].
     pub fn extract(&mut self, set: FeatureSet, session: &Session, row: &mut Vec<f64>) {
         row.clear();
         match set {
             FeatureSet::V1 => row.extend_from_slice(&self.v1(session).values()),
-            FeatureSet::V2 => self.v2_rows.extract(session, row),
-            FeatureSet::V3 => self.v3_rows.extract(session, row),
+            FeatureSet::V2 => self.v2_rows.extract(&timeline::without_steps(session), row),
+            FeatureSet::V3 => self.v3_rows.extract(&timeline::without_steps(session), row),
         }
     }
 
