@@ -257,7 +257,7 @@ mod tests {
         let humans = falling.iter().filter(|(r, _)| r.human).count();
         let passed = falling.iter().filter(|(r, d)| r.human && *d == Decision::Pass).count();
         let failed = falling.iter().filter(|(r, d)| r.human && *d == Decision::Fail).count();
-        assert!(passed * 100 > humans * 90 && failed * 100 < humans, "{passed} pass and {failed} fail of {humans}");
+        assert!(passed * 100 > humans * 80 && failed * 100 < humans, "{passed} pass and {failed} fail of {humans}");
         // Sessions with too little motion to be judged share their few raw scores; all others have their own.
         let mut raws: Vec<u64> = ranked.iter().map(|r| r.raw.to_bits()).collect();
         raws.sort_unstable();
