@@ -129,6 +129,12 @@ pub trait Detector: Send + Sync {
     /// What it may be asked at once.
     fn limits(&self) -> Limits;
 
+    /// Whether a score that `model` gave when the session was accepted is the one that this detector would give now.
+    fn stands_by(&self, model: &ModelIdentity) -> bool {
+        let _ = model;
+        false
+    }
+
     /// One outcome for each of `rows`.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ use crate::domain::batch::Policy;
 use crate::domain::id::{BatchId, Seq, SessionKey};
 use crate::domain::result::Thresholds;
 use crate::domain::time::{Now, Timestamp};
-use crate::intake::Intake;
+use crate::intake::{FirstBy, Intake};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::scheduler::{self, Scheduler};
@@ -194,6 +194,7 @@ pub(super) struct Choice {
     /// Routes of the test's own, behind the same gate.
     pub(super) routes: Option<Router<Arc<Service>>>,
     pub(super) training: Option<Training>,
+    pub(super) first_by: FirstBy,
 }
 
 impl TestApp {
@@ -216,6 +217,7 @@ impl TestApp {
             detector: Scripted::honest(),
             routes: None,
             training: None,
+            first_by: FirstBy::Model,
         };
         choose(&mut choice);
         let folder = tempfile::tempdir().unwrap();
@@ -247,8 +249,14 @@ impl TestApp {
         let model = Arc::new(Model::bundled().unwrap());
         let embedded = EmbeddedDetector::new(model);
         let registry = Registry::open(store.clone(), controls.clone(), clock.clone(), embedded.clone()).await.unwrap();
-        let intake =
-            Arc::new(Intake::new(store.clone(), embedded.clone(), clock.clone(), metrics.clone(), controls.clone()));
+        let intake = Arc::new(Intake::new(
+            store.clone(),
+            embedded.clone(),
+            choice.first_by,
+            clock.clone(),
+            metrics.clone(),
+            controls.clone(),
+        ));
         let service = Service::new(Parts {
             store: store.clone(),
             intake,

@@ -13,6 +13,8 @@ pub mod drift;
 
 pub mod file;
 
+pub mod sighting;
+
 pub mod train;
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -254,12 +256,22 @@ impl Shadow {
     fn observe<'a>(&self, scored: impl Iterator<Item = (&'a Row, &'a Calibrated)>) {
         let mut new = Tally::default();
         for (row, active) in scored {
-            let own = self.model.assess(&row.features, &row.device_type).calibrated;
-            let [active, own] = [active, &own].map(|score| self.thresholds.decide(score.supported) as u8);
-            new.sessions += 1;
-            new.stricter += u64::from(own > active);
-            new.milder += u64::from(own < active);
+            let one = self.compare(&row.features, &row.device_type, active);
+            new.sessions += one.sessions;
+            new.stricter += one.stricter;
+            new.milder += one.milder;
         }
+        self.add(new);
+    }
+
+    /// What it makes of a row that the active model scored so.
+    fn compare(&self, features: &[f64], device_type: &str, active: &Calibrated) -> Tally {
+        let own = self.model.assess(features, device_type).calibrated;
+        let [active, own] = [active, &own].map(|score| self.thresholds.decide(score.supported) as u8);
+        Tally { sessions: 1, stricter: u64::from(own > active), milder: u64::from(own < active) }
+    }
+
+    fn add(&self, new: Tally) {
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         tally.sessions += new.sessions;
         tally.stricter += new.stricter;
@@ -351,6 +363,10 @@ impl Detector for EmbeddedDetector {
 
     fn limits(&self) -> Limits {
         Limits { rows: MAX_ROWS, in_flight: 2 }
+    }
+
+    fn stands_by(&self, model: &ModelIdentity) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).model.identity == *model
     }
 
     async fn score(&self, rows: &[Row]) -> Result<Answer, DetectorError> {

@@ -1,0 +1,112 @@
+//! One session scored by itself when it is taken in, and what the watchers of the model count of it.
+//!
+//! A session is counted when it was accepted, and once: the batch that reuses its score does not ask the detector.
+
+use std::sync::Arc;
+
+use super::drift::{Drift, Place};
+use super::{Assessment, EmbeddedDetector, Going, Shadow, Tally};
+use crate::domain::features::Extractor;
+use crate::domain::reason::Reasons;
+use crate::domain::result::{Source, Thresholds, Verdict};
+use crate::domain::session::Session;
+
+/// What drift and shadow will count of a session that was scored.
+#[derive(Debug)]
+pub struct Sighting {
+    drift: Arc<Drift>,
+    place: Option<Place>,
+    shadow: Option<(Arc<Shadow>, Tally)>,
+}
+
+impl Sighting {
+    /// Counts the session.
+    pub fn count(self) {
+        self.drift.count(self.place.iter());
+        if let Some((shadow, tally)) = self.shadow {
+            shadow.add(tally);
+        }
+    }
+}
+
+impl EmbeddedDetector {
+    /// The verdict on one session, with the reasons known before, and what is to be counted of it once it is accepted.
+    /// `extractor` and `row` are buffers of the caller.
+    #[must_use]
+    pub fn judge(
+        &self,
+        session: &Session,
+        noted: Reasons,
+        thresholds: &Thresholds,
+        extractor: &mut Extractor,
+        row: &mut Vec<f64>,
+    ) -> (Verdict, Sighting) {
+        let Going { model, drift, shadow } = self.going();
+        extractor.extract(model.feature_set(), session, row);
+        let Assessment { raw, calibrated, class, notes } = model.assess(row, &session.device_type);
+        let place = drift.place(row, calibrated.p);
+        let shadow = shadow.map(|shadow| {
+            let tally = shadow.compare(row, &session.device_type, &calibrated);
+            (shadow, tally)
+        });
+        let reasons = noted.union(notes);
+        let verdict =
+            Verdict::calibrated(raw, &calibrated, class, reasons, Source::Embedded, model.identity(), thresholds);
+        (verdict, Sighting { drift, place, shadow })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detector::embedded::Model;
+    use crate::detector::{Detector as _, Outcome, Row};
+    use crate::domain::id::Seq;
+    use crate::generator::{Family, Shape, generate};
+
+    #[tokio::test]
+    async fn a_session_judged_alone_gets_the_verdict_and_the_place_that_a_batch_gives_it() {
+        let model = Arc::new(Model::bundled().unwrap());
+        let [alone, together] = [(); 2].map(|()| EmbeddedDetector::new(Arc::clone(&model)));
+        for detector in [&alone, &together] {
+            detector.set_shadow(Some((Arc::clone(&model), Thresholds { pass: 0.1, review: 0.2 })));
+        }
+        let (mut extractor, mut row) = (Extractor::default(), Vec::new());
+        let mut rows = Vec::new();
+        let mut verdicts = Vec::new();
+        for seed in 0..250 {
+            let session = generate(Family::WindMouse, seed, Shape { movements: Some(150) });
+            let judged = alone.judge(&session, Reasons::default(), &Thresholds::default(), &mut extractor, &mut row);
+            judged.1.count();
+            verdicts.push(judged.0);
+            let id = Seq(i64::try_from(seed).unwrap());
+            let (game_type, device_type) = (session.game_type.clone(), session.device_type.clone());
+            rows.push(Row { id, game_type, device_type, features: row.clone() });
+        }
+        let answer = together.score(&rows).await.unwrap();
+        for ((_, outcome), verdict) in answer.outcomes.into_iter().zip(&verdicts) {
+            let Outcome::Calibrated { raw, calibrated, class, notes } = outcome else { panic!("{outcome:?}") };
+            assert_eq!((Some(raw), Some(calibrated.score)), (verdict.raw_score, verdict.anomaly_score));
+            assert_eq!((&class, &answer.model), (&verdict.class, &verdict.model));
+            assert_eq!(Some((Some(calibrated.supported), notes)), verdict.basis.map(|b| (b.supported, b.noted)));
+        }
+        assert_eq!(alone.drift().report().map(|report| report.sessions), Some(250));
+        assert_eq!(alone.drift().report(), together.drift().report());
+        assert_eq!(alone.shadow().unwrap().tally(), together.shadow().unwrap().tally());
+    }
+
+    #[test]
+    fn what_was_not_accepted_is_not_counted() {
+        let detector = EmbeddedDetector::new(Arc::new(Model::bundled().unwrap()));
+        let (mut extractor, mut row) = (Extractor::default(), Vec::new());
+        let session = generate(Family::WindMouse, 1, Shape { movements: Some(150) });
+        for n in 0..400 {
+            let (_, sighting) =
+                detector.judge(&session, Reasons::default(), &Thresholds::default(), &mut extractor, &mut row);
+            if n % 2 == 0 {
+                sighting.count();
+            }
+        }
+        assert_eq!(detector.drift().report().map(|report| report.sessions), Some(200));
+    }
+}
