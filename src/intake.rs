@@ -15,7 +15,7 @@ use crate::domain::queue::State;
 use crate::domain::reason::Reason;
 use crate::domain::record::{self, SessionDigest};
 use crate::domain::refusal::Refusal;
-use crate::domain::result::Verdict;
+use crate::domain::result::{Thresholds, Verdict};
 use crate::domain::session::{Bounds, Session};
 use crate::domain::time::Now;
 use crate::metrics::Metrics;
@@ -156,19 +156,15 @@ impl Intake {
         if let Some(reason) = ruling {
             reasons.insert(reason);
         }
-        let (verdict, sighting) = if is_final || self.first_by == FirstBy::Model {
+        let by_model = (is_final || self.first_by == FirstBy::Model).then(|| {
             let noted = heuristic::noted(reasons, features.total_moves);
-            let Workspace { extractor, row, .. } = workspace;
-            let (verdict, sighting) = self.embedded.judge(&session, noted, &thresholds, extractor, row);
-            (verdict, Some(sighting))
-        } else {
-            // A ruling is no rule and adds nothing to the heuristic's score.
-            let verdict = Verdict::heuristic(&heuristic, &thresholds);
-            let verdict = match ruling {
-                Some(reason) => verdict.ruled(reason, &thresholds),
-                None => verdict,
-            };
-            (verdict, None)
+            let Workspace { extractor, row, .. } = &mut *workspace;
+            self.embedded.judge(&session, noted, &thresholds, extractor, row)
+        });
+        let (verdict, sighting) = match by_model.flatten() {
+            Some((verdict, sighting)) => (verdict, Some(sighting)),
+            // A session that the model refuses gets an answer too. A ruling is no rule and adds nothing to the rules' score.
+            None => (ruled(Verdict::heuristic(&heuristic, &thresholds), ruling, &thresholds), None),
         };
         let mut record = Vec::with_capacity(64 + 8 * session.movements.len());
         record::encode(&session, &mut workspace.integers, &mut record);
@@ -196,6 +192,13 @@ impl Intake {
             workspace.spare = session;
         }
         (new, sighting)
+    }
+}
+
+fn ruled(verdict: Verdict, ruling: Option<Reason>, thresholds: &Thresholds) -> Verdict {
+    match ruling {
+        Some(reason) => verdict.ruled(reason, thresholds),
+        None => verdict,
     }
 }
 

@@ -40,7 +40,12 @@ pub(crate) fn outcome_of(row: Seq) -> Outcome {
 }
 
 pub(crate) fn answer(outcomes: Vec<(Seq, Outcome)>) -> Answer {
-    Answer { model: ModelIdentity { id: "scripted".to_owned(), version: "1".to_owned() }, outcomes }
+    Answer { model: identity(), outcomes }
+}
+
+/// The model of every [`Scripted`].
+pub(crate) fn identity() -> ModelIdentity {
+    ModelIdentity { id: "scripted".to_owned(), version: "1".to_owned() }
 }
 
 impl Scripted {
@@ -103,6 +108,10 @@ impl Detector for Scripted {
         Limits { rows: 1000, in_flight: 8 }
     }
 
+    fn stands_by(&self, model: &ModelIdentity) -> bool {
+        self.source == Source::Embedded && *model == identity()
+    }
+
     async fn score(&self, rows: &[Row]) -> Result<Answer, DetectorError> {
         self.calls.lock().unwrap().push(rows.iter().map(|row| row.id).collect());
         self.gate.acquire().await.unwrap().forget();
@@ -113,7 +122,7 @@ impl Detector for Scripted {
         self.probes.fetch_add(1, Ordering::SeqCst);
         let _open = self.probe_gate.read().await;
         if self.healthy.load(Ordering::SeqCst) {
-            return Ok(ModelIdentity { id: "scripted".to_owned(), version: "1".to_owned() });
+            return Ok(identity());
         }
         Err(DetectorError::Unavailable { message: "scripted outage".to_owned(), retry_after: None })
     }

@@ -14,7 +14,7 @@ use super::error::{ApiError, ErrorBody};
 use super::request;
 use super::wire::{self, AnomalyBody, FeatureSummary, ReasonBody};
 use crate::domain::heuristic::Heuristic;
-use crate::domain::result::Thresholds;
+use crate::domain::result::{Thresholds, Verdict};
 use crate::domain::session::Session;
 use crate::intake::Receipt;
 use crate::metrics::Received;
@@ -51,7 +51,7 @@ pub(super) struct ScoreAnswer<'a> {
 pub(super) struct HeuristicBody {
     /// 0 to 5 and 0.3 for each rule that holds.
     score: f64,
-    /// pass, review or fail.
+    /// pass, review or fail, by the thresholds in force.
     #[schema(example = "pass")]
     decision: &'static str,
 }
@@ -201,7 +201,7 @@ fn answer(receipt: &Receipt, thresholds: &Thresholds, role: Role) -> Response {
         return wire::json(&SubmitAnswer { session_id, status });
     }
     let verdict = &receipt.first.verdict;
-    let score = Heuristic::judge(&receipt.features).boosted();
+    let rules = Verdict::heuristic(&Heuristic::judge(&receipt.features), thresholds);
     wire::json(&ScoreAnswer {
         session_id,
         decision: verdict.decision.name(),
@@ -213,7 +213,7 @@ fn answer(receipt: &Receipt, thresholds: &Thresholds, role: Role) -> Response {
         status,
         source: verdict.source.name(),
         reasons: wire::reasons(verdict.reasons),
-        heuristic: HeuristicBody { score, decision: thresholds.decide(score).name() },
+        heuristic: HeuristicBody { score: rules.anomaly_score.unwrap_or(0.0), decision: rules.decision.name() },
     })
 }
 

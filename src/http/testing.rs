@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use super::{HttpSettings, Parts, Role, Service, server};
 use crate::clock::{Clock as _, ManualClock};
 use crate::controls::Controls;
+use crate::detector::Detector;
 use crate::detector::embedded::{EmbeddedDetector, Model};
 use crate::detector::scripted::Scripted;
 use crate::detector::woodwide::Training;
@@ -191,6 +192,8 @@ pub(super) struct Choice {
     pub(super) http: HttpSettings,
     pub(super) queue_limit: u64,
     pub(super) detector: Scripted,
+    /// The scheduler asks the service's own model in place of `detector`.
+    pub(super) by_embedded: bool,
     /// Routes of the test's own, behind the same gate.
     pub(super) routes: Option<Router<Arc<Service>>>,
     pub(super) training: Option<Training>,
@@ -215,6 +218,7 @@ impl TestApp {
             http: HttpSettings::new(address),
             queue_limit: 100_000,
             detector: Scripted::honest(),
+            by_embedded: false,
             routes: None,
             training: None,
             first_by: FirstBy::Model,
@@ -235,9 +239,14 @@ impl TestApp {
         let (settled, metrics) = (Settled::new(), Arc::new(Metrics::new().unwrap()));
         let shutdown = Shutdown::new();
         let controls = Controls::open(store.clone(), Thresholds::default()).await.unwrap();
+        // The routes' own tests need no trained model.
+        let model = Arc::new(Model::bundled().unwrap());
+        let embedded = EmbeddedDetector::new(model);
+        let asked: Arc<dyn Detector> =
+            if choice.by_embedded { Arc::new(embedded.clone()) } else { detector.clone() };
         let parts = scheduler::Parts {
             store: store.clone(),
-            detector: detector.clone(),
+            detector: asked,
             local: None,
             clock: clock.clone(),
             metrics: metrics.clone(),
@@ -245,9 +254,6 @@ impl TestApp {
             settled: settled.clone(),
         };
         let scheduler = Scheduler::start(parts, scheduler_settings(), shutdown.clone());
-        // The routes' own tests need no trained model.
-        let model = Arc::new(Model::bundled().unwrap());
-        let embedded = EmbeddedDetector::new(model);
         let registry = Registry::open(store.clone(), controls.clone(), clock.clone(), embedded.clone()).await.unwrap();
         let intake = Arc::new(Intake::new(
             store.clone(),

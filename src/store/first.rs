@@ -40,8 +40,10 @@ pub(super) fn by_model(verdict: &Verdict) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// What the embedded model said, from its bytes and the score in the column.
+/// What the embedded model said, from its bytes and the score in the column. `None` for a form of a later version too: the
+/// session is then scored like one of which nothing is known.
 pub(super) fn score(bytes: Option<&[u8]>, score: f64) -> StoreResult<Option<FirstScore>> {
+    let bytes = bytes.filter(|bytes| bytes.first().is_none_or(|form| *form <= FORM));
     Ok(bytes.map(|bytes| read(bytes, score)).transpose()?.map(|said| said.score))
 }
 
@@ -152,8 +154,16 @@ mod tests {
         }
         let long = [&bytes[..34], &[0xff; 4]].concat();
         assert!(score(Some(&long), 1.0).is_err());
-        assert!(score(Some(&[&[9], &bytes[1..]].concat()), 1.0).is_err(), "a form of a later version");
+        assert!(score(Some(&[&[0], &bytes[1..]].concat()), 1.0).is_err());
         assert_eq!(score(None, 1.0).unwrap(), None);
+    }
+
+    #[test]
+    fn a_form_of_a_later_version_is_no_score_and_no_verdict() {
+        let first = verdict(Decision::Pass, 2.0);
+        let later = [&[FORM + 1], &by_model(&first).unwrap()[1..]].concat();
+        assert_eq!(score(Some(&later), 1.0).unwrap(), None, "the batch asks the model");
+        assert!(columns(&first, Some(&later)).verdict(None).is_err(), "nothing is made up about what was answered");
     }
 
     #[test]

@@ -13,11 +13,13 @@ pub mod drift;
 
 pub mod file;
 
+pub mod shadow;
+
 pub mod sighting;
 
 pub mod train;
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use rayon::prelude::*;
@@ -25,6 +27,7 @@ use rayon::prelude::*;
 use self::classifier::{Column, Contribution};
 use self::drift::Drift;
 use self::file::{Contents, ModelError};
+pub use self::shadow::{Shadow, Tally};
 use super::{Answer, Detector, DetectorError, Limits, Outcome, Row};
 use crate::domain::calibration::{Calibrated, Calibration};
 use crate::domain::features::FeatureSet;
@@ -221,64 +224,6 @@ impl Model {
     }
 }
 
-/// What a shadow would have decided, against the model that did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Sessions scored by both.
-    pub sessions: u64,
-    /// The shadow alone would have been stricter.
-    pub stricter: u64,
-    /// The shadow alone would have been milder.
-    pub milder: u64,
-}
-
-/// A model that scores beside the active one, without effect.
-#[derive(Debug)]
-pub struct Shadow {
-    model: Arc<Model>,
-    thresholds: Thresholds,
-    tally: Mutex<Tally>,
-}
-
-impl Shadow {
-    /// The model.
-    #[must_use]
-    pub fn model(&self) -> Arc<Model> {
-        Arc::clone(&self.model)
-    }
-
-    /// What it would have decided since it began on this node.
-    #[must_use]
-    pub fn tally(&self) -> Tally {
-        *self.tally.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn observe<'a>(&self, scored: impl Iterator<Item = (&'a Row, &'a Calibrated)>) {
-        let mut new = Tally::default();
-        for (row, active) in scored {
-            let one = self.compare(&row.features, &row.device_type, active);
-            new.sessions += one.sessions;
-            new.stricter += one.stricter;
-            new.milder += one.milder;
-        }
-        self.add(new);
-    }
-
-    /// What it makes of a row that the active model scored so.
-    fn compare(&self, features: &[f64], device_type: &str, active: &Calibrated) -> Tally {
-        let own = self.model.assess(features, device_type).calibrated;
-        let [active, own] = [active, &own].map(|score| self.thresholds.decide(score.supported) as u8);
-        Tally { sessions: 1, stricter: u64::from(own > active), milder: u64::from(own < active) }
-    }
-
-    fn add(&self, new: Tally) {
-        let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
-        tally.sessions += new.sessions;
-        tally.stricter += new.stricter;
-        tally.milder += new.milder;
-    }
-}
-
 /// What a detector goes by.
 #[derive(Clone, Debug)]
 struct Going {
@@ -312,7 +257,7 @@ impl EmbeddedDetector {
 
     /// Asks another model beside, with the thresholds by which the two are compared, or none.
     pub fn set_shadow(&self, shadow: Option<(Arc<Model>, Thresholds)>) {
-        let new = |(model, thresholds)| Arc::new(Shadow { model, thresholds, tally: Mutex::default() });
+        let new = |(model, thresholds)| Arc::new(Shadow::new(model, thresholds));
         self.0.write().unwrap_or_else(PoisonError::into_inner).shadow = shadow.map(new);
     }
 
@@ -336,15 +281,19 @@ impl EmbeddedDetector {
 }
 
 impl Going {
-    fn outcome(&self, row: &Row) -> (Seq, Outcome) {
-        let wanted = self.model.feature_set().columns().len();
-        if row.features.len() != wanted {
-            let message = format!("the row has {} features, the model wants {wanted}", row.features.len());
-            return (row.id, Outcome::Rejected(message));
+    /// Why the model cannot score a row; `None` for one that it can.
+    fn refusal(&self, features: &[f64]) -> Option<String> {
+        let columns = self.model.feature_set().columns();
+        if features.len() != columns.len() {
+            return Some(format!("the row has {} features, the model wants {}", features.len(), columns.len()));
         }
-        if let Some(at) = row.features.iter().position(|v| !v.is_finite()) {
-            let message = format!("the feature {} is not a finite number", self.model.feature_set().columns()[at]);
-            return (row.id, Outcome::Rejected(message));
+        let at = features.iter().position(|v| !v.is_finite())?;
+        Some(format!("the feature {} is not a finite number", columns[at]))
+    }
+
+    fn outcome(&self, row: &Row) -> (Seq, Outcome) {
+        if let Some(refusal) = self.refusal(&row.features) {
+            return (row.id, Outcome::Rejected(refusal));
         }
         let Assessment { raw, calibrated, class, notes } = self.model.assess(&row.features, &row.device_type);
         (row.id, Outcome::Calibrated { raw, calibrated, class: class.to_owned(), notes })

@@ -30,8 +30,8 @@ impl Sighting {
 }
 
 impl EmbeddedDetector {
-    /// The verdict on one session, with the reasons known before, and what is to be counted of it once it is accepted.
-    /// `extractor` and `row` are buffers of the caller.
+    /// The verdict on one session, with the reasons known before, and what is to be counted of it once it is accepted;
+    /// `None` where the model refuses to score it. `extractor` and `row` are buffers of the caller.
     #[must_use]
     pub fn judge(
         &self,
@@ -40,19 +40,35 @@ impl EmbeddedDetector {
         thresholds: &Thresholds,
         extractor: &mut Extractor,
         row: &mut Vec<f64>,
-    ) -> (Verdict, Sighting) {
-        let Going { model, drift, shadow } = self.going();
-        extractor.extract(model.feature_set(), session, row);
-        let Assessment { raw, calibrated, class, notes } = model.assess(row, &session.device_type);
+    ) -> Option<(Verdict, Sighting)> {
+        let going = self.going();
+        extractor.extract(going.model.feature_set(), session, row);
+        going.sight(row, &session.device_type, noted, thresholds)
+    }
+}
+
+impl Going {
+    fn sight(
+        self,
+        row: &[f64],
+        device_type: &str,
+        noted: Reasons,
+        thresholds: &Thresholds,
+    ) -> Option<(Verdict, Sighting)> {
+        if self.refusal(row).is_some() {
+            return None;
+        }
+        let Self { model, drift, shadow } = self;
+        let Assessment { raw, calibrated, class, notes } = model.assess(row, device_type);
         let place = drift.place(row, calibrated.p);
         let shadow = shadow.map(|shadow| {
-            let tally = shadow.compare(row, &session.device_type, &calibrated);
+            let tally = shadow.compare(row, device_type, &calibrated);
             (shadow, tally)
         });
         let reasons = noted.union(notes);
         let verdict =
             Verdict::calibrated(raw, &calibrated, class, reasons, Source::Embedded, model.identity(), thresholds);
-        (verdict, Sighting { drift, place, shadow })
+        Some((verdict, Sighting { drift, place, shadow }))
     }
 }
 
@@ -62,7 +78,7 @@ mod tests {
     use crate::detector::embedded::Model;
     use crate::detector::{Detector as _, Outcome, Row};
     use crate::domain::id::Seq;
-    use crate::generator::{Family, Shape, generate};
+    use crate::domain::sketch::tests::wandering;
 
     #[tokio::test]
     async fn a_session_judged_alone_gets_the_verdict_and_the_place_that_a_batch_gives_it() {
@@ -75,10 +91,12 @@ mod tests {
         let mut rows = Vec::new();
         let mut verdicts = Vec::new();
         for seed in 0..250 {
-            let session = generate(Family::WindMouse, seed, Shape { movements: Some(150) });
-            let judged = alone.judge(&session, Reasons::default(), &Thresholds::default(), &mut extractor, &mut row);
-            judged.1.count();
-            verdicts.push(judged.0);
+            let session = wandering(seed, 14);
+            let (verdict, sighting) = alone
+                .judge(&session, Reasons::default(), &Thresholds::default(), &mut extractor, &mut row)
+                .expect("the model scores it");
+            sighting.count();
+            verdicts.push(verdict);
             let id = Seq(i64::try_from(seed).unwrap());
             let (game_type, device_type) = (session.game_type.clone(), session.device_type.clone());
             rows.push(Row { id, game_type, device_type, features: row.clone() });
@@ -99,14 +117,28 @@ mod tests {
     fn what_was_not_accepted_is_not_counted() {
         let detector = EmbeddedDetector::new(Arc::new(Model::bundled().unwrap()));
         let (mut extractor, mut row) = (Extractor::default(), Vec::new());
-        let session = generate(Family::WindMouse, 1, Shape { movements: Some(150) });
+        let session = wandering(1, 14);
         for n in 0..400 {
-            let (_, sighting) =
-                detector.judge(&session, Reasons::default(), &Thresholds::default(), &mut extractor, &mut row);
+            let (_, sighting) = detector
+                .judge(&session, Reasons::default(), &Thresholds::default(), &mut extractor, &mut row)
+                .expect("the model scores it");
             if n % 2 == 0 {
                 sighting.count();
             }
         }
         assert_eq!(detector.drift().report().map(|report| report.sessions), Some(200));
+    }
+    #[test]
+    fn a_row_that_the_model_refuses_gets_no_verdict_and_is_not_counted() {
+        let detector = EmbeddedDetector::new(Arc::new(Model::bundled().unwrap()));
+        let width = detector.model().feature_set().columns().len();
+        let sight = |row: &[f64]| detector.going().sight(row, "mouse", Reasons::default(), &Thresholds::default());
+        assert!(sight(&vec![1.0; width]).is_some());
+        assert!(sight(&vec![1.0; width - 1]).is_none());
+        for odd in [f64::NAN, f64::INFINITY] {
+            let mut row = vec![1.0; width];
+            row[width / 2] = odd;
+            assert!(sight(&row).is_none(), "{odd}");
+        }
     }
 }
