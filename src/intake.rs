@@ -117,9 +117,9 @@ impl Intake {
         let (new, sighting) = WORKSPACE.with_borrow_mut(|workspace| self.judge(session, received, forced, workspace));
         let (key, features, first, is_final) = (new.key.clone(), new.features, new.first.clone(), new.is_final);
         match self.store.accept(new).await? {
-            Acceptance::New(_) => {
+            Acceptance::New(seq) => {
                 if let Some(sighting) = sighting {
-                    sighting.count();
+                    sighting.count(seq);
                 }
                 if is_final {
                     self.metrics.result(&first.verdict, Duration::ZERO);

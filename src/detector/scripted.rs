@@ -108,10 +108,6 @@ impl Detector for Scripted {
         Limits { rows: 1000, in_flight: 8 }
     }
 
-    fn stands_by(&self, model: &ModelIdentity) -> bool {
-        self.source == Source::Embedded && *model == identity()
-    }
-
     async fn score(&self, rows: &[Row]) -> Result<Answer, DetectorError> {
         self.calls.lock().unwrap().push(rows.iter().map(|row| row.id).collect());
         self.gate.acquire().await.unwrap().forget();

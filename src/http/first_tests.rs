@@ -16,14 +16,14 @@ const ASKED: &str = "playproof_detector_requests_total{detector=\"embedded\",out
 /// From what wanders like a hand to lines at an even pace, each of its own shape; some have hardly any motion.
 fn drawn(n: u32) -> Value {
     let seed = f64::from(n);
-    let count = if n % 9 == 8 { 4 } else { 160 };
+    let count: u32 = if n % 9 == 8 { 4 } else { 160 };
     let movements: Vec<Value> = (0..count)
         .map(|i| {
             let t = f64::from(i);
             let wander = f64::from(n % 4) * 30.0;
             let x = 400.0 + t * 2.0 + wander * (t * 0.11 + seed).sin() + (t * 1.7 + seed).cos();
             let y = 300.0 + t + wander * (t * 0.07 + seed * 0.3).cos();
-            let late = if n % 3 == 0 { 0 } else { (i * 7 + i64::from(n)) % 5 };
+            let late = if n % 3 == 0 { 0 } else { (i * 7 + n) % 5 };
             json!({"x": x, "y": y.round(), "timestamp": 16 * i + late})
         })
         .collect();
@@ -124,7 +124,8 @@ async fn rules_give_the_answer_that_they_gave_before_there_was_a_choice() {
 async fn the_rules_say_the_same_whoever_answers_first() {
     let apps = [app(FirstBy::Model).await, app(FirstBy::Rules).await];
     for n in 0..20 {
-        let [by_model, by_rules] = [apps[0].post(SCORE, &drawn(n)).await.json(), apps[1].post(SCORE, &drawn(n)).await.json()];
+        let [by_model, by_rules] =
+            [apps[0].post(SCORE, &drawn(n)).await.json(), apps[1].post(SCORE, &drawn(n)).await.json()];
         assert_eq!(by_model["heuristic"], by_rules["heuristic"], "{n}");
         assert_eq!(by_model["featureSummary"], by_rules["featureSummary"], "{n}");
         for reason in by_rules["reasons"].as_array().unwrap() {

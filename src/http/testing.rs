@@ -242,8 +242,7 @@ impl TestApp {
         // The routes' own tests need no trained model.
         let model = Arc::new(Model::bundled().unwrap());
         let embedded = EmbeddedDetector::new(model);
-        let asked: Arc<dyn Detector> =
-            if choice.by_embedded { Arc::new(embedded.clone()) } else { detector.clone() };
+        let asked: Arc<dyn Detector> = if choice.by_embedded { Arc::new(embedded.clone()) } else { detector.clone() };
         let parts = scheduler::Parts {
             store: store.clone(),
             detector: asked,

@@ -151,8 +151,10 @@ async fn judge<'e>(engine: &'e Engine, scorer: &Scorer, claim: &Claim, compared:
 /// Scores the members and says what to write about each; verdicts are in the order of the members.
 async fn work(engine: &Engine, scorer: &Scorer, claim: &Claim) -> StoreResult<(Settlement, Vec<(Seq, Verdict)>)> {
     let set = scorer.detector.feature_set();
-    let (said, unscored) = reuse::split(scorer.detector.as_ref(), &claim.members);
-    let (rows, without) = asking::rows(engine.parts.store.as_ref(), set, &unscored).await?;
+    let store = engine.parts.store.as_ref();
+    let split = reuse::split(scorer.detector.as_ref(), &claim.members);
+    let said = split.said(store).await?;
+    let (rows, without) = asking::rows(store, set, &split.unscored).await?;
     let attempts = claim.members.iter().map(|m| m.entry.attempts).max().unwrap_or(0).saturating_add(1);
     let backoff = engine.settings.backoff.delay(attempts, rand::random());
     let mut effort = Effort { backoff, ..Effort::default() };

@@ -56,14 +56,14 @@ pub(super) fn start(engine: &Engine, claim: &Claim, rows: &[Row]) -> Option<Shad
 
 impl Work {
     async fn score(self) -> Result<Vec<(Seq, Verdict)>, String> {
-        let (said, unscored) = reuse::split(self.detector.as_ref(), &self.members);
+        let split = reuse::split(self.detector.as_ref(), &self.members);
         let rows = if let Some(mut rows) = self.rows {
-            let unscored: HashSet<Seq> = unscored.iter().map(|member| member.seq).collect();
+            let unscored: HashSet<Seq> = split.unscored.iter().map(|member| member.seq).collect();
             rows.retain(|row| unscored.contains(&row.id));
             rows
         } else {
             let set = self.detector.feature_set();
-            asking::rows(self.store.as_ref(), set, &unscored).await.map_err(|e| e.to_string())?.0
+            asking::rows(self.store.as_ref(), set, &split.unscored).await.map_err(|e| e.to_string())?.0
         };
         let members: HashMap<Seq, &Member> = self.members.iter().map(|m| (m.seq, m)).collect();
         let mut verdicts = Vec::with_capacity(self.members.len());
@@ -73,7 +73,8 @@ impl Work {
             let verdict = asking::verdict(member, outcome, model, source, &thresholds);
             verdicts.extend(verdict.ok().map(|verdict| (seq, verdict)));
         };
-        for (seq, judgement) in said {
+        // Decisions alone are compared.
+        for (seq, judgement) in split.briefly() {
             if let Judgement::Scored(model, outcome) = judgement {
                 add(seq, model, outcome);
             }

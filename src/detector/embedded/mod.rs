@@ -13,6 +13,8 @@ pub mod drift;
 
 pub mod file;
 
+pub mod kept;
+
 pub mod shadow;
 
 pub mod sighting;
@@ -27,6 +29,7 @@ use rayon::prelude::*;
 use self::classifier::{Column, Contribution};
 use self::drift::Drift;
 use self::file::{Contents, ModelError};
+use self::kept::{Kept, Lately};
 pub use self::shadow::{Shadow, Tally};
 use super::{Answer, Detector, DetectorError, Limits, Outcome, Row};
 use crate::domain::calibration::{Calibrated, Calibration};
@@ -138,6 +141,13 @@ impl Model {
     /// reaches, and a little more the less there is. A row of another width counts as one without motion.
     #[must_use]
     pub fn assess(&self, features: &[f64], device_type: &str) -> Assessment<'_> {
+        let assessment = self.assess_briefly(features, device_type);
+        let traits = self.traits(features, &assessment.calibrated);
+        Assessment { notes: assessment.notes.union(traits), ..assessment }
+    }
+
+    /// [`Model::assess`] without the traits of the movement, which cost more than everything else.
+    fn assess_briefly(&self, features: &[f64], device_type: &str) -> Assessment<'_> {
         let (evidence, least) = self.evidence(features);
         if evidence < least {
             let raw = self.unjudged + 1e-6 * (least - evidence.min(least));
@@ -155,7 +165,9 @@ impl Model {
             Some((name, own)) if own.score > pooled.score && own.supported >= pooled.supported => (own, name.as_str()),
             _ => (pooled, POOLED),
         };
-        let notes = if calibrated.score > EXPLAINED { self.notes(features) } else { Reasons::default() };
+        let unfamiliar = calibrated.score > EXPLAINED
+            && self.contents.recorders.iter().any(|known| !known.holds(features[known.column]));
+        let notes = unfamiliar.then_some(Reason::UnfamiliarRecorder).into_iter().collect();
         Assessment { raw, calibrated, class, notes }
     }
 
@@ -204,10 +216,25 @@ impl Model {
         self.contents.classifier.base()
     }
 
-    fn notes(&self, features: &[f64]) -> Reasons {
+    /// The traits of the movement that raised this score most.
+    fn traits(&self, features: &[f64], calibrated: &Calibrated) -> Reasons {
+        if self.is_explained(features, calibrated) { self.traits_of(&self.asked(features)) } else { Reasons::default() }
+    }
+
+    fn is_explained(&self, features: &[f64], calibrated: &Calibrated) -> bool {
+        let (evidence, least) = self.evidence(features);
+        evidence >= least && calibrated.score > EXPLAINED
+    }
+
+    fn asked(&self, features: &[f64]) -> Box<[f32]> {
+        self.contents.classifier.asked(features)
+    }
+
+    /// The same from what the trees ask of a row, of one that has them.
+    fn traits_of(&self, asked: &[f32]) -> Reasons {
         let set = self.contents.set;
         let mut traits: Vec<(Reason, f64)> = Vec::new();
-        for Contribution { index, added, .. } in self.contents.classifier.contributions(features) {
+        for Contribution { index, added, .. } in self.contents.classifier.contributions_of(asked) {
             let of = set.describes(index);
             match traits.iter_mut().find(|(reason, _)| *reason == of) {
                 Some((_, sum)) => *sum += added,
@@ -216,11 +243,7 @@ impl Model {
         }
         traits.sort_by(|a, b| b.1.total_cmp(&a.1));
         let telling = traits.iter().take(TRAITS).filter(|(_, sum)| *sum > 0.0);
-        let mut notes: Reasons = telling.map(|(reason, _)| *reason).collect();
-        if self.contents.recorders.iter().any(|known| !known.holds(features[known.column])) {
-            notes.insert(Reason::UnfamiliarRecorder);
-        }
-        notes
+        telling.map(|(reason, _)| *reason).collect()
     }
 }
 
@@ -230,6 +253,7 @@ struct Going {
     model: Arc<Model>,
     drift: Arc<Drift>,
     shadow: Option<Arc<Shadow>>,
+    lately: Arc<Lately>,
 }
 
 /// The embedded model as a detector; it is always there. Clones share the model, which may be replaced while it scores.
@@ -241,7 +265,7 @@ impl EmbeddedDetector {
     #[must_use]
     pub fn new(model: Arc<Model>) -> Self {
         let drift = Arc::new(Drift::new(&model));
-        Self(Arc::new(RwLock::new(Going { model, drift, shadow: None })))
+        Self(Arc::new(RwLock::new(Going { model, drift, shadow: None, lately: Arc::default() })))
     }
 
     fn going(&self) -> Going {
@@ -252,7 +276,7 @@ impl EmbeddedDetector {
     pub fn replace(&self, model: Arc<Model>) {
         let drift = Arc::new(Drift::new(&model));
         let mut going = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        (going.model, going.drift) = (model, drift);
+        (going.model, going.drift, going.lately) = (model, drift, Arc::default());
     }
 
     /// Asks another model beside, with the thresholds by which the two are compared, or none.
@@ -314,8 +338,9 @@ impl Detector for EmbeddedDetector {
         Limits { rows: MAX_ROWS, in_flight: 2 }
     }
 
-    fn stands_by(&self, model: &ModelIdentity) -> bool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).model.identity == *model
+    fn kept(&self) -> Option<Kept> {
+        let going = self.going();
+        Some(Kept { model: going.model, lately: going.lately })
     }
 
     async fn score(&self, rows: &[Row]) -> Result<Answer, DetectorError> {
