@@ -23,7 +23,7 @@ fn drawn(n: u32) -> Value {
             let wander = f64::from(n % 4) * 30.0;
             let x = 400.0 + t * 2.0 + wander * (t * 0.11 + seed).sin() + (t * 1.7 + seed).cos();
             let y = 300.0 + t + wander * (t * 0.07 + seed * 0.3).cos();
-            let late = if n % 3 == 0 { 0 } else { (i * 7 + n) % 5 };
+            let late = if n.is_multiple_of(3) { 0 } else { (i * 7 + n) % 5 };
             json!({"x": x, "y": y.round(), "timestamp": 16 * i + late})
         })
         .collect();
@@ -73,8 +73,12 @@ async fn the_model_answers_first_and_its_batch_asks_it_nothing_more() {
         let first = app.post(SCORE, &drawn(n)).await.json();
         let result = result(&app, &format!("s{n}")).await;
         assert_eq!(first["status"], "processed");
-        for field in ["decision", "confidence", "reasons", "source"] {
+        for field in ["decision", "confidence", "source"] {
             assert_eq!(result[field], first[field], "{n} {field}");
+        }
+        // The batch adds the traits of the movement, and takes nothing away.
+        for reason in first["reasons"].as_array().unwrap() {
+            assert!(result["reasons"].as_array().unwrap().contains(reason), "{n} {reason}");
         }
         for field in ["anomalyScore", "isAnomaly", "modelId", "modelVersion", "extrapolated"] {
             assert_eq!(result[field], first["anomaly"][field], "{n} {field}");
@@ -104,6 +108,30 @@ async fn the_batch_gives_what_it_gives_without_a_score_from_before() {
     let of = |told: Value| told["batches"].as_array().unwrap().iter().map(|b| b["falseDiscovery"].clone()).collect();
     let [one, other]: [Vec<Value>; 2] = [of(kept.get(path).await.json()), of(afresh.get(path).await.json())];
     assert_eq!(one, other);
+}
+
+#[tokio::test]
+async fn what_is_kept_in_memory_makes_no_difference() {
+    let [kept, forgotten] = [app(FirstBy::Model).await, app(FirstBy::Model).await];
+    for app in [&kept, &forgotten] {
+        for n in 0..30 {
+            assert_eq!(app.post(SCORE, &drawn(n)).await.status, 200);
+        }
+    }
+    // As after a restart: the same model, and nothing of late.
+    let embedded = &forgotten.service.embedded;
+    embedded.replace(embedded.model());
+    for app in [&kept, &forgotten] {
+        process(app).await;
+    }
+    let mut explained = 0;
+    for n in 0..30 {
+        let [one, other] = [result(&kept, &format!("s{n}")).await, result(&forgotten, &format!("s{n}")).await];
+        assert_eq!(one, other, "{n}");
+        explained += usize::from(one["reasons"].as_array().unwrap().len() > 3);
+    }
+    assert!(explained > 0);
+    assert!(forgotten.metric(ASKED).await.abs() < 0.5, "the scores stand");
 }
 
 #[tokio::test]

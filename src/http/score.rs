@@ -145,8 +145,9 @@ pub(super) struct ClickSchema {
 ///
 /// With `useBatch: true` the session is durable on disk and `queued` for a batch verdict before the answer leaves; with
 /// `false` it is `processed`. The embedded model gives the verdict, or, where the service is set so, the fixed rules give
-/// that of a queued session; what they say is in `heuristic` either way. The same session sent again gets the first
-/// answer again. A key with the role submit gets `{sessionId, status}` only.
+/// that of a queued session; what they say is in `heuristic` either way. Which traits of the movement are unlike people's is
+/// told with the batch verdict. The same session sent again gets the first answer again. A key with the role submit gets
+/// `{sessionId, status}` only.
 #[utoipa::path(
     post, path = "/api/v1/score", operation_id = "submitSession", tag = "sessions",
     request_body(content = SessionSchema, content_type = "application/json"),
