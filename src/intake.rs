@@ -15,7 +15,7 @@ use crate::domain::queue::State;
 use crate::domain::reason::Reason;
 use crate::domain::record::{self, SessionDigest};
 use crate::domain::refusal::Refusal;
-use crate::domain::result::{Thresholds, Verdict};
+use crate::domain::result::Verdict;
 use crate::domain::session::{Bounds, Session};
 use crate::domain::time::Now;
 use crate::metrics::Metrics;
@@ -150,12 +150,10 @@ impl Intake {
         let heuristic = Heuristic::judge(&features);
         let is_final = !session.use_batch;
         let thresholds = self.thresholds().of(&session.deployment_id);
-        // It stands among the session's reasons, so the batch decides by it too.
-        let mut reasons = heuristic.reasons;
+        // They stand among the session's reasons, so the batch decides by them too.
         let ruling = forced.or_else(|| self.controls.ruling(session.user_id.as_deref(), &session.deployment_id));
-        if let Some(reason) = ruling {
-            reasons.insert(reason);
-        }
+        let rulings = || heuristic::undecidable(&session).into_iter().chain(ruling);
+        let reasons = heuristic.reasons.union(rulings().collect());
         let by_model = (is_final || self.first_by == FirstBy::Model).then(|| {
             let noted = heuristic::noted(reasons, features.total_moves);
             let Workspace { extractor, row, .. } = &mut *workspace;
@@ -164,7 +162,10 @@ impl Intake {
         let (verdict, sighting) = match by_model.flatten() {
             Some((verdict, sighting)) => (verdict, Some(sighting)),
             // A session that the model refuses gets an answer too. A ruling is no rule and adds nothing to the rules' score.
-            None => (ruled(Verdict::heuristic(&heuristic, &thresholds), ruling, &thresholds), None),
+            None => {
+                let rules = Verdict::heuristic(&heuristic, &thresholds);
+                (rulings().fold(rules, |verdict, reason| verdict.ruled(reason, &thresholds)), None)
+            }
         };
         let mut record = Vec::with_capacity(64 + 8 * session.movements.len());
         record::encode(&session, &mut workspace.integers, &mut record);
@@ -192,13 +193,6 @@ impl Intake {
             workspace.spare = session;
         }
         (new, sighting)
-    }
-}
-
-fn ruled(verdict: Verdict, ruling: Option<Reason>, thresholds: &Thresholds) -> Verdict {
-    match ruling {
-        Some(reason) => verdict.ruled(reason, thresholds),
-        None => verdict,
     }
 }
 

@@ -490,7 +490,8 @@ fn decide(
     let features = extractor.v1(&stored.session);
     let rules = heuristic::noted(Heuristic::judge(&features).reasons, features.total_moves);
     extractor.extract(model.feature_set(), &stored.session, row);
-    let noted = rules.union(stored.others);
+    let undecidable = heuristic::undecidable(&stored.session).into_iter().collect();
+    let noted = rules.union(stored.others).union(undecidable);
     let verdict: Verdict = model.verdict(row, &stored.session.device_type, noted, thresholds);
     let mut basis = verdict.basis.unwrap_or_default();
     basis.surely_replayed = stored.surely_replayed;

@@ -230,7 +230,9 @@ mod tests {
                 let assessed = model.assess(row, &session.device_type);
                 let supported = assessed.calibrated.supported;
                 let decision = Thresholds::default().decide(supported);
-                if let (Some(top), true) = (model.explain(row).first(), decision != Decision::Pass) {
+                if let (Some(top), true) =
+                    (model.explain(row, &session.device_type).first(), decision != Decision::Pass)
+                {
                     // What moved the score most, put to the middle of what people have, takes something off it.
                     row[top.index] = f64::midpoint(top.range.0, top.range.1);
                     let lower = model.assess(row, &session.device_type).raw < assessed.raw;

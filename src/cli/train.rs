@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::detector::embedded::Model;
+use crate::detector::embedded::judge::Pointer;
 use crate::detector::embedded::train::{self, Example, Material, Recipe, Report, Stage};
 use crate::domain::features::FeatureSet;
 use crate::domain::session::Session;
@@ -51,11 +52,6 @@ pub struct Args {
     /// Feature set: v3, v2 or v1; that of --base, else v3
     #[arg(long, value_name = "SET", value_parser = parse_set)]
     set: Option<FeatureSet>,
-
-    /// One calibration for all devices. Without it a device class with 400 calibration sessions of 10 people or more
-    /// gets its own, which can only make verdicts on that class stricter
-    #[arg(long)]
-    pooled: bool,
 
     /// Seed of everything drawn at random
     #[arg(long, default_value_t = 1)]
@@ -111,7 +107,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let calibration: Vec<Example> = calibration.into_iter().chain(held_out).collect();
 
     let set = args.set.or(base.as_ref().map(Model::feature_set)).unwrap_or(FeatureSet::V3);
-    let recipe = Recipe { set, seed: args.seed, classes: !args.pooled, ..Recipe::default() };
+    let recipe = Recipe { set, seed: args.seed, ..Recipe::default() };
     let bar = stages();
     let material = Material { fit: &fit, calibration: &calibration, bots: &bots };
     let mut on_stage = |stage: Stage| {
@@ -296,10 +292,10 @@ fn print(census: &Census, report: &Report, model: &Model, path: &Path, size: usi
     let telling: Vec<String> = report.telling.iter().map(|(name, s)| format!("{name} {:.0} %", 100.0 * s)).collect();
     writeln!(out, "columns asked most to tell them apart: {}", telling.join(", "))?;
     writeln!(out, "calibrated on {} sessions of {} other people", report.calibrated, report.calibrated_people)?;
-    for (class, n) in &report.classes {
-        writeln!(out, "device class {class}: own calibration from {n} raw scores")?;
+    if let Some([fitted, calibrated]) = report.touch {
+        writeln!(out, "fingers have a judge of their own: fitted on {fitted} sessions, calibrated on {calibrated}")?;
     }
-    if model.pooled().len() < 316 {
+    if model.calibrated_on(Pointer::Hover) < 316 {
         writeln!(out, "fewer than 316 calibrate it: it sends sessions to review at worst and fails none")?;
     }
     writeln!(

@@ -1,7 +1,9 @@
 //! The heuristic verdict that answers at once: fixed rules over feature set v1, deterministic.
 
 use super::features::v1::{self, Features, RuleInputs};
+use super::movement_amount::MovementAmount;
 use super::reason::{Reason, Reasons};
+use super::session::Session;
 
 /// The largest score before reasons are added.
 pub const MAX_SCORE: f64 = 5.0;
@@ -60,8 +62,8 @@ pub fn rules(f: &RuleInputs) -> Reasons {
     rules.into_iter().filter(|(_, holds)| *holds).map(|(reason, _)| reason).collect()
 }
 
-/// The reasons that go with a calibrated verdict: the rules that hold, and a note where there is hardly any motion to
-/// judge. The note is no rule: it must not raise the heuristic score.
+/// The reasons that go with a verdict: the rules that hold, and a note where there are hardly any movements. The note is
+/// no rule: it must not raise the heuristic score.
 #[must_use]
 pub fn noted(rules: Reasons, total_moves: f64) -> Reasons {
     let mut reasons = rules;
@@ -69,6 +71,12 @@ pub fn noted(rules: Reasons, total_moves: f64) -> Reasons {
         reasons.insert(Reason::TooFewMovements);
     }
     reasons
+}
+
+/// What makes a review of `session` whatever else is known of it: that there is too little movement to judge.
+#[must_use]
+pub fn undecidable(session: &Session) -> Option<Reason> {
+    MovementAmount::of(session).is_too_little().then_some(Reason::TooLittleMovement)
 }
 
 #[cfg(test)]

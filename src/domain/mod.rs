@@ -14,6 +14,12 @@ pub mod refusal;
 
 pub mod session;
 
+pub mod timestamps;
+
+pub mod timeline;
+
+pub mod movement_amount;
+
 pub mod record;
 
 pub mod features;

@@ -65,11 +65,17 @@ pub enum Reason {
     TestReview,
     /// It was sent with a test key that always fails.
     TestFail,
+    /// There is too little movement between pauses; see [`super::movement_amount`].
+    TooLittleMovement,
+    /// It is further from people than every person of the calibration.
+    OutsidePeople,
+    /// Two rules hold that no person of the calibration has together.
+    MachineMotion,
 }
 
 impl Reason {
     /// Every reason, in the order in which a verdict lists them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 33] = [
         Self::PathTooStraight,
         Self::NoJitter,
         Self::ImpossibleSpeed,
@@ -100,6 +106,9 @@ impl Reason {
         Self::TestPass,
         Self::TestReview,
         Self::TestFail,
+        Self::TooLittleMovement,
+        Self::OutsidePeople,
+        Self::MachineMotion,
     ];
 
     /// The stable code.
@@ -136,6 +145,9 @@ impl Reason {
             Self::TestPass => "test_pass",
             Self::TestReview => "test_review",
             Self::TestFail => "test_fail",
+            Self::TooLittleMovement => "too_little_movement",
+            Self::OutsidePeople => "outside_people",
+            Self::MachineMotion => "machine_motion",
         }
     }
 
@@ -196,6 +208,11 @@ impl Reason {
             Self::TestPass => "It was sent with a test key that always passes.",
             Self::TestReview => "It was sent with a test key that is always reviewed.",
             Self::TestFail => "It was sent with a test key that always fails.",
+            Self::TooLittleMovement => "There is too little movement between pauses to judge.",
+            Self::OutsidePeople => "The movement is further from people than that of any person the model knows.",
+            Self::MachineMotion => {
+                "It has neither jitter nor an uneven clock; no person the model was calibrated on lacked both."
+            }
         }
     }
 }

@@ -9,6 +9,8 @@ pub enum RefusalKind {
     Malformed,
     /// Well-formed, but a number, a length or an identifier is outside its bounds.
     OutOfBounds,
+    /// Well-formed and within bounds, but times are in another unit than milliseconds.
+    TimestampUnit,
 }
 
 /// Where in a session the fault lies.
@@ -39,7 +41,7 @@ impl fmt::Display for FieldPath {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path} {message}")]
 pub struct Refusal {
-    /// Malformed or out of bounds.
+    /// What kind of fault it is.
     pub kind: RefusalKind,
     /// The field at fault.
     pub path: FieldPath,
@@ -58,5 +60,11 @@ impl Refusal {
     #[must_use]
     pub fn out_of_bounds(path: FieldPath, message: impl Into<String>) -> Self {
         Self { kind: RefusalKind::OutOfBounds, path, message: message.into() }
+    }
+
+    /// A fault of the unit of time at `path`.
+    #[must_use]
+    pub fn timestamp_unit(path: FieldPath, message: impl Into<String>) -> Self {
+        Self { kind: RefusalKind::TimestampUnit, path, message: message.into() }
     }
 }

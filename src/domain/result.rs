@@ -210,16 +210,35 @@ impl Basis {
         if let Some(decision) = self.noted.forced() {
             return Decided { decision, confidence: 1.0, ..alone };
         }
+        // Nothing that is computed from hardly any movement decides, for the session or against it.
+        if self.noted.contains(Reason::TooLittleMovement) {
+            let mut reasons = alone.reasons.without_traits();
+            reasons.remove(Reason::UnfamiliarRecorder);
+            let decision = Decision::Review;
+            return Decided { decision, confidence: thresholds.confidence(decision, thresholds.review), reasons };
+        }
+        let machine = kind == ScoreKind::Calibrated && self.no_person_has();
         let decision = match alone.decision {
-            _ if self.surely_replayed => Decision::Fail,
+            _ if self.surely_replayed || machine => Decision::Fail,
             Decision::Pass if self.noted.contains(Reason::ReplayedMovement) => Decision::Review,
+            Decision::Pass if self.noted.contains(Reason::OutsidePeople) => Decision::Review,
             decision => decision,
         };
+        let mut reasons = alone.reasons;
+        if machine {
+            reasons.insert(Reason::MachineMotion);
+        }
         if decision == alone.decision {
-            return alone;
+            return Decided { reasons, ..alone };
         }
         // There is no score that says so: the least confidence that such a decision has.
-        Decided { decision, confidence: thresholds.confidence(decision, thresholds.review), ..alone }
+        Decided { decision, confidence: thresholds.confidence(decision, thresholds.review), reasons }
+    }
+
+    /// Whether rules hold together that no person of the calibration has together. MODEL.md states how many people that
+    /// is, and the error that so many leave possible.
+    fn no_person_has(&self) -> bool {
+        [Reason::NoJitter, Reason::RoboticTiming].into_iter().all(|rule| self.noted.contains(rule))
     }
 
     fn by_rules(&self, score: Option<f64>, thresholds: &Thresholds) -> Decided {
@@ -233,7 +252,8 @@ impl Basis {
     /// and the traits of the movement are told where the session does not pass.
     fn by_score(&self, score: Option<f64>, thresholds: &Thresholds) -> Decided {
         let (score, supported) = (score.unwrap_or(0.0), self.supported.unwrap_or(0.0));
-        let mut reasons = self.noted;
+        // A rule that people break too has no effect on a calibrated decision, so it is no reason for one.
+        let mut reasons: Reasons = self.noted.iter().filter(|reason| !reason.is_rule()).collect();
         let mut decision = thresholds.decide(supported);
         if decision == Decision::Fail && reasons.contains(Reason::UnfamiliarRecorder) {
             decision = Decision::Review;
@@ -337,7 +357,7 @@ impl Verdict {
         Self { decision, confidence, reasons, basis: Some(basis), ..self }
     }
 
-    /// The verdict with a reason that decides by itself; see [`Reason::forces`].
+    /// The verdict with a reason that decides by itself: see [`Reason::forces`] and [`Reason::TooLittleMovement`].
     #[must_use]
     pub fn ruled(self, by: Reason, thresholds: &Thresholds) -> Self {
         let mut basis = self.basis.unwrap_or_default();
@@ -478,7 +498,12 @@ mod tests {
     fn a_verdict_decided_anew_is_the_one_it_would_have_been() {
         let set = Calibration::new((0..1000).map(f64::from).collect());
         let grid = [0.3, 0.9, 1.0, 1.7, 2.5, 2.9, 4.0];
-        let notes: [&[Reason]; 3] = [&[], &[Reason::UnfamiliarRecorder, Reason::Turning], &[Reason::NoJitter]];
+        let notes: [&[Reason]; 4] = [
+            &[],
+            &[Reason::UnfamiliarRecorder, Reason::Turning],
+            &[Reason::NoJitter],
+            &[Reason::TooLittleMovement, Reason::Turning],
+        ];
         let alike = [None, Some((crate::domain::sketch::SAME, false)), Some((0.0, false)), Some((0.0, true))];
         let mut changed = 0;
         for raw in [1.0, 700.0, 950.0, 998.0, 999.5, 1e4] {

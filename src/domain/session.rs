@@ -6,6 +6,7 @@
 use super::id::{SESSION_ID_RULE, SessionId};
 use super::json::{Kind, Scanner, SyntaxError};
 use super::refusal::{FieldPath, Refusal};
+use super::timestamps;
 
 /// The largest coordinate, in pixels either side of zero.
 pub const MAX_COORDINATE: f64 = 1e7;
@@ -128,7 +129,8 @@ impl Session {
             Refusal::malformed(FieldPath::Body, format!("is not valid UTF-8 at byte {}", e.valid_up_to()))
         })?;
         self.reset();
-        Reader { scan: Scanner::new(text), bounds, seen: 0 }.session(self)
+        Reader { scan: Scanner::new(text), bounds, seen: 0 }.session(self)?;
+        timestamps::check(self)
     }
 
     fn reset(&mut self) {

@@ -48,6 +48,7 @@ pub(super) enum Code {
     UnsupportedMediaType,
     UnsupportedEncoding,
     OutOfBounds,
+    TimestampUnit,
     ConfirmationRequired,
     RateLimited,
     QueueFull,
@@ -103,6 +104,7 @@ impl Code {
                 (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", "Unsupported content encoding")
             }
             Self::OutOfBounds => (S::UNPROCESSABLE_ENTITY, "out_of_bounds", "Value out of bounds"),
+            Self::TimestampUnit => (S::UNPROCESSABLE_ENTITY, "timestamp_unit", "Times are not milliseconds"),
             Self::ConfirmationRequired => (S::UNPROCESSABLE_ENTITY, "confirmation_required", "Confirmation required"),
             Self::RateLimited => (S::TOO_MANY_REQUESTS, "rate_limited", "Too many requests"),
             Self::QueueFull => (S::SERVICE_UNAVAILABLE, "queue_full", "Queue full"),
@@ -237,6 +239,7 @@ impl From<Refusal> for ApiError {
         let code = match refusal.kind {
             RefusalKind::Malformed => Code::Malformed,
             RefusalKind::OutOfBounds => Code::OutOfBounds,
+            RefusalKind::TimestampUnit => Code::TimestampUnit,
         };
         let path = refusal.path.to_string();
         let message = match refusal.path {

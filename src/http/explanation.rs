@@ -12,9 +12,12 @@ use super::request::{self, Params, SessionPath};
 use super::{telemetry, wire};
 use crate::detector::embedded::Model;
 use crate::detector::embedded::classifier::Contribution;
+use crate::detector::embedded::judge::SUPPORT_PART;
+use crate::detector::embedded::support::Share;
+use crate::domain::calibration::MAX_SCORE;
 use crate::domain::features::Extractor;
+use crate::domain::heuristic;
 use crate::domain::occlusion;
-use crate::domain::reason::Reasons;
 use crate::domain::record::{self, DamagedRecord};
 use crate::domain::result::Thresholds;
 use crate::domain::session::Session;
@@ -96,6 +99,43 @@ pub(super) struct ExplanationAnswer {
     rest: f64,
     /// The stretches of the path without which the raw score would be lower, those that matter most first; at most three.
     stretches: Vec<StretchBody>,
+    /// The two measures apart; absent when there is too little motion to judge.
+    detection: Option<DetectionBody>,
+}
+
+/// What one feature did for the distance from people.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DistanceBody {
+    /// Its column in the feature set.
+    feature: &'static str,
+    /// The reason code of the trait that it describes.
+    code: &'static str,
+    /// Its value in this session.
+    value: f64,
+    /// What it adds to the distance; below 0 where it fits the others.
+    added: f64,
+}
+
+/// The measures that the score is made from: the larger of `classifierScore` and `supportScore` is `anomalyScore` as far as
+/// the calibration people resolve it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DetectionBody {
+    /// 1 where people were recorded like this, 0 where nobody was: then people of unknown recorders are compared with.
+    known_recorder: f64,
+    /// How much the movement resembles bots: -log10 of the raw score's p-value against its part of the error.
+    classifier_score: f64,
+    /// How far it is from people: -log10 of the distance's p-value against its part of the error.
+    support_score: f64,
+    /// Squared distance from the mean person; people have about as much as there are features.
+    distance: f64,
+    /// Whether it is further than every person the model knows.
+    outside: bool,
+    /// The features that put it there, the largest first; with `rest` they make `distance`.
+    features: Vec<DistanceBody>,
+    /// What all other features add to the distance.
+    rest: f64,
 }
 
 /// Explains a session's score by its features, as long as its telemetry is kept.
@@ -143,12 +183,14 @@ fn explain(
     let set = model.feature_set();
     let mut row = Vec::new();
     Extractor::default().extract(set, &session, &mut row);
-    let verdict = model.verdict(&row, &session.device_type, Reasons::default(), thresholds);
-    let (raw_score, base) = (verdict.raw_score.unwrap_or_default(), model.base());
-    let mut all = model.explain(&row);
+    let undecidable = heuristic::undecidable(&session).into_iter().collect();
+    let verdict = model.verdict(&row, &session.device_type, undecidable, thresholds);
+    let (raw_score, base) = (verdict.raw_score.unwrap_or_default(), model.base(&session.device_type));
+    let mut all = model.explain(&row, &session.device_type);
     all.sort_by(|a, b| b.added.abs().total_cmp(&a.added.abs()).then(a.index.cmp(&b.index)));
     all.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let stretches = guilty(model, &session, raw_score, &mut row.clone());
+    let detection = detection(model, &session, &row, limit);
     let named: f64 = all.iter().map(|c| c.added).sum();
     let feature = |Contribution { index, added, range }: Contribution| {
         let reason = set.describes(index);
@@ -174,6 +216,33 @@ fn explain(
         features: all.into_iter().map(feature).collect(),
         rest: raw_score - base - named,
         stretches,
+        detection,
+    })
+}
+
+/// Both parts of the score; `None` for a row without enough motion to be judged.
+fn detection(model: &Model, session: &Session, row: &[f64], limit: u32) -> Option<DetectionBody> {
+    let judgement = model.judgement(row, &session.device_type)?;
+    let set = model.feature_set();
+    let mut shares = model.explain_support(row, &session.device_type);
+    shares.sort_by(|a, b| b.added.abs().total_cmp(&a.added.abs()).then(a.index.cmp(&b.index)));
+    shares.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let named: f64 = shares.iter().map(|share| share.added).sum();
+    let score = |p: f64, part: f64| (-(p / part).min(1.0).log10()).clamp(0.0, MAX_SCORE);
+    let feature = |Share { index, added }: Share| DistanceBody {
+        feature: set.columns()[index],
+        code: set.describes(index).code(),
+        value: row[index],
+        added,
+    };
+    Some(DetectionBody {
+        known_recorder: judgement.known,
+        classifier_score: score(judgement.classifier_p, 1.0 - SUPPORT_PART),
+        support_score: score(judgement.support_p, SUPPORT_PART),
+        distance: judgement.distance,
+        outside: judgement.outside,
+        features: shares.into_iter().map(feature).collect(),
+        rest: judgement.distance - named,
     })
 }
 

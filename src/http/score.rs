@@ -162,7 +162,7 @@ pub(super) struct ClickSchema {
         (status = 410, description = "The id was erased", body = ErrorBody),
         (status = 413, description = "Body too large", body = ErrorBody),
         (status = 415, description = "Wrong content type or an encoded body", body = ErrorBody),
-        (status = 422, description = "A value out of bounds, with the field's path", body = ErrorBody),
+        (status = 422, description = "A value out of bounds, or times that are not milliseconds, with the field's path", body = ErrorBody),
         (status = 429, description = "Rate limit", body = ErrorBody),
         (status = 503, description = "Queue or store full or away; see Retry-After", body = ErrorBody),
     )

@@ -262,3 +262,40 @@ async fn a_bound_key_submits_to_its_deployment_only() {
     assert_eq!(app.get_as("ingest-eu", "/api/v1/batch/result/a").await.status, 200);
     app.get_as("ingest-eu", "/api/v1/batch/result/a?deploymentId=us").await.is_error(403, "wrong_deployment");
 }
+
+#[tokio::test]
+async fn times_of_another_unit_are_refused_with_the_unit_line_by_line_too() {
+    let app = TestApp::start().await;
+    for (factor, unit) in [(1e-3, "seconds"), (1e3, "microseconds"), (1e6, "nanoseconds")] {
+        let mut wrong = session("wrong");
+        for movement in wrong["movements"].as_array_mut().unwrap() {
+            movement["timestamp"] = json!(movement["timestamp"].as_f64().unwrap() * factor);
+        }
+        let reply = app.post(SCORE, &wrong).await;
+        reply.is_error(422, "timestamp_unit");
+        let body = reply.json();
+        assert!(body["message"].as_str().unwrap().contains(unit), "{body}");
+        assert_eq!(body["details"]["path"], "movements[1].timestamp");
+        let answers = app.bulk("", format!("{}\n{wrong}\n", session(unit))).await;
+        assert_eq!((&answers[0]["outcome"], &answers[1]["outcome"]), (&json!("accepted"), &json!("refused")));
+        assert_eq!((&answers[1]["code"], &answers[1]["message"]), (&json!("timestamp_unit"), &body["message"]));
+    }
+}
+
+#[tokio::test]
+async fn taps_without_a_path_are_reviewed_at_once_and_by_the_batch() {
+    let app = TestApp::start().await;
+    let point = |i: i32| json!({"x": i * 83 % 700, "y": i * 47 % 500, "timestamp": i * 640, "targetHit": true});
+    let points: Vec<Value> = (0..20).map(point).collect();
+    for (id, use_batch) in [("now", false), ("later", true)] {
+        let taps = json!({"sessionId": id, "movements": points, "clicks": points, "useBatch": use_batch});
+        let first = app.post(SCORE, &taps).await.json();
+        send(app.request("POST", "/api/v1/batch/process")).await;
+        let result = app.get(&format!("/api/v1/batch/result/{id}")).await.json()["result"].clone();
+        for told in [first, result] {
+            let codes: Vec<&Value> = told["reasons"].as_array().unwrap().iter().map(|reason| &reason["code"]).collect();
+            assert_eq!(told["decision"], "review", "{told}");
+            assert!(codes.contains(&&json!("too_little_movement")), "{told}");
+        }
+    }
+}

@@ -14,7 +14,8 @@ use crate::detector::embedded::Model;
 use crate::detector::embedded::quantiles::quantile;
 use crate::detector::embedded::train::{self, Example, Material, Recipe, Report, recorders};
 use crate::domain::features::{Extractor, FeatureSet};
-use crate::domain::reason::{Reason, Reasons};
+use crate::domain::heuristic;
+use crate::domain::reason::Reason;
 use crate::domain::result::{Decision, Thresholds, Verdict};
 use crate::domain::session::Session;
 
@@ -62,7 +63,7 @@ pub fn fit(
     Ok((Model::load(&contents.encode())?, report))
 }
 
-/// The verdict on a session as the service gives it, but for the heuristic's reasons.
+/// The verdict on a session as the service gives it, but for the heuristic's rules.
 #[must_use]
 pub fn verdict(
     model: &Model,
@@ -71,7 +72,8 @@ pub fn verdict(
     (extractor, row): &mut (Extractor, Vec<f64>),
 ) -> Verdict {
     extractor.extract(model.feature_set(), session, row);
-    model.verdict(row, &session.device_type, Reasons::default(), thresholds)
+    let undecidable = heuristic::undecidable(session).into_iter().collect();
+    model.verdict(row, &session.device_type, undecidable, thresholds)
 }
 
 /// Splits a source's people in two: at most `wanted` sessions of one half, and all sessions of the other.

@@ -86,7 +86,8 @@ impl<'m> Scorer<'m> {
         let inputs = self.extractor.rule_inputs(session);
         let rules = heuristic::rules(&inputs);
         self.extractor.extract(self.model.feature_set(), session, &mut self.features);
-        let noted = heuristic::noted(rules, inputs.total_moves);
+        let undecidable = heuristic::undecidable(session).into_iter().collect();
+        let noted = heuristic::noted(rules, inputs.total_moves).union(undecidable);
         let verdict = self.model.verdict(&self.features, &session.device_type, noted, &self.thresholds);
         match &mut self.earlier {
             Some(earlier) => verdict.beside(&earlier.beside(session), &self.thresholds),

@@ -10,8 +10,11 @@ use super::super::input::{DEFAULT_LINE_LIMIT, Lines};
 use super::super::pipeline;
 use super::super::table::{Format, Quote, Table};
 use super::*;
+use crate::domain::heuristic::Heuristic;
 use crate::domain::reason::Reason;
+use crate::domain::result::Decision;
 use crate::domain::session::Bounds;
+use crate::domain::timeline::{self, tests::set_back};
 
 /// The columns that the original computes otherwise after a pair of movements without time between them.
 const AFTER_SKIPPED_PAIRS: [&str; 6] =
@@ -126,4 +129,81 @@ fn sessions_are_looked_at_side_by_side_only_where_that_was_asked_for() {
     assert_eq!(replays(&beside), [false, true, true]);
     assert!(beside[2].reasons.contains(Reason::Campaign) && beside[1].is_anomaly());
     assert_eq!(beside.map(|v| v.anomaly_score), alone.map(|v| v.anomaly_score), "evidence never changes a score");
+}
+
+#[test]
+fn a_line_with_times_in_seconds_is_refused_by_its_field() {
+    let movements: Vec<String> =
+        (0..30).map(|i| format!(r#"{{"x":{i},"y":2,"timestamp":{}}}"#, f64::from(i) * 0.016)).collect();
+    let line = format!(r#"{{"sessionId":"a","movements":[{}]}}"#, movements.join(","));
+    let model = Model::bundled().unwrap();
+    let table = Arc::new(Table { columns: COLUMNS.to_vec(), format: Format::Csv, quote: Quote::Needed });
+    let mut lines = Lines::from_reader("a", None, std::io::Cursor::new(line.into_bytes()), DEFAULT_LINE_LIMIT).unwrap();
+    let (mut refused, one) = (Vec::new(), NonZeroUsize::MIN);
+    let scorer = || Scorer::new(&model, Thresholds::default());
+    pipeline::run(&mut lines, one, DEFAULT_LINE_LIMIT, &table, scorer, |chunk| {
+        refused.extend(chunk.refused.clone());
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(refused.len(), 1);
+    let (number, told) = &refused[0];
+    assert!(*number == 1 && told.starts_with("movements[1].timestamp") && told.contains("seconds"), "{told}");
+}
+
+#[test]
+fn taps_without_a_path_are_reviewed_with_the_reason() {
+    let mut taps = Session::default();
+    for i in 0..20 {
+        taps.movements.x.push(f64::from(i * 83 % 700));
+        taps.movements.y.push(f64::from(i * 47 % 500));
+        taps.movements.t.push(f64::from(i) * 640.0);
+    }
+    let model = Model::bundled().unwrap();
+    for thresholds in [Thresholds { pass: 5.9, review: 6.0 }, Thresholds { pass: 0.0, review: 0.1 }] {
+        let verdict = Scorer::new(&model, thresholds).verdict(&taps);
+        assert_eq!(verdict.decision.name(), "review");
+        assert!(verdict.reasons.contains(Reason::TooLittleMovement));
+    }
+}
+
+fn demo_people() -> Vec<Session> {
+    let packed: &[u8] = include_bytes!("../../data/demo/humans.ndjson.zst");
+    let text = zstd::decode_all(packed).unwrap();
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| Session::parse(line, &Bounds::default()).unwrap()).collect()
+}
+
+/// The decision by the rules alone, which see the recording as it was sent.
+fn by_rules(session: &Session) -> Decision {
+    Verdict::heuristic(&Heuristic::judge(&Extractor::default().v1(session)), &Thresholds::default()).decision
+}
+
+#[test]
+fn a_clock_set_back_changes_no_decision() {
+    let (model, people) = (Model::bundled().unwrap(), demo_people());
+    assert_eq!(people.len(), 23);
+    let mut scorer = Scorer::new(&model, Thresholds::default());
+    let mut undone = 0;
+    for session in &people {
+        let (expected, first, count) = (scorer.verdict(session), by_rules(session), session.movements.len());
+        for at in [count / 3, count / 2, 2 * count / 3] {
+            for back in [50.0, 300.0, 1_000.0, 5_000.0] {
+                let stepped = set_back(session, &[at], back);
+                let found = scorer.verdict(&stepped);
+                let scores = (expected.anomaly_score, found.anomaly_score);
+                let told = format!("{} set back by {back} at {at}: {scores:?}", session.id);
+                assert_eq!(found.decision, expected.decision, "{told}");
+                assert_eq!(by_rules(&stepped), first, "{told}");
+                let steady = timeline::without_steps(&stepped);
+                if !stepped.movements.t.is_sorted() && steady.movements.t.is_sorted() {
+                    undone += 1;
+                    for (click, sent) in steady.clicks.iter().zip(&session.clicks) {
+                        assert!((click.t - sent.t).abs() <= 600.0, "{told}: {click:?} and {sent:?}");
+                    }
+                }
+            }
+        }
+    }
+    assert!(undone > 240, "{undone} of 276");
 }

@@ -7,12 +7,15 @@ use sha2::{Digest as _, Sha256};
 
 use super::boosting::{Boosted, Split};
 use super::classifier::{Classifier, Column};
+use super::judge::Judge;
+use super::local::{Foreign, LocalCalibration, People, Trait};
 use super::quantiles::{Profile, SHARES};
+use super::support::{KNOTS, Scale, Support};
 use crate::domain::calibration::Calibration;
 use crate::domain::features::FeatureSet;
 
 const MAGIC: &[u8; 8] = b"PPBMODEL";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const DIGEST: usize = 32;
 /// Larger files are refused unread.
 pub const MAX_BYTES: usize = 64 << 20;
@@ -39,25 +42,6 @@ pub enum ModelError {
     FeatureSet(String),
 }
 
-/// The values of one column, of those that describe the recorder, that the fitted sessions have.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Known {
-    /// Its place in the feature set.
-    pub column: usize,
-    /// The smallest.
-    pub low: f64,
-    /// The largest.
-    pub high: f64,
-}
-
-impl Known {
-    /// Whether a recorder like this is known.
-    #[must_use]
-    pub fn holds(&self, value: f64) -> bool {
-        (self.low..=self.high).contains(&value)
-    }
-}
-
 /// What a model file says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Contents {
@@ -65,14 +49,10 @@ pub struct Contents {
     pub set: FeatureSet,
     /// What it was fitted and calibrated on, for people.
     pub provenance: String,
-    /// How rows are scored.
-    pub classifier: Classifier,
-    /// What recorders are known by, column by column; empty where the feature set says nothing of them.
-    pub recorders: Vec<Known>,
-    /// Raw values of all calibration humans.
-    pub pooled: Calibration,
-    /// Raw values of the calibration humans of one class, by its name.
-    pub classes: Vec<(String, Calibration)>,
+    /// Judges mice, trackpads and styluses, and what no client names.
+    pub hover: Judge,
+    /// Judges fingers on a screen, where the model learned of any.
+    pub touch: Option<Judge>,
 }
 
 impl Contents {
@@ -84,24 +64,9 @@ impl Contents {
         body.count(self.set.columns().len());
         self.set.columns().iter().for_each(|name| body.text(name));
         body.text(&self.provenance);
-        body.count(self.classifier.columns().len());
-        for column in self.classifier.columns() {
-            body.count(column.index);
-            column.people.0.iter().for_each(|value| body.double(*value));
-        }
-        body.trees(self.classifier.trees());
-        body.count(self.recorders.len());
-        for known in &self.recorders {
-            body.count(known.column);
-            body.double(known.low);
-            body.double(known.high);
-        }
-        body.calibration(&self.pooled);
-        body.count(self.classes.len());
-        for (name, set) in &self.classes {
-            body.text(name);
-            body.calibration(set);
-        }
+        body.judge(&self.hover);
+        body.count(usize::from(self.touch.is_some()));
+        self.touch.iter().for_each(|judge| body.judge(judge));
 
         let mut file = Vec::with_capacity(body.0.len() + 64);
         file.extend_from_slice(MAGIC);
@@ -180,6 +145,37 @@ impl Writer {
         }
     }
 
+    fn judge(&mut self, judge: &Judge) {
+        self.count(judge.classifier.columns().len());
+        for column in judge.classifier.columns() {
+            self.count(column.index);
+            column.people.0.iter().for_each(|value| self.double(*value));
+        }
+        self.trees(judge.classifier.trees());
+        self.count(judge.support.scales().len());
+        for scale in judge.support.scales() {
+            self.count(scale.index);
+            self.singles(&scale.knots);
+        }
+        self.singles(judge.support.mean());
+        self.singles(judge.support.precision());
+        let local = &judge.calibration;
+        self.count(local.traits().len());
+        for known in local.traits() {
+            self.count(known.column);
+            self.singles(&[known.mean, known.spread]);
+        }
+        self.singles(local.fitted());
+        self.singles(&local.reach());
+        let People { places, raw, distance } = local.people();
+        [places, raw, distance].into_iter().for_each(|values| self.singles(values));
+        self.count(local.foreign().len());
+        for source in local.foreign() {
+            self.calibration(&source.raw);
+            self.calibration(&source.distance);
+        }
+    }
+
     fn trees(&mut self, trees: &Boosted) {
         self.0.extend_from_slice(&trees.depth().to_le_bytes());
         self.count(trees.splits().len());
@@ -250,6 +246,16 @@ impl<'a> Reader<'a> {
         let set = FeatureSet::parse(&name).filter(|set| set.columns() == columns);
         let set = set.ok_or_else(|| ModelError::FeatureSet(printable(&name)))?;
         let provenance = self.text()?;
+        let width = set.columns().len();
+        let hover = self.judge(width)?;
+        let touch = self.list(8, |r| r.judge(width))?;
+        if touch.len() > 1 {
+            return Err(UNFIT);
+        }
+        Ok(Contents { set, provenance, hover, touch: touch.into_iter().next() })
+    }
+
+    fn judge(&mut self, width: usize) -> Read<Judge> {
         let columns = self.list(4 + 8 * SHARES.len(), |r| {
             let index = r.index()?;
             let mut people = Profile([0.0; SHARES.len()]);
@@ -259,14 +265,28 @@ impl<'a> Reader<'a> {
             Ok(Column { index, people })
         })?;
         let trees = self.trees(columns.len())?;
-        let classifier = Classifier::from_parts(columns, trees, set.columns().len()).ok_or(UNFIT)?;
-        let recorders = self.list(20, |r| Ok(Known { column: r.index()?, low: r.double()?, high: r.double()? }))?;
-        if recorders.iter().any(|known| known.column >= set.columns().len()) {
-            return Err(UNFIT);
-        }
-        let pooled = self.calibration()?;
-        let classes = self.list(8, |r| Ok((r.text()?, r.calibration()?)))?;
-        Ok(Contents { set, provenance, classifier, recorders, pooled, classes })
+        let classifier = Classifier::from_parts(columns, trees, width).ok_or(UNFIT)?;
+        let scales = self.list(4 + 4 * KNOTS, |r| {
+            let index = r.index()?;
+            Ok(Scale { index, knots: r.exactly()? })
+        })?;
+        let (mean, precision) = (self.singles()?, self.singles()?);
+        let support = Support::from_parts(scales, mean, precision, width).ok_or(UNFIT)?;
+        let traits = self.list(12, |r| {
+            let column = r.index()?;
+            let [mean, spread] = r.exactly()?;
+            Ok(Trait { column, mean, spread })
+        })?;
+        let (fitted, reach) = (self.singles()?, self.exactly()?);
+        let people = People { places: self.singles()?, raw: self.singles()?, distance: self.singles()? };
+        let foreign = self.list(8, |r| Ok(Foreign { raw: r.calibration()?, distance: r.calibration()? }))?;
+        let calibration = LocalCalibration::from_parts(traits, fitted, reach, people, foreign, width).ok_or(UNFIT)?;
+        Ok(Judge { classifier, support, calibration })
+    }
+
+    /// A list of just so many numbers.
+    fn exactly<const N: usize>(&mut self) -> Read<[f32; N]> {
+        self.singles()?.try_into().map_err(|_| UNFIT)
     }
 
     fn trees(&mut self, width: usize) -> Read<Boosted> {

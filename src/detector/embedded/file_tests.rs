@@ -5,25 +5,34 @@ use proptest::prelude::*;
 use super::*;
 use crate::detector::embedded::Model;
 
-/// A small model with every kind of part.
-pub(in super::super) fn small() -> Contents {
-    let set = FeatureSet::V1;
+/// A judge whose people have raw scores and distances up to `spread`.
+fn judge(spread: f32) -> Judge {
     let people = |centre: f64| Profile(SHARES.map(|share| centre * (0.5 + share)));
     let columns = vec![Column { index: 3, people: people(200.0) }, Column { index: 16, people: people(0.4) }];
     let split = |column, threshold| Split { column, threshold };
     let splits = vec![split(0, 150.0), split(1, f32::INFINITY), split(1, 0.5)];
     let trees = Boosted::from_parts(2, splits, vec![0.1, -0.2, 0.3, -0.4], 2).unwrap();
-    Contents {
-        set,
-        provenance: "Nobody.".to_owned(),
-        classifier: Classifier::from_parts(columns, trees, set.columns().len()).unwrap(),
-        recorders: vec![Known { column: 26, low: 1.0, high: 60.0 }],
-        pooled: Calibration::new((0..400).map(|i| f64::from(i) / 100.0).collect()),
-        classes: vec![
-            ("strict".to_owned(), Calibration::new((0..400).map(|i| f64::from(i) / 1000.0).collect())),
-            ("mild".to_owned(), Calibration::new((0..400).map(|i| f64::from(i) / 10.0).collect())),
-        ],
+    let rows: Vec<Vec<f64>> = (0..400)
+        .map(|i| {
+            let mut row = vec![0.0; 28];
+            (row[3], row[16], row[26]) = (100.0 + f64::from(i), f64::from(i % 20) / 20.0, 10.0 + f64::from(i % 50));
+            row
+        })
+        .collect();
+    let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
+    let values: Vec<f32> = (0..400u16).map(|i| f32::from(i) * spread / 400.0).collect();
+    let set = Calibration::new((0..200).map(f64::from).collect());
+    let foreign = vec![Foreign { raw: set.clone(), distance: set }];
+    Judge {
+        classifier: Classifier::from_parts(columns, trees, 28).unwrap(),
+        support: Support::fit(&rows, &[3, 16]).unwrap(),
+        calibration: LocalCalibration::fit(&[26], &rows, &rows, (values.clone(), values), foreign).unwrap(),
     }
+}
+
+/// A small model with every kind of part.
+pub(in super::super) fn small() -> Contents {
+    Contents { set: FeatureSet::V1, provenance: "Nobody.".to_owned(), hover: judge(4.0), touch: Some(judge(0.4)) }
 }
 
 #[test]
@@ -93,7 +102,7 @@ proptest! {
             return Ok(());
         }
         if let Ok(model) = Model::load(&sealed(file)) {
-            let assessed = model.assess(&row, "strict");
+            let assessed = model.assess(&row, "touch");
             prop_assert!(assessed.raw.is_finite() && assessed.calibrated.score.is_finite());
         }
     }

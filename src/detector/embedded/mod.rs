@@ -1,7 +1,9 @@
 //! The embedded detector: a model that ships with the program and learns from human sessions alone.
 //!
-//! A [`classifier`] asks the [`boosting`] trees how much a row resembles counterexamples made from human sessions, and the
-//! raw score is placed among calibration humans. [`file`](mod@file) is how a model is kept, [`train`] how it comes to be.
+//! A [`judge`] of each kind of pointer combines two measures: a [`classifier`] asks the [`boosting`] trees how much a row
+//! resembles counterexamples made from human sessions, and the [`support`] says how far it is from people at all. Both are
+//! placed among calibration people who were recorded like the session ([`local`]). [`file`](mod@file) is how a model is
+//! kept, [`train`] how it comes to be.
 
 pub mod quantiles;
 
@@ -13,11 +15,17 @@ pub mod drift;
 
 pub mod file;
 
+pub mod judge;
+
 pub mod kept;
+
+pub mod local;
 
 pub mod shadow;
 
 pub mod sighting;
+
+pub mod support;
 
 pub mod train;
 
@@ -29,10 +37,12 @@ use rayon::prelude::*;
 use self::classifier::{Column, Contribution};
 use self::drift::Drift;
 use self::file::{Contents, ModelError};
+use self::judge::{Judge, Judgement, Pointer};
 use self::kept::{Kept, Lately};
 pub use self::shadow::{Shadow, Tally};
+use self::support::Share;
 use super::{Answer, Detector, DetectorError, Limits, Outcome, Row};
-use crate::domain::calibration::{Calibrated, Calibration};
+use crate::domain::calibration::Calibrated;
 use crate::domain::features::FeatureSet;
 use crate::domain::id::Seq;
 use crate::domain::reason::{Reason, Reasons};
@@ -40,8 +50,13 @@ use crate::domain::result::{ModelIdentity, Source, Thresholds, Verdict};
 
 /// `modelId` of every embedded model.
 pub const MODEL_ID: &str = "embedded";
-/// The class of verdicts that rest on all calibration humans.
-pub const POOLED: &str = "pooled";
+/// The calibration class of verdicts on what hovers, and on what no client names.
+pub const HOVER: &str = "pooled";
+/// The calibration class of verdicts on fingers.
+pub const TOUCH: &str = "touch";
+/// One person in two hundred looks at least as odd as a row without enough motion counts: a score of 2.3, beyond pass and
+/// short of fail.
+const UNJUDGED_P: f64 = 0.005;
 /// Rows in one call; as many take some ten milliseconds.
 const MAX_ROWS: usize = 2000;
 /// Rows that one thread takes at a time.
@@ -92,9 +107,9 @@ impl Model {
     pub fn load(bytes: &[u8]) -> Result<Self, ModelError> {
         let (contents, digest) = Contents::decode(bytes)?;
         let version = digest.iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-        let values = contents.pooled.values();
-        // One human in two hundred looks at least as odd: a score of 2.3, beyond pass and short of fail.
-        let unjudged = quantiles::quantile(values, 0.995);
+        let mut raw: Vec<f64> = contents.hover.calibration.people().raw.iter().copied().map(f64::from).collect();
+        raw.sort_by(f64::total_cmp);
+        let unjudged = quantiles::quantile(&raw, 1.0 - UNJUDGED_P);
         Ok(Self { contents, unjudged, identity: ModelIdentity { id: MODEL_ID.to_owned(), version } })
     }
 
@@ -122,59 +137,76 @@ impl Model {
         &self.contents.provenance
     }
 
-    /// The raw values of all calibration humans.
+    /// How many sessions of people calibrate the judge of `pointer`; none where there is no such judge.
     #[must_use]
-    pub fn pooled(&self) -> &Calibration {
-        &self.contents.pooled
+    pub fn calibrated_on(&self, pointer: Pointer) -> usize {
+        self.judge(pointer).map_or(0, |judge| judge.calibration.people().raw.len())
     }
 
-    /// The classes with a calibration of their own, and how many raw values each has.
-    pub fn classes(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.contents.classes.iter().map(|(name, set)| (name.as_str(), set.len()))
+    /// The judge of `pointer`, if the model has one.
+    #[must_use]
+    pub fn judge(&self, pointer: Pointer) -> Option<&Judge> {
+        match pointer {
+            Pointer::Hover => Some(&self.contents.hover),
+            Pointer::Touch => self.contents.touch.as_ref(),
+        }
+    }
+
+    /// The judge of the pointer that a session's client claims, and its calibration class. The judge of touch has learned
+    /// bots of mice as counterexamples too, so that nothing is gained by the claim.
+    fn judge_of(&self, device_type: &str) -> (&Judge, &'static str) {
+        match self.contents.touch.as_ref().filter(|_| Pointer::claimed(device_type) == Pointer::Touch) {
+            Some(judge) => (judge, TOUCH),
+            None => (&self.contents.hover, HOVER),
+        }
     }
 
     /// Assesses one row of [`Model::feature_set`].
     ///
-    /// The class is claimed by the client, so it can only raise the score that all humans together give. Heuristic
-    /// reasons were measured and add nothing to this model's raw score, so they do not enter it. A row without enough
-    /// motion ([`FeatureSet::evidence`]) is not taken for ordinary: it gets a raw score that one human in two hundred
-    /// reaches, and a little more the less there is. A row of another width counts as one without motion.
+    /// The client claims the device type; claiming another one gains nothing. Heuristic reasons were measured and add nothing
+    /// to this model's raw score, so they do not enter it. A row without enough motion ([`FeatureSet::evidence`]) is not
+    /// taken for ordinary: it gets a score that one person in two hundred reaches, and a raw score that is a little more the
+    /// less there is. A row of another width counts as one
+    /// without motion.
     #[must_use]
-    pub fn assess(&self, features: &[f64], device_type: &str) -> Assessment<'_> {
+    pub fn assess(&self, features: &[f64], device_type: &str) -> Assessment<'static> {
         let assessment = self.assess_briefly(features, device_type);
-        let traits = self.traits(features, &assessment.calibrated);
+        let traits = self.traits(features, device_type, &assessment.calibrated);
         Assessment { notes: assessment.notes.union(traits), ..assessment }
     }
 
     /// [`Model::assess`] without the traits of the movement, which cost more than everything else.
-    fn assess_briefly(&self, features: &[f64], device_type: &str) -> Assessment<'_> {
+    fn assess_briefly(&self, features: &[f64], device_type: &str) -> Assessment<'static> {
         let (evidence, least) = self.evidence(features);
         if evidence < least {
+            let score = -UNJUDGED_P.log10();
+            let calibrated = Calibrated { p: UNJUDGED_P, score, supported: score, extrapolated: false };
             let raw = self.unjudged + 1e-6 * (least - evidence.min(least));
-            return Assessment {
-                raw,
-                calibrated: self.contents.pooled.assess(raw),
-                class: POOLED,
-                notes: Reasons::default(),
-            };
+            return Assessment { raw, calibrated, class: HOVER, notes: Reasons::default() };
         }
-        let raw = self.raw(features);
-        let pooled = self.contents.pooled.assess(raw);
-        let class = self.contents.classes.iter().find(|(name, _)| name == device_type);
-        let (calibrated, class) = match class.map(|(name, set)| (name, set.assess(raw))) {
-            Some((name, own)) if own.score > pooled.score && own.supported >= pooled.supported => (own, name.as_str()),
-            _ => (pooled, POOLED),
-        };
-        let unfamiliar = calibrated.score > EXPLAINED
-            && self.contents.recorders.iter().any(|known| !known.holds(features[known.column]));
-        let notes = unfamiliar.then_some(Reason::UnfamiliarRecorder).into_iter().collect();
+        let (judge, class) = self.judge_of(device_type);
+        let Judgement { raw, calibrated, known, outside, .. } = judge.assess(features);
+        let mut notes = Reasons::default();
+        if known <= 0.0 {
+            notes.insert(Reason::UnfamiliarRecorder);
+        }
+        if outside {
+            notes.insert(Reason::OutsidePeople);
+        }
         Assessment { raw, calibrated, class, notes }
     }
 
-    /// The raw score of a row of [`Model::feature_set`] that has enough motion: log-odds, finite.
+    /// What the judge of the claimed pointer says of a row; `None` for a row without enough motion to be judged.
+    #[must_use]
+    pub fn judgement(&self, features: &[f64], device_type: &str) -> Option<Judgement> {
+        let (evidence, least) = self.evidence(features);
+        (evidence >= least).then(|| self.judge_of(device_type).0.assess(features))
+    }
+
+    /// The raw score of a row of [`Model::feature_set`] that has enough motion, as a hovering pointer's: log-odds, finite.
     #[must_use]
     pub fn raw(&self, features: &[f64]) -> f64 {
-        let raw = self.contents.classifier.raw(features);
+        let raw = self.contents.hover.classifier.raw(features);
         if raw.is_nan() { f64::MAX } else { raw.clamp(f64::MIN, f64::MAX) }
     }
 
@@ -195,30 +227,44 @@ impl Model {
         Verdict::calibrated(raw, &calibrated, class, reasons, Source::Embedded, self.identity(), thresholds)
     }
 
-    /// The columns that the model asks, by their place in the feature set.
+    /// The columns that the judge of hovering pointers asks, by their place in the feature set.
     #[must_use]
     pub fn columns(&self) -> &[Column] {
-        self.contents.classifier.columns()
+        self.contents.hover.classifier.columns()
     }
 
     /// What each column of a row of [`Model::feature_set`] did for its raw score, the largest first: log-odds added to
     /// [`Model::base`], with what nine people in ten have there. The sum of all and the base is the raw score. Empty for
     /// a row without enough motion to be judged.
     #[must_use]
-    pub fn explain(&self, features: &[f64]) -> Vec<Contribution> {
+    pub fn explain(&self, features: &[f64], device_type: &str) -> Vec<Contribution> {
         let (evidence, least) = self.evidence(features);
-        if evidence >= least { self.contents.classifier.contributions(features) } else { Vec::new() }
+        let judge = self.judge_of(device_type).0;
+        if evidence >= least { judge.classifier.contributions(features) } else { Vec::new() }
     }
 
-    /// The raw score of the median person.
+    /// What each column of a row did for its distance from people, the largest first; the sum is the distance. Empty for a
+    /// row without enough motion to be judged.
     #[must_use]
-    pub fn base(&self) -> f64 {
-        self.contents.classifier.base()
+    pub fn explain_support(&self, features: &[f64], device_type: &str) -> Vec<Share> {
+        let (evidence, least) = self.evidence(features);
+        let judge = self.judge_of(device_type).0;
+        if evidence >= least { judge.support.shares(features) } else { Vec::new() }
+    }
+
+    /// The raw score of the median person, by the judge of the claimed pointer.
+    #[must_use]
+    pub fn base(&self, device_type: &str) -> f64 {
+        self.judge_of(device_type).0.classifier.base()
     }
 
     /// The traits of the movement that raised this score most.
-    fn traits(&self, features: &[f64], calibrated: &Calibrated) -> Reasons {
-        if self.is_explained(features, calibrated) { self.traits_of(&self.asked(features)) } else { Reasons::default() }
+    fn traits(&self, features: &[f64], device_type: &str, calibrated: &Calibrated) -> Reasons {
+        if self.is_explained(features, calibrated) {
+            self.traits_of(&self.asked(features, device_type), device_type)
+        } else {
+            Reasons::default()
+        }
     }
 
     fn is_explained(&self, features: &[f64], calibrated: &Calibrated) -> bool {
@@ -226,15 +272,15 @@ impl Model {
         evidence >= least && calibrated.score > EXPLAINED
     }
 
-    fn asked(&self, features: &[f64]) -> Box<[f32]> {
-        self.contents.classifier.asked(features)
+    fn asked(&self, features: &[f64], device_type: &str) -> Box<[f32]> {
+        self.judge_of(device_type).0.classifier.asked(features)
     }
 
     /// The same from what the trees ask of a row, of one that has them.
-    fn traits_of(&self, asked: &[f32]) -> Reasons {
+    fn traits_of(&self, asked: &[f32], device_type: &str) -> Reasons {
         let set = self.contents.set;
         let mut traits: Vec<(Reason, f64)> = Vec::new();
-        for Contribution { index, added, .. } in self.contents.classifier.contributions_of(asked) {
+        for Contribution { index, added, .. } in self.judge_of(device_type).0.classifier.contributions_of(asked) {
             let of = set.describes(index);
             match traits.iter_mut().find(|(reason, _)| *reason == of) {
                 Some((_, sum)) => *sum += added,
@@ -242,8 +288,7 @@ impl Model {
             }
         }
         traits.sort_by(|a, b| b.1.total_cmp(&a.1));
-        let telling = traits.iter().take(TRAITS).filter(|(_, sum)| *sum > 0.0);
-        telling.map(|(reason, _)| *reason).collect()
+        traits.iter().take(TRAITS).filter(|(_, sum)| *sum > 0.0).map(|(reason, _)| *reason).collect()
     }
 }
 
@@ -351,8 +396,9 @@ impl Detector for EmbeddedDetector {
         } else {
             rows.par_iter().with_min_len(ROWS_PER_TASK).map(|row| going.outcome(row)).collect()
         };
+        // Fingers are not what the judge of hovering pointers was fitted on.
         going.drift.observe(rows.iter().zip(&outcomes).filter_map(|(row, (_, outcome))| match outcome {
-            Outcome::Calibrated { calibrated, .. } => Some((&row.features[..], calibrated.p)),
+            Outcome::Calibrated { calibrated, class, .. } if class == HOVER => Some((&row.features[..], calibrated.p)),
             _ => None,
         }));
         if let Some(shadow) = &going.shadow {

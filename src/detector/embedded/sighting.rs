@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::drift::{Drift, Place};
 use super::kept::Lately;
-use super::{Assessment, EmbeddedDetector, Going, Model, Shadow, Tally};
+use super::{Assessment, EmbeddedDetector, Going, HOVER, Model, Shadow, Tally};
 use crate::domain::features::Extractor;
 use crate::domain::id::Seq;
 use crate::domain::reason::Reasons;
@@ -70,8 +70,9 @@ impl Going {
         let device_type = &session.device_type;
         let assess = if session.use_batch { Model::assess_briefly } else { Model::assess };
         let Assessment { raw, calibrated, class, notes } = assess(&model, row, device_type);
-        let asked = (session.use_batch && model.is_explained(row, &calibrated)).then(|| model.asked(row));
-        let place = drift.place(row, calibrated.p);
+        let asked = (session.use_batch && model.is_explained(row, &calibrated)).then(|| model.asked(row, device_type));
+        // Fingers are not what the judge of hovering pointers was fitted on.
+        let place = if class == HOVER { drift.place(row, calibrated.p) } else { None };
         let shadow = shadow.map(|shadow| {
             let tally = shadow.compare(row, device_type, &calibrated);
             (shadow, tally)
@@ -122,10 +123,13 @@ mod tests {
             let (kept, row) = (alone.kept().unwrap(), rows.iter().find(|row| row.id == id).unwrap());
             // What a queued session lacks its batch adds, from what is kept and from the row alike.
             if id.0 % 2 == 0 {
-                let traits = kept.traits(&row.features, &calibrated);
-                assert_eq!((kept.recall(id, &calibrated), basis.noted.union(traits)), (Traits::Known(traits), notes));
+                let traits = kept.traits(&row.features, &row.device_type, &calibrated);
+                assert_eq!(
+                    (kept.recall(id, &row.device_type, &calibrated), basis.noted.union(traits)),
+                    (Traits::Known(traits), notes)
+                );
                 let again = if calibrated.score > EXPLAINED { Traits::FromRow } else { Traits::Known(traits) };
-                assert_eq!(kept.recall(id, &calibrated), again);
+                assert_eq!(kept.recall(id, &row.device_type, &calibrated), again);
             } else {
                 assert_eq!(basis.noted, notes);
             }

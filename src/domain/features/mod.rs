@@ -10,6 +10,7 @@ pub mod v3;
 
 use super::reason::Reason;
 use super::session::Session;
+use super::timeline;
 
 /// The feature sets that exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -77,6 +78,24 @@ impl FeatureSet {
         self == Self::V3 && v3::is_touch(column)
     }
 
+    /// Whether a column says more of the task and of the recorder's clock than of the hand: whether people click on the
+    /// way, or how often a game turns them back.
+    #[must_use]
+    pub fn is_task(self, column: usize) -> bool {
+        self == Self::V3 && v3::is_task(column)
+    }
+
+    /// Columns that tell one kind of recording from another: the recorder's, and how much of the time there is movement.
+    pub fn recording(self) -> impl Iterator<Item = usize> {
+        let also: &[&str] = match self {
+            Self::V1 => &[],
+            Self::V2 => &["restShare"],
+            Self::V3 => &["restShare", "movementShare"],
+        };
+        let named = move |column: &usize| also.contains(&self.columns()[*column]);
+        self.recorder().chain((0..self.columns().len()).filter(named))
+    }
+
     /// The numeric columns in order; `sessionId`, `gameType` and `deviceType` stand before them in every export.
     #[must_use]
     pub fn columns(self) -> &'static [&'static str] {
@@ -97,13 +116,14 @@ pub struct Extractor {
 }
 
 impl Extractor {
-    /// The row of `set` for `session`, written over `row`. Every value is finite.
+    /// The row of `set` for `session`, written over `row`. Every value is finite. All sets but v1, which is the original
+    /// service's, see the session with steps of its clock undone; see [`timeline`].
     pub fn extract(&mut self, set: FeatureSet, session: &Session, row: &mut Vec<f64>) {
         row.clear();
         match set {
             FeatureSet::V1 => row.extend_from_slice(&self.v1(session).values()),
-            FeatureSet::V2 => self.v2_rows.extract(session, row),
-            FeatureSet::V3 => self.v3_rows.extract(session, row),
+            FeatureSet::V2 => self.v2_rows.extract(&timeline::without_steps(session), row),
+            FeatureSet::V3 => self.v3_rows.extract(&timeline::without_steps(session), row),
         }
     }
 

@@ -26,6 +26,7 @@ use self::compact::{Entry, Points};
 use self::keys::Window;
 use self::path::Path;
 use super::session::{Movements, Session};
+use super::timeline;
 
 /// Windows kept of a sketch.
 const KEPT: usize = 12;
@@ -96,7 +97,7 @@ impl Movement {
     #[must_use]
     pub fn of(session: &Session) -> Option<Self> {
         let mut path = Path::default();
-        path.trace(&session.movements);
+        path.trace(&timeline::without_steps(session).movements);
         let mut anchors = Anchors::default();
         anchors.find(&path);
         if anchors.slow.len() < LEAST_STOPS || !is_wide(&path) {

@@ -74,6 +74,19 @@ fn a_movement_is_known_again_however_it_was_shifted_scaled_turned_or_paced() {
 }
 
 #[test]
+fn a_movement_is_known_again_after_a_step_of_the_clock() {
+    let index = index(20);
+    for seed in 0..20 {
+        let mut session = wandering(seed, 14);
+        let half = session.movements.len() / 2;
+        session.movements.t[half..].iter_mut().for_each(|t| *t -= 700.0);
+        let (id, like) = index.find(&Movement::of(&session).unwrap())[0];
+        assert_eq!(id, i64::try_from(seed).unwrap());
+        assert!(like.left <= SAME / 2.0, "{seed} leaves {}", like.left);
+    }
+}
+
+#[test]
 fn other_movements_are_not_alike() {
     let index = index(50);
     for seed in 50..100 {

@@ -1,13 +1,12 @@
 //! Adapting a model to a site: its own people set the cuts, and with enough of them the trees learn from them too.
 
-use std::collections::BTreeSet;
-
 use super::samples::Samples;
 use super::{
-    Contents, Example, MIN_FIT, Material, Recipe, Report, Stage, TrainError, calibrating, fit_classifier,
-    known_recorders, moving, people, telling,
+    Contents, Judge, MIN_FIT, Material, Part, Parts, Pointer, Recipe, Report, Stage, TrainError, fitting, people,
+    telling,
 };
-use crate::detector::embedded::file::Known;
+use crate::detector::embedded::local::LocalCalibration;
+use crate::domain::session::Session;
 
 /// Fewest sessions that set a site's cut between pass and review.
 pub const MIN_SITE: usize = 200;
@@ -27,7 +26,7 @@ pub fn site_share(sessions: usize) -> f64 {
 ///
 /// Those of `material.calibration` alone set the cuts: on this site `10^-s` of people exceed a score of `s`, however few
 /// do elsewhere. With [`MIN_FIT`] or more people to fit on, further trees are grown on top of the base's. Recorders of
-/// either are known.
+/// either are known. Only the judge of the pointer that most of the site's people have is adapted.
 ///
 /// # Errors
 /// [`TrainError`] with the mend.
@@ -39,59 +38,74 @@ pub fn adapt(
     on_stage: &mut dyn FnMut(Stage),
 ) -> Result<(Contents, Report), TrainError> {
     on_stage(Stage::Features);
-    let Material { fit, calibration, bots } = *material;
     if recipe.set != base.set {
         return Err(TrainError::OtherSet { base: base.set.name() });
     }
-    let fitted_people: BTreeSet<&str> = fit.iter().map(Example::person).collect();
-    let apart: Vec<&Example> = calibration.iter().filter(|e| !fitted_people.contains(e.person())).collect();
-    let shared = calibration.len() - apart.len();
-    let (fit, fit_still) = moving(fit.iter().collect(), base.set);
-    let (apart, apart_still) = moving(apart, base.set);
-    if apart.len() < MIN_SITE {
-        return Err(TrainError::TooFewOfSite { found: apart.len() });
-    }
-
-    on_stage(Stage::Trees);
-    let mut recipe = Recipe { foreign: 0.0, calibration_recorders: 0, ..*recipe };
-    (recipe.boosting.trees, recipe.boosting.depth) = (TREES, base.classifier.trees().depth());
-    let (learned, bots) = if fit.len() >= MIN_FIT { (fit, bots) } else { (Vec::new(), [].as_slice()) };
-    let samples = Samples::of(&learned, bots, &recipe);
-    let classifier = if learned.is_empty() {
-        base.classifier.clone()
-    } else {
-        fit_classifier(&samples, |_| true, Some(&base.classifier), &recipe).ok_or(TrainError::Alike)?
+    let mut parts = Parts::of(material, base.set);
+    let (hover, touch) = (parts.take(Pointer::Hover), parts.take(Pointer::Touch));
+    let (own, pointer, judge) = match &base.touch {
+        Some(judge) if touch.calibration.len() > hover.calibration.len() => (touch, Pointer::Touch, judge),
+        _ => (hover, Pointer::Hover, &base.hover),
     };
-    let site: Vec<&Example> = learned.iter().chain(&apart).copied().collect();
-    let seen = Samples::of(&site, &[], &Recipe { recorders: 0, counterexamples: 0, ..recipe });
-    let recorders = known_recorders(&seen.humans, base.set);
+    if own.calibration.len() < MIN_SITE {
+        return Err(TrainError::TooFewOfSite { found: own.calibration.len() });
+    }
+    let bots: Vec<&Session> =
+        material.bots.iter().filter(|bot| Pointer::claimed(&bot.device_type) == pointer).collect();
+    let (adapted, mut report) = adapt_judge(judge, &own, &bots, pointer, recipe, on_stage)?;
+    (report.motionless, report.shared) = (parts.motionless, parts.shared);
+    let provenance = format!("{} Adapted to a site: {provenance}", base.provenance);
+    let mut contents = Contents { provenance, ..base.clone() };
+    match pointer {
+        Pointer::Hover => contents.hover = adapted,
+        Pointer::Touch => contents.touch = Some(adapted),
+    }
+    Ok((contents, report))
+}
+
+fn adapt_judge(
+    base: &Judge,
+    part: &Part<'_>,
+    bots: &[&Session],
+    pointer: Pointer,
+    recipe: &Recipe,
+    on_stage: &mut dyn FnMut(Stage),
+) -> Result<(Judge, Report), TrainError> {
+    on_stage(Stage::Trees);
+    let mut recipe = *recipe;
+    (recipe.boosting.trees, recipe.boosting.depth) = (TREES, base.classifier.trees().depth());
+    let (learned, bots) = if part.fit.len() >= MIN_FIT { (&part.fit[..], bots) } else { (&[][..], &[][..]) };
+    let samples = Samples::of(learned, bots, pointer, &recipe);
+    let measures = if learned.is_empty() {
+        (base.classifier.clone(), base.support.clone())
+    } else {
+        fitting::measures(learned, &samples, pointer, |_| true, Some(base), &recipe).ok_or(TrainError::Alike)?
+    };
 
     on_stage(Stage::Calibration);
-    let (pooled, classes) = calibrating::calibrate(&classifier, &apart, &[], &recipe);
+    let calibrating = fitting::rows(&part.calibration, recipe.set);
+    // The site's people are at home here, those who calibrate it too.
+    let site: Vec<Vec<f64>> =
+        fitting::rows(learned, recipe.set).into_iter().chain(calibrating.iter().cloned()).collect();
+    let mut judge = fitting::judge(measures, &site, &calibrating, Vec::new(), recipe.set).ok_or(TrainError::Alike)?;
+    judge.calibration = either(&base.calibration, &judge.calibration).ok_or(TrainError::Alike)?;
     let report = Report {
         fitted: learned.len(),
-        fitted_people: people(&learned),
+        fitted_people: people(learned),
         counterexamples: samples.counterexamples.len(),
         bots: samples.bots.len(),
         foreign: 0,
-        calibrated: apart.len(),
-        calibrated_people: people(&apart),
-        motionless: fit_still + apart_still,
-        shared,
-        classes: classes.iter().map(|(name, set)| (name.clone(), set.len())).collect(),
-        telling: telling(&classifier, base.set),
+        calibrated: part.calibration.len(),
+        calibrated_people: people(&part.calibration),
+        motionless: 0,
+        shared: 0,
+        touch: None,
+        telling: telling(&judge.classifier, recipe.set),
     };
-    let recorders = base.recorders.iter().map(|known| either(*known, &recorders)).collect();
-    let provenance = format!("{} Adapted to a site: {provenance}", base.provenance);
-    Ok((Contents { set: base.set, provenance, classifier, recorders, pooled, classes }, report))
+    Ok((judge, report))
 }
 
-/// What is known to either.
-fn either(known: Known, others: &[Known]) -> Known {
-    let other = others.iter().find(|other| other.column == known.column);
-    other.map_or(known, |other| Known {
-        column: known.column,
-        low: known.low.min(other.low),
-        high: known.high.max(other.high),
-    })
+/// The calibration of the site's people, with the recorders that are known to either.
+fn either(base: &LocalCalibration, site: &LocalCalibration) -> Option<LocalCalibration> {
+    site.with_recorders_of(base)
 }

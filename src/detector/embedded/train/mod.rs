@@ -4,13 +4,13 @@
 //! Every fitted session is also taken as other recorders would have recorded it ([`recorders`]); each of these has
 //! counterexamples ([`crate::adversary`]) through the same recorder, and the trees learn to tell the two apart
 //! ([`samples`]). People who were not fitted on calibrate the model, and beside them, where sources are named, the people
-//! of each source seen by a model fitted without it ([`calibrating`]).
+//! of each source seen by a model fitted without it ([`fitting`]). Fingers have a judge of their own.
 
 mod adapting;
 
 pub mod boosting;
 
-mod calibrating;
+mod fitting;
 
 pub mod recorders;
 
@@ -24,10 +24,10 @@ use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 pub use self::adapting::{MIN_SITE, adapt, site_share};
-use self::samples::{Sample, Samples};
-use super::classifier::{Classifier, Column, single};
-use super::file::{Contents, Known};
-use super::quantiles::{Profile, quantile};
+use self::samples::Samples;
+use super::classifier::Classifier;
+use super::file::Contents;
+use super::judge::{Judge, Pointer};
 use crate::adversary::{Family, Kind};
 use crate::domain::features::{Extractor, FeatureSet};
 use crate::domain::session::Session;
@@ -36,11 +36,6 @@ use crate::domain::session::Session;
 pub const MIN_FIT: usize = 200;
 /// Fewest sessions with motion that calibrate one.
 pub const MIN_CALIBRATION: usize = 50;
-/// A class has a calibration of its own from this many sessions...
-pub const CLASS_SESSIONS: usize = 400;
-/// ...of this many users.
-pub const CLASS_USERS: usize = 10;
-
 /// A human session and whose it is.
 #[derive(Clone, Debug)]
 pub struct Example {
@@ -65,20 +60,18 @@ pub struct Recipe {
     pub set: FeatureSet,
     /// Of everything drawn at random.
     pub seed: u64,
-    /// The families of counterexamples and how often each is drawn.
+    /// The families of counterexamples to people with mice and how often each is drawn.
     pub families: [(Family, u32); Family::ALL.len()],
+    /// The same to people who touch a screen.
+    pub touch_families: [(Family, u32); Family::ALL.len()],
     /// How often each fitted session is taken through another recorder.
     pub recorders: u64,
     /// Counterexamples for each session and recorder.
     pub counterexamples: u64,
     /// Share of the counterexamples' weight that labelled bots have, where there are any.
     pub labelled: f64,
-    /// How often each calibration session is taken through another recorder.
-    pub calibration_recorders: u64,
-    /// Weight of the people seen by a model that does not know their source, against that of the calibration people.
-    pub foreign: f64,
-    /// Whether device classes may have calibrations of their own.
-    pub classes: bool,
+    /// Whether the people of each source, seen by a model that does not know it, calibrate unknown recorders.
+    pub foreign: bool,
     /// The trees.
     pub boosting: boosting::Settings,
 }
@@ -89,12 +82,11 @@ impl Default for Recipe {
             set: FeatureSet::V3,
             seed: 1,
             families: Family::ALL.map(|family| (family, weight(family))),
+            touch_families: Family::ALL.map(|family| (family, touch_weight(family))),
             recorders: 6,
             counterexamples: 4,
             labelled: 0.3,
-            calibration_recorders: 4,
-            foreign: 1.0,
-            classes: true,
+            foreign: true,
             boosting: boosting::Settings {
                 trees: 600,
                 depth: 4,
@@ -126,6 +118,15 @@ fn weight(family: Family) -> u32 {
             Kind::Driver => 8,
             _ => 0,
         },
+    }
+}
+
+/// How often a family is drawn against people who touch a screen: half fingers' bots, half mice's that claim to be one.
+fn touch_weight(family: Family) -> u32 {
+    match family {
+        Family::TouchReplayNoise => 10,
+        _ if family.kind() == Kind::Touch => 60,
+        _ => weight(family),
     }
 }
 
@@ -179,8 +180,8 @@ pub struct Report {
     pub motionless: usize,
     /// Sessions left out of calibration because their person was fitted.
     pub shared: usize,
-    /// Classes with a calibration of their own.
-    pub classes: Vec<(String, usize)>,
+    /// Sessions of fingers among the fitted and the calibrating, where they have a judge of their own.
+    pub touch: Option<[usize; 2]>,
     /// The columns that the trees ask most, with their share of all questions.
     pub telling: Vec<(&'static str, f64)>,
 }
@@ -277,111 +278,98 @@ pub fn train(
     on_stage: &mut dyn FnMut(Stage),
 ) -> Result<(Contents, Report), TrainError> {
     on_stage(Stage::Features);
-    let Material { fit, calibration, bots } = *material;
-    let set = recipe.set;
-    let fitted_people: BTreeSet<&str> = fit.iter().map(Example::person).collect();
-    let apart: Vec<&Example> = calibration.iter().filter(|e| !fitted_people.contains(e.person())).collect();
-    let shared = calibration.len() - apart.len();
-    let (fit, fit_still) = moving(fit.iter().collect(), set);
-    let (apart, apart_still) = moving(apart, set);
-    if fit.len() < MIN_FIT {
-        return Err(TrainError::TooFewToFit { found: fit.len() });
+    let mut parts = Parts::of(material, recipe.set);
+    let hover = parts.take(Pointer::Hover);
+    let touch = parts.take(Pointer::Touch);
+    if hover.fit.len() < MIN_FIT {
+        return Err(TrainError::TooFewToFit { found: hover.fit.len() });
     }
-    if apart.len() < MIN_CALIBRATION {
-        return Err(TrainError::TooFewToCalibrate { found: apart.len() });
+    if hover.calibration.len() < MIN_CALIBRATION {
+        return Err(TrainError::TooFewToCalibrate { found: hover.calibration.len() });
     }
-    let samples = Samples::of(&fit, bots, recipe);
+    let bots: Vec<&Session> = material.bots.iter().collect();
+    let (bots, touching): (Vec<&Session>, Vec<&Session>) =
+        bots.into_iter().partition(|bot| Pointer::claimed(&bot.device_type) == Pointer::Hover);
+    let (judge, mut report) = learn(&hover, &bots, Pointer::Hover, recipe, on_stage)?;
+    report.motionless = parts.motionless;
+    report.shared = parts.shared;
+    // Fingers that are too few for a judge of their own are left out: mice's judge says nothing of them.
+    let enough = touch.fit.len() >= MIN_FIT && touch.calibration.len() >= MIN_CALIBRATION;
+    let touch_judge =
+        if enough { Some(learn(&touch, &touching, Pointer::Touch, recipe, &mut |_| ())?.0) } else { None };
+    report.touch = enough.then_some([touch.fit.len(), touch.calibration.len()]);
+    Ok((Contents { set: recipe.set, provenance, hover: judge, touch: touch_judge }, report))
+}
+
+/// The people of one kind of pointer who move enough.
+#[derive(Default)]
+struct Part<'a> {
+    fit: Vec<&'a Example>,
+    calibration: Vec<&'a Example>,
+}
+
+/// All people by pointer, and who is left out.
+struct Parts<'a> {
+    parts: BTreeMap<Pointer, Part<'a>>,
+    shared: usize,
+    motionless: usize,
+}
+
+impl<'a> Parts<'a> {
+    fn of(material: &Material<'a>, set: FeatureSet) -> Self {
+        let fitted: BTreeSet<&str> = material.fit.iter().map(Example::person).collect();
+        let apart: Vec<&Example> = material.calibration.iter().filter(|e| !fitted.contains(e.person())).collect();
+        let shared = material.calibration.len() - apart.len();
+        let (fit, fit_still) = moving(material.fit.iter().collect(), set);
+        let (apart, apart_still) = moving(apart, set);
+        let mut parts: BTreeMap<Pointer, Part<'a>> = BTreeMap::new();
+        let pointer = |example: &Example| Pointer::claimed(&example.session.device_type);
+        fit.into_iter().for_each(|e| parts.entry(pointer(e)).or_default().fit.push(e));
+        apart.into_iter().for_each(|e| parts.entry(pointer(e)).or_default().calibration.push(e));
+        Self { parts, shared, motionless: fit_still + apart_still }
+    }
+
+    fn take(&mut self, pointer: Pointer) -> Part<'a> {
+        self.parts.remove(&pointer).unwrap_or_default()
+    }
+}
+
+/// Fits and calibrates a judge of `pointer`.
+fn learn(
+    part: &Part<'_>,
+    bots: &[&Session],
+    pointer: Pointer,
+    recipe: &Recipe,
+    on_stage: &mut dyn FnMut(Stage),
+) -> Result<(Judge, Report), TrainError> {
+    let Part { fit, calibration } = part;
+    let samples = Samples::of(fit, bots, pointer, recipe);
     if samples.counterexamples.is_empty() {
         return Err(TrainError::Alike);
     }
-
     on_stage(Stage::Trees);
-    let classifier = fit_classifier(&samples, |_| true, None, recipe).ok_or(TrainError::Alike)?;
-
+    let measures = fitting::measures(fit, &samples, pointer, |_| true, None, recipe).ok_or(TrainError::Alike)?;
     on_stage(Stage::Foreign);
-    let foreign = calibrating::foreign(&fit, &samples, recipe);
-
+    let foreign = fitting::foreign(fit, &samples, pointer, recipe);
     on_stage(Stage::Calibration);
-    let (pooled, classes) = calibrating::calibrate(&classifier, &apart, &foreign, recipe);
-    let report = Report {
+    let mut report = Report {
         fitted: fit.len(),
-        fitted_people: people(&fit),
+        fitted_people: people(fit),
         counterexamples: samples.counterexamples.len(),
         bots: samples.bots.len(),
         foreign: foreign.len(),
-        calibrated: apart.len(),
-        calibrated_people: people(&apart),
-        motionless: fit_still + apart_still,
-        shared,
-        classes: classes.iter().map(|(name, set)| (name.clone(), set.len())).collect(),
-        telling: telling(&classifier, set),
+        calibrated: calibration.len(),
+        calibrated_people: people(calibration),
+        motionless: 0,
+        shared: 0,
+        touch: None,
+        telling: Vec::new(),
     };
-    let recorders = known_recorders(&samples.humans, set);
-    Ok((Contents { set, provenance, classifier, recorders, pooled, classes }, report))
-}
-
-/// Grows trees that tell the people whom `wanted` accepts from their counterexamples and from all labelled bots; both
-/// sides weigh the same. With a `base`, its columns are asked and its trees come first.
-fn fit_classifier(
-    samples: &Samples,
-    wanted: impl Fn(&Sample) -> bool,
-    base: Option<&Classifier>,
-    recipe: &Recipe,
-) -> Option<Classifier> {
-    let set = recipe.set;
-    let (evidence, _) = set.evidence();
-    let of = |all: &'_ [Sample]| -> Vec<usize> { (0..all.len()).filter(|i| wanted(&all[*i])).collect() };
-    let humans: Vec<&Sample> = of(&samples.humans).into_iter().map(|i| &samples.humans[i]).collect();
-    let made: Vec<&Sample> = of(&samples.counterexamples).into_iter().map(|i| &samples.counterexamples[i]).collect();
-    let columns: Vec<Column> = match base {
-        Some(base) => base.columns().to_vec(),
-        // What the recorder is like tells people from bots on the sites that were recorded, and on no other.
-        None => (0..set.columns().len())
-            .into_par_iter()
-            .filter(|index| {
-                *index != evidence && !set.is_touch(*index) && !set.recorder().any(|column| column == *index)
-            })
-            .map(|index| {
-                let own = humans.iter().filter(|sample| sample.original);
-                Column { index, people: Profile::of(own.map(|sample| sample.row[index]).collect()) }
-            })
-            .collect(),
-    };
-    let bots: Vec<&Sample> = samples.bots.iter().collect();
-    let all: Vec<&Sample> = humans.iter().chain(&made).chain(&bots).copied().collect();
-    let rows: Vec<Vec<f32>> =
-        all.par_iter().map(|sample| columns.iter().map(|column| single(sample.row[column.index])).collect()).collect();
-    let odd: Vec<bool> = (0..all.len()).map(|i| i >= humans.len()).collect();
-    let labelled = if bots.is_empty() { 0.0 } else { recipe.labelled };
-    #[expect(clippy::cast_precision_loss, reason = "numbers of rows")]
-    let weight = |share: f64, n: usize| share * humans.len() as f64 / n.max(1) as f64;
-    let (made_weight, bot_weight) = (weight(1.0 - labelled, made.len()), weight(labelled, bots.len()));
-    let weights: Vec<f64> = std::iter::repeat_n(1.0, humans.len())
-        .chain(std::iter::repeat_n(made_weight, made.len()))
-        .chain(std::iter::repeat_n(bot_weight, bots.len()))
-        .collect();
-    let start: Vec<f64> =
-        base.map_or_else(Vec::new, |base| all.par_iter().map(|sample| base.raw(&sample.row)).collect());
-    let rows = boosting::Rows { values: &rows, odd: &odd, weights: &weights, start: &start };
-    let mut trees = boosting::fit(&rows, &recipe.boosting, recipe.seed)?;
-    if let Some(base) = base {
-        trees = base.trees().with(&trees, columns.len())?;
-    }
-    Classifier::from_parts(columns, trees, set.columns().len())
-}
-
-/// Share of the fitted sessions at either end whose recorder counts as odd itself.
-const ODD_RECORDERS: f64 = 0.001;
-
-/// What the recorders of the sessions are known by, as they were recorded.
-fn known_recorders(humans: &[Sample], set: FeatureSet) -> Vec<Known> {
-    set.recorder()
-        .map(|column| {
-            let mut values: Vec<f64> = humans.iter().filter(|s| s.original).map(|s| s.row[column]).collect();
-            values.sort_by(f64::total_cmp);
-            Known { column, low: quantile(&values, ODD_RECORDERS), high: quantile(&values, 1.0 - ODD_RECORDERS) }
-        })
-        .collect()
+    let fitted: Vec<Vec<f64>> = samples.humans.into_iter().filter(|s| s.original).map(|s| s.row).collect();
+    let calibrating = fitting::rows(calibration, recipe.set);
+    let judge = fitting::judge(measures, &fitted, &calibrating, foreign, recipe.set).ok_or(TrainError::Alike)?;
+    report.telling = telling(&judge.classifier, recipe.set);
+    Ok((judge, report))
 }
 
 /// An own stream of random numbers for each session and purpose, so that threads do not matter.

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use super::recorders::{self, Recorder};
 use super::{Example, Recipe, stream};
 use crate::adversary::{self, Clock, Family};
+use crate::detector::embedded::judge::Pointer;
 use crate::domain::features::{Extractor, FeatureSet};
 use crate::domain::session::Session;
 
@@ -30,62 +31,61 @@ pub(super) struct Samples {
 }
 
 impl Samples {
-    pub(super) fn of(fit: &[&Example], bots: &[Session], recipe: &Recipe) -> Self {
-        let set = recipe.set;
+    pub(super) fn of(fit: &[&Example], bots: &[&Session], pointer: Pointer, recipe: &Recipe) -> Self {
         let originals: Vec<&Session> = fit.iter().map(|e| &e.session).collect();
-        let mut bots: Vec<&Session> = bots.iter().collect();
+        let mut bots = bots.to_vec();
         bots.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
         Self {
-            humans: through_recorders(&originals, recipe.recorders, RECORDERS, recipe.seed, set),
-            counterexamples: counterexamples(&originals, recipe),
-            bots: through_recorders(&bots, recipe.recorders, BOTS, recipe.seed, set),
+            humans: through_recorders(&originals, pointer, RECORDERS, recipe),
+            counterexamples: counterexamples(&originals, pointer, recipe),
+            bots: through_recorders(&bots, pointer, BOTS, recipe),
         }
     }
 }
 
-/// The recorder that a copy of a session goes through, and its clock.
-fn recorder(seed: u64, purpose: u64, copy: u64, index: usize) -> (Recorder, Clock, impl Rng) {
+/// The recorder that a copy of a session goes through, and its clock. Fingers keep their own: between two strokes there
+/// is nothing to interpolate.
+fn recorder(seed: u64, purpose: u64, copy: u64, index: usize, pointer: Pointer) -> (Recorder, Clock, impl Rng) {
     let mut rng = stream(seed, purpose + (copy << 8), index);
-    (Recorder::draw(&mut rng), Clock::draw(&mut rng), rng)
+    let (recorder, clock) = (Recorder::draw(&mut rng), Clock::draw(&mut rng));
+    (recorder, if pointer == Pointer::Touch { Clock::Own } else { clock }, rng)
 }
 
-/// The rows of the sessions as they are, then as `copies` other recorders would have recorded each.
-pub(super) fn through_recorders(
-    originals: &[&Session],
-    copies: u64,
-    purpose: u64,
-    seed: u64,
-    set: FeatureSet,
-) -> Vec<Sample> {
+/// The rows of the sessions as they are, then as the recipe's number of other recorders would have recorded each.
+fn through_recorders(originals: &[&Session], pointer: Pointer, purpose: u64, recipe: &Recipe) -> Vec<Sample> {
     let n = originals.len();
-    let all = (0..n * (1 + usize::try_from(copies).unwrap_or(0))).into_par_iter();
+    let all = (0..n * (1 + usize::try_from(recipe.recorders).unwrap_or(0))).into_par_iter();
     rows(
-        set,
+        recipe.set,
         all.map(|i| {
             let (copy, of) = (i / n, i % n);
             let session = originals[of];
             if copy == 0 {
                 return Some((of, true, session.clone()));
             }
-            let (recorder, clock, mut rng) = recorder(seed, purpose, copy as u64, of);
+            let (recorder, clock, mut rng) = recorder(recipe.seed, purpose, copy as u64, of, pointer);
             Some((of, false, recorder.record(&recorders::retime(session, clock, &mut rng), &mut rng)))
         }),
     )
 }
 
 /// Counterexamples to each row that [`through_recorders`] gives of the people, through the same recorder.
-fn counterexamples(originals: &[&Session], recipe: &Recipe) -> Vec<Sample> {
+fn counterexamples(originals: &[&Session], pointer: Pointer, recipe: &Recipe) -> Vec<Sample> {
     let n = originals.len();
     let (copies, each) = (recipe.recorders + 1, recipe.counterexamples);
+    let families = match pointer {
+        Pointer::Hover => &recipe.families,
+        Pointer::Touch => &recipe.touch_families,
+    };
     let all = (0..n * usize::try_from(copies * each).unwrap_or(0)).into_par_iter();
     rows(
         recipe.set,
         all.map(|i| {
             let (turn, of) = ((i / n) as u64, i % n);
             let copy = turn % copies;
-            let (recorder, clock, _) = recorder(recipe.seed, RECORDERS, copy, of);
+            let (recorder, clock, _) = recorder(recipe.seed, RECORDERS, copy, of, pointer);
             let mut rng = stream(recipe.seed, COUNTEREXAMPLES + (turn << 8), of);
-            let family = draw(&recipe.families, &mut rng);
+            let family = draw(families, &mut rng);
             let clock = if copy == 0 { Clock::Own } else { clock };
             let bot = adversary::imitate(originals[of], family, clock, &mut rng)?;
             Some((of, false, if copy == 0 { bot } else { recorder.record(&bot, &mut rng) }))

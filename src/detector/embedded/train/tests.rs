@@ -37,7 +37,7 @@ fn hand(index: usize) -> Example {
 
 fn quick() -> Recipe {
     let boosting = boosting::Settings { trees: 20, depth: 3, ..Recipe::default().boosting };
-    Recipe { recorders: 1, counterexamples: 1, calibration_recorders: 1, boosting, ..Recipe::default() }
+    Recipe { recorders: 1, counterexamples: 1, boosting, ..Recipe::default() }
 }
 
 fn fit(recipe: &Recipe, examples: Vec<Example>) -> (Vec<u8>, Report) {
@@ -107,11 +107,11 @@ fn people_of_left_out_sources_calibrate_beside_those_kept_apart() {
     let material = Material { fit: &fit, calibration: &calibration, bots: &[] };
     let of = |recipe: &Recipe| train(&material, recipe, String::new(), &mut |_| ()).unwrap();
     let (with, report) = of(&quick());
-    let (without, plain) = of(&Recipe { foreign: 0.0, ..quick() });
+    let (without, plain) = of(&Recipe { foreign: false, ..quick() });
     assert_eq!((report.foreign, plain.foreign), (3, 0));
-    assert_eq!(with.classifier, without.classifier);
-    assert!(with.pooled.len() > without.pooled.len());
-    assert!(without.pooled.values().iter().all(|v| with.pooled.values().contains(v)));
+    assert_eq!(with.hover.classifier, without.hover.classifier);
+    assert_eq!(with.hover.calibration.people(), without.hover.calibration.people());
+    assert!(with.hover.calibration.foreign().iter().all(|source| source.raw.len() > 100));
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn labelled_bots_are_learned_from() {
         assert_eq!(report.bots > 0, !bots.is_empty());
         let mut row = Vec::new();
         Extractor::default().extract(contents.set, &circle(77), &mut row);
-        contents.classifier.raw(&row)
+        contents.hover.classifier.raw(&row)
     };
     assert!(raw(&bots) > raw(&[]) + 0.5);
 }
@@ -160,24 +160,56 @@ fn a_sites_own_people_set_its_cuts() {
     assert!(adapted(199).unwrap_err().to_string().contains("only 199"));
     let (few, report) = adapted(400).unwrap();
     assert_eq!((report.fitted, report.calibrated), (0, 400));
-    assert_eq!(few.classifier, base.classifier, "too few to learn from");
+    assert_eq!(few.hover.classifier, base.hover.classifier, "too few to learn from");
     // Of people like those of the site, as many exceed a score as it promises.
     let mut row = Vec::new();
     let exceed = (5000..5400).filter(|i| {
         Extractor::default().extract(few.set, &site(*i).session, &mut row);
-        few.pooled.assess(few.classifier.raw(&row)).score > 1.0
+        few.hover.assess(&row).calibrated.score > 1.0
     });
     let exceed = exceed.count();
     assert!((12..=80).contains(&exceed), "{exceed} of 400");
 
     let (many, report) = adapted(800).unwrap();
     assert!(report.fitted >= MIN_FIT && report.calibrated >= 316, "{report:?}");
-    assert!(many.classifier.trees().trees() > base.classifier.trees().trees());
+    assert!(many.hover.classifier.trees().trees() > base.hover.classifier.trees().trees());
     assert_eq!(many.encode(), adapted(800).unwrap().0.encode(), "repeatable");
     // What the base knew is still known.
-    for (known, before) in many.recorders.iter().zip(&base.recorders) {
-        assert!(known.low <= before.low && known.high >= before.high);
-    }
+    let judgement = |example: &Example| {
+        let mut row = Vec::new();
+        Extractor::default().extract(many.set, &example.session, &mut row);
+        many.hover.assess(&row)
+    };
+    assert!(fit_on.iter().chain(&[site(7)]).all(|example| judgement(example).known > 0.0));
     let v1 = Recipe { set: FeatureSet::V1, ..quick() };
-    assert!(adapt(&base, &material, &v1, "", &mut |_| ()).unwrap_err().to_string().contains("v2"));
+    assert!(adapt(&base, &material, &v1, "", &mut |_| ()).unwrap_err().to_string().contains("v3"));
+}
+
+/// Swipes of a finger, each from another place.
+fn finger(index: usize) -> Example {
+    let mut example = hand(2000 + index);
+    let moves = &mut example.session.movements;
+    for k in 0..moves.t.len() {
+        let stroke = (k / 25) as f64;
+        (moves.x[k], moves.t[k]) = (0.4 * moves.x[k] + 37.0 * stroke % 200.0, moves.t[k] + 180.0 * stroke);
+    }
+    example.session.duration_ms = moves.t.last().copied().unwrap_or(0.0);
+    example.session.device_type = "touch".to_owned();
+    example.user = Some(format!("finger{}", index % 60));
+    example
+}
+
+#[test]
+fn fingers_have_a_judge_of_their_own_where_there_are_enough() {
+    let learned = |fingers: usize| {
+        let people = (0..400).map(hand).chain((0..fingers).map(finger)).collect();
+        let (fit, calibration) = split(people, 0.3, 1);
+        let material = Material { fit: &fit, calibration: &calibration, bots: &[] };
+        train(&material, &quick(), String::new(), &mut |_| ()).unwrap()
+    };
+    let (few, report) = learned(100);
+    assert!(few.touch.is_none() && report.touch.is_none());
+    let (many, report) = learned(400);
+    assert_eq!(report.touch.unwrap().iter().sum::<usize>(), 400);
+    assert_eq!(many.hover, few.hover, "mice learn nothing of fingers");
 }

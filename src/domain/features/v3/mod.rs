@@ -73,6 +73,12 @@ pub(super) fn is_touch(column: usize) -> bool {
     column >= WIDTH - lifts::COLUMNS.len()
 }
 
+/// Whether a column says more of the task and the recorder's clock than of the hand.
+pub(super) fn is_task(column: usize) -> bool {
+    let name = COLUMNS.get(column).copied().unwrap_or_default();
+    name.starts_with("click") || matches!(name, "reversalRate" | "eventTimeCorrelation")
+}
+
 /// Buffers that are reused from session to session.
 #[derive(Debug, Default)]
 pub struct Workspace {
