@@ -48,6 +48,7 @@ fn session() -> Option<NewSession> {
         digest: SessionDigest::of(&record),
         record,
         features: v1::Features::from_values([0.5; 28]),
+        reasons: heuristic.reasons,
         first: FirstVerdict { verdict, scored_at: NOW.wall, latency_ms: 0.2 },
         is_final: false,
     })

@@ -95,6 +95,7 @@ impl Node {
         let intake = Intake::new(
             Arc::clone(&store),
             embedded.clone(),
+            config.detector.first_by,
             Arc::clone(&clock),
             Arc::clone(&metrics),
             Arc::clone(&controls),

@@ -7,11 +7,12 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::controls::Controls;
 use crate::detector::embedded::EmbeddedDetector;
+use crate::detector::embedded::sighting::Sighting;
 use crate::domain::features::{Extractor, v1};
 use crate::domain::heuristic::{self, Heuristic};
 use crate::domain::id::SessionKey;
 use crate::domain::queue::State;
-use crate::domain::reason::{Reason, Reasons};
+use crate::domain::reason::Reason;
 use crate::domain::record::{self, SessionDigest};
 use crate::domain::refusal::Refusal;
 use crate::domain::result::Verdict;
@@ -20,6 +21,15 @@ use crate::domain::time::Now;
 use crate::metrics::Metrics;
 use crate::store::{Acceptance, FirstVerdict, NewSession, Store, StoreError, StoredSession};
 use crate::thresholds::ThresholdBook;
+
+/// Who gives the first verdict on a session that waits for its batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstBy {
+    /// The embedded model.
+    Model,
+    /// The fixed rules alone.
+    Rules,
+}
 
 /// What the submitter is told; for a repeated submission, what it was told the first time with the current state.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,22 +67,25 @@ pub enum SubmitError {
 pub struct Intake {
     store: Arc<dyn Store>,
     embedded: EmbeddedDetector,
+    first_by: FirstBy,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     controls: Arc<Controls>,
 }
 
 impl Intake {
-    /// An intake that writes to `store` and answers `useBatch: false` from `embedded`.
+    /// An intake that writes to `store` and answers from `embedded`: always where the session asks for no batch, else as
+    /// `first_by` says.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
         embedded: EmbeddedDetector,
+        first_by: FirstBy,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
         controls: Arc<Controls>,
     ) -> Self {
-        Self { store, embedded, clock, metrics, controls }
+        Self { store, embedded, first_by, clock, metrics, controls }
     }
 
     /// The scores at which decisions change.
@@ -101,10 +114,13 @@ impl Intake {
         received: Now,
         forced: Option<Reason>,
     ) -> Result<Receipt, SubmitError> {
-        let new = WORKSPACE.with_borrow_mut(|workspace| self.judge(session, received, forced, workspace));
+        let (new, sighting) = WORKSPACE.with_borrow_mut(|workspace| self.judge(session, received, forced, workspace));
         let (key, features, first, is_final) = (new.key.clone(), new.features, new.first.clone(), new.is_final);
         match self.store.accept(new).await? {
-            Acceptance::New(_) => {
+            Acceptance::New(seq) => {
+                if let Some(sighting) = sighting {
+                    sighting.count(seq);
+                }
                 if is_final {
                     self.metrics.result(&first.verdict, Duration::ZERO);
                 }
@@ -121,27 +137,36 @@ impl Intake {
         }
     }
 
-    /// The session as it will be stored: features, first verdict and compact record.
+    /// The session as it will be stored: features, first verdict and compact record; and what the model's watchers will
+    /// count of it, where the model scored it.
     fn judge(
         &self,
         mut session: Session,
         received: Now,
         forced: Option<Reason>,
         workspace: &mut Workspace,
-    ) -> NewSession {
+    ) -> (NewSession, Option<Sighting>) {
         let features = workspace.extractor.v1(&session);
         let heuristic = Heuristic::judge(&features);
         let is_final = !session.use_batch;
-        let verdict = if is_final {
-            self.model_verdict(&session, heuristic::noted(heuristic.reasons, features.total_moves), workspace)
-        } else {
-            Verdict::heuristic(&heuristic, &self.thresholds().of(&session.deployment_id))
-        };
+        let thresholds = self.thresholds().of(&session.deployment_id);
         // They stand among the session's reasons, so the batch decides by them too.
         let ruling = forced.or_else(|| self.controls.ruling(session.user_id.as_deref(), &session.deployment_id));
-        let rulings = heuristic::undecidable(&session).into_iter().chain(ruling);
-        let verdict = rulings
-            .fold(verdict, |verdict, reason| verdict.ruled(reason, &self.thresholds().of(&session.deployment_id)));
+        let rulings = || heuristic::undecidable(&session).into_iter().chain(ruling);
+        let reasons = heuristic.reasons.union(rulings().collect());
+        let by_model = (is_final || self.first_by == FirstBy::Model).then(|| {
+            let noted = heuristic::noted(reasons, features.total_moves);
+            let Workspace { extractor, row, .. } = &mut *workspace;
+            self.embedded.judge(&session, noted, &thresholds, extractor, row)
+        });
+        let (verdict, sighting) = match by_model.flatten() {
+            Some((verdict, sighting)) => (verdict, Some(sighting)),
+            // A session that the model refuses gets an answer too. A ruling is no rule and adds nothing to the rules' score.
+            None => {
+                let rules = Verdict::heuristic(&heuristic, &thresholds);
+                (rulings().fold(rules, |verdict, reason| verdict.ruled(reason, &thresholds)), None)
+            }
+        };
         let mut record = Vec::with_capacity(64 + 8 * session.movements.len());
         record::encode(&session, &mut workspace.integers, &mut record);
         let digest = SessionDigest::of(&record);
@@ -159,6 +184,7 @@ impl Intake {
             digest,
             record,
             features,
+            reasons,
             first,
             is_final,
         };
@@ -166,14 +192,7 @@ impl Intake {
         if session.movements.len() <= SPARED_MOVEMENTS {
             workspace.spare = session;
         }
-        new
-    }
-
-    fn model_verdict(&self, session: &Session, heuristic: Reasons, workspace: &mut Workspace) -> Verdict {
-        let model = self.embedded.model();
-        workspace.extractor.extract(model.feature_set(), session, &mut workspace.row);
-        let thresholds = self.thresholds().of(&session.deployment_id);
-        model.verdict(&workspace.row, &session.device_type, heuristic, &thresholds)
+        (new, sighting)
     }
 }
 

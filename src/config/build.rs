@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::load::{Layers, Origin, Reader};
 use super::value::{self, Parsed};
 use super::{
-    Config, DetectorKind, DetectorSettings, Faults, Flags, Generation, HttpSettings, SchedulerSettings, Secret,
-    StoreSettings, StoreUrl, Timing, WoodwideSettings, check,
+    Config, DetectorKind, DetectorSettings, Faults, FirstBy, Flags, Generation, HttpSettings, SchedulerSettings,
+    Secret, StoreSettings, StoreUrl, Timing, WoodwideSettings, check,
 };
 use crate::domain::backoff::Backoff;
 use crate::domain::batch::Policy;
@@ -180,6 +180,11 @@ fn detector(r: &mut Reader) -> DetectorSettings {
             _ => Err(format!("is {text:?}; write embedded or woodwide")),
         }),
         model: r.text("model", |text| Ok((text != "bundled").then(|| PathBuf::from(text)))),
+        first_by: r.text("first_verdict", |text| match text {
+            "model" => Ok(FirstBy::Model),
+            "rules" => Ok(FirstBy::Rules),
+            _ => Err(format!("is {text:?}; write model or rules")),
+        }),
         thresholds: Thresholds {
             pass: r.text("anomaly_threshold_pass", |text| value::decimal(text, &(0.0..=100.0))),
             review: r.text("anomaly_threshold_review", |text| value::decimal(text, &(0.0..=100.0))),

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use crate::detector::woodwide::{Generation, Timing, WoodwideSettings};
+pub use crate::intake::FirstBy;
 pub use crate::secret::Secret;
 pub use flags::Flags;
 pub use load::Faults;
@@ -145,6 +146,8 @@ pub struct DetectorSettings {
     pub kind: DetectorKind,
     /// The embedded detector's model file; `None` for the bundled one.
     pub model: Option<PathBuf>,
+    /// Who gives the first verdict on a session that waits for its batch.
+    pub first_by: FirstBy,
     /// From score to decision.
     pub thresholds: Thresholds,
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use self::embedded::kept::Kept;
 use crate::domain::calibration::Calibrated;
 use crate::domain::features::FeatureSet;
 use crate::domain::id::Seq;
@@ -128,6 +129,11 @@ pub trait Detector: Send + Sync {
 
     /// What it may be asked at once.
     fn limits(&self) -> Limits;
+
+    /// What is known of scores that it gave when sessions were accepted; `None` for a detector that gave none.
+    fn kept(&self) -> Option<Kept> {
+        None
+    }
 
     /// One outcome for each of `rows`.
     ///

@@ -40,7 +40,12 @@ pub(crate) fn outcome_of(row: Seq) -> Outcome {
 }
 
 pub(crate) fn answer(outcomes: Vec<(Seq, Outcome)>) -> Answer {
-    Answer { model: ModelIdentity { id: "scripted".to_owned(), version: "1".to_owned() }, outcomes }
+    Answer { model: identity(), outcomes }
+}
+
+/// The model of every [`Scripted`].
+pub(crate) fn identity() -> ModelIdentity {
+    ModelIdentity { id: "scripted".to_owned(), version: "1".to_owned() }
 }
 
 impl Scripted {
@@ -113,7 +118,7 @@ impl Detector for Scripted {
         self.probes.fetch_add(1, Ordering::SeqCst);
         let _open = self.probe_gate.read().await;
         if self.healthy.load(Ordering::SeqCst) {
-            return Ok(ModelIdentity { id: "scripted".to_owned(), version: "1".to_owned() });
+            return Ok(identity());
         }
         Err(DetectorError::Unavailable { message: "scripted outage".to_owned(), retry_after: None })
     }

@@ -15,6 +15,8 @@ mod erasure;
 mod error;
 mod events;
 mod explanation;
+#[cfg(test)]
+mod first_tests;
 mod gate;
 mod health;
 mod history;

@@ -13,6 +13,8 @@ use super::auth::{Role, Submitter};
 use super::error::{ApiError, ErrorBody};
 use super::request;
 use super::wire::{self, AnomalyBody, FeatureSummary, ReasonBody};
+use crate::domain::heuristic::Heuristic;
+use crate::domain::result::{Thresholds, Verdict};
 use crate::domain::session::Session;
 use crate::intake::Receipt;
 use crate::metrics::Received;
@@ -38,9 +40,20 @@ pub(super) struct ScoreAnswer<'a> {
     #[schema(example = "queued")]
     status: &'static str,
     /// heuristic, embedded or woodwide.
-    #[schema(example = "heuristic")]
+    #[schema(example = "embedded")]
     source: &'static str,
     reasons: Vec<ReasonBody>,
+    heuristic: HeuristicBody,
+}
+
+/// What the fixed rules alone say, whoever gave the verdict; for sites that come from them.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct HeuristicBody {
+    /// 0 to 5 and 0.3 for each rule that holds.
+    score: f64,
+    /// pass, review or fail, by the thresholds in force.
+    #[schema(example = "pass")]
+    decision: &'static str,
 }
 
 /// What a key with the role submit learns: no score to learn from.
@@ -131,8 +144,10 @@ pub(super) struct ClickSchema {
 /// Judges one session.
 ///
 /// With `useBatch: true` the session is durable on disk and `queued` for a batch verdict before the answer leaves; with
-/// `false` it is scored now by the embedded model and `processed`. The same session sent again gets the first answer
-/// again. A key with the role submit gets `{sessionId, status}` only.
+/// `false` it is `processed`. The embedded model gives the verdict, or, where the service is set so, the fixed rules give
+/// that of a queued session; what they say is in `heuristic` either way. Which traits of the movement are unlike people's is
+/// told with the batch verdict. The same session sent again gets the first answer again. A key with the role submit gets
+/// `{sessionId, status}` only.
 #[utoipa::path(
     post, path = "/api/v1/score", operation_id = "submitSession", tag = "sessions",
     request_body(content = SessionSchema, content_type = "application/json"),
@@ -169,7 +184,8 @@ pub(super) async fn submit(
     };
     let receipt = taken.await.inspect_err(|_| service.metrics.received(Received::Refused))?;
     service.metrics.received(if receipt.duplicate { Received::Duplicate } else { Received::Accepted });
-    Ok(answer(&receipt, access.role))
+    let thresholds = service.intake.thresholds().of(&receipt.key.deployment);
+    Ok(answer(&receipt, &thresholds, access.role))
 }
 
 fn parse(service: &Shared, body: &Bytes) -> Result<Session, ApiError> {
@@ -179,13 +195,14 @@ fn parse(service: &Shared, body: &Bytes) -> Result<Session, ApiError> {
     Ok(service.intake.parse(body, &service.settings.bounds)?)
 }
 
-fn answer(receipt: &Receipt, role: Role) -> Response {
+fn answer(receipt: &Receipt, thresholds: &Thresholds, role: Role) -> Response {
     let session_id = receipt.key.id.as_str();
     let status = wire::status(receipt.state);
     if role == Role::Submit {
         return wire::json(&SubmitAnswer { session_id, status });
     }
     let verdict = &receipt.first.verdict;
+    let rules = Verdict::heuristic(&Heuristic::judge(&receipt.features), thresholds);
     wire::json(&ScoreAnswer {
         session_id,
         decision: verdict.decision.name(),
@@ -197,6 +214,7 @@ fn answer(receipt: &Receipt, role: Role) -> Response {
         status,
         source: verdict.source.name(),
         reasons: wire::reasons(verdict.reasons),
+        heuristic: HeuristicBody { score: rules.anomaly_score.unwrap_or(0.0), decision: rules.decision.name() },
     })
 }
 

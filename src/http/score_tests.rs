@@ -4,13 +4,14 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
 use super::super::testing::{TestApp, read_all, send, session};
+use crate::intake::FirstBy;
 use crate::store::StoreError;
 
 const SCORE: &str = "/api/v1/score";
 
 #[tokio::test]
 async fn a_queued_session_gets_its_first_verdict_in_the_originals_shape() {
-    let app = TestApp::start().await;
+    let app = TestApp::with(|choice| choice.first_by = FirstBy::Rules).await;
     let reply = app.post(SCORE, &session("a")).await;
     assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")));
     let body = reply.json();

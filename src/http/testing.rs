@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use super::{HttpSettings, Parts, Role, Service, server};
 use crate::clock::{Clock as _, ManualClock};
 use crate::controls::Controls;
+use crate::detector::Detector;
 use crate::detector::embedded::{EmbeddedDetector, Model};
 use crate::detector::scripted::Scripted;
 use crate::detector::woodwide::Training;
@@ -25,7 +26,7 @@ use crate::domain::batch::Policy;
 use crate::domain::id::{BatchId, Seq, SessionKey};
 use crate::domain::result::Thresholds;
 use crate::domain::time::{Now, Timestamp};
-use crate::intake::Intake;
+use crate::intake::{FirstBy, Intake};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::scheduler::{self, Scheduler};
@@ -191,9 +192,12 @@ pub(super) struct Choice {
     pub(super) http: HttpSettings,
     pub(super) queue_limit: u64,
     pub(super) detector: Scripted,
+    /// The scheduler asks the service's own model in place of `detector`.
+    pub(super) by_embedded: bool,
     /// Routes of the test's own, behind the same gate.
     pub(super) routes: Option<Router<Arc<Service>>>,
     pub(super) training: Option<Training>,
+    pub(super) first_by: FirstBy,
 }
 
 impl TestApp {
@@ -214,8 +218,10 @@ impl TestApp {
             http: HttpSettings::new(address),
             queue_limit: 100_000,
             detector: Scripted::honest(),
+            by_embedded: false,
             routes: None,
             training: None,
+            first_by: FirstBy::Model,
         };
         choose(&mut choice);
         let folder = tempfile::tempdir().unwrap();
@@ -233,9 +239,13 @@ impl TestApp {
         let (settled, metrics) = (Settled::new(), Arc::new(Metrics::new().unwrap()));
         let shutdown = Shutdown::new();
         let controls = Controls::open(store.clone(), Thresholds::default()).await.unwrap();
+        // The routes' own tests need no trained model.
+        let model = Arc::new(Model::bundled().unwrap());
+        let embedded = EmbeddedDetector::new(model);
+        let asked: Arc<dyn Detector> = if choice.by_embedded { Arc::new(embedded.clone()) } else { detector.clone() };
         let parts = scheduler::Parts {
             store: store.clone(),
-            detector: detector.clone(),
+            detector: asked,
             local: None,
             clock: clock.clone(),
             metrics: metrics.clone(),
@@ -243,12 +253,15 @@ impl TestApp {
             settled: settled.clone(),
         };
         let scheduler = Scheduler::start(parts, scheduler_settings(), shutdown.clone());
-        // The routes' own tests need no trained model.
-        let model = Arc::new(Model::bundled().unwrap());
-        let embedded = EmbeddedDetector::new(model);
         let registry = Registry::open(store.clone(), controls.clone(), clock.clone(), embedded.clone()).await.unwrap();
-        let intake =
-            Arc::new(Intake::new(store.clone(), embedded.clone(), clock.clone(), metrics.clone(), controls.clone()));
+        let intake = Arc::new(Intake::new(
+            store.clone(),
+            embedded.clone(),
+            choice.first_by,
+            clock.clone(),
+            metrics.clone(),
+            controls.clone(),
+        ));
         let service = Service::new(Parts {
             store: store.clone(),
             intake,

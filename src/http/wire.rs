@@ -141,7 +141,7 @@ pub(super) struct First {
     pub(super) confidence: f64,
     pub(super) anomaly: AnomalyBody,
     /// heuristic, embedded or woodwide.
-    #[schema(example = "heuristic")]
+    #[schema(example = "embedded")]
     pub(super) source: &'static str,
     pub(super) reasons: Vec<ReasonBody>,
     /// ISO 8601, UTC.

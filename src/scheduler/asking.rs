@@ -98,7 +98,7 @@ pub(super) fn verdict(
 pub(super) async fn rows(
     store: &dyn Store,
     set: FeatureSet,
-    members: &[Member],
+    members: &[&Member],
 ) -> StoreResult<(Vec<Row>, Vec<(Seq, String)>)> {
     let row = |member: &Member, features| Row {
         id: member.seq,
@@ -109,6 +109,9 @@ pub(super) async fn rows(
     if set == FeatureSet::V1 {
         let rows = members.iter().map(|member| row(member, member.features.values().to_vec())).collect();
         return Ok((rows, Vec::new()));
+    }
+    if members.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
     }
     let records = store.telemetry(members.iter().map(|m| m.seq).collect()).await?;
     // Off the async workers: a batch of long sessions would keep every request behind it waiting.

@@ -9,7 +9,7 @@ use super::asking::{self, Effort};
 use super::engine::{Engine, Scorer};
 use super::evidence::{self, Beside};
 use super::isolate::{self, Judged, Judgement};
-use super::{fallback, shadow};
+use super::{fallback, reuse, shadow};
 use crate::domain::batch::Trigger;
 use crate::domain::false_discovery::FalseDiscovery;
 use crate::domain::id::Seq;
@@ -151,16 +151,20 @@ async fn judge<'e>(engine: &'e Engine, scorer: &Scorer, claim: &Claim, compared:
 /// Scores the members and says what to write about each; verdicts are in the order of the members.
 async fn work(engine: &Engine, scorer: &Scorer, claim: &Claim) -> StoreResult<(Settlement, Vec<(Seq, Verdict)>)> {
     let set = scorer.detector.feature_set();
-    let (rows, without) = asking::rows(engine.parts.store.as_ref(), set, &claim.members).await?;
+    let store = engine.parts.store.as_ref();
+    let split = reuse::split(scorer.detector.as_ref(), &claim.members);
+    let said = split.said(store).await?;
+    let (rows, without) = asking::rows(store, set, &split.unscored).await?;
     let attempts = claim.members.iter().map(|m| m.entry.attempts).max().unwrap_or(0).saturating_add(1);
     let backoff = engine.settings.backoff.delay(attempts, rand::random());
     let mut effort = Effort { backoff, ..Effort::default() };
     let beside = if scorer.fallback { None } else { shadow::start(engine, claim, &rows) };
-    let judged = match (rows.is_empty(), scorer.fallback) {
+    let mut judged = match (rows.is_empty(), scorer.fallback) {
         (true, _) => Judged::default(),
         (false, true) => fallback::score(engine, scorer, &rows, &mut effort).await,
         (false, false) => isolate::score(engine, &rows, &mut effort).await,
     };
+    judged.outcomes.extend(said);
     let p_values: Vec<(Seq, f64)> = judged.outcomes.iter().filter_map(|(seq, o)| Some((*seq, o.p_value()?))).collect();
     let members: HashMap<Seq, &Member> = claim.members.iter().map(|m| (m.seq, m)).collect();
     let without = without.into_iter().map(|(seq, error)| (seq, Judgement::Rejected(error)));

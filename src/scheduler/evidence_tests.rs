@@ -67,6 +67,7 @@ async fn submit(bench: &Bench, id: &str, user: &str, mut session: Session) {
         digest: SessionDigest::of(&record),
         record,
         features,
+        reasons: verdict.reasons,
         first: FirstVerdict { verdict, scored_at: bench.clock.now().wall, latency_ms: 0.1 },
         is_final: false,
     };

@@ -28,10 +28,11 @@ pub(super) enum Judgement {
 }
 
 impl Judgement {
-    /// The conformal p-value, where the detector is calibrated.
+    /// The conformal p-value, where the detector is calibrated: from the score that is kept, so that it is the same
+    /// whether the session was scored now or when it was accepted.
     pub(super) fn p_value(&self) -> Option<f64> {
         match self {
-            Self::Scored(_, Outcome::Calibrated { calibrated, .. }) => Some(calibrated.p),
+            Self::Scored(_, Outcome::Calibrated { calibrated, .. }) => Some(10f64.powf(-calibrated.supported)),
             _ => None,
         }
     }

@@ -10,6 +10,7 @@ mod fallback;
 mod isolate;
 mod manual;
 mod retention;
+mod reuse;
 mod shadow;
 
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The shadow: the local detector scores what a remote one scores, beside it, so that operators see how far the two
 //! agree. Whatever happens to it, the batch does not notice.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +10,12 @@ use tokio::time::timeout;
 
 use super::asking::{self, Effort};
 use super::engine::Engine;
-use crate::detector::{Detector, Row};
+use super::isolate::Judgement;
+use super::reuse;
+use crate::detector::{Detector, Outcome, Row};
 use crate::domain::agreement::Agreement;
 use crate::domain::id::Seq;
-use crate::domain::result::Verdict;
+use crate::domain::result::{ModelIdentity, Verdict};
 use crate::metrics::Metrics;
 use crate::store::{Claim, Member, Store};
 use crate::thresholds::ThresholdBook;
@@ -54,22 +56,34 @@ pub(super) fn start(engine: &Engine, claim: &Claim, rows: &[Row]) -> Option<Shad
 
 impl Work {
     async fn score(self) -> Result<Vec<(Seq, Verdict)>, String> {
-        let rows = if let Some(rows) = self.rows {
+        let split = reuse::split(self.detector.as_ref(), &self.members);
+        let rows = if let Some(mut rows) = self.rows {
+            let unscored: HashSet<Seq> = split.unscored.iter().map(|member| member.seq).collect();
+            rows.retain(|row| unscored.contains(&row.id));
             rows
         } else {
             let set = self.detector.feature_set();
-            asking::rows(self.store.as_ref(), set, &self.members).await.map_err(|e| e.to_string())?.0
+            asking::rows(self.store.as_ref(), set, &split.unscored).await.map_err(|e| e.to_string())?.0
         };
         let members: HashMap<Seq, &Member> = self.members.iter().map(|m| (m.seq, m)).collect();
-        let mut verdicts = Vec::with_capacity(rows.len());
+        let mut verdicts = Vec::with_capacity(self.members.len());
+        let mut add = |seq: Seq, model: ModelIdentity, outcome: Outcome| {
+            let Some(member) = members.get(&seq) else { return };
+            let (source, thresholds) = (self.detector.source(), self.thresholds.of(&member.key.deployment));
+            let verdict = asking::verdict(member, outcome, model, source, &thresholds);
+            verdicts.extend(verdict.ok().map(|verdict| (seq, verdict)));
+        };
+        // Decisions alone are compared.
+        for (seq, judgement) in split.briefly() {
+            if let Judgement::Scored(model, outcome) = judgement {
+                add(seq, model, outcome);
+            }
+        }
         for rows in rows.chunks(self.detector.limits().rows.max(1)) {
             let answer = asking::ask(self.detector.as_ref(), &self.metrics, rows, &mut Effort::default()).await;
             let (model, outcomes) = answer.map_err(|e| e.to_string())?;
             for (row, outcome) in rows.iter().zip(outcomes) {
-                let Some(member) = members.get(&row.id) else { continue };
-                let (source, thresholds) = (self.detector.source(), self.thresholds.of(&member.key.deployment));
-                let verdict = asking::verdict(member, outcome, model.clone(), source, &thresholds);
-                verdicts.extend(verdict.ok().map(|verdict| (row.id, verdict)));
+                add(row.id, model.clone(), outcome);
             }
         }
         Ok(verdicts)

@@ -114,6 +114,7 @@ impl Bench {
                 digest: SessionDigest([0; 16]),
                 record: vec![1],
                 features,
+                reasons: first.verdict.reasons,
                 first,
                 is_final: false,
             };

@@ -8,6 +8,8 @@ pub(crate) mod contract;
 
 mod coding;
 
+mod first;
+
 pub mod audit;
 
 pub mod controls;

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use crate::domain::agreement::Agreement;
 use crate::domain::batch::{QueueView, Trigger};
+use crate::domain::calibration::Calibrated;
 use crate::domain::false_discovery::FalseDiscovery;
 use crate::domain::features::v1;
 use crate::domain::id::{BatchId, LeaseToken, Seq, SessionId, SessionKey};
 use crate::domain::queue::{Entry, State};
 use crate::domain::reason::{Reason, Reasons};
 use crate::domain::record::SessionDigest;
-use crate::domain::result::{Decision, Source, Verdict};
+use crate::domain::result::{Decision, ModelIdentity, Source, Verdict};
 use crate::domain::sketch::Sketch;
 use crate::domain::time::Timestamp;
 
@@ -42,6 +43,8 @@ pub struct NewSession {
     pub record: Vec<u8>,
     /// Feature set v1.
     pub features: v1::Features,
+    /// The heuristic rules that hold, and what people ruled of it: the reasons that any detector's verdict carries.
+    pub reasons: Reasons,
     /// What was answered at once.
     pub first: FirstVerdict,
     /// True: the first verdict is also the result, and the session needs no queue place.
@@ -107,12 +110,30 @@ pub struct Member {
     pub device_type: String,
     /// Feature set v1.
     pub features: v1::Features,
-    /// The heuristic rules that hold.
+    /// The heuristic rules that hold, and what people ruled of it.
     pub reasons: Reasons,
+    /// The embedded model's score, where that gave the first verdict.
+    pub scored: Option<FirstScore>,
     /// When it was accepted.
     pub accepted_at: Timestamp,
     /// Its place in the state machine.
     pub entry: Entry,
+}
+
+/// What the embedded model said of a session when it was accepted: everything that its verdict follows from beside
+/// thresholds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FirstScore {
+    /// The model that scored.
+    pub model: ModelIdentity,
+    /// Uncalibrated.
+    pub raw: f64,
+    /// p-value and score.
+    pub calibrated: Calibrated,
+    /// The calibration class used.
+    pub class: String,
+    /// Every reason that was known, the model's notes among them.
+    pub noted: Reasons,
 }
 
 /// A claimed batch.
@@ -257,6 +278,8 @@ pub struct StoredSession {
     pub device_type: String,
     /// Feature set v1.
     pub features: v1::Features,
+    /// The reasons as [`Member::reasons`]; of a session that was scored at once, those of its first verdict.
+    pub reasons: Reasons,
     /// Its place in the state machine.
     pub entry: Entry,
     /// What was answered at once.

@@ -79,6 +79,7 @@ impl Checksum {
         self.0.update(features_to_blob(&session.features));
         self.number(session.first.scored_at.0);
         self.number(session.first.latency_ms.to_bits().cast_signed());
+        self.number(session.reasons.bits());
         self.verdict(&session.first.verdict);
         self.number(session.entry.state.number());
         self.number(i64::from(session.entry.attempts));

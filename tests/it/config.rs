@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use playproof_batch::config::{Config, DetectorKind, Faults, Flags, Generation, Secret, StoreUrl, catalogue};
+use playproof_batch::config::{Config, DetectorKind, Faults, FirstBy, Flags, Generation, Secret, StoreUrl, catalogue};
 use playproof_batch::domain::evidence::Evidence;
 use playproof_batch::http::RateLimit;
 
@@ -63,6 +63,7 @@ fn the_defaults_are_the_promised_ones() {
     assert_eq!((s.fallback_after, s.circuit_probe), (900 * SECOND, 30 * SECOND));
 
     assert_eq!((c.detector.kind, c.detector.model), (DetectorKind::Embedded, None));
+    assert_eq!(c.detector.first_by, FirstBy::Model);
     assert_eq!(c.detector.thresholds, playproof_batch::domain::result::Thresholds { pass: 1.0, review: 2.5 });
 
     let w = c.woodwide;
@@ -73,7 +74,7 @@ fn the_defaults_are_the_promised_ones() {
 
 #[test]
 fn every_promised_variable_exists() {
-    let promised = "LISTEN STORE STORE_LIMIT MIN_FREE_DISK DETECTOR MODEL SCHEDULER_AUTOSTART SCHEDULER_INTERVAL \
+    let promised = "LISTEN STORE STORE_LIMIT MIN_FREE_DISK DETECTOR MODEL FIRST_VERDICT SCHEDULER_AUTOSTART SCHEDULER_INTERVAL \
                     SCHEDULER_MIN_BATCH SCHEDULER_MAX_WAIT BATCH_SIZE BATCH_CONCURRENCY BATCH_EVIDENCE QUEUE_LIMIT \
                     RETRY_MAX_ATTEMPTS RETRY_BASE RETRY_MAX LEASE SHUTDOWN_GRACE FALLBACK_AFTER CIRCUIT_PROBE \
                     LONGPOLL_MAX RETENTION_RESULTS RETENTION_TELEMETRY RETENTION_TELEMETRY_FLAGGED SUBMIT_KEYS \

@@ -103,9 +103,12 @@ async fn command_answer_at_once_and_batch_give_one_score_and_a_restart_keeps_it(
     bulk(&node.url, "?report=refused", lines).await;
     node.kill();
 
-    let node = Process::on(&place.url, &[("PLAYPROOF_BATCH_SIZE", "17")]);
+    // Those above have their score from the time they were accepted, and these get theirs with the batch.
+    let node = Process::on(&place.url, &[("PLAYPROOF_BATCH_SIZE", "17"), ("PLAYPROOF_FIRST_VERDICT", "rules")]);
+    let lines = of("afresh").iter().map(|s| s.to_string() + "\n").collect();
+    bulk(&node.url, "?report=refused", lines).await;
     finish(&node.url).await;
-    for deployment in ["at-once", "batch", "reversed"] {
+    for deployment in ["at-once", "batch", "reversed", "afresh"] {
         let found = results(&node.url, deployment, sessions.len()).await;
         for (n, (found, expected)) in found.iter().zip(&expected).enumerate() {
             assert_eq!(found, expected, "{n} {deployment}");

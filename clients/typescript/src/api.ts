@@ -362,6 +362,14 @@ export type HealthAnswer = {
   version: string;
 };
 
+/** What the fixed rules alone say, whoever gave the verdict; for sites that come from them. */
+export type HeuristicBody = {
+  /** pass, review or fail, by the thresholds in force. */
+  decision: string;
+  /** 0 to 5 and 0.3 for each rule that holds. */
+  score: number;
+};
+
 /** The history of a session. */
 export type HistoryAnswer = {
   /** Empty when none. */
@@ -912,6 +920,7 @@ export type ScoreAnswer = {
   /** pass, review or fail. */
   decision: string;
   featureSummary: FeatureSummary;
+  heuristic: HeuristicBody;
   /** How long the verdict took. */
   latencyMs: number;
   reasons: Array<ReasonBody>;

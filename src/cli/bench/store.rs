@@ -149,6 +149,7 @@ pub(super) fn template(movements: usize) -> NewSession {
         digest: SessionDigest::of(&record),
         record,
         features,
+        reasons: verdict.reasons,
         first: FirstVerdict { verdict, scored_at: NOW.wall, latency_ms: 0.1 },
         is_final: false,
     }

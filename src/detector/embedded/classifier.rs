@@ -81,9 +81,20 @@ impl Classifier {
     /// al., Nature Machine Intelligence 2, 2020, interventional form with one reference).
     #[must_use]
     pub fn contributions(&self, row: &[f64]) -> Vec<Contribution> {
-        let asked: Vec<f32> = self.columns.iter().map(|column| single(row[column.index])).collect();
+        self.contributions_of(&self.asked(row))
+    }
+
+    /// What the trees ask of a row: the values of [`Classifier::columns`].
+    #[must_use]
+    pub fn asked(&self, row: &[f64]) -> Box<[f32]> {
+        self.columns.iter().map(|column| single(row[column.index])).collect()
+    }
+
+    /// [`Classifier::contributions`] from what [`Classifier::asked`] gives.
+    #[must_use]
+    pub fn contributions_of(&self, asked: &[f32]) -> Vec<Contribution> {
         let mut added = vec![0.0; self.columns.len()];
-        self.trees.contributions(&asked, &self.median, &mut added);
+        self.trees.contributions(asked, &self.median, &mut added);
         let mut all: Vec<Contribution> = self
             .columns
             .iter()

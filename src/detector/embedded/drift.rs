@@ -29,6 +29,15 @@ struct Counts {
     columns: Vec<[u32; SHARES.len()]>,
 }
 
+/// Where one session falls among the people that a model was fitted on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Which of the p-values' twentieths.
+    p: usize,
+    /// For each column, how many of its quantiles lie below.
+    columns: Box<[u8]>,
+}
+
 /// What a window says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
@@ -63,8 +72,34 @@ impl Drift {
 
     /// Takes in sessions: their rows of the model's feature set and their p-values. A row of another width is left out.
     pub fn observe<'a>(&self, sessions: impl IntoIterator<Item = (&'a [f64], f64)>) {
+        let places: Vec<Option<Place>> = sessions.into_iter().map(|(row, p)| self.place(row, p)).collect();
+        self.count(places.iter().flatten());
+    }
+
+    /// Where a row of the model's feature set and its p-value fall; `None` for a row of another width.
+    #[must_use]
+    pub fn place(&self, row: &[f64], p: f64) -> Option<Place> {
+        if self.columns.last().is_none_or(|(index, ..)| *index >= row.len()) {
+            return None;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a share of twenty"
+        )]
+        let bin = ((p * P_BINS as f64).ceil() as usize).clamp(1, P_BINS) - 1;
+        let among = |(index, _, quantiles): &(usize, &str, [f64; SHARES.len()])| {
+            let value = row[*index];
+            u8::try_from(quantiles.partition_point(|q| *q < value)).unwrap_or(u8::MAX)
+        };
+        Some(Place { p: bin, columns: self.columns.iter().map(among).collect() })
+    }
+
+    /// Takes in sessions by their places.
+    pub fn count<'a>(&self, places: impl IntoIterator<Item = &'a Place>) {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        for (row, p) in sessions {
+        for place in places {
             let [older, filling] = &mut *window;
             if filling.sessions >= HALF {
                 std::mem::swap(older, filling);
@@ -72,21 +107,10 @@ impl Drift {
                 filling.p = [0; P_BINS];
                 filling.columns.iter_mut().for_each(|counts| *counts = [0; SHARES.len()]);
             }
-            if self.columns.last().is_none_or(|(index, ..)| *index >= row.len()) {
-                continue;
-            }
             filling.sessions += 1;
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                clippy::cast_precision_loss,
-                reason = "a share of twenty"
-            )]
-            let bin = (p * P_BINS as f64).ceil() as usize;
-            filling.p[bin.clamp(1, P_BINS) - 1] += 1;
-            for (counts, (index, _, quantiles)) in filling.columns.iter_mut().zip(&self.columns) {
-                let value = row[*index];
-                if let Some(count) = counts.get_mut(quantiles.partition_point(|q| *q < value)) {
+            filling.p[place.p] += 1;
+            for (counts, among) in filling.columns.iter_mut().zip(&place.columns) {
+                if let Some(count) = counts.get_mut(usize::from(*among)) {
                     *count += 1;
                 }
             }

@@ -17,13 +17,19 @@ pub mod file;
 
 pub mod judge;
 
+pub mod kept;
+
 pub mod local;
+
+pub mod shadow;
+
+pub mod sighting;
 
 pub mod support;
 
 pub mod train;
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use rayon::prelude::*;
@@ -32,6 +38,8 @@ use self::classifier::{Column, Contribution};
 use self::drift::Drift;
 use self::file::{Contents, ModelError};
 use self::judge::{Judge, Judgement, Pointer};
+use self::kept::{Kept, Lately};
+pub use self::shadow::{Shadow, Tally};
 use self::support::Share;
 use super::{Answer, Detector, DetectorError, Limits, Outcome, Row};
 use crate::domain::calibration::Calibrated;
@@ -162,6 +170,13 @@ impl Model {
     /// without motion.
     #[must_use]
     pub fn assess(&self, features: &[f64], device_type: &str) -> Assessment<'static> {
+        let assessment = self.assess_briefly(features, device_type);
+        let traits = self.traits(features, device_type, &assessment.calibrated);
+        Assessment { notes: assessment.notes.union(traits), ..assessment }
+    }
+
+    /// [`Model::assess`] without the traits of the movement, which cost more than everything else.
+    fn assess_briefly(&self, features: &[f64], device_type: &str) -> Assessment<'static> {
         let (evidence, least) = self.evidence(features);
         if evidence < least {
             let score = -UNJUDGED_P.log10();
@@ -171,7 +186,7 @@ impl Model {
         }
         let (judge, class) = self.judge_of(device_type);
         let Judgement { raw, calibrated, known, outside, .. } = judge.assess(features);
-        let mut notes = if calibrated.score > EXPLAINED { self.traits(judge, features) } else { Reasons::default() };
+        let mut notes = Reasons::default();
         if known <= 0.0 {
             notes.insert(Reason::UnfamiliarRecorder);
         }
@@ -243,10 +258,29 @@ impl Model {
         self.judge_of(device_type).0.classifier.base()
     }
 
-    fn traits(&self, judge: &Judge, features: &[f64]) -> Reasons {
+    /// The traits of the movement that raised this score most.
+    fn traits(&self, features: &[f64], device_type: &str, calibrated: &Calibrated) -> Reasons {
+        if self.is_explained(features, calibrated) {
+            self.traits_of(&self.asked(features, device_type), device_type)
+        } else {
+            Reasons::default()
+        }
+    }
+
+    fn is_explained(&self, features: &[f64], calibrated: &Calibrated) -> bool {
+        let (evidence, least) = self.evidence(features);
+        evidence >= least && calibrated.score > EXPLAINED
+    }
+
+    fn asked(&self, features: &[f64], device_type: &str) -> Box<[f32]> {
+        self.judge_of(device_type).0.classifier.asked(features)
+    }
+
+    /// The same from what the trees ask of a row, of one that has them.
+    fn traits_of(&self, asked: &[f32], device_type: &str) -> Reasons {
         let set = self.contents.set;
         let mut traits: Vec<(Reason, f64)> = Vec::new();
-        for Contribution { index, added, .. } in judge.classifier.contributions(features) {
+        for Contribution { index, added, .. } in self.judge_of(device_type).0.classifier.contributions_of(asked) {
             let of = set.describes(index);
             match traits.iter_mut().find(|(reason, _)| *reason == of) {
                 Some((_, sum)) => *sum += added,
@@ -258,60 +292,13 @@ impl Model {
     }
 }
 
-/// What a shadow would have decided, against the model that did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Sessions scored by both.
-    pub sessions: u64,
-    /// The shadow alone would have been stricter.
-    pub stricter: u64,
-    /// The shadow alone would have been milder.
-    pub milder: u64,
-}
-
-/// A model that scores beside the active one, without effect.
-#[derive(Debug)]
-pub struct Shadow {
-    model: Arc<Model>,
-    thresholds: Thresholds,
-    tally: Mutex<Tally>,
-}
-
-impl Shadow {
-    /// The model.
-    #[must_use]
-    pub fn model(&self) -> Arc<Model> {
-        Arc::clone(&self.model)
-    }
-
-    /// What it would have decided since it began on this node.
-    #[must_use]
-    pub fn tally(&self) -> Tally {
-        *self.tally.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn observe<'a>(&self, scored: impl Iterator<Item = (&'a Row, &'a Calibrated)>) {
-        let mut new = Tally::default();
-        for (row, active) in scored {
-            let own = self.model.assess(&row.features, &row.device_type).calibrated;
-            let [active, own] = [active, &own].map(|score| self.thresholds.decide(score.supported) as u8);
-            new.sessions += 1;
-            new.stricter += u64::from(own > active);
-            new.milder += u64::from(own < active);
-        }
-        let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
-        tally.sessions += new.sessions;
-        tally.stricter += new.stricter;
-        tally.milder += new.milder;
-    }
-}
-
 /// What a detector goes by.
 #[derive(Clone, Debug)]
 struct Going {
     model: Arc<Model>,
     drift: Arc<Drift>,
     shadow: Option<Arc<Shadow>>,
+    lately: Arc<Lately>,
 }
 
 /// The embedded model as a detector; it is always there. Clones share the model, which may be replaced while it scores.
@@ -323,7 +310,7 @@ impl EmbeddedDetector {
     #[must_use]
     pub fn new(model: Arc<Model>) -> Self {
         let drift = Arc::new(Drift::new(&model));
-        Self(Arc::new(RwLock::new(Going { model, drift, shadow: None })))
+        Self(Arc::new(RwLock::new(Going { model, drift, shadow: None, lately: Arc::default() })))
     }
 
     fn going(&self) -> Going {
@@ -334,12 +321,12 @@ impl EmbeddedDetector {
     pub fn replace(&self, model: Arc<Model>) {
         let drift = Arc::new(Drift::new(&model));
         let mut going = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        (going.model, going.drift) = (model, drift);
+        (going.model, going.drift, going.lately) = (model, drift, Arc::default());
     }
 
     /// Asks another model beside, with the thresholds by which the two are compared, or none.
     pub fn set_shadow(&self, shadow: Option<(Arc<Model>, Thresholds)>) {
-        let new = |(model, thresholds)| Arc::new(Shadow { model, thresholds, tally: Mutex::default() });
+        let new = |(model, thresholds)| Arc::new(Shadow::new(model, thresholds));
         self.0.write().unwrap_or_else(PoisonError::into_inner).shadow = shadow.map(new);
     }
 
@@ -363,15 +350,19 @@ impl EmbeddedDetector {
 }
 
 impl Going {
-    fn outcome(&self, row: &Row) -> (Seq, Outcome) {
-        let wanted = self.model.feature_set().columns().len();
-        if row.features.len() != wanted {
-            let message = format!("the row has {} features, the model wants {wanted}", row.features.len());
-            return (row.id, Outcome::Rejected(message));
+    /// Why the model cannot score a row; `None` for one that it can.
+    fn refusal(&self, features: &[f64]) -> Option<String> {
+        let columns = self.model.feature_set().columns();
+        if features.len() != columns.len() {
+            return Some(format!("the row has {} features, the model wants {}", features.len(), columns.len()));
         }
-        if let Some(at) = row.features.iter().position(|v| !v.is_finite()) {
-            let message = format!("the feature {} is not a finite number", self.model.feature_set().columns()[at]);
-            return (row.id, Outcome::Rejected(message));
+        let at = features.iter().position(|v| !v.is_finite())?;
+        Some(format!("the feature {} is not a finite number", columns[at]))
+    }
+
+    fn outcome(&self, row: &Row) -> (Seq, Outcome) {
+        if let Some(refusal) = self.refusal(&row.features) {
+            return (row.id, Outcome::Rejected(refusal));
         }
         let Assessment { raw, calibrated, class, notes } = self.model.assess(&row.features, &row.device_type);
         (row.id, Outcome::Calibrated { raw, calibrated, class: class.to_owned(), notes })
@@ -390,6 +381,11 @@ impl Detector for EmbeddedDetector {
 
     fn limits(&self) -> Limits {
         Limits { rows: MAX_ROWS, in_flight: 2 }
+    }
+
+    fn kept(&self) -> Option<Kept> {
+        let going = self.going();
+        Some(Kept { model: going.model, lately: going.lately })
     }
 
     async fn score(&self, rows: &[Row]) -> Result<Answer, DetectorError> {

@@ -49,6 +49,7 @@ async fn drain(nodes: usize) -> Duration {
         digest: SessionDigest([0; 16]),
         record: vec![0; 100],
         features,
+        reasons: verdict.reasons,
         first: FirstVerdict { verdict: verdict.clone(), scored_at: stores[0].clock().now().wall, latency_ms: 0.1 },
         is_final: false,
     };

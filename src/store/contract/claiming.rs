@@ -10,7 +10,8 @@ use super::sample::*;
 use crate::domain::batch::Trigger;
 use crate::domain::id::Seq;
 use crate::domain::queue::State;
-use crate::store::{ClaimRequest, Store};
+use crate::domain::result::Decision;
+use crate::store::{Claim, ClaimRequest, Store};
 
 pub(crate) async fn claims_are_in_order_of_acceptance(store: &dyn Store) {
     // The clock may go back between two sessions; the order of acceptance does not.
@@ -117,8 +118,36 @@ pub(crate) async fn members_carry_what_a_detector_needs(store: &dyn Store) {
     let member = &batch.members[0];
     assert_eq!((&member.key, &member.features), (&new.key, &new.features));
     assert_eq!((&member.game_type, &member.device_type), (&new.game_type, &new.device_type));
-    assert_eq!((member.reasons, member.accepted_at), (new.first.verdict.reasons, at(4).wall));
-    assert_eq!(member.entry.state, State::Leased);
+    assert_eq!((member.reasons, member.accepted_at), (new.reasons, at(4).wall));
+    assert_eq!((member.entry.state, &member.scored), (State::Leased, &None));
+}
+
+pub(crate) async fn members_carry_what_the_model_said_at_once(store: &dyn Store) {
+    let first = verdict(Decision::Fail, 5.5);
+    let new = scored_session("a", first.clone(), at(4));
+    submit(store, new.clone()).await;
+    submit(store, session("b", at(4))).await;
+    assert_eq!(found(store, "a").await.first, new.first);
+    let look = |claim: &Claim| {
+        let member = &claim.members[0];
+        let scored = member.scored.clone().expect("it was scored");
+        assert_eq!((&scored.model, &scored.class, scored.raw), (&first.model, &first.class, 5.5));
+        let calibrated = scored.calibrated;
+        assert_eq!((Some(calibrated.score), calibrated.extrapolated), (first.anomaly_score, first.extrapolated));
+        let basis = first.basis.unwrap();
+        assert_eq!((Some(calibrated.supported), scored.noted), (basis.supported, basis.noted));
+        assert!((calibrated.p - 10f64.powf(-2.75)).abs() < 1e-12);
+        assert_eq!(member.reasons, new.reasons, "those of the rules are told apart from the model's");
+    };
+    let batch = claim(store, 9, at(5)).await;
+    look(&batch);
+    assert_eq!(batch.members[1].scored, None);
+    settle_all(store, &batch, retry(at(6), true, 9), at(5)).await.unwrap();
+    let batch = claim_retry(store, 9, at(7)).await.unwrap();
+    look(&batch);
+    settle_all(store, &batch, scored(1.5), at(8)).await.unwrap();
+    let stored = found(store, "a").await;
+    assert_eq!((stored.first, stored.result.unwrap().verdict), (new.first, verdict(Decision::Pass, 1.5)));
 }
 
 pub(crate) async fn waiters_are_told_of_ready_sessions(store: &dyn Store) {

@@ -51,7 +51,8 @@ macro_rules! store_contract {
                 only_those_that_waited_long_enough_are_claimed,
                 two_claims_share_no_session, concurrent_claims_share_no_session, an_empty_claim_leaves_no_trace,
                 a_retry_waits_until_it_is_due, retries_come_in_the_order_they_are_due,
-                members_carry_what_a_detector_needs, waiters_are_told_of_ready_sessions,
+                members_carry_what_a_detector_needs, members_carry_what_the_model_said_at_once,
+                waiters_are_told_of_ready_sessions,
             }
             settling: {
                 a_scored_session_has_one_result, another_token_changes_nothing, settling_twice_changes_nothing,

@@ -48,9 +48,16 @@ pub(crate) fn session(id: &str, now: Now) -> NewSession {
         digest: SessionDigest::of(&record),
         record,
         features: v1::Features::from_values(values),
+        reasons,
         first: FirstVerdict { verdict, scored_at: now.wall, latency_ms: 1.5 },
         is_final: false,
     }
+}
+
+/// A session accepted for the queue, of which the embedded model said this at once.
+pub(crate) fn scored_session(id: &str, verdict: Verdict, now: Now) -> NewSession {
+    let first = FirstVerdict { verdict, scored_at: now.wall, latency_ms: 3.5 };
+    NewSession { first, ..session(id, now) }
 }
 
 /// A session that was scored at once.

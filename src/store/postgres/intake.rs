@@ -17,7 +17,7 @@ use crate::domain::record::SessionDigest;
 use crate::domain::result::{ModelIdentity, Verdict};
 use crate::store::coding::features_to_blob;
 use crate::store::deliveries::final_body;
-use crate::store::{Acceptance, NewSession, StoreError, StoreResult, StoredSession};
+use crate::store::{Acceptance, NewSession, StoreError, StoreResult, StoredSession, first};
 
 /// Most sessions of one transaction.
 const GROUP: usize = 256;
@@ -241,10 +241,13 @@ impl Core {
         let features: Vec<&[u8]> = blobs.iter().map(<[u8; 224]>::as_slice).collect();
         let times: Vec<i64> = new.iter().map(|n| n.first.scored_at.0).collect();
         let latencies: Vec<f64> = new.iter().map(|n| n.first.latency_ms).collect();
-        let reasons: Vec<i64> = new.iter().map(|n| n.first.verdict.reasons.bits()).collect();
+        let of = |n: &&NewSession| if n.is_final { n.first.verdict.reasons } else { n.reasons }.bits();
+        let reasons: Vec<i64> = new.iter().map(of).collect();
         let decisions: Vec<i16> = new.iter().map(|n| number(n.first.verdict.decision)).collect();
         let confidences: Vec<f64> = new.iter().map(|n| n.first.verdict.confidence).collect();
         let scores: Vec<f64> = new.iter().map(|n| n.first.verdict.anomaly_score.unwrap_or(0.0)).collect();
+        let first_model = |n: &&NewSession| if n.is_final { None } else { first::by_model(&n.first.verdict) };
+        let first_models: Vec<Option<Vec<u8>>> = new.iter().map(first_model).collect();
         let records: Vec<&[u8]> = new.iter().map(|n| n.record.as_slice()).collect();
         let finals: Vec<Option<&Verdict>> = new.iter().map(|n| n.is_final.then_some(&n.first.verdict)).collect();
         let of = |verdict: &&Verdict| models.get(&verdict.model).copied();
@@ -296,6 +299,7 @@ impl Core {
                     &noted,
                     &surely,
                     &bodies,
+                    &first_models,
                 ],
             )
             .await?;
@@ -317,13 +321,13 @@ fn insertion() -> String {
            FROM unnest($1::bytea[], $2::text[], $3::bytea[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bytea[], \
            $8::bytea[], $9::bigint[], $10::float8[], $11::bigint[], $12::smallint[], $13::float8[], $14::float8[], \
            $15::bytea[], $17::int[], $18::float8[], $19::float8[], $20::smallint[], $21::smallint[], $22::boolean[], \
-           $23::boolean[], $24::text[], $25::float8[], $26::bigint[], $27::boolean[], $28::text[]) WITH ORDINALITY AS u(deployment, id, user_id, user_hash, game, device, digest, \
+           $23::boolean[], $24::text[], $25::float8[], $26::bigint[], $27::boolean[], $28::text[], $29::bytea[]) WITH ORDINALITY AS u(deployment, id, user_id, user_hash, game, device, digest, \
            features, at, latency, reasons, decision, confidence, first_score, record, model, score, raw, kind, source, \
-           extrapolated, fallback, class, supported, noted, surely_replayed, body, place)), \
+           extrapolated, fallback, class, supported, noted, surely_replayed, body, first_model, place)), \
          keys AS (INSERT INTO sessions (seq, accepted_at, user_hash, latency_ms, reasons, first_confidence, \
-           first_score, hour, first_decision, id, deployment, digest, game, device, user_id, features) \
+           first_score, hour, first_decision, id, deployment, digest, game, device, user_id, features, first_model) \
            SELECT seq, at, user_hash, latency, reasons, confidence, first_score, hour, decision, id, deployment, \
-           digest, game, device, user_id, features FROM input), \
+           digest, game, device, user_id, features, first_model FROM input), \
          records AS (INSERT INTO telemetry (seq, hour, record) SELECT seq, hour, record FROM input), \
          line AS (INSERT INTO queue (seq, accepted_at, not_before, attempts, lost_leases, state) \
            SELECT seq, at, 0, 0, 0, 0 FROM input WHERE model IS NULL), \

@@ -6,20 +6,21 @@ use super::fault::Fault;
 use crate::domain::agreement::Agreement;
 use crate::domain::batch::Trigger;
 use crate::domain::false_discovery::FalseDiscovery;
-use crate::domain::heuristic;
 use crate::domain::id::{BatchId, Seq, SessionId, SessionKey};
 use crate::domain::queue::{Entry, State};
 use crate::domain::reason::Reasons;
-use crate::domain::result::{Basis, Decision, ModelIdentity, ScoreKind, Source, Verdict};
+use crate::domain::result::{Basis, Decision, ModelIdentity, ScoreKind, Verdict};
 use crate::domain::time::Timestamp;
 use crate::store::coding::{Numbered, features_from_blob};
 use crate::store::{
-    BatchEnd, BatchOutcome, BatchRow, DeadRow, FirstVerdict, Member, ResultRow, StoreError, StoredResult, StoredSession,
+    BatchEnd, BatchOutcome, BatchRow, DeadRow, FirstVerdict, Member, ResultRow, StoreError, StoredResult,
+    StoredSession, first,
 };
 
 /// What [`member`] and [`session`] read of a session `s` and its place `q` in the queue.
 pub(super) const SESSION_COLUMNS: &str = "s.seq, s.deployment, s.id, s.game, s.device, s.features, s.accepted_at, \
-    s.latency_ms, s.reasons AS heuristic_reasons, s.first_decision, s.first_confidence, s.first_score";
+    s.latency_ms, s.reasons AS heuristic_reasons, s.first_decision, s.first_confidence, s.first_score, \
+    s.first_model";
 
 /// What [`entry`] reads.
 pub(super) const QUEUE_COLUMNS: &str = "q.seq AS queued, q.state, q.attempts, q.lost_leases, q.not_before, q.error";
@@ -79,6 +80,7 @@ pub(super) fn member(row: &Row) -> Result<Member, Fault> {
         device_type: text(row, "device")?,
         features: features_from_blob(row.try_get("features")?)?,
         reasons: Reasons::from_bits(row.try_get("heuristic_reasons")?),
+        scored: first::score(row.try_get("first_model")?, row.try_get("first_score")?)?,
         accepted_at: Timestamp(row.try_get("accepted_at")?),
         entry: entry(row)?,
     })
@@ -135,26 +137,14 @@ pub(super) fn session(row: &Row) -> Result<StoredSession, Fault> {
         },
     };
     let reasons = Reasons::from_bits(row.try_get("heuristic_reasons")?);
-    // A session that was scored at once has its result as first verdict; the others had the heuristic's.
-    let decision = enumerated::<Decision>(row, "first_decision")?;
-    let confidence = row.try_get("first_confidence")?;
-    let verdict = match &result {
-        Some(result) if result.batch.is_none() => Verdict { decision, confidence, reasons, ..result.verdict.clone() },
-        _ => Verdict {
-            decision,
-            confidence,
-            anomaly_score: Some(row.try_get("first_score")?),
-            raw_score: None,
-            kind: ScoreKind::Heuristic,
-            extrapolated: false,
-            source: Source::Heuristic,
-            model: ModelIdentity { id: heuristic::MODEL_ID.to_owned(), version: heuristic::MODEL_VERSION.to_owned() },
-            class: String::new(),
-            reasons,
-            fallback: false,
-            basis: Some(Basis { supported: Some(row.try_get("first_score")?), noted: reasons, surely_replayed: false }),
-        },
+    let columns = first::Columns {
+        decision: enumerated::<Decision>(row, "first_decision")?,
+        confidence: row.try_get("first_confidence")?,
+        score: row.try_get("first_score")?,
+        reasons,
+        by_model: row.try_get("first_model")?,
     };
+    let verdict = columns.verdict(result.as_ref())?;
     let accepted_at = Timestamp(row.try_get("accepted_at")?);
     let last_error = if result.is_some() { None } else { row.try_get("error")? };
     Ok(StoredSession {
@@ -163,6 +153,7 @@ pub(super) fn session(row: &Row) -> Result<StoredSession, Fault> {
         game_type: text(row, "game")?,
         device_type: text(row, "device")?,
         features: features_from_blob(row.try_get("features")?)?,
+        reasons,
         entry,
         first: FirstVerdict { verdict, scored_at: accepted_at, latency_ms: row.try_get("latency_ms")? },
         result,

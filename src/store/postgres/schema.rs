@@ -16,10 +16,15 @@ struct Step {
 }
 
 /// Every version, the first one first.
-const STEPS: [Step; 3] = [Step { oldest: 1, sql: V1 }, Step { oldest: 1, sql: V2 }, Step { oldest: 1, sql: V3 }];
+const STEPS: [Step; 4] = [
+    Step { oldest: 1, sql: V1 },
+    Step { oldest: 1, sql: V2 },
+    Step { oldest: 1, sql: V3 },
+    Step { oldest: 1, sql: V4 },
+];
 
 /// The version that this program writes.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// Who holds this advisory lock migrates; everybody else waits.
 const LOCK: i64 = 0x706c_6179_7072;
@@ -280,6 +285,13 @@ CREATE INDEX deliveries_order ON deliveries (webhook, seq, id) WHERE state = 0;
 CREATE INDEX deliveries_session ON deliveries (seq);
 CREATE INDEX deliveries_log ON deliveries (webhook, id);
 CREATE INDEX deliveries_by_time ON deliveries (created_at);
+";
+
+/// The first verdict may be the embedded model's. A node of version 3 takes it for the rules', with the model's score, and
+/// asks its detector about the session as about any other.
+const V4: &str = "
+-- What the model said at once of a session that waits for its batch; null where the rules gave the first verdict.
+ALTER TABLE sessions ADD COLUMN first_model bytea;
 ";
 
 /// The version of the database and the oldest version of this program that can work with it; `None` when it is empty.

@@ -17,7 +17,7 @@ use crate::store::audit::Entry;
 use crate::store::coding::{KeyHasher, features_to_blob};
 use crate::store::controls::Control;
 use crate::store::whole::{Rest, WholeSession};
-use crate::store::{Counts, NewSketch, StoreError, StoreResult};
+use crate::store::{Counts, NewSketch, StoreError, StoreResult, first};
 
 /// Where the last session copied is kept while a copy is under way.
 const PROGRESS: &str = "copied_up_to";
@@ -108,8 +108,8 @@ impl Core {
         let mut held = self.pool.get().await?;
         let transaction = held.transaction().await?;
         let session = "INSERT INTO sessions (seq, accepted_at, user_hash, latency_ms, reasons, first_confidence, \
-            first_score, hour, first_decision, id, deployment, digest, game, device, user_id, features) \
-            VALUES ($1, $2, $3, $4, $5, $6, $7, ($2::bigint / 3600000)::int, $8, $9, $10, $11, $12, $13, $14, $15)";
+            first_score, hour, first_decision, id, deployment, digest, game, device, user_id, features, first_model) \
+            VALUES ($1, $2, $3, $4, $5, $6, $7, ($2::bigint / 3600000)::int, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
         let session = transaction.prepare_cached(session).await?;
         let record = "INSERT INTO telemetry (seq, hour, record) VALUES ($1, ($2::bigint / 3600000)::int, $3)";
         let record = transaction.prepare_cached(record).await?;
@@ -128,6 +128,8 @@ impl Core {
             let deployment = s.key.deployment.as_bytes();
             let features = features_to_blob(&s.features);
             let user = whole.user_id.as_deref();
+            let at_once = s.result.as_ref().is_some_and(|result| result.batch.is_none());
+            let first_model = if at_once { None } else { first::by_model(first) };
             transaction
                 .execute(
                     &session,
@@ -136,7 +138,7 @@ impl Core {
                         &at,
                         &user.map(|user| hasher.hash_user(user)),
                         &s.first.latency_ms,
-                        &first.reasons.bits(),
+                        &s.reasons.bits(),
                         &first.confidence,
                         &first.anomaly_score.unwrap_or(0.0),
                         &number(first.decision),
@@ -147,6 +149,7 @@ impl Core {
                         &s.device_type.as_bytes(),
                         &user.map(str::as_bytes),
                         &features.as_slice(),
+                        &first_model,
                     ],
                 )
                 .await?;

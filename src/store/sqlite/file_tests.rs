@@ -192,13 +192,13 @@ fn an_earlier_version_is_copied_before_it_is_changed() {
     drop(open_in(folder.path()));
     let path = folder.path().join(DATABASE);
     let mut connection = connect(&path, WRITER_CACHE_KIB).unwrap();
-    // What versions 2 and 3 added, taken away again.
+    // What later versions added, taken away again.
     let older = "DROP TABLE controls; DROP TABLE controls_version; DROP TABLE audit; DROP TABLE revisions; \
                  DROP TABLE labels; DROP TABLE deliveries; ALTER TABLE results DROP COLUMN supported; \
                  ALTER TABLE results DROP COLUMN noted; ALTER TABLE results DROP COLUMN surely_replayed; \
                  DROP TABLE sketches; DROP TABLE sketch_keys; DROP TABLE sketches_waiting; DROP TABLE matches; \
                  ALTER TABLE batches DROP COLUMN adjusted_p; ALTER TABLE batches DROP COLUMN adjusted_of; \
-                 PRAGMA user_version = 1;";
+                 ALTER TABLE sessions DROP COLUMN first_model; PRAGMA user_version = 1;";
     connection.execute_batch(older).unwrap();
     drop(open_in(folder.path()));
     let kept = path.with_extension("v1.backup");

@@ -11,7 +11,7 @@ use crate::domain::record::SessionDigest;
 use crate::domain::result::{Decision, Verdict};
 use crate::domain::time::Timestamp;
 use crate::store::coding::{KeyHash, Numbered as _, features_to_blob};
-use crate::store::{Acceptance, NewSession};
+use crate::store::{Acceptance, NewSession, first};
 
 /// `sessions.telemetry` of a session that passed.
 pub(super) const TELEMETRY_KEPT: i64 = 1;
@@ -74,12 +74,13 @@ impl WriterState {
         let first = &new.first.verdict;
         let at = new.first.scored_at;
         let state = if new.is_final { State::Processed } else { State::Ready };
+        let first_model = if new.is_final { None } else { first::by_model(first) };
         self.connection
             .prepare_cached(
                 "INSERT INTO sessions (seq, id_hash, deployment, id, user, game, device, digest, features, \
-                 accepted_at, latency_ms, reasons, first_decision, first_confidence, first_score, state, attempts, \
-                 lost_leases, not_before, finished_at, telemetry) \
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?)",
+                 accepted_at, latency_ms, reasons, first_decision, first_confidence, first_score, first_model, state, \
+                 attempts, lost_leases, not_before, finished_at, telemetry) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?)",
             )?
             .execute(params![
                 seq,
@@ -93,10 +94,11 @@ impl WriterState {
                 features_to_blob(&new.features),
                 at.0,
                 new.first.latency_ms,
-                first.reasons.bits(),
+                if new.is_final { first.reasons } else { new.reasons }.bits(),
                 first.decision.number(),
                 first.confidence,
                 first.anomaly_score.unwrap_or(0.0),
+                first_model,
                 state.number(),
                 Entry::NEW.not_before.0,
                 new.is_final.then_some(at.0),

@@ -6,7 +6,6 @@ use super::fault::Fault;
 use crate::domain::agreement::Agreement;
 use crate::domain::batch::Trigger;
 use crate::domain::false_discovery::FalseDiscovery;
-use crate::domain::heuristic;
 use crate::domain::id::{BatchId, Seq, SessionId, SessionKey};
 use crate::domain::queue::{Entry, State};
 use crate::domain::reason::Reasons;
@@ -14,7 +13,7 @@ use crate::domain::result::{Basis, Decision, ModelIdentity, ScoreKind, Source, V
 use crate::domain::time::Timestamp;
 use crate::store::coding::{Numbered as _, features_from_blob};
 use crate::store::{
-    BatchEnd, BatchOutcome, BatchRow, FirstVerdict, Member, ResultRow, StoreError, StoredResult, StoredSession,
+    BatchEnd, BatchOutcome, BatchRow, FirstVerdict, Member, ResultRow, StoreError, StoredResult, StoredSession, first,
 };
 
 fn session_id(text: &str) -> Result<SessionId, Fault> {
@@ -37,13 +36,18 @@ pub(super) fn entry(row: &Row<'_>) -> Result<Entry, Fault> {
 
 /// What [`member`] and [`session`] read of a session.
 pub(super) const SESSION_COLUMNS: &str = "s.seq, s.deployment, s.id, s.game, s.device, s.features, s.accepted_at, \
-     s.latency_ms, s.reasons AS heuristic_reasons, s.first_decision, s.first_confidence, s.first_score, s.state, \
-     s.attempts AS session_attempts, s.lost_leases, s.not_before, s.error";
+     s.latency_ms, s.reasons AS heuristic_reasons, s.first_decision, s.first_confidence, s.first_score, s.first_model, \
+     s.state, s.attempts AS session_attempts, s.lost_leases, s.not_before, s.error";
 
 /// What [`result`] reads of a result and its model.
 pub(super) const RESULT_COLUMNS: &str = "r.id AS result_id, r.scored_at, r.decision, r.confidence, r.score, r.raw, \
      r.kind, r.extrapolated, r.source, m.name AS model_name, m.version AS model_version, r.class, r.reasons, \
      r.fallback, r.batch AS result_batch, r.attempts AS result_attempts, r.supported, r.noted, r.surely_replayed";
+
+/// What the embedded model said at once, where it did.
+fn by_model<'row>(row: &'row Row<'_>) -> Result<Option<&'row [u8]>, Fault> {
+    Ok(row.get_ref("first_model")?.as_blob_or_null().map_err(rusqlite::Error::from)?)
+}
 
 pub(super) fn member(row: &Row<'_>) -> Result<Member, Fault> {
     Ok(Member {
@@ -53,6 +57,7 @@ pub(super) fn member(row: &Row<'_>) -> Result<Member, Fault> {
         device_type: row.get("device")?,
         features: features_from_blob(row.get_ref("features")?.as_blob().map_err(rusqlite::Error::from)?)?,
         reasons: Reasons::from_bits(row.get("heuristic_reasons")?),
+        scored: first::score(by_model(row)?, row.get("first_score")?)?,
         accepted_at: Timestamp(row.get("accepted_at")?),
         entry: entry(row)?,
     })
@@ -96,32 +101,14 @@ pub(super) fn basis(row: &Row<'_>) -> Result<Option<Basis>, Fault> {
 pub(super) fn session(row: &Row<'_>) -> Result<StoredSession, Fault> {
     let member = member(row)?;
     let result = result(row)?;
-    // A session that was scored at once has its result as first verdict; the others had the heuristic's.
-    let decision = Decision::from_number(row.get("first_decision")?)?;
-    let confidence = row.get("first_confidence")?;
-    let verdict = match &result {
-        Some(result) if result.batch.is_none() => {
-            Verdict { decision, confidence, reasons: member.reasons, ..result.verdict.clone() }
-        }
-        _ => Verdict {
-            decision,
-            confidence,
-            anomaly_score: Some(row.get("first_score")?),
-            raw_score: None,
-            kind: ScoreKind::Heuristic,
-            extrapolated: false,
-            source: Source::Heuristic,
-            model: ModelIdentity { id: heuristic::MODEL_ID.to_owned(), version: heuristic::MODEL_VERSION.to_owned() },
-            class: String::new(),
-            reasons: member.reasons,
-            fallback: false,
-            basis: Some(Basis {
-                supported: Some(row.get("first_score")?),
-                noted: member.reasons,
-                surely_replayed: false,
-            }),
-        },
+    let columns = first::Columns {
+        decision: Decision::from_number(row.get("first_decision")?)?,
+        confidence: row.get("first_confidence")?,
+        score: row.get("first_score")?,
+        reasons: member.reasons,
+        by_model: by_model(row)?,
     };
+    let verdict = columns.verdict(result.as_ref())?;
     let first = FirstVerdict { verdict, scored_at: member.accepted_at, latency_ms: row.get("latency_ms")? };
     Ok(StoredSession {
         seq: member.seq,
@@ -129,6 +116,7 @@ pub(super) fn session(row: &Row<'_>) -> Result<StoredSession, Fault> {
         game_type: member.game_type,
         device_type: member.device_type,
         features: member.features,
+        reasons: member.reasons,
         entry: member.entry,
         first,
         result,

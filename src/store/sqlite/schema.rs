@@ -6,10 +6,10 @@ use crate::store::StoreError;
 use crate::store::sqlite::fault::Fault;
 
 /// The version that this program writes, kept in the file's `user_version`.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// One entry per version: what turns a file of the version before into it.
-const STEPS: [&str; 3] = [V1, V2, V3];
+const STEPS: [&str; 4] = [V1, V2, V3, V4];
 
 /// Timestamps are Unix milliseconds. `sessions` holds everything but the telemetry: its rows are small and sit side by
 /// side in order of acceptance, so claiming and settling a batch touches a handful of pages however many there are.
@@ -237,6 +237,12 @@ CREATE INDEX deliveries_order ON deliveries (webhook, session, id) WHERE state =
 CREATE INDEX deliveries_session ON deliveries (session);
 CREATE INDEX deliveries_log ON deliveries (webhook, id);
 CREATE INDEX deliveries_by_time ON deliveries (created_at);
+";
+
+/// The first verdict may be the embedded model's.
+const V4: &str = "
+-- What the model said at once of a session that waits for its batch; null where the rules gave the first verdict.
+ALTER TABLE sessions ADD COLUMN first_model BLOB;
 ";
 
 /// The version of the file; 0 for an empty one.

@@ -14,7 +14,7 @@ use playproof_batch::domain::batch::Policy;
 use playproof_batch::domain::id::{BatchId, SessionKey};
 use playproof_batch::domain::queue::State;
 use playproof_batch::domain::result::{ScoreKind, Source, Thresholds, Verdict};
-use playproof_batch::intake::Intake;
+use playproof_batch::intake::{FirstBy, Intake};
 use playproof_batch::metrics::Metrics;
 use playproof_batch::scheduler::{self, Scheduler};
 use playproof_batch::settled::Settled;
@@ -117,6 +117,7 @@ impl Node {
         let intake = Intake::new(
             Arc::clone(&store) as Arc<dyn Store>,
             EmbeddedDetector::new(Arc::clone(&cast.model)),
+            FirstBy::Model,
             Arc::clone(&clock),
             Arc::clone(&metrics),
             controls,
