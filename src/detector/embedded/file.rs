@@ -168,7 +168,9 @@ impl Writer {
         self.singles(local.fitted());
         self.singles(&local.reach());
         let People { places, raw, distance } = local.people();
-        [places, raw, distance].into_iter().for_each(|values| self.singles(values));
+        for values in [places, raw, distance] {
+            self.singles(values);
+        }
         self.count(local.foreign().len());
         for source in local.foreign() {
             self.calibration(&source.raw);

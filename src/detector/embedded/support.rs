@@ -185,7 +185,7 @@ fn inverse_of_positive(mut matrix: Vec<f64>, n: usize) -> Option<Vec<f64>> {
             let sum: f64 = (0..j).map(|k| matrix[i * n + k] * matrix[j * n + k]).sum();
             let value = matrix[i * n + j] - sum;
             if i == j {
-                if !(value > 0.0) {
+                if value.is_nan() || value <= 0.0 {
                     return None;
                 }
                 matrix[i * n + i] = value.sqrt();

@@ -242,7 +242,9 @@ fn histogram(bins: &[u8], nodes: &Nodes, parents: Option<&Histogram>) -> Histogr
         .step_by(2)
         .map(|left| left + usize::from(nodes.range(left + 1).len() < nodes.range(left).len()))
         .collect();
-    smaller.iter().for_each(|node| add(*node));
+    for node in &smaller {
+        add(*node);
+    }
     for (parent, smaller) in parents.chunks_exact(BINS).zip(smaller) {
         for (bin, sums) in parent.iter().enumerate() {
             histogram[(smaller ^ 1) * BINS + bin] = sums.without(histogram[smaller * BINS + bin]);

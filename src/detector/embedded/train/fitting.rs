@@ -106,7 +106,9 @@ fn classifier(
 fn source_weights(fit: &[&Example], humans: &[&Sample]) -> Vec<f64> {
     let source = |sample: &Sample| fit.get(sample.of).map_or("", |example| example.source.as_str());
     let mut sizes: BTreeMap<&str, u32> = BTreeMap::new();
-    humans.iter().for_each(|sample| *sizes.entry(source(sample)).or_default() += 1);
+    for sample in humans {
+        *sizes.entry(source(sample)).or_default() += 1;
+    }
     let each: Vec<f64> =
         humans.iter().map(|sample| sizes.get(source(sample)).map_or(1.0, |n| 1.0 / f64::from(*n).sqrt())).collect();
     #[expect(clippy::cast_precision_loss, reason = "a number of rows")]

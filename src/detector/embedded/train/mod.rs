@@ -106,10 +106,9 @@ fn weight(family: Family) -> u32 {
         Family::Straight | Family::Bezier => 50,
         Family::Polyline | Family::Replay => 10,
         Family::Spline => 25,
-        Family::Wind | Family::MinimumJerk | Family::Lognormal => 20,
+        Family::Wind | Family::MinimumJerk | Family::Lognormal | Family::PacedBot => 20,
         Family::Jumps => 40,
         Family::Keyframes => 15,
-        Family::PacedBot => 20,
         Family::TemplateMotion | Family::HarmonicMotion | Family::RecurrentMotion => 12,
         Family::ShuffledSteps | Family::Slowed | Family::AxisSwappedNoise | Family::PhaseRandomized => 8,
         Family::Hurried => 4,
@@ -310,7 +309,7 @@ struct Part<'a> {
 
 /// All people by pointer, and who is left out.
 struct Parts<'a> {
-    parts: BTreeMap<Pointer, Part<'a>>,
+    by_pointer: BTreeMap<Pointer, Part<'a>>,
     shared: usize,
     motionless: usize,
 }
@@ -322,15 +321,19 @@ impl<'a> Parts<'a> {
         let shared = material.calibration.len() - apart.len();
         let (fit, fit_still) = moving(material.fit.iter().collect(), set);
         let (apart, apart_still) = moving(apart, set);
-        let mut parts: BTreeMap<Pointer, Part<'a>> = BTreeMap::new();
+        let mut by_pointer: BTreeMap<Pointer, Part<'a>> = BTreeMap::new();
         let pointer = |example: &Example| Pointer::claimed(&example.session.device_type);
-        fit.into_iter().for_each(|e| parts.entry(pointer(e)).or_default().fit.push(e));
-        apart.into_iter().for_each(|e| parts.entry(pointer(e)).or_default().calibration.push(e));
-        Self { parts, shared, motionless: fit_still + apart_still }
+        for example in fit {
+            by_pointer.entry(pointer(example)).or_default().fit.push(example);
+        }
+        for example in apart {
+            by_pointer.entry(pointer(example)).or_default().calibration.push(example);
+        }
+        Self { by_pointer, shared, motionless: fit_still + apart_still }
     }
 
     fn take(&mut self, pointer: Pointer) -> Part<'a> {
-        self.parts.remove(&pointer).unwrap_or_default()
+        self.by_pointer.remove(&pointer).unwrap_or_default()
     }
 }
 

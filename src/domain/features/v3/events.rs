@@ -35,7 +35,9 @@ pub(super) fn measure(moves: &Movements, row: &mut Vec<f64>) {
         // A step that comes again exactly, and is longer than slow motion on a pixel grid.
         repeated += usize::from((dx, dy) == last && dx.abs().max(dy.abs()) > 2.0);
         last = (dx, dy);
-        back += usize::from((2..=BACK.min(k)).any(|b| x[k] == x[k - b] && y[k] == y[k - b]));
+        #[expect(clippy::float_cmp, reason = "the same place is equality")]
+        let returned = (2..=BACK.min(k)).any(|b| x[k] == x[k - b] && y[k] == y[k - b]);
+        back += usize::from(returned);
         let d = (dx * dx + dy * dy).sqrt();
         length += d;
         let (a, b) = (ln(d + 0.5), ln((t[k] - t[k - 1]).clamp(1.0, 250.0)));

@@ -139,10 +139,16 @@ mod tests {
 
     #[test]
     fn pace_shows() {
-        let (fast, slow) = (row(wave(1.0)), row(wave(3.0)));
-        assert!(value(&slow, "headingAuto16") > value(&fast, "headingAuto16") + 0.1);
-        assert!(value(&fast, "extentRate") > value(&slow, "extentRate") + 1.0);
-        assert!(value(&fast, "scaling400") < value(&slow, "scaling400") - 0.1);
+        let (fast, slow) = (row(wave(1.0)), row(wave(2.0)));
+        // At half the pace, twice the lag or the window finds what the simple one found...
+        for (simple, twice) in [("headingAuto8", "headingAuto16"), ("scaling400", "scaling800")] {
+            assert!((value(&fast, simple) - value(&slow, twice)).abs() < 0.02, "{twice}");
+        }
+        // ...so that the same lag, window and second find another value, where v2's units hide the pace.
+        assert!(value(&slow, "headingAuto16") > value(&fast, "headingAuto16") + 0.2);
+        assert!(value(&slow, "scaling800") > value(&fast, "scaling800") + 0.1);
+        assert!(value(&fast, "extentRate") > value(&slow, "extentRate") + 0.5);
+        assert!((value(&fast, "speedMedian") - value(&slow, "speedMedian")).abs() < 0.02);
     }
 
     #[test]
