@@ -54,6 +54,8 @@ pub(super) struct HeuristicBody {
     /// pass, review or fail, by the thresholds in force.
     #[schema(example = "pass")]
     decision: &'static str,
+    /// The rules that hold.
+    reasons: Vec<ReasonBody>,
 }
 
 /// What a key with the role submit learns: no score to learn from.
@@ -214,7 +216,11 @@ fn answer(receipt: &Receipt, thresholds: &Thresholds, role: Role) -> Response {
         status,
         source: verdict.source.name(),
         reasons: wire::reasons(verdict.reasons),
-        heuristic: HeuristicBody { score: rules.anomaly_score.unwrap_or(0.0), decision: rules.decision.name() },
+        heuristic: HeuristicBody {
+            score: rules.anomaly_score.unwrap_or(0.0),
+            decision: rules.decision.name(),
+            reasons: wire::reasons(rules.reasons),
+        },
     })
 }
 
