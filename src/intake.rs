@@ -159,13 +159,12 @@ impl Intake {
             let Workspace { extractor, row, .. } = &mut *workspace;
             self.embedded.judge(&session, noted, &thresholds, extractor, row)
         });
-        let (verdict, sighting) = match by_model.flatten() {
-            Some((verdict, sighting)) => (verdict, Some(sighting)),
+        let (verdict, sighting) = if let Some((verdict, sighting)) = by_model.flatten() {
+            (verdict, Some(sighting))
+        } else {
             // A session that the model refuses gets an answer too. A ruling is no rule and adds nothing to the rules' score.
-            None => {
-                let rules = Verdict::heuristic(&heuristic, &thresholds);
-                (rulings().fold(rules, |verdict, reason| verdict.ruled(reason, &thresholds)), None)
-            }
+            let rules = Verdict::heuristic(&heuristic, &thresholds);
+            (rulings().fold(rules, |verdict, reason| verdict.ruled(reason, &thresholds)), None)
         };
         let mut record = Vec::with_capacity(64 + 8 * session.movements.len());
         record::encode(&session, &mut workspace.integers, &mut record);
