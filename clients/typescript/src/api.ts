@@ -203,6 +203,36 @@ export type Details = {
   path?: string | null;
 };
 
+/** The measures that the score is made from: the larger of `classifierScore` and `supportScore` is `anomalyScore` as far as the calibration people resolve it. */
+export type DetectionBody = {
+  /** How much the movement resembles bots: -log10 of the raw score's p-value against its part of the error. */
+  classifierScore: number;
+  /** Squared distance from the mean person; people have about as much as there are features. */
+  distance: number;
+  /** The features that put it there, the largest first; with `rest` they make `distance`. */
+  features: Array<DistanceBody>;
+  /** 1 where people were recorded like this, 0 where nobody was: then people of unknown recorders are compared with. */
+  knownRecorder: number;
+  /** Whether it is further than every person the model knows. */
+  outside: boolean;
+  /** What all other features add to the distance. */
+  rest: number;
+  /** How far it is from people: -log10 of the distance's p-value against its part of the error. */
+  supportScore: number;
+};
+
+/** What one feature did for the distance from people. */
+export type DistanceBody = {
+  /** What it adds to the distance; below 0 where it fits the others. */
+  added: number;
+  /** The reason code of the trait that it describes. */
+  code: string;
+  /** Its column in the feature set. */
+  feature: string;
+  /** Its value in this session. */
+  value: number;
+};
+
 /** Done, in words. */
 export type Done = {
   /** For people. */
@@ -277,6 +307,7 @@ export type ExplanationAnswer = {
   base: number;
   /** What the model decides by itself. */
   decision: string;
+  detection?: DetectionBody | null;
   /** Those that moved the score most, either way, the largest first; empty when there is too little motion to judge. */
   features: Array<FeatureBody>;
   modelId: string;
@@ -366,6 +397,8 @@ export type HealthAnswer = {
 export type HeuristicBody = {
   /** pass, review or fail, by the thresholds in force. */
   decision: string;
+  /** The rules that hold. */
+  reasons: Array<ReasonBody>;
   /** 0 to 5 and 0.3 for each rule that holds. */
   score: number;
 };
