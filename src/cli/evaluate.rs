@@ -274,6 +274,7 @@ mod tests {
                 source: "lab".into(),
                 user: format!("u{}", i % 6),
                 raw: f64::from(i),
+                score: 0.0,
                 decision: Decision::Pass,
                 abstained: false,
             })

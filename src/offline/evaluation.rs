@@ -29,6 +29,8 @@ pub struct Scored {
     pub user: String,
     /// Larger is odder.
     pub raw: f64,
+    /// -log10 of its p-value.
+    pub score: f64,
     /// At the thresholds in force.
     pub decision: Decision,
     /// Whether an unfamiliar recorder turned its fail into a review.
@@ -340,6 +342,7 @@ mod tests {
             source: "s".into(),
             user: if human { format!("u{}", i % users) } else { "bot".into() },
             raw: f64::from(u32::try_from(i * 7919 % 101).unwrap()) + if human { 0.0 } else { 40.0 },
+            score: 0.0,
             decision: if i.is_multiple_of(10) { Decision::Review } else { Decision::Pass },
             abstained: i.is_multiple_of(20),
         };

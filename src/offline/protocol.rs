@@ -6,10 +6,11 @@ use std::fmt;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+use sha2::{Digest as _, Sha256};
 
 use super::evaluation::{Ranked, Ranking, Scored, ranking};
 use super::labels::Label;
-use crate::adversary::{self, Clock, Family};
+use crate::adversary::{self, Clock, Family, Kind};
 use crate::detector::embedded::Model;
 use crate::detector::embedded::quantiles::quantile;
 use crate::detector::embedded::train::{self, Example, Material, Recipe, Report, recorders};
@@ -122,6 +123,7 @@ pub fn scored(verdict: &Verdict, label: &Label) -> Scored {
         source: label.source.clone(),
         user: label.user.clone(),
         raw: verdict.raw_score.unwrap_or_default(),
+        score: verdict.anomaly_score.unwrap_or_default(),
         decision: verdict.decision,
         abstained: verdict.reasons.contains(Reason::UnfamiliarRecorder),
     }
@@ -136,18 +138,45 @@ pub fn score(model: &Model, sessions: &[(&Session, &Label)]) -> Vec<Scored> {
     sessions.par_iter().map_init(Default::default, one).collect()
 }
 
-/// One counterexample a session, of every family by turns: bots for sources that have none.
+/// One bot a session, of every family that a mouse's session can be made into by turns: bots for sources that have none.
 #[must_use]
 pub fn imitations(sessions: &[&Session], seed: u64) -> Vec<(Session, Label)> {
-    let made = |(i, session): (usize, &&Session)| {
+    let families: Vec<Family> = Family::ALL.into_iter().filter(|family| family.kind() == Kind::Reach).collect();
+    made(sessions, &families, seed)
+}
+
+/// One bot a session, of `families` by turns.
+#[must_use]
+pub fn made(sessions: &[&Session], families: &[Family], seed: u64) -> Vec<(Session, Label)> {
+    let one = |(i, session): (usize, &&Session)| {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(i as u64);
         let clock = Clock::draw(&mut rng);
-        let family = Family::ALL[i % Family::ALL.len()];
+        let family = *families.get(i % families.len().max(1))?;
         let label = Label { family: family.name().to_owned(), ..Label::default() };
         adversary::imitate(session, family, clock, &mut rng).map(|bot| (bot, label))
     };
-    sessions.par_iter().enumerate().filter_map(made).collect()
+    sessions.par_iter().enumerate().filter_map(one).collect()
+}
+
+/// The session with every time stretched by `pace`.
+#[must_use]
+pub fn paced(session: &Session, pace: f64) -> Session {
+    let mut changed = session.clone();
+    changed.duration_ms *= pace;
+    changed.movements.t.iter_mut().for_each(|t| *t *= pace);
+    changed.clicks.iter_mut().for_each(|click| click.t *= pace);
+    changed
+}
+
+/// Which of `folds` a person belongs to.
+#[must_use]
+pub fn fold(user: &str, seed: u64, folds: u64) -> u64 {
+    let mut digest = Sha256::new();
+    digest.update(seed.to_le_bytes());
+    digest.update(user.as_bytes());
+    let head: [u8; 32] = digest.finalize().into();
+    u64::from(head[0]) % folds.max(1)
 }
 
 /// Which of a model's generator families resemble bots of a public family so much that they must not be trained on when
@@ -396,7 +425,16 @@ mod tests {
 
     fn scored(human: bool, user: &str, raw: f64) -> Scored {
         let (user, family) = (user.to_owned(), String::new());
-        Scored { human, family, source: String::new(), user, raw, decision: Decision::Pass, abstained: false }
+        Scored {
+            human,
+            family,
+            source: String::new(),
+            user,
+            raw,
+            score: 0.0,
+            decision: Decision::Pass,
+            abstained: false,
+        }
     }
 
     #[test]

@@ -42,13 +42,13 @@ pub(super) struct Args {
     apart: Vec<String>,
     /// Share of the people of --fit that calibrate
     #[arg(long, default_value_t = 0.25)]
-    hold_out: f64,
+    pub(super) hold_out: f64,
     /// What is done
     #[arg(long, num_args = 1.., value_enum, default_values = ["test"])]
     protocol: Vec<Protocol>,
     /// Seed of everything drawn at random
     #[arg(long, default_value_t = 1)]
-    seed: u64,
+    pub(super) seed: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -68,6 +68,16 @@ enum Protocol {
     Robustness,
     /// What labelled bots, as many as one in a hundred fitted sessions, add
     Labelled,
+    /// One model a random process or driver, made without it, judged by it
+    Zoo,
+    /// How often one model passes bots whose times are all stretched
+    Paces,
+    /// How often one model passes bots of every family under every claimed device type
+    Claims,
+    /// Fingers: people left out, sources left out, families of their bots left out
+    Touch,
+    /// How often people of known recorders exceed a score, each judged by a model made without that person
+    Known,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -84,6 +94,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             Protocol::Site => bench.site()?,
             Protocol::Robustness => bench.robustness()?,
             Protocol::Labelled => bench.labelled()?,
+            Protocol::Zoo => bench.zoo()?,
+            Protocol::Paces => bench.paces()?,
+            Protocol::Claims => bench.claims()?,
+            Protocol::Touch => bench.touch()?,
+            Protocol::Known => bench.known()?,
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -105,23 +120,23 @@ fn read(args: &Args) -> anyhow::Result<Vec<Item>> {
     Ok(items)
 }
 
-struct Bench<'a> {
-    items: Vec<Item>,
-    args: &'a Args,
-    recipe: Recipe,
+pub(super) struct Bench<'a> {
+    pub(super) items: Vec<Item>,
+    pub(super) args: &'a Args,
+    pub(super) recipe: Recipe,
 }
 
 impl Bench<'_> {
-    fn never(&self, source: &str) -> bool {
+    pub(super) fn never(&self, source: &str) -> bool {
         self.args.never.iter().any(|never| never == source)
     }
 
-    fn model(&self, recipe: &Recipe, without: Option<&str>) -> anyhow::Result<Model> {
+    pub(super) fn model(&self, recipe: &Recipe, without: Option<&str>) -> anyhow::Result<Model> {
         let wanted = |source: &str| Some(source) != without && !self.never(source);
         Ok(protocol::fit(&self.items, &[], self.args.hold_out, recipe, wanted)?.0)
     }
 
-    fn score(&self, model: &Model, wanted: impl Fn(&Item) -> bool) -> Vec<Scored> {
+    pub(super) fn score(&self, model: &Model, wanted: impl Fn(&Item) -> bool) -> Vec<Scored> {
         let pairs: Vec<(&Session, &Label)> =
             self.items.iter().filter(|item| wanted(item)).map(|item| (&item.session, &item.label)).collect();
         protocol::score(model, &pairs)
@@ -297,22 +312,22 @@ impl Bench<'_> {
     }
 }
 
-fn names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+pub(super) fn names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
     names.collect::<BTreeSet<_>>().into_iter().map(str::to_owned).collect()
 }
 
-fn figures(ranking: Option<Ranking>) -> String {
+pub(super) fn figures(ranking: Option<Ranking>) -> String {
     ranking.map_or_else(String::new, |r| {
         let Ranking { roc_auc, tpr_at_1_percent, tpr_at_0_3_percent, .. } = r;
         format!("ROC-AUC {roc_auc:.4}  TPR at 1 % {tpr_at_1_percent:.3}  at 0.3 % {tpr_at_0_3_percent:.3}")
     })
 }
 
-fn decisions([pass, review, fail]: [f64; 3]) -> String {
+pub(super) fn decisions([pass, review, fail]: [f64; 3]) -> String {
     format!("pass {pass:.3} review {review:.3} fail {fail:.4}")
 }
 
-fn line(text: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
+pub(super) fn line(text: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
     writeln!(io::stdout().lock(), "{text}")?;
     Ok(())
 }

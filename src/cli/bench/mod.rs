@@ -1,6 +1,7 @@
 //! `bench`: what this machine gives, measured by the program itself.
 
 mod baseline;
+mod beyond;
 mod detection;
 mod drain;
 mod histogram;
