@@ -272,14 +272,19 @@ fn sessions_are_filtered_scrolled_through_and_exported(place: &Place) {
 fn a_session_is_replayed_and_leads_to_its_batch_and_back(place: &Place) {
     let node = decided(place);
     let mut page = Page::open();
+    // Some bots are odd all along: one is wanted whose path has a stretch that speaks against it.
     page.go(&format!("{}/#/sessions?decision=fail", node.url));
-    page.until(&format!("{ROWS} > 0"));
-    page.click("document.querySelector('tbody a')");
-    page.sees("This session fails.");
+    let told = (0..10).any(|place| {
+        page.eval("location.hash = '#/sessions?decision=fail'");
+        page.until(&format!("{ROWS} > {place}"));
+        page.click(&format!("document.querySelectorAll('tbody tr')[{place}].querySelector('a')"));
+        page.sees("This session fails.");
+        page.sees("What moved the score most");
+        page.eval("document.body.innerText.includes('the score would be lower.')") == true
+    });
+    assert!(told, "no session tells a stretch");
     page.sees("First verdict");
     page.sees("Batch verdict");
-    page.sees("What moved the score most");
-    page.sees("the score would be lower.");
     page.until("document.querySelector('.legend .guilty')");
     assert!(
         page.eval("document.querySelectorAll('.why li').length").as_u64().unwrap() > 0,
