@@ -126,15 +126,23 @@ test('a webhook is told and its signature holds', async () => {
   receiver.close();
 });
 
-test('a pointer is recorded as a session that the service takes', async () => {
+test('a pointer is recorded as a session that the service takes', async (t) => {
+  // A hand's time, not the program's: the service refuses steps that can't be milliseconds.
+  let clock = 1000;
+  const now = t.mock.method(performance, 'now', () => clock);
   const element = new EventTarget();
   element.getBoundingClientRect = () => ({ left: 100, top: 50 });
   const recorder = recordPointer(element, { gameType: 'bubble-pop', targetHit: (event) => event.clientX > 150 });
-  const send = (type, x, y) => element.dispatchEvent(Object.assign(new Event(type), { clientX: x, clientY: y, pointerType: 'mouse' }));
+  const send = (type, x, y) => {
+    clock += 16;
+    const event = Object.assign(new Event(type), { clientX: x, clientY: y, pointerType: 'mouse' });
+    element.dispatchEvent(Object.defineProperty(event, 'timeStamp', { value: clock }));
+  };
   for (let i = 0; i < 60; i += 1) send('pointermove', 110 + 3 * i, 60 + (i * i) % 40);
   send('pointerdown', 290, 80);
   send('pointerdown', 120, 80);
   const session = recorder.stop('recorded');
+  now.mock.restore();
   assert.deepEqual([session.movements.length, session.hits, session.misses, session.deviceType], [62, 1, 1, 'mouse']);
   assert.deepEqual([session.movements[0].x, session.movements[0].y], [10, 10]);
   send('pointermove', 1, 1);
