@@ -1,10 +1,15 @@
 //! The embedded detector as the service sees it.
 
 use proptest::prelude::*;
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
 
 use super::file::tests::small;
 use super::*;
+use crate::adversary::{self, Clock, Family};
+use crate::domain::features::Extractor;
 use crate::domain::result::{Decision, Thresholds};
+use crate::domain::session::{Movements, Session};
 
 fn model() -> Model {
     Model::load(&small().encode()).unwrap()
@@ -114,6 +119,29 @@ proptest! {
             let parts = score(judgement.classifier_p, 1.0 - judge::SUPPORT_PART)
                 .max(score(judgement.support_p, judge::SUPPORT_PART));
             prop_assert!((parts - judgement.calibrated.supported).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn every_bot_of_the_zoo_has_a_score_on_the_scale(seed in any::<u64>(), step in 1.0..400.0f64, reach in 0.0..4000.0f64, device in "mouse|touch|unknown") {
+        let t: Vec<f64> = (0..200).map(|i| f64::from(i) * step).collect();
+        let x = t.iter().map(|t| reach * (t / 900.0).sin()).collect();
+        let y = t.iter().map(|t| reach * (t / 1300.0).cos()).collect();
+        let person = Session {
+            duration_ms: 200.0 * step,
+            movements: Movements { x, y, t, trusted: vec![] },
+            device_type: device.clone(),
+            ..Session::default()
+        };
+        let model = Model::bundled().unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let (mut extractor, mut row) = (Extractor::default(), Vec::new());
+        for family in Family::ALL {
+            let Some(bot) = adversary::imitate(&person, family, Clock::draw(&mut rng), &mut rng) else { continue };
+            extractor.extract(model.feature_set(), &bot, &mut row);
+            let assessed = model.assess(&row, &device);
+            prop_assert!(assessed.calibrated.is_sound(), "{family:?} {:?}", assessed.calibrated);
+            prop_assert!(assessed.raw.is_finite());
         }
     }
 
