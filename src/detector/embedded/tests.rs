@@ -142,6 +142,10 @@ proptest! {
             let assessed = model.assess(&row, &device);
             prop_assert!(assessed.calibrated.is_sound(), "{family:?} {:?}", assessed.calibrated);
             prop_assert!(assessed.raw.is_finite());
+            // Another claim gains nothing.
+            for claim in ["mouse", "trackpad", "stylus", "touch", "unknown"] {
+                prop_assert_eq!(&model.assess(&row, claim), &assessed, "{:?} as {}", family, claim);
+            }
         }
     }
 

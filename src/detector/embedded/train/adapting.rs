@@ -1,10 +1,7 @@
 //! Adapting a model to a site: its own people set the cuts, and with enough of them the trees learn from them too.
 
 use super::samples::Samples;
-use super::{
-    Contents, Judge, MIN_FIT, Material, Part, Parts, Pointer, Recipe, Report, Stage, TrainError, fitting, people,
-    telling,
-};
+use super::{Contents, Judge, MIN_FIT, Material, Part, Parts, Pointer, Recipe, Report, Stage, TrainError, fitting};
 use crate::detector::embedded::local::LocalCalibration;
 use crate::domain::session::Session;
 
@@ -26,7 +23,7 @@ pub fn site_share(sessions: usize) -> f64 {
 ///
 /// Those of `material.calibration` alone set the cuts: on this site `10^-s` of people exceed a score of `s`, however few
 /// do elsewhere. With [`MIN_FIT`] or more people to fit on, further trees are grown on top of the base's. Recorders of
-/// either are known. Only the judge of the pointer that most of the site's people have is adapted.
+/// either are known.
 ///
 /// # Errors
 /// [`TrainError`] with the mend.
@@ -42,24 +39,17 @@ pub fn adapt(
         return Err(TrainError::OtherSet { base: base.set.name() });
     }
     let mut parts = Parts::of(material, base.set);
-    let (hover, touch) = (parts.take(Pointer::Hover), parts.take(Pointer::Touch));
-    let (own, pointer, judge) = match &base.touch {
-        Some(judge) if touch.calibration.len() > hover.calibration.len() => (touch, Pointer::Touch, judge),
-        _ => (hover, Pointer::Hover, &base.hover),
-    };
+    // The judge of what hovers decides on every session, so all of the site's people adapt it.
+    let mut own = parts.take(Pointer::Hover);
+    own.extend(parts.take(Pointer::Touch));
     if own.calibration.len() < MIN_SITE {
         return Err(TrainError::TooFewOfSite { found: own.calibration.len() });
     }
-    let bots: Vec<&Session> =
-        material.bots.iter().filter(|bot| Pointer::claimed(&bot.device_type) == pointer).collect();
-    let (adapted, mut report) = adapt_judge(judge, &own, &bots, pointer, recipe, on_stage)?;
+    let bots: Vec<&Session> = material.bots.iter().collect();
+    let (hover, mut report) = adapt_judge(&base.hover, &own, &bots, Pointer::Hover, recipe, on_stage)?;
     (report.motionless, report.shared) = (parts.motionless, parts.shared);
     let provenance = format!("{} Adapted to a site: {provenance}", base.provenance);
-    let mut contents = Contents { provenance, ..base.clone() };
-    match pointer {
-        Pointer::Hover => contents.hover = adapted,
-        Pointer::Touch => contents.touch = Some(adapted),
-    }
+    let contents = Contents { provenance, hover, ..base.clone() };
     Ok((contents, report))
 }
 
@@ -89,19 +79,7 @@ fn adapt_judge(
         fitting::rows(learned, recipe.set).into_iter().chain(calibrating.iter().cloned()).collect();
     let mut judge = fitting::judge(measures, &site, &calibrating, Vec::new(), recipe.set).ok_or(TrainError::Alike)?;
     judge.calibration = either(&base.calibration, &judge.calibration).ok_or(TrainError::Alike)?;
-    let report = Report {
-        fitted: learned.len(),
-        fitted_people: people(learned),
-        counterexamples: samples.counterexamples.len(),
-        bots: samples.bots.len(),
-        foreign: 0,
-        calibrated: part.calibration.len(),
-        calibrated_people: people(&part.calibration),
-        motionless: 0,
-        shared: 0,
-        touch: None,
-        telling: telling(&judge.classifier, recipe.set),
-    };
+    let report = Report::of(learned, &part.calibration, &samples, &judge, recipe.set);
     Ok((judge, report))
 }
 

@@ -185,6 +185,25 @@ pub struct Report {
     pub telling: Vec<(&'static str, f64)>,
 }
 
+impl Report {
+    /// Of a judge that was made of these people.
+    fn of(fit: &[&Example], calibration: &[&Example], samples: &Samples, judge: &Judge, set: FeatureSet) -> Self {
+        Self {
+            fitted: fit.len(),
+            fitted_people: people(fit),
+            counterexamples: samples.counterexamples.len(),
+            bots: samples.bots.len(),
+            foreign: judge.calibration.foreign().len(),
+            calibrated: calibration.len(),
+            calibrated_people: people(calibration),
+            motionless: 0,
+            shared: 0,
+            touch: None,
+            telling: telling(&judge.classifier, set),
+        }
+    }
+}
+
 /// Why no model came of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TrainError {
@@ -278,17 +297,21 @@ pub fn train(
 ) -> Result<(Contents, Report), TrainError> {
     on_stage(Stage::Features);
     let mut parts = Parts::of(material, recipe.set);
-    let hover = parts.take(Pointer::Hover);
-    let touch = parts.take(Pointer::Touch);
+    let (mut hover, mut touch) = (parts.take(Pointer::Hover), parts.take(Pointer::Touch));
+    // The judge of what hovers decides on every session: where it would have too few people, it learns all.
+    if hover.fit.len() < MIN_FIT || hover.calibration.len() < MIN_CALIBRATION {
+        hover.extend(std::mem::take(&mut touch));
+    }
     if hover.fit.len() < MIN_FIT {
         return Err(TrainError::TooFewToFit { found: hover.fit.len() });
     }
     if hover.calibration.len() < MIN_CALIBRATION {
         return Err(TrainError::TooFewToCalibrate { found: hover.calibration.len() });
     }
-    let bots: Vec<&Session> = material.bots.iter().collect();
-    let (bots, touching): (Vec<&Session>, Vec<&Session>) =
-        bots.into_iter().partition(|bot| Pointer::claimed(&bot.device_type) == Pointer::Hover);
+    let (bots, touching): (Vec<&Session>, Vec<&Session>) = material
+        .bots
+        .iter()
+        .partition(|bot| touch.fit.is_empty() || Pointer::claimed(&bot.device_type) == Pointer::Hover);
     let (judge, mut report) = learn(&hover, &bots, Pointer::Hover, recipe, on_stage)?;
     report.motionless = parts.motionless;
     report.shared = parts.shared;
@@ -305,6 +328,13 @@ pub fn train(
 struct Part<'a> {
     fit: Vec<&'a Example>,
     calibration: Vec<&'a Example>,
+}
+
+impl<'a> Part<'a> {
+    fn extend(&mut self, other: Self) {
+        self.fit.extend(other.fit);
+        self.calibration.extend(other.calibration);
+    }
 }
 
 /// All people by pointer, and who is left out.
@@ -355,23 +385,11 @@ fn learn(
     on_stage(Stage::Foreign);
     let foreign = fitting::foreign(fit, &samples, pointer, recipe);
     on_stage(Stage::Calibration);
-    let mut report = Report {
-        fitted: fit.len(),
-        fitted_people: people(fit),
-        counterexamples: samples.counterexamples.len(),
-        bots: samples.bots.len(),
-        foreign: foreign.len(),
-        calibrated: calibration.len(),
-        calibrated_people: people(calibration),
-        motionless: 0,
-        shared: 0,
-        touch: None,
-        telling: Vec::new(),
-    };
-    let fitted: Vec<Vec<f64>> = samples.humans.into_iter().filter(|s| s.original).map(|s| s.row).collect();
+    let originals = samples.humans.iter().filter(|sample| sample.original);
+    let fitted: Vec<Vec<f64>> = originals.map(|sample| sample.row.clone()).collect();
     let calibrating = fitting::rows(calibration, recipe.set);
     let judge = fitting::judge(measures, &fitted, &calibrating, foreign, recipe.set).ok_or(TrainError::Alike)?;
-    report.telling = telling(&judge.classifier, recipe.set);
+    let report = Report::of(fit, calibration, &samples, &judge, recipe.set);
     Ok((judge, report))
 }
 

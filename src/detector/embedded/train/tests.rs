@@ -217,3 +217,30 @@ fn fingers_have_a_judge_of_their_own_where_there_are_enough() {
     assert_eq!(report.touch.unwrap().iter().sum::<usize>(), 400);
     assert!(many.hover == few.hover, "mice learn nothing of fingers");
 }
+
+#[test]
+fn a_site_of_fingers_alone_has_its_own_cuts() {
+    let (fit, calibration) = split((0..500).map(finger).collect(), 0.3, 1);
+    let material = Material { fit: &fit, calibration: &calibration, bots: &[] };
+    let (own, report) = train(&material, &quick(), String::new(), &mut |_| ()).unwrap();
+    assert_eq!((report.fitted + report.calibrated, report.touch), (500, None), "the judge that decides learns them");
+
+    let (fit, calibration) = split((0..400).map(hand).collect(), 0.3, 1);
+    let (base, _) =
+        train(&Material { fit: &fit, calibration: &calibration, bots: &[] }, &quick(), String::new(), &mut |_| ())
+            .unwrap();
+    let site: Vec<Example> = (0..400).map(finger).collect();
+    let material = Material { fit: &[], calibration: &site, bots: &[] };
+    let (adapted, _) = adapt(&base, &material, &quick(), "", &mut |_| ()).unwrap();
+    for contents in [own, adapted] {
+        let model = Model::load(&contents.encode()).unwrap();
+        let mut row = Vec::new();
+        let above = (600..900).filter(|i| {
+            let session = finger(*i).session;
+            Extractor::default().extract(model.feature_set(), &session, &mut row);
+            model.assess(&row, "touch").calibrated.score > 1.0
+        });
+        let above = above.count();
+        assert!(above < 75, "{above} of 300 fingers are reviewed");
+    }
+}
