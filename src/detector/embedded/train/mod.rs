@@ -330,7 +330,7 @@ struct Part<'a> {
     calibration: Vec<&'a Example>,
 }
 
-impl<'a> Part<'a> {
+impl Part<'_> {
     fn extend(&mut self, other: Self) {
         self.fit.extend(other.fit);
         self.calibration.extend(other.calibration);
