@@ -162,8 +162,7 @@ impl Model {
     /// The client claims the device type; claiming another one gains nothing. Heuristic reasons were measured and add nothing
     /// to this model's raw score, so they do not enter it. A row without enough motion ([`FeatureSet::evidence`]) is not
     /// taken for ordinary: it gets a score that one person in two hundred reaches, and a raw score that is a little more the
-    /// less there is. A row of another width counts as one
-    /// without motion.
+    /// less there is. A row of another width counts as one without motion.
     #[must_use]
     pub fn assess(&self, features: &[f64], device_type: &str) -> Assessment<'static> {
         let assessment = self.assess_briefly(features, device_type);
