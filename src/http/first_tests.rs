@@ -189,15 +189,10 @@ async fn what_watches_the_model_counts_a_session_once() {
         let embedded = &app.service.embedded;
         embedded.set_shadow(Some((embedded.model(), Thresholds { pass: 0.1, review: 0.2 })));
         for n in 0..220 {
-            let mut session = drawn(n);
-            // Fingers do not count.
-            session["deviceType"] = json!("mouse");
-            app.post(SCORE, &session).await;
+            app.post(SCORE, &drawn(n)).await;
         }
         // What was known already is not a session.
-        let mut again = drawn(0);
-        again["deviceType"] = json!("mouse");
-        app.post(SCORE, &again).await;
+        app.post(SCORE, &drawn(0)).await;
         process(&app).await;
         assert_eq!(embedded.drift().report().map(|report| report.sessions), Some(220), "{first_by:?}");
         assert_eq!(embedded.shadow().unwrap().tally().sessions, 220, "{first_by:?}");

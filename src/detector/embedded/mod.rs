@@ -50,8 +50,8 @@ use crate::domain::result::{ModelIdentity, Source, Thresholds, Verdict};
 
 /// `modelId` of every embedded model.
 pub const MODEL_ID: &str = "embedded";
-/// The calibration class of verdicts on what hovers, and on what no client names.
-pub const HOVER: &str = "pooled";
+/// The class of verdicts that rest on all calibration people.
+pub const POOLED: &str = "pooled";
 /// One person in two hundred looks at least as odd as a row without enough motion counts: a score of 2.3, beyond pass and
 /// short of fail.
 const UNJUDGED_P: f64 = 0.005;
@@ -154,7 +154,7 @@ impl Model {
     /// the judge of fingers in up to three of four cases, so it does not decide alone; until it holds against them the
     /// judge of what hovers decides on every session.
     fn judge_of(&self, _device_type: &str) -> (&Judge, &'static str) {
-        (&self.contents.hover, HOVER)
+        (&self.contents.hover, POOLED)
     }
 
     /// Assesses one row of [`Model::feature_set`].
@@ -177,7 +177,7 @@ impl Model {
             let score = -UNJUDGED_P.log10();
             let calibrated = Calibrated { p: UNJUDGED_P, score, supported: score, extrapolated: false };
             let raw = self.unjudged + 1e-6 * (least - evidence.min(least));
-            return Assessment { raw, calibrated, class: HOVER, notes: Reasons::default() };
+            return Assessment { raw, calibrated, class: POOLED, notes: Reasons::default() };
         }
         let (judge, class) = self.judge_of(device_type);
         let Judgement { raw, calibrated, known, outside, .. } = judge.assess(features);
@@ -391,9 +391,8 @@ impl Detector for EmbeddedDetector {
         } else {
             rows.par_iter().with_min_len(ROWS_PER_TASK).map(|row| going.outcome(row)).collect()
         };
-        // Fingers are not what the judge of hovering pointers was fitted on.
         going.drift.observe(rows.iter().zip(&outcomes).filter_map(|(row, (_, outcome))| match outcome {
-            Outcome::Calibrated { calibrated, class, .. } if class == HOVER => Some((&row.features[..], calibrated.p)),
+            Outcome::Calibrated { calibrated, .. } => Some((&row.features[..], calibrated.p)),
             _ => None,
         }));
         if let Some(shadow) = &going.shadow {

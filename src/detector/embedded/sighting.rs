@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::drift::{Drift, Place};
 use super::kept::Lately;
-use super::{Assessment, EmbeddedDetector, Going, HOVER, Model, Shadow, Tally};
+use super::{Assessment, EmbeddedDetector, Going, Model, Shadow, Tally};
 use crate::domain::features::Extractor;
 use crate::domain::id::Seq;
 use crate::domain::reason::Reasons;
@@ -71,8 +71,7 @@ impl Going {
         let assess = if session.use_batch { Model::assess_briefly } else { Model::assess };
         let Assessment { raw, calibrated, class, notes } = assess(&model, row, device_type);
         let asked = (session.use_batch && model.is_explained(row, &calibrated)).then(|| model.asked(row, device_type));
-        // Fingers are not what the judge of hovering pointers was fitted on.
-        let place = if class == HOVER { drift.place(row, calibrated.p) } else { None };
+        let place = drift.place(row, calibrated.p);
         let shadow = shadow.map(|shadow| {
             let tally = shadow.compare(row, device_type, &calibrated);
             (shadow, tally)
