@@ -157,10 +157,16 @@ impl Model {
         (&self.contents.hover, POOLED)
     }
 
+    /// Whether the judge that decides learned nobody with a pointer like the claimed one: fingers, where they have a judge
+    /// of their own in the file.
+    fn never_learned(&self, device_type: &str) -> bool {
+        self.contents.touch.is_some() && Pointer::claimed(device_type) == Pointer::Touch
+    }
+
     /// Assesses one row of [`Model::feature_set`].
     ///
-    /// The client claims the device type; claiming another one gains nothing. Heuristic reasons were measured and add nothing
-    /// to this model's raw score, so they do not enter it. A row without enough motion ([`FeatureSet::evidence`]) is not
+    /// The client claims the device type; claiming another one changes no score and gains a review at best. Heuristic
+    /// reasons were measured and add nothing to this model's raw score, so they do not enter it. A row without enough motion ([`FeatureSet::evidence`]) is not
     /// taken for ordinary: it gets a score that one person in two hundred reaches, and a raw score that is a little more the
     /// less there is. A row of another width counts as one without motion.
     #[must_use]
@@ -182,7 +188,7 @@ impl Model {
         let (judge, class) = self.judge_of(device_type);
         let Judgement { raw, calibrated, known, outside, .. } = judge.assess(features);
         let mut notes = Reasons::default();
-        if known <= 0.0 {
+        if known <= 0.0 || self.never_learned(device_type) {
             notes.insert(Reason::UnfamiliarRecorder);
         }
         if outside {

@@ -99,6 +99,22 @@ fn a_recorder_beyond_the_known_ones_is_noted() {
     assert_eq!([noted(16.0), noted(-900.0), noted(961.0)], [false, true, true]);
 }
 
+#[test]
+fn fingers_that_the_deciding_judge_never_learned_are_reviewed_at_worst() {
+    let bundled = Model::bundled().unwrap();
+    let mut learned = bundled.contents().clone();
+    learned.touch = None;
+    let learned = Model::load(&learned.encode()).unwrap();
+    // Far beyond people in every column.
+    let mut row = vec![1e6; bundled.feature_set().columns().len()];
+    row[..5].fill(400.0);
+    let noted = |model: &Model, device: &str| model.assess(&row, device).notes.contains(Reason::UnfamiliarRecorder);
+    let known = |model: &Model| model.judgement(&row, "touch").unwrap().known;
+    assert!(noted(&bundled, "touch"));
+    assert_eq!(noted(&learned, "touch"), known(&learned) <= 0.0, "where it learned them the recorder decides");
+    assert_eq!(noted(&bundled, "mouse"), known(&bundled) <= 0.0);
+}
+
 proptest! {
     #[test]
     fn what_is_explained_adds_up_to_the_score(values in proptest::collection::vec(-20.0..20.0f64, crate::domain::features::v3::WIDTH)) {
@@ -142,9 +158,15 @@ proptest! {
             let assessed = model.assess(&row, &device);
             prop_assert!(assessed.calibrated.is_sound(), "{family:?} {:?}", assessed.calibrated);
             prop_assert!(assessed.raw.is_finite());
-            // Another claim gains nothing.
+            // Another claim changes no score, and gains no pass.
+            let passes = |device: &str| {
+                let verdict = model.verdict(&row, device, Reasons::default(), &Thresholds::default());
+                verdict.decision == Decision::Pass
+            };
             for claim in ["mouse", "trackpad", "stylus", "touch", "unknown"] {
-                prop_assert_eq!(&model.assess(&row, claim), &assessed, "{:?} as {}", family, claim);
+                let claimed = model.assess(&row, claim);
+                prop_assert_eq!(claimed.calibrated, assessed.calibrated, "{:?} as {}", family, claim);
+                prop_assert_eq!(passes(claim), passes(&device), "{:?} as {}", family, claim);
             }
         }
     }

@@ -41,7 +41,10 @@ pub fn adapt(
     let mut parts = Parts::of(material, base.set);
     // The judge of what hovers decides on every session, so all of the site's people adapt it.
     let mut own = parts.take(Pointer::Hover);
-    own.extend(parts.take(Pointer::Touch));
+    let fingers = parts.take(Pointer::Touch);
+    // With them the judge that decides has learned fingers, and none stands beside it.
+    let touch = base.touch.clone().filter(|_| fingers.calibration.is_empty());
+    own.extend(fingers);
     if own.calibration.len() < MIN_SITE {
         return Err(TrainError::TooFewOfSite { found: own.calibration.len() });
     }
@@ -49,7 +52,7 @@ pub fn adapt(
     let (hover, mut report) = adapt_judge(&base.hover, &own, &bots, Pointer::Hover, recipe, on_stage)?;
     (report.motionless, report.shared) = (parts.motionless, parts.shared);
     let provenance = format!("{} Adapted to a site: {provenance}", base.provenance);
-    let contents = Contents { provenance, hover, ..base.clone() };
+    let contents = Contents { set: base.set, provenance, hover, touch };
     Ok((contents, report))
 }
 

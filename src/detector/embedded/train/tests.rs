@@ -233,6 +233,7 @@ fn a_site_of_fingers_alone_has_its_own_cuts() {
     let material = Material { fit: &[], calibration: &site, bots: &[] };
     let (adapted, _) = adapt(&base, &material, &quick(), "", &mut |_| ()).unwrap();
     for contents in [own, adapted] {
+        assert!(contents.touch.is_none(), "the judge that decides has learned them");
         let model = Model::load(&contents.encode()).unwrap();
         let mut row = Vec::new();
         let above = (600..900).filter(|i| {
