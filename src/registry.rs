@@ -492,7 +492,7 @@ fn decide(
     extractor.extract(model.feature_set(), &stored.session, row);
     let undecidable = heuristic::undecidable(&stored.session).into_iter().collect();
     let noted = rules.union(stored.others).union(undecidable);
-    let verdict: Verdict = model.verdict(row, &stored.session.device_type, noted, thresholds);
+    let verdict: Verdict = model.verdict(row, noted, thresholds);
     let mut basis = verdict.basis.unwrap_or_default();
     basis.surely_replayed = stored.surely_replayed;
     basis.decide(verdict.kind, verdict.anomaly_score, thresholds).decision

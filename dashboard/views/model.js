@@ -1,12 +1,14 @@
 // Model: how the scores of late lie beside what calibration promises, drift, and the versions.
 
-import { get, path, post, remove } from '../api.js';
+import { Refused, get, path, post, remove } from '../api.js';
 import { bars, chart, line } from '../chart.js';
-import { brief, card, confirmed, count, fill, h, notice, plural, table, when } from '../dom.js';
+import { brief, card, confirmed, count, decision, fill, fixed, h, notice, plural, table, toSession, when } from '../dom.js';
 
 const LOOKED_AT = 1000;
 const STEP = 0.25;
 const TOP = 6;
+/** Sessions whose two measures are shown. */
+const APART = 24;
 
 export async function show(place, { user, onleave }) {
   const [models, results, stats] = await Promise.all([
@@ -15,7 +17,9 @@ export async function show(place, { user, onleave }) {
     // The drift concerns every deployment.
     user.deploymentId ? null : get('/api/v1/batch/stats'),
   ]);
-  const scores = results.results.filter((row) => row.scoreKind === 'calibrated').map((row) => row.anomalyScore);
+  const calibrated = results.results.filter((row) => row.scoreKind === 'calibrated');
+  const scores = calibrated.map((row) => row.anomalyScore);
+  const apart = await detection(calibrated.filter((row) => row.decision !== 'pass').slice(0, APART));
 
   const steps = Math.round(TOP / STEP);
   const lows = Array.from({ length: steps }, (_, i) => i * STEP);
@@ -44,6 +48,7 @@ export async function show(place, { user, onleave }) {
         card('Calibration', { hint: 'share of sessions at or above a score' }, none([
           h('ul', { class: 'legend' }, h('li', {}, h('i', { class: 'c-1' }), 'sessions'), h('li', {}, h('i', { class: 'c-2' }), 'people, promised: 10 to the minus score')), curve]))),
       h('div', { class: 'grid two' }, drift(stats), versions(models, user, onleave)),
+      apart,
       scores.length ? h('details', { class: 'card' }, h('summary', { class: 'foot' }, 'Scores in numbers'), h('div', { class: 'scroll' }, numbers.element)) : null));
 
   if (scores.length === 0) return;
@@ -59,6 +64,27 @@ export async function show(place, { user, onleave }) {
     y: { size: 52, splits: () => [0.001, 0.01, 0.1, 1], values: (_, ticks) => ticks.map((n) => `${brief(n * 100)} %`) },
     scales: { x: { time: false, range: [0, 3] }, y: { distr: 3, log: 10, range: [0.001, 1] } },
   }, [at, exceed.map(log), at.map((one) => 10 ** -one)]).end);
+}
+
+/** Both measures of the latest sessions that did not pass: how much like bots, how far from people. */
+async function detection(rows) {
+  const explained = (row) => get(path(`/api/v1/sessions/${encodeURIComponent(row.sessionId)}/explanation`, { deploymentId: row.deploymentId, limit: 1 }))
+    .then((answer) => answer.detection && { row, parts: answer.detection })
+    // Its telemetry is no longer kept.
+    .catch((error) => { if (error instanceof Refused && error.status === 404) return null; throw error; });
+  const found = (await Promise.all(rows.map(explained))).filter(Boolean);
+  if (found.length === 0) return card('Detection', { id: 'detection' }, h('p', { class: 'hint' }, 'No session of late was reviewed or failed.'));
+  const list = table('Detection', [
+    { head: 'Session', kind: 'id', span: true, cell: ({ row }) => toSession(row.sessionId, row.deploymentId) },
+    { head: 'Decision', cell: ({ row }) => decision(row.decision) },
+    { head: 'Like bots', kind: 'n', cell: ({ parts }) => fixed(parts.classifierScore) },
+    { head: 'Unlike people', kind: 'n', cell: ({ parts }) => fixed(parts.supportScore) },
+    { head: 'Stricter', cell: ({ parts }) => (parts.classifierScore >= parts.supportScore ? 'classifier' : 'support') },
+    { head: 'Recorder known', kind: 'n', cell: ({ parts }) => `${(100 * parts.knownRecorder).toFixed(0)} %` },
+  ]);
+  list.add(found);
+  return card('Detection', { id: 'detection', hint: `both measures of the last ${plural(found.length, 'session')} that did not pass; the stricter one is the score`, body: false },
+    h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Both measures of sessions' }, list.element));
 }
 
 function drift(stats) {

@@ -29,7 +29,7 @@ export async function show(place, { id, query, user, onleave }) {
       h('h1', {}, id), final ? decision(final.decision) : h('span', { class: 'tag plain' }, answer.status),
       deploymentId ? h('span', { class: 'hint' }, `deployment ${deploymentId}`) : null),
     h('div', { class: 'grid wide session' },
-      h('div', { class: 'stack' }, await drawing(telemetry, answer, deploymentId, onleave, explanation.gone ? [] : explanation.stretches), features(explanation)),
+      h('div', { class: 'stack' }, await drawing(telemetry, answer, deploymentId, onleave, explanation.gone ? [] : explanation.stretches), features(explanation), detection(explanation)),
       h('div', { class: 'stack' }, why(answer), answer.status === 'failed' && user.role === 'admin' ? again(id, deploymentId) : null, final ? labels(of(`${route}/label`), final, past) : null, history(answer, past.gone ? [] : past.revisions, past.scoredAs), facts(answer, telemetry, user))));
 }
 
@@ -268,6 +268,23 @@ const TRAITS = {
   pauses: 'Pauses and jumps', stroke_shape: 'Shape of single reaches', stroke_variety: 'Variety of reaches',
   smoothness: 'Closeness to a drawn curve', click_approach: 'Last moments before clicks', event_stream: 'Recorded steps',
 };
+
+/** Both parts of the score: how much like bots, how far from people. */
+function detection({ gone, detection: parts }) {
+  if (gone || !parts) return null;
+  const list = table('What puts it away from people', [
+    { head: 'Trait', kind: 'words', span: true, cell: (row) => [TRAITS[row.code] ?? row.code, h('br'), h('span', { class: 'code hint' }, row.feature)] },
+    { head: 'Value', kind: 'n', cell: (row) => brief(row.value) },
+    { head: 'Adds', kind: 'n', cell: (row) => `${(100 * row.added / Math.max(parts.distance, 1e-9)).toFixed(0)} %` },
+  ]);
+  list.add(parts.features.slice(0, 4));
+  return card('The two measures', { id: 'detection', hint: 'the stricter one is the score', body: false },
+    h('dl', { class: 'facts' },
+      h('dt', {}, 'Like bots'), h('dd', {}, fixed(parts.classifierScore)),
+      h('dt', {}, 'Unlike people'), h('dd', {}, fixed(parts.supportScore), parts.outside ? ', further than anybody known' : ''),
+      h('dt', {}, 'Recorder known'), h('dd', {}, `${(100 * parts.knownRecorder).toFixed(0)} %`)),
+    h('div', { class: 'scroll' }, list.element));
+}
 
 function features(explanation) {
   if (explanation.gone) return null;

@@ -227,15 +227,13 @@ mod tests {
             |(extractor, row), session| {
                 let human = labels.get(session.id.as_str())?.human;
                 extractor.extract(model.feature_set(), &session, row);
-                let assessed = model.assess(row, &session.device_type);
+                let assessed = model.assess(row);
                 let supported = assessed.calibrated.supported;
                 let decision = Thresholds::default().decide(supported);
-                if let (Some(top), true) =
-                    (model.explain(row, &session.device_type).first(), decision != Decision::Pass)
-                {
+                if let (Some(top), true) = (model.explain(row).first(), decision != Decision::Pass) {
                     // What moved the score most, put to the middle of what people have, takes something off it.
                     row[top.index] = f64::midpoint(top.range.0, top.range.1);
-                    let lower = model.assess(row, &session.device_type).raw < assessed.raw;
+                    let lower = model.assess(row).raw < assessed.raw;
                     flagged.fetch_add(1, Ordering::Relaxed);
                     lowered.fetch_add(usize::from(lower), Ordering::Relaxed);
                 }

@@ -9,7 +9,6 @@ use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::detector::embedded::Model;
-use crate::detector::embedded::judge::Pointer;
 use crate::detector::embedded::train::{self, Example, Material, Recipe, Report, Stage};
 use crate::domain::features::FeatureSet;
 use crate::domain::session::Session;
@@ -292,10 +291,7 @@ fn print(census: &Census, report: &Report, model: &Model, path: &Path, size: usi
     let telling: Vec<String> = report.telling.iter().map(|(name, s)| format!("{name} {:.0} %", 100.0 * s)).collect();
     writeln!(out, "columns asked most to tell them apart: {}", telling.join(", "))?;
     writeln!(out, "calibrated on {} sessions of {} other people", report.calibrated, report.calibrated_people)?;
-    if let Some([fitted, calibrated]) = report.touch {
-        writeln!(out, "fingers have a judge of their own: fitted on {fitted} sessions, calibrated on {calibrated}")?;
-    }
-    if model.calibrated_on(Pointer::Hover) < 316 {
+    if model.calibrated_on() < 316 {
         writeln!(out, "fewer than 316 calibrate it: it sends sessions to review at worst and fails none")?;
     }
     writeln!(

@@ -184,13 +184,13 @@ fn explain(
     let mut row = Vec::new();
     Extractor::default().extract(set, &session, &mut row);
     let undecidable = heuristic::undecidable(&session).into_iter().collect();
-    let verdict = model.verdict(&row, &session.device_type, undecidable, thresholds);
-    let (raw_score, base) = (verdict.raw_score.unwrap_or_default(), model.base(&session.device_type));
-    let mut all = model.explain(&row, &session.device_type);
+    let verdict = model.verdict(&row, undecidable, thresholds);
+    let (raw_score, base) = (verdict.raw_score.unwrap_or_default(), model.base());
+    let mut all = model.explain(&row);
     all.sort_by(|a, b| b.added.abs().total_cmp(&a.added.abs()).then(a.index.cmp(&b.index)));
     all.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let stretches = guilty(model, &session, raw_score, &mut row.clone());
-    let detection = detection(model, &session, &row, limit);
+    let detection = detection(model, &row, limit);
     let named: f64 = all.iter().map(|c| c.added).sum();
     let feature = |Contribution { index, added, range }: Contribution| {
         let reason = set.describes(index);
@@ -221,10 +221,10 @@ fn explain(
 }
 
 /// Both parts of the score; `None` for a row without enough motion to be judged.
-fn detection(model: &Model, session: &Session, row: &[f64], limit: u32) -> Option<DetectionBody> {
-    let judgement = model.judgement(row, &session.device_type)?;
+fn detection(model: &Model, row: &[f64], limit: u32) -> Option<DetectionBody> {
+    let judgement = model.judgement(row)?;
     let set = model.feature_set();
-    let mut shares = model.explain_support(row, &session.device_type);
+    let mut shares = model.explain_support(row);
     shares.sort_by(|a, b| b.added.abs().total_cmp(&a.added.abs()).then(a.index.cmp(&b.index)));
     shares.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let named: f64 = shares.iter().map(|share| share.added).sum();
@@ -253,7 +253,7 @@ fn guilty(model: &Model, session: &Session, raw_score: f64, row: &mut Vec<f64>) 
         .into_iter()
         .map(|stretch| {
             extractor.extract(model.feature_set(), &occlusion::without(session, stretch), row);
-            let without = model.assess(row, &session.device_type).raw;
+            let without = model.assess(row).raw;
             StretchBody { from: stretch.from, to: stretch.to, added: raw_score - without }
         })
         .filter(|stretch| stretch.added > LEAST_ADDED)

@@ -74,7 +74,7 @@ pub fn verdict(
 ) -> Verdict {
     extractor.extract(model.feature_set(), session, row);
     let undecidable = heuristic::undecidable(session).into_iter().collect();
-    model.verdict(row, &session.device_type, undecidable, thresholds)
+    model.verdict(row, undecidable, thresholds)
 }
 
 /// Splits a source's people in two: at most `wanted` sessions of one half, and all sessions of the other.

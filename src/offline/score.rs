@@ -88,7 +88,7 @@ impl<'m> Scorer<'m> {
         self.extractor.extract(self.model.feature_set(), session, &mut self.features);
         let undecidable = heuristic::undecidable(session).into_iter().collect();
         let noted = heuristic::noted(rules, inputs.total_moves).union(undecidable);
-        let verdict = self.model.verdict(&self.features, &session.device_type, noted, &self.thresholds);
+        let verdict = self.model.verdict(&self.features, noted, &self.thresholds);
         match &mut self.earlier {
             Some(earlier) => verdict.beside(&earlier.beside(session), &self.thresholds),
             None => verdict,

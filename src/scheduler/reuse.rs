@@ -41,7 +41,7 @@ impl Split<'_> {
     pub(super) async fn said(&self, store: &dyn Store) -> StoreResult<Vec<(Seq, Judgement)>> {
         let Some(kept) = &self.kept else { return Ok(Vec::new()) };
         let recalled: Vec<Traits> =
-            self.scored.iter().map(|(m, first)| kept.recall(m.seq, &m.device_type, &first.calibrated)).collect();
+            self.scored.iter().map(|(m, first)| kept.recall(m.seq, &first.calibrated)).collect();
         let from_rows = self.scored.iter().zip(&recalled).filter(|(_, traits)| **traits == Traits::FromRow);
         let from_rows: Vec<&Member> = from_rows.map(|((member, _), _)| *member).collect();
         let rows = asking::rows(store, kept.feature_set(), &from_rows).await?.0;
@@ -49,7 +49,7 @@ impl Split<'_> {
         let said = self.scored.iter().zip(recalled).map(|((member, first), traits)| {
             let traits = match (traits, rows.get(&member.seq)) {
                 (Traits::Known(traits), _) => traits,
-                (Traits::FromRow, Some(row)) => kept.traits(row, &member.device_type, &first.calibrated),
+                (Traits::FromRow, Some(row)) => kept.traits(row, &first.calibrated),
                 (Traits::FromRow, None) => Reasons::default(),
             };
             (member.seq, judgement(first, traits))

@@ -6,16 +6,17 @@
 use sha2::{Digest as _, Sha256};
 
 use super::boosting::{Boosted, Split};
+use super::by_source::{Source, SourceCalibration};
 use super::classifier::{Classifier, Column};
+use super::familiarity::{Familiarity, Trait};
 use super::judge::Judge;
-use super::local::{Foreign, LocalCalibration, People, Trait};
 use super::quantiles::{Profile, SHARES};
 use super::support::{KNOTS, Scale, Support};
 use crate::domain::calibration::Calibration;
 use crate::domain::features::FeatureSet;
 
 const MAGIC: &[u8; 8] = b"PPBMODEL";
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 const DIGEST: usize = 32;
 /// Larger files are refused unread.
 pub const MAX_BYTES: usize = 64 << 20;
@@ -49,10 +50,8 @@ pub struct Contents {
     pub set: FeatureSet,
     /// What it was fitted and calibrated on, for people.
     pub provenance: String,
-    /// Judges mice, trackpads and styluses, and what no client names.
-    pub hover: Judge,
-    /// Judges fingers on a screen, where the model learned of any.
-    pub touch: Option<Judge>,
+    /// Judges every session.
+    pub judge: Judge,
 }
 
 impl Contents {
@@ -64,9 +63,7 @@ impl Contents {
         body.count(self.set.columns().len());
         self.set.columns().iter().for_each(|name| body.text(name));
         body.text(&self.provenance);
-        body.judge(&self.hover);
-        body.count(usize::from(self.touch.is_some()));
-        self.touch.iter().for_each(|judge| body.judge(judge));
+        body.judge(&self.judge);
 
         let mut file = Vec::with_capacity(body.0.len() + 64);
         file.extend_from_slice(MAGIC);
@@ -159,22 +156,20 @@ impl Writer {
         }
         self.singles(judge.support.mean());
         self.singles(judge.support.precision());
-        let local = &judge.calibration;
-        self.count(local.traits().len());
-        for known in local.traits() {
+        let familiarity = judge.calibration.familiarity();
+        self.count(familiarity.traits().len());
+        for known in familiarity.traits() {
             self.count(known.column);
             self.singles(&[known.mean, known.spread]);
         }
-        self.singles(local.fitted());
-        self.singles(&local.reach());
-        let People { places, raw, distance } = local.people();
-        for values in [places, raw, distance] {
-            self.singles(values);
-        }
-        self.count(local.foreign().len());
-        for source in local.foreign() {
-            self.calibration(&source.raw);
-            self.calibration(&source.distance);
+        self.singles(familiarity.fitted());
+        self.singles(&familiarity.reach());
+        for sources in [judge.calibration.home(), judge.calibration.foreign()] {
+            self.count(sources.len());
+            for source in sources {
+                self.calibration(&source.raw);
+                self.calibration(&source.distance);
+            }
         }
     }
 
@@ -249,12 +244,8 @@ impl<'a> Reader<'a> {
         let set = set.ok_or_else(|| ModelError::FeatureSet(printable(&name)))?;
         let provenance = self.text()?;
         let width = set.columns().len();
-        let hover = self.judge(width)?;
-        let touch = self.list(8, |r| r.judge(width))?;
-        if touch.len() > 1 {
-            return Err(UNFIT);
-        }
-        Ok(Contents { set, provenance, hover, touch: touch.into_iter().next() })
+        let judge = self.judge(width)?;
+        Ok(Contents { set, provenance, judge })
     }
 
     fn judge(&mut self, width: usize) -> Read<Judge> {
@@ -280,10 +271,14 @@ impl<'a> Reader<'a> {
             Ok(Trait { column, mean, spread })
         })?;
         let (fitted, reach) = (self.singles()?, self.exactly()?);
-        let people = People { places: self.singles()?, raw: self.singles()?, distance: self.singles()? };
-        let foreign = self.list(8, |r| Ok(Foreign { raw: r.calibration()?, distance: r.calibration()? }))?;
-        let calibration = LocalCalibration::from_parts(traits, fitted, reach, people, foreign, width).ok_or(UNFIT)?;
+        let familiarity = Familiarity::from_parts(traits, fitted, reach, width).ok_or(UNFIT)?;
+        let (home, foreign) = (self.sources()?, self.sources()?);
+        let calibration = SourceCalibration::new(familiarity, home, foreign).ok_or(UNFIT)?;
         Ok(Judge { classifier, support, calibration })
+    }
+
+    fn sources(&mut self) -> Read<Vec<Source>> {
+        self.list(8, |r| Ok(Source { raw: r.calibration()?, distance: r.calibration()? }))
     }
 
     /// A list of just so many numbers.

@@ -6,7 +6,7 @@ use super::*;
 use crate::detector::embedded::Model;
 
 /// A judge whose people have raw scores and distances up to `spread`.
-fn judge(spread: f32) -> Judge {
+fn judge(spread: f64) -> Judge {
     let people = |centre: f64| Profile(SHARES.map(|share| centre * (0.5 + share)));
     let columns = vec![Column { index: 3, people: people(200.0) }, Column { index: 16, people: people(0.4) }];
     let split = |column, threshold| Split { column, threshold };
@@ -20,19 +20,23 @@ fn judge(spread: f32) -> Judge {
         })
         .collect();
     let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
-    let values: Vec<f32> = (0..400u16).map(|i| f32::from(i) * spread / 400.0).collect();
-    let set = Calibration::new((0..200).map(f64::from).collect());
-    let foreign = vec![Foreign { raw: set.clone(), distance: set }];
+    let of = |values: Vec<f64>| {
+        let set = Calibration::new(values);
+        vec![Source { raw: set.clone(), distance: set }]
+    };
+    let home = of((0..400).map(|i| f64::from(i) * spread / 400.0).collect());
+    let foreign = of((0..200).map(f64::from).collect());
+    let familiarity = Familiarity::fit(&[26], &rows, &rows).unwrap();
     Judge {
         classifier: Classifier::from_parts(columns, trees, 28).unwrap(),
         support: Support::fit(&rows, &[3, 16]).unwrap(),
-        calibration: LocalCalibration::fit(&[26], &rows, &rows, (values.clone(), values), foreign).unwrap(),
+        calibration: SourceCalibration::new(familiarity, home, foreign).unwrap(),
     }
 }
 
 /// A small model with every kind of part.
 pub(in super::super) fn small() -> Contents {
-    Contents { set: FeatureSet::V1, provenance: "Nobody.".to_owned(), hover: judge(4.0), touch: Some(judge(0.4)) }
+    Contents { set: FeatureSet::V1, provenance: "Nobody.".to_owned(), judge: judge(4.0) }
 }
 
 #[test]
@@ -102,7 +106,7 @@ proptest! {
             return Ok(());
         }
         if let Ok(model) = Model::load(&sealed(file)) {
-            let assessed = model.assess(&row, "touch");
+            let assessed = model.assess(&row);
             prop_assert!(assessed.raw.is_finite() && assessed.calibrated.score.is_finite());
         }
     }

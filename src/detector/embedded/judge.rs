@@ -1,36 +1,16 @@
-//! A judge of one kind of pointer: trees, support and local calibration, combined into one score.
+//! The judge of movements: trees, support and calibration, combined into one score.
 //!
 //! The classifier says how much a movement resembles counterexamples, the support how far it is from people. Each has a
 //! p-value of its own. The smaller one decides, each taken against its part of the error: `min(p_c / 0.95, p_s / 0.05)` is a
 //! p-value however the two depend on each other, because the parts sum to one (Bonferroni's inequality, weighted).
 
+use super::by_source::SourceCalibration;
 use super::classifier::Classifier;
-use super::local::LocalCalibration;
 use super::support::Support;
 use crate::domain::calibration::{Calibrated, MAX_SCORE};
 
 /// Part of the error that the support may spend; the classifier has the rest.
 pub const SUPPORT_PART: f64 = 0.05;
-
-/// Whose movements a judge knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Pointer {
-    /// What hovers: mouse, trackpad, stylus, and whatever no client names.
-    Hover,
-    /// Fingers on a screen.
-    Touch,
-}
-
-impl Pointer {
-    /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Hover, Self::Touch];
-
-    /// The kind that a client's device type claims.
-    #[must_use]
-    pub fn claimed(device_type: &str) -> Self {
-        if device_type == "touch" { Self::Touch } else { Self::Hover }
-    }
-}
 
 /// Trees, support and calibration.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +20,7 @@ pub struct Judge {
     /// How far rows are from people.
     pub support: Support,
     /// What people's scores and distances are.
-    pub calibration: LocalCalibration,
+    pub calibration: SourceCalibration,
 }
 
 /// What a judge says of a row.

@@ -82,19 +82,19 @@ impl Kept {
     /// The traits that a session of this device type and score shows, as far as they can be told without its row. Asked
     /// once of each.
     #[must_use]
-    pub fn recall(&self, session: Seq, device_type: &str, calibrated: &Calibrated) -> Traits {
+    pub fn recall(&self, session: Seq, calibrated: &Calibrated) -> Traits {
         let asked = self.lately.take(session);
         match asked {
             _ if calibrated.score <= EXPLAINED => Traits::Known(Reasons::default()),
-            Some(asked) => Traits::Known(self.model.traits_of(&asked, device_type)),
+            Some(asked) => Traits::Known(self.model.traits_of(&asked)),
             None => Traits::FromRow,
         }
     }
 
     /// The traits of a row of this device type that has this score.
     #[must_use]
-    pub fn traits(&self, features: &[f64], device_type: &str, calibrated: &Calibrated) -> Reasons {
-        self.model.traits(features, device_type, calibrated)
+    pub fn traits(&self, features: &[f64], calibrated: &Calibrated) -> Reasons {
+        self.model.traits(features, calibrated)
     }
 }
 

@@ -9,17 +9,19 @@ pub mod quantiles;
 
 pub mod boosting;
 
+pub mod by_source;
+
 pub mod classifier;
 
 pub mod drift;
+
+pub mod familiarity;
 
 pub mod file;
 
 pub mod judge;
 
 pub mod kept;
-
-pub mod local;
 
 pub mod shadow;
 
@@ -37,7 +39,7 @@ use rayon::prelude::*;
 use self::classifier::{Column, Contribution};
 use self::drift::Drift;
 use self::file::{Contents, ModelError};
-use self::judge::{Judge, Judgement, Pointer};
+use self::judge::Judgement;
 use self::kept::{Kept, Lately};
 pub use self::shadow::{Shadow, Tally};
 use self::support::Share;
@@ -55,6 +57,8 @@ pub const POOLED: &str = "pooled";
 /// One person in two hundred looks at least as odd as a row without enough motion counts: a score of 2.3, beyond pass and
 /// short of fail.
 const UNJUDGED_P: f64 = 0.005;
+/// A recorder that is less known than this fails nobody.
+const KNOWN: f64 = 0.5;
 /// Rows in one call; as many take some ten milliseconds.
 const MAX_ROWS: usize = 2000;
 /// Rows that one thread takes at a time.
@@ -105,7 +109,8 @@ impl Model {
     pub fn load(bytes: &[u8]) -> Result<Self, ModelError> {
         let (contents, digest) = Contents::decode(bytes)?;
         let version = digest.iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-        let mut raw: Vec<f64> = contents.hover.calibration.people().raw.iter().copied().map(f64::from).collect();
+        let home = contents.judge.calibration.home();
+        let mut raw: Vec<f64> = home.iter().flat_map(|source| source.raw.values()).copied().collect();
         raw.sort_by(f64::total_cmp);
         let unjudged = quantiles::quantile(&raw, 1.0 - UNJUDGED_P);
         Ok(Self { contents, unjudged, identity: ModelIdentity { id: MODEL_ID.to_owned(), version } })
@@ -135,49 +140,27 @@ impl Model {
         &self.contents.provenance
     }
 
-    /// How many sessions of people calibrate the judge of `pointer`; none where there is no such judge.
+    /// How many sessions of people calibrate it.
     #[must_use]
-    pub fn calibrated_on(&self, pointer: Pointer) -> usize {
-        self.judge(pointer).map_or(0, |judge| judge.calibration.people().raw.len())
-    }
-
-    /// The judge of `pointer`, if the model has one.
-    #[must_use]
-    pub fn judge(&self, pointer: Pointer) -> Option<&Judge> {
-        match pointer {
-            Pointer::Hover => Some(&self.contents.hover),
-            Pointer::Touch => self.contents.touch.as_ref(),
-        }
-    }
-
-    /// The judge that decides on a session, and its calibration class. The device type is a client's word. Bots of mice pass
-    /// the judge of fingers in up to three of four cases, so it does not decide alone; until it holds against them the
-    /// judge of what hovers decides on every session.
-    fn judge_of(&self, _device_type: &str) -> (&Judge, &'static str) {
-        (&self.contents.hover, POOLED)
-    }
-
-    /// Whether the judge that decides learned nobody with a pointer like the claimed one: fingers, where they have a judge
-    /// of their own in the file.
-    fn never_learned(&self, device_type: &str) -> bool {
-        self.contents.touch.is_some() && Pointer::claimed(device_type) == Pointer::Touch
+    pub fn calibrated_on(&self) -> usize {
+        self.contents.judge.calibration.people()
     }
 
     /// Assesses one row of [`Model::feature_set`].
     ///
-    /// The client claims the device type; claiming another one changes no score and gains a review at best. Heuristic
-    /// reasons were measured and add nothing to this model's raw score, so they do not enter it. A row without enough motion ([`FeatureSet::evidence`]) is not
+    /// The device type is a client's word and is not asked. Heuristic reasons were measured and add nothing to this model's
+    /// raw score, so they do not enter it. A row without enough motion ([`FeatureSet::evidence`]) is not
     /// taken for ordinary: it gets a score that one person in two hundred reaches, and a raw score that is a little more the
     /// less there is. A row of another width counts as one without motion.
     #[must_use]
-    pub fn assess(&self, features: &[f64], device_type: &str) -> Assessment<'static> {
-        let assessment = self.assess_briefly(features, device_type);
-        let traits = self.traits(features, device_type, &assessment.calibrated);
+    pub fn assess(&self, features: &[f64]) -> Assessment<'static> {
+        let assessment = self.assess_briefly(features);
+        let traits = self.traits(features, &assessment.calibrated);
         Assessment { notes: assessment.notes.union(traits), ..assessment }
     }
 
     /// [`Model::assess`] without the traits of the movement, which cost more than everything else.
-    fn assess_briefly(&self, features: &[f64], device_type: &str) -> Assessment<'static> {
+    fn assess_briefly(&self, features: &[f64]) -> Assessment<'static> {
         let (evidence, least) = self.evidence(features);
         if evidence < least {
             let score = -UNJUDGED_P.log10();
@@ -185,29 +168,28 @@ impl Model {
             let raw = self.unjudged + 1e-6 * (least - evidence.min(least));
             return Assessment { raw, calibrated, class: POOLED, notes: Reasons::default() };
         }
-        let (judge, class) = self.judge_of(device_type);
-        let Judgement { raw, calibrated, known, outside, .. } = judge.assess(features);
+        let Judgement { raw, calibrated, known, outside, .. } = self.contents.judge.assess(features);
         let mut notes = Reasons::default();
-        if known <= 0.0 || self.never_learned(device_type) {
+        if known < KNOWN {
             notes.insert(Reason::UnfamiliarRecorder);
         }
         if outside {
             notes.insert(Reason::OutsidePeople);
         }
-        Assessment { raw, calibrated, class, notes }
+        Assessment { raw, calibrated, class: POOLED, notes }
     }
 
-    /// What the judge of the claimed pointer says of a row; `None` for a row without enough motion to be judged.
+    /// What the judge says of a row; `None` for a row without enough motion to be judged.
     #[must_use]
-    pub fn judgement(&self, features: &[f64], device_type: &str) -> Option<Judgement> {
+    pub fn judgement(&self, features: &[f64]) -> Option<Judgement> {
         let (evidence, least) = self.evidence(features);
-        (evidence >= least).then(|| self.judge_of(device_type).0.assess(features))
+        (evidence >= least).then(|| self.contents.judge.assess(features))
     }
 
-    /// The raw score of a row of [`Model::feature_set`] that has enough motion, as a hovering pointer's: log-odds, finite.
+    /// The raw score of a row of [`Model::feature_set`] that has enough motion; log-odds, finite.
     #[must_use]
     pub fn raw(&self, features: &[f64]) -> f64 {
-        let raw = self.contents.hover.classifier.raw(features);
+        let raw = self.contents.judge.classifier.raw(features);
         if raw.is_nan() { f64::MAX } else { raw.clamp(f64::MIN, f64::MAX) }
     }
 
@@ -222,50 +204,46 @@ impl Model {
 
     /// The verdict on one row of [`Model::feature_set`], given the heuristic's reasons.
     #[must_use]
-    pub fn verdict(&self, features: &[f64], device_type: &str, heuristic: Reasons, thresholds: &Thresholds) -> Verdict {
-        let Assessment { raw, calibrated, class, notes } = self.assess(features, device_type);
+    pub fn verdict(&self, features: &[f64], heuristic: Reasons, thresholds: &Thresholds) -> Verdict {
+        let Assessment { raw, calibrated, class, notes } = self.assess(features);
         let reasons = heuristic.union(notes);
         Verdict::calibrated(raw, &calibrated, class, reasons, Source::Embedded, self.identity(), thresholds)
     }
 
-    /// The columns that the judge of hovering pointers asks, by their place in the feature set.
+    /// The columns that the trees ask, by their place in the feature set.
     #[must_use]
     pub fn columns(&self) -> &[Column] {
-        self.contents.hover.classifier.columns()
+        self.contents.judge.classifier.columns()
     }
 
     /// What each column of a row of [`Model::feature_set`] did for its raw score, the largest first: log-odds added to
     /// [`Model::base`], with what nine people in ten have there. The sum of all and the base is the raw score. Empty for
     /// a row without enough motion to be judged.
     #[must_use]
-    pub fn explain(&self, features: &[f64], device_type: &str) -> Vec<Contribution> {
+    pub fn explain(&self, features: &[f64]) -> Vec<Contribution> {
         let (evidence, least) = self.evidence(features);
-        let judge = self.judge_of(device_type).0;
+        let judge = &self.contents.judge;
         if evidence >= least { judge.classifier.contributions(features) } else { Vec::new() }
     }
 
     /// What each column of a row did for its distance from people, the largest first; the sum is the distance. Empty for a
     /// row without enough motion to be judged.
     #[must_use]
-    pub fn explain_support(&self, features: &[f64], device_type: &str) -> Vec<Share> {
+    pub fn explain_support(&self, features: &[f64]) -> Vec<Share> {
         let (evidence, least) = self.evidence(features);
-        let judge = self.judge_of(device_type).0;
+        let judge = &self.contents.judge;
         if evidence >= least { judge.support.shares(features) } else { Vec::new() }
     }
 
-    /// The raw score of the median person, by the judge of the claimed pointer.
+    /// The raw score of the median person.
     #[must_use]
-    pub fn base(&self, device_type: &str) -> f64 {
-        self.judge_of(device_type).0.classifier.base()
+    pub fn base(&self) -> f64 {
+        self.contents.judge.classifier.base()
     }
 
     /// The traits of the movement that raised this score most.
-    fn traits(&self, features: &[f64], device_type: &str, calibrated: &Calibrated) -> Reasons {
-        if self.is_explained(features, calibrated) {
-            self.traits_of(&self.asked(features, device_type), device_type)
-        } else {
-            Reasons::default()
-        }
+    fn traits(&self, features: &[f64], calibrated: &Calibrated) -> Reasons {
+        if self.is_explained(features, calibrated) { self.traits_of(&self.asked(features)) } else { Reasons::default() }
     }
 
     fn is_explained(&self, features: &[f64], calibrated: &Calibrated) -> bool {
@@ -273,15 +251,15 @@ impl Model {
         evidence >= least && calibrated.score > EXPLAINED
     }
 
-    fn asked(&self, features: &[f64], device_type: &str) -> Box<[f32]> {
-        self.judge_of(device_type).0.classifier.asked(features)
+    fn asked(&self, features: &[f64]) -> Box<[f32]> {
+        self.contents.judge.classifier.asked(features)
     }
 
     /// The same from what the trees ask of a row, of one that has them.
-    fn traits_of(&self, asked: &[f32], device_type: &str) -> Reasons {
+    fn traits_of(&self, asked: &[f32]) -> Reasons {
         let set = self.contents.set;
         let mut traits: Vec<(Reason, f64)> = Vec::new();
-        for Contribution { index, added, .. } in self.judge_of(device_type).0.classifier.contributions_of(asked) {
+        for Contribution { index, added, .. } in self.contents.judge.classifier.contributions_of(asked) {
             let of = set.describes(index);
             match traits.iter_mut().find(|(reason, _)| *reason == of) {
                 Some((_, sum)) => *sum += added,
@@ -365,7 +343,7 @@ impl Going {
         if let Some(refusal) = self.refusal(&row.features) {
             return (row.id, Outcome::Rejected(refusal));
         }
-        let Assessment { raw, calibrated, class, notes } = self.model.assess(&row.features, &row.device_type);
+        let Assessment { raw, calibrated, class, notes } = self.model.assess(&row.features);
         (row.id, Outcome::Calibrated { raw, calibrated, class: class.to_owned(), notes })
     }
 }

@@ -46,7 +46,7 @@ impl Shadow {
     pub(super) fn observe<'a>(&self, scored: impl Iterator<Item = (&'a Row, &'a Calibrated)>) {
         let mut new = Tally::default();
         for (row, active) in scored {
-            let one = self.compare(&row.features, &row.device_type, active);
+            let one = self.compare(&row.features, active);
             new.sessions += one.sessions;
             new.stricter += one.stricter;
             new.milder += one.milder;
@@ -55,8 +55,8 @@ impl Shadow {
     }
 
     /// What it makes of a row that the active model scored so.
-    pub(super) fn compare(&self, features: &[f64], device_type: &str, active: &Calibrated) -> Tally {
-        let own = self.model.assess(features, device_type).calibrated;
+    pub(super) fn compare(&self, features: &[f64], active: &Calibrated) -> Tally {
+        let own = self.model.assess(features).calibrated;
         let [active, own] = [active, &own].map(|score| self.thresholds.decide(score.supported) as u8);
         Tally { sessions: 1, stricter: u64::from(own > active), milder: u64::from(own < active) }
     }

@@ -67,13 +67,12 @@ impl Going {
             return None;
         }
         let Self { model, drift, shadow, lately } = self;
-        let device_type = &session.device_type;
         let assess = if session.use_batch { Model::assess_briefly } else { Model::assess };
-        let Assessment { raw, calibrated, class, notes } = assess(&model, row, device_type);
-        let asked = (session.use_batch && model.is_explained(row, &calibrated)).then(|| model.asked(row, device_type));
+        let Assessment { raw, calibrated, class, notes } = assess(&model, row);
+        let asked = (session.use_batch && model.is_explained(row, &calibrated)).then(|| model.asked(row));
         let place = drift.place(row, calibrated.p);
         let shadow = shadow.map(|shadow| {
-            let tally = shadow.compare(row, device_type, &calibrated);
+            let tally = shadow.compare(row, &calibrated);
             (shadow, tally)
         });
         let reasons = noted.union(notes);
@@ -122,13 +121,10 @@ mod tests {
             let (kept, row) = (alone.kept().unwrap(), rows.iter().find(|row| row.id == id).unwrap());
             // What a queued session lacks its batch adds, from what is kept and from the row alike.
             if id.0 % 2 == 0 {
-                let traits = kept.traits(&row.features, &row.device_type, &calibrated);
-                assert_eq!(
-                    (kept.recall(id, &row.device_type, &calibrated), basis.noted.union(traits)),
-                    (Traits::Known(traits), notes)
-                );
+                let traits = kept.traits(&row.features, &calibrated);
+                assert_eq!((kept.recall(id, &calibrated), basis.noted.union(traits)), (Traits::Known(traits), notes));
                 let again = if calibrated.score > EXPLAINED { Traits::FromRow } else { Traits::Known(traits) };
-                assert_eq!(kept.recall(id, &row.device_type, &calibrated), again);
+                assert_eq!(kept.recall(id, &calibrated), again);
             } else {
                 assert_eq!(basis.noted, notes);
             }

@@ -26,8 +26,7 @@ fn the_bundled_model_loads_and_says_what_it_is() {
     let model = Model::bundled().unwrap();
     assert_eq!((model.identity().id.as_str(), model.identity().version.len()), ("embedded", 12));
     assert_eq!(model.feature_set(), FeatureSet::V3);
-    assert!(model.calibrated_on(Pointer::Hover) >= 1000, "0.3 % must be resolved");
-    assert!(model.calibrated_on(Pointer::Touch) >= 316, "fingers have a judge that can fail");
+    assert!(model.calibrated_on() >= 1000, "0.3 % must be resolved");
     assert!(model.provenance().contains("osu_replays") && !model.provenance().contains("web_survey"));
     assert_eq!(Model::bundled().unwrap().identity(), model.identity());
 }
@@ -41,26 +40,16 @@ fn too_little_motion_goes_to_review_whatever_the_row_says() {
         for evidence in [0.0, 1.0, least - 1.0] {
             let mut row = vec![0.0; width];
             row[column] = evidence;
-            let assessed = model.assess(&row, "mouse");
+            let assessed = model.assess(&row);
             assert_eq!(Thresholds::default().decide(assessed.calibrated.supported), Decision::Review);
             assert!(assessed.raw < last, "less motion ranks as odder");
             last = assessed.raw;
         }
         for broken in [vec![], vec![1e6; width + 1], vec![f64::NAN; width]] {
-            let assessed = model.assess(&broken, "mouse");
+            let assessed = model.assess(&broken);
             assert!(assessed.raw.is_finite() && assessed.calibrated.score > 1.0);
         }
     }
-}
-
-#[test]
-fn a_claimed_device_changes_no_verdict() {
-    let model = model();
-    let class = |device: &str| model.assess(&row(50.0, 200.0, 0.4), device).class;
-    assert_eq!(
-        [class("touch"), class("mouse"), class("none"), class("pooled")],
-        ["pooled", "pooled", "pooled", "pooled"]
-    );
 }
 
 #[tokio::test]
@@ -94,25 +83,9 @@ fn a_recorder_beyond_the_known_ones_is_noted() {
     let noted = |interval: f64| {
         let mut row = row(50.0, 200.0, 0.4);
         row[26] = interval;
-        model.assess(&row, "mouse").notes.contains(Reason::UnfamiliarRecorder)
+        model.assess(&row).notes.contains(Reason::UnfamiliarRecorder)
     };
     assert_eq!([noted(16.0), noted(-900.0), noted(961.0)], [false, true, true]);
-}
-
-#[test]
-fn fingers_that_the_deciding_judge_never_learned_are_reviewed_at_worst() {
-    let bundled = Model::bundled().unwrap();
-    let mut learned = bundled.contents().clone();
-    learned.touch = None;
-    let learned = Model::load(&learned.encode()).unwrap();
-    // Far beyond people in every column.
-    let mut row = vec![1e6; bundled.feature_set().columns().len()];
-    row[..5].fill(400.0);
-    let noted = |model: &Model, device: &str| model.assess(&row, device).notes.contains(Reason::UnfamiliarRecorder);
-    let known = |model: &Model| model.judgement(&row, "touch").unwrap().known;
-    assert!(noted(&bundled, "touch"));
-    assert_eq!(noted(&learned, "touch"), known(&learned) <= 0.0, "where it learned them the recorder decides");
-    assert_eq!(noted(&bundled, "mouse"), known(&bundled) <= 0.0);
 }
 
 proptest! {
@@ -121,32 +94,29 @@ proptest! {
         let model = Model::bundled().unwrap();
         let mut values = values;
         values[0] = 300.0;
-        for device in ["mouse", "touch"] {
-            let explained = model.explain(&values, device);
-            let sum: f64 = explained.iter().map(|c| c.added).sum();
-            let judgement = model.judgement(&values, device).unwrap();
-            prop_assert!((model.base(device) + sum - judgement.raw).abs() < 1e-6);
-            prop_assert!(explained.windows(2).all(|w| w[0].added >= w[1].added));
-            prop_assert!(explained.iter().all(|c| c.range.0 <= c.range.1));
-            let away: f64 = model.explain_support(&values, device).iter().map(|share| share.added).sum();
-            prop_assert!((away - judgement.distance).abs() < 1e-3 * (1.0 + judgement.distance));
-            // The stricter of both parts is the score, as far as people resolve it.
-            let score = |p: f64, part: f64| -(p / part).min(1.0).log10();
-            let parts = score(judgement.classifier_p, 1.0 - judge::SUPPORT_PART)
-                .max(score(judgement.support_p, judge::SUPPORT_PART));
-            prop_assert!((parts - judgement.calibrated.supported).abs() < 1e-9);
-        }
+        let explained = model.explain(&values);
+        let sum: f64 = explained.iter().map(|c| c.added).sum();
+        let judgement = model.judgement(&values).unwrap();
+        prop_assert!((model.base() + sum - judgement.raw).abs() < 1e-6);
+        prop_assert!(explained.windows(2).all(|w| w[0].added >= w[1].added));
+        prop_assert!(explained.iter().all(|c| c.range.0 <= c.range.1));
+        let away: f64 = model.explain_support(&values).iter().map(|share| share.added).sum();
+        prop_assert!((away - judgement.distance).abs() < 1e-3 * (1.0 + judgement.distance));
+        // The stricter of both parts is the score, as far as people resolve it.
+        let score = |p: f64, part: f64| -(p / part).min(1.0).log10();
+        let parts = score(judgement.classifier_p, 1.0 - judge::SUPPORT_PART)
+            .max(score(judgement.support_p, judge::SUPPORT_PART));
+        prop_assert!((parts - judgement.calibrated.supported).abs() < 1e-9);
     }
 
     #[test]
-    fn every_bot_of_the_zoo_has_a_score_on_the_scale(seed in any::<u64>(), step in 1.0..400.0f64, reach in 0.0..4000.0f64, device in "mouse|touch|unknown") {
+    fn every_bot_of_the_zoo_has_a_score_on_the_scale(seed in any::<u64>(), step in 1.0..400.0f64, reach in 0.0..4000.0f64) {
         let t: Vec<f64> = (0..200).map(|i| f64::from(i) * step).collect();
         let x = t.iter().map(|t| reach * (t / 900.0).sin()).collect();
         let y = t.iter().map(|t| reach * (t / 1300.0).cos()).collect();
         let person = Session {
             duration_ms: 200.0 * step,
             movements: Movements { x, y, t, trusted: vec![] },
-            device_type: device.clone(),
             ..Session::default()
         };
         let model = Model::bundled().unwrap();
@@ -155,18 +125,15 @@ proptest! {
         for family in Family::ALL {
             let Some(bot) = adversary::imitate(&person, family, Clock::draw(&mut rng), &mut rng) else { continue };
             extractor.extract(model.feature_set(), &bot, &mut row);
-            let assessed = model.assess(&row, &device);
+            let assessed = model.assess(&row);
             prop_assert!(assessed.calibrated.is_sound(), "{family:?} {:?}", assessed.calibrated);
             prop_assert!(assessed.raw.is_finite());
-            // Another claim changes no score, and gains no pass.
-            let passes = |device: &str| {
-                let verdict = model.verdict(&row, device, Reasons::default(), &Thresholds::default());
-                verdict.decision == Decision::Pass
-            };
+            // What a client claims to be changes nothing.
+            let own = row.clone();
             for claim in ["mouse", "trackpad", "stylus", "touch", "unknown"] {
-                let claimed = model.assess(&row, claim);
-                prop_assert_eq!(claimed.calibrated, assessed.calibrated, "{:?} as {}", family, claim);
-                prop_assert_eq!(passes(claim), passes(&device), "{:?} as {}", family, claim);
+                let claimed = Session { device_type: claim.to_owned(), ..bot.clone() };
+                extractor.extract(model.feature_set(), &claimed, &mut row);
+                prop_assert_eq!(&row, &own, "{:?} as {}", family, claim);
             }
         }
     }
@@ -175,7 +142,7 @@ proptest! {
     fn the_bundled_model_scores_any_finite_row(values in proptest::collection::vec(any::<f64>(), crate::domain::features::v3::WIDTH)) {
         prop_assume!(values.iter().all(|v| v.is_finite()));
         let model = Model::bundled().unwrap();
-        let assessed = model.assess(&values, "mouse");
+        let assessed = model.assess(&values);
         prop_assert!(assessed.raw.is_finite() && assessed.calibrated.score.is_finite());
     }
 }

@@ -72,12 +72,6 @@ impl FeatureSet {
         })
     }
 
-    /// Whether a column describes the strokes of a finger, which says nothing of a mouse.
-    #[must_use]
-    pub fn is_touch(self, column: usize) -> bool {
-        self == Self::V3 && v3::is_touch(column)
-    }
-
     /// Whether a column says more of the task and of the recorder's clock than of the hand: whether people click on the
     /// way, or how often a game turns them back.
     #[must_use]

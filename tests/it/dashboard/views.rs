@@ -11,7 +11,6 @@ use crate::process::Place;
 
 /// A view: its name, its address, what is true once it is there.
 fn views(human: &str, bot: &str) -> [(&'static str, String, &'static str); 10] {
-    let chart = "document.querySelectorAll('.chart canvas').length === 2";
     [
         (
             "now",
@@ -22,7 +21,7 @@ fn views(human: &str, bot: &str) -> [(&'static str, String, &'static str); 10] {
         (
             "session-fails",
             format!("#/session/{bot}"),
-            "document.querySelector('.range') && document.querySelector('canvas').dataset.frames === '0'",
+            "document.querySelector('.range') && document.querySelector('#detection dd') && document.querySelector('canvas').dataset.frames === '0'",
         ),
         (
             "session-passes",
@@ -38,7 +37,11 @@ fn views(human: &str, bot: &str) -> [(&'static str, String, &'static str); 10] {
             "document.querySelectorAll('.card').length === 5 && document.querySelectorAll('tbody tr').length >= 5",
         ),
         ("thresholds", "#/thresholds".to_owned(), "document.querySelector('[aria-live] .facts')"),
-        ("model", "#/model".to_owned(), chart),
+        (
+            "model",
+            "#/model".to_owned(),
+            "document.querySelectorAll('.chart canvas').length === 2 && document.querySelectorAll('#detection tbody tr').length === 24",
+        ),
     ]
 }
 

@@ -1,8 +1,7 @@
 //! Adapting a model to a site: its own people set the cuts, and with enough of them the trees learn from them too.
 
 use super::samples::Samples;
-use super::{Contents, Judge, MIN_FIT, Material, Part, Parts, Pointer, Recipe, Report, Stage, TrainError, fitting};
-use crate::detector::embedded::local::LocalCalibration;
+use super::{Contents, Judge, MIN_FIT, Material, People, Recipe, Report, Stage, TrainError, fitting};
 use crate::domain::session::Session;
 
 /// Fewest sessions that set a site's cut between pass and review.
@@ -38,55 +37,45 @@ pub fn adapt(
     if recipe.set != base.set {
         return Err(TrainError::OtherSet { base: base.set.name() });
     }
-    let mut parts = Parts::of(material, base.set);
-    // The judge of what hovers decides on every session, so all of the site's people adapt it.
-    let mut own = parts.take(Pointer::Hover);
-    let fingers = parts.take(Pointer::Touch);
-    // With them the judge that decides has learned fingers, and none stands beside it.
-    let touch = base.touch.clone().filter(|_| fingers.calibration.is_empty());
-    own.extend(fingers);
+    let own = People::of(material, base.set);
     if own.calibration.len() < MIN_SITE {
         return Err(TrainError::TooFewOfSite { found: own.calibration.len() });
     }
     let bots: Vec<&Session> = material.bots.iter().collect();
-    let (hover, mut report) = adapt_judge(&base.hover, &own, &bots, Pointer::Hover, recipe, on_stage)?;
-    (report.motionless, report.shared) = (parts.motionless, parts.shared);
+    let (judge, report) = adapt_judge(&base.judge, &own, &bots, recipe, on_stage)?;
     let provenance = format!("{} Adapted to a site: {provenance}", base.provenance);
-    let contents = Contents { set: base.set, provenance, hover, touch };
+    let contents = Contents { set: base.set, provenance, judge };
     Ok((contents, report))
 }
 
 fn adapt_judge(
     base: &Judge,
-    part: &Part<'_>,
+    site: &People<'_>,
     bots: &[&Session],
-    pointer: Pointer,
     recipe: &Recipe,
     on_stage: &mut dyn FnMut(Stage),
 ) -> Result<(Judge, Report), TrainError> {
     on_stage(Stage::Trees);
     let mut recipe = *recipe;
     (recipe.boosting.trees, recipe.boosting.depth) = (TREES, base.classifier.trees().depth());
-    let (learned, bots) = if part.fit.len() >= MIN_FIT { (&part.fit[..], bots) } else { (&[][..], &[][..]) };
-    let samples = Samples::of(learned, bots, pointer, &recipe);
+    let (learned, bots) = if site.fit.len() >= MIN_FIT { (&site.fit[..], bots) } else { (&[][..], &[][..]) };
+    let samples = Samples::of(learned, bots, &recipe);
     let measures = if learned.is_empty() {
         (base.classifier.clone(), base.support.clone())
     } else {
-        fitting::measures(learned, &samples, pointer, |_| true, Some(base), &recipe).ok_or(TrainError::Alike)?
+        fitting::measures(learned, &samples, |_| true, Some(base), &recipe).ok_or(TrainError::Alike)?
     };
 
     on_stage(Stage::Calibration);
-    let calibrating = fitting::rows(&part.calibration, recipe.set);
+    // A site is one source, whatever its labels call it.
+    let calibrating: Vec<_> = fitting::rows(&site.calibration, recipe.set).into_iter().map(|row| ("", row)).collect();
     // The site's people are at home here, those who calibrate it too.
-    let site: Vec<Vec<f64>> =
-        fitting::rows(learned, recipe.set).into_iter().chain(calibrating.iter().cloned()).collect();
-    let mut judge = fitting::judge(measures, &site, &calibrating, Vec::new(), recipe.set).ok_or(TrainError::Alike)?;
-    judge.calibration = either(&base.calibration, &judge.calibration).ok_or(TrainError::Alike)?;
-    let report = Report::of(learned, &part.calibration, &samples, &judge, recipe.set);
+    let at_home: Vec<Vec<f64>> =
+        fitting::rows(learned, recipe.set).into_iter().chain(calibrating.iter().map(|(_, row)| row.clone())).collect();
+    let mut judge =
+        fitting::judge(measures, &at_home, &calibrating, Vec::new(), recipe.set).ok_or(TrainError::Alike)?;
+    let familiarity = judge.calibration.familiarity().with(base.calibration.familiarity()).ok_or(TrainError::Alike)?;
+    judge.calibration = judge.calibration.familiar(familiarity);
+    let report = Report::of(learned, site, &samples, &judge, recipe.set);
     Ok((judge, report))
-}
-
-/// The calibration of the site's people, with the recorders that are known to either.
-fn either(base: &LocalCalibration, site: &LocalCalibration) -> Option<LocalCalibration> {
-    site.with_recorders_of(base)
 }

@@ -1,14 +1,15 @@
-//! Fitting a judge: trees, support and calibration of the people of one kind of pointer.
+//! Fitting a judge: trees, support and calibration.
 
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::samples::{Sample, Samples};
+use super::samples::{Sample, Samples, touches};
 use super::{Example, MIN_FIT, Recipe, boosting};
+use crate::detector::embedded::by_source::{Source, SourceCalibration};
 use crate::detector::embedded::classifier::{Classifier, Column, single};
-use crate::detector::embedded::judge::{Judge, Pointer};
-use crate::detector::embedded::local::{Foreign, LocalCalibration};
+use crate::detector::embedded::familiarity::Familiarity;
+use crate::detector::embedded::judge::Judge;
 use crate::detector::embedded::quantiles::Profile;
 use crate::detector::embedded::support::Support;
 use crate::domain::calibration::Calibration;
@@ -18,20 +19,17 @@ use crate::domain::features::{Extractor, FeatureSet};
 const FOREIGN_SESSIONS: usize = 100;
 /// ...and fewest such sources.
 const FOREIGN_SOURCES: usize = 2;
-/// Values that are kept of each such source.
+/// Fewest calibrating sessions of a source that counts as one; smaller ones are taken together.
+const HOME_SESSIONS: usize = 40;
+/// Values that are kept of each source that was left out.
 const FOREIGN_VALUES: usize = 400;
 
-/// The columns that the judge of `pointer` asks: what the recorder is like tells people from bots on the sites that were
-/// recorded and on no other, what the task is like on these tasks alone, and only fingers make strokes of a finger.
-fn asked(set: FeatureSet, pointer: Pointer) -> Vec<usize> {
+/// The columns that a judge asks: what the recorder is like tells people from bots on the sites that were recorded and on
+/// no other, and what the task is like on these tasks alone.
+fn asked(set: FeatureSet) -> Vec<usize> {
     let (evidence, _) = set.evidence();
     let recorder: Vec<usize> = set.recorder().collect();
-    let wanted = |index: &usize| {
-        *index != evidence
-            && !set.is_task(*index)
-            && !recorder.contains(index)
-            && (pointer == Pointer::Touch || !set.is_touch(*index))
-    };
+    let wanted = |index: &usize| *index != evidence && !set.is_task(*index) && !recorder.contains(index);
     (0..set.columns().len()).filter(wanted).collect()
 }
 
@@ -40,18 +38,17 @@ fn asked(set: FeatureSet, pointer: Pointer) -> Vec<usize> {
 pub(super) fn measures(
     fit: &[&Example],
     samples: &Samples,
-    pointer: Pointer,
     wanted: impl Fn(&Sample) -> bool,
     base: Option<&Judge>,
     recipe: &Recipe,
 ) -> Option<(Classifier, Support)> {
-    let classifier = classifier(fit, samples, pointer, &wanted, base.map(|judge| &judge.classifier), recipe)?;
+    let classifier = classifier(fit, samples, &wanted, base.map(|judge| &judge.classifier), recipe)?;
     if let Some(base) = base {
         return Some((classifier, base.support.clone()));
     }
     let own = |sample: &&Sample| sample.original && wanted(sample);
     let people: Vec<&[f64]> = samples.humans.iter().filter(own).map(|sample| &sample.row[..]).collect();
-    Some((classifier, Support::fit(&people, &asked(recipe.set, pointer))?))
+    Some((classifier, Support::fit(&people, &asked(recipe.set))?))
 }
 
 /// Grows trees that tell the people whom `wanted` accepts from their counterexamples and from all labelled bots; both
@@ -60,7 +57,6 @@ pub(super) fn measures(
 fn classifier(
     fit: &[&Example],
     samples: &Samples,
-    pointer: Pointer,
     wanted: &impl Fn(&Sample) -> bool,
     base: Option<&Classifier>,
     recipe: &Recipe,
@@ -69,7 +65,7 @@ fn classifier(
     let made: Vec<&Sample> = samples.counterexamples.iter().filter(|sample| wanted(sample)).collect();
     let columns: Vec<Column> = match base {
         Some(base) => base.columns().to_vec(),
-        None => asked(recipe.set, pointer)
+        None => asked(recipe.set)
             .into_par_iter()
             .map(|index| {
                 let own = humans.iter().filter(|sample| sample.original);
@@ -119,25 +115,28 @@ fn source_weights(fit: &[&Example], humans: &[&Sample]) -> Vec<f64> {
 /// For each large source, the raw scores and distances of its people by measures fitted without it: what people look like
 /// through a recorder and at a task that a model has not seen. Empty where few sources are named.
 ///
+/// Sources of fingers stand for nobody: a bot on a recorder that nobody had could choose to look like one.
+///
 /// A site is to the model what a left-out source is; conformal calibration over groups in place of sessions (Dunn,
 /// Wasserman, Ramdas, "Distribution-free prediction sets for two-layer hierarchical models", JASA 118, 2023).
-pub(super) fn foreign(fit: &[&Example], samples: &Samples, pointer: Pointer, recipe: &Recipe) -> Vec<Foreign> {
+pub(super) fn foreign(fit: &[&Example], samples: &Samples, recipe: &Recipe) -> Vec<Source> {
     if !recipe.foreign {
         return Vec::new();
     }
     let mut sizes: BTreeMap<&str, usize> = BTreeMap::new();
-    fit.iter().filter(|e| !e.source.is_empty()).for_each(|e| *sizes.entry(&e.source).or_default() += 1);
+    let named = fit.iter().filter(|e| !e.source.is_empty() && !touches(&e.session));
+    named.for_each(|e| *sizes.entry(&e.source).or_default() += 1);
     sizes.retain(|_, n| *n >= FOREIGN_SESSIONS && fit.len() - *n >= MIN_FIT);
     if sizes.len() < FOREIGN_SOURCES {
         return Vec::new();
     }
     let without = |source: &str| {
         let own = |sample: &Sample| fit[sample.of].source == source;
-        let (classifier, support) = measures(fit, samples, pointer, |sample| !own(sample), None, recipe)?;
+        let (classifier, support) = measures(fit, samples, |sample| !own(sample), None, recipe)?;
         let people: Vec<&Sample> = samples.humans.iter().filter(|s| s.original && own(s)).collect();
         let raw = people.par_iter().map(|sample| classifier.raw(&sample.row)).collect();
         let distance = people.par_iter().map(|sample| support.distance(&sample.row)).collect();
-        Some(Foreign { raw: thinned(raw), distance: thinned(distance) })
+        Some(Source { raw: thinned(raw), distance: thinned(distance) })
     };
     sizes.into_keys().filter_map(without).collect()
 }
@@ -159,18 +158,28 @@ pub(super) fn rows(examples: &[&Example], set: FeatureSet) -> Vec<Vec<f64>> {
     examples.par_iter().map_init(Extractor::default, one).collect()
 }
 
-/// A judge of measures, where `fitted` are the people they were fitted on and `calibrating` those who calibrate them.
+/// A judge of measures, where `fitted` are the people they were fitted on and `calibrating` those who calibrate them, each
+/// with the name of its source.
 pub(super) fn judge(
     (classifier, support): (Classifier, Support),
     fitted: &[Vec<f64>],
-    calibrating: &[Vec<f64>],
-    foreign: Vec<Foreign>,
+    calibrating: &[(&str, Vec<f64>)],
+    foreign: Vec<Source>,
     set: FeatureSet,
 ) -> Option<Judge> {
-    let raw = calibrating.par_iter().map(|row| single(classifier.raw(row))).collect();
-    let distance = calibrating.par_iter().map(|row| single(support.distance(row))).collect();
+    let mut by_source: BTreeMap<&str, Vec<&[f64]>> = BTreeMap::new();
+    calibrating.iter().for_each(|(source, row)| by_source.entry(source).or_default().push(row));
+    let (large, small): (Vec<_>, Vec<_>) = by_source.into_values().partition(|rows| rows.len() >= HOME_SESSIONS);
+    let small: Vec<&[f64]> = small.into_iter().flatten().collect();
+    let measured = |rows: Vec<&[f64]>| {
+        let raw = rows.par_iter().map(|row| classifier.raw(row)).collect();
+        let distance = rows.par_iter().map(|row| support.distance(row)).collect();
+        Source { raw: Calibration::new(raw), distance: Calibration::new(distance) }
+    };
+    let home = large.into_iter().chain(Some(small).filter(|rows| !rows.is_empty())).map(measured).collect();
     let columns: Vec<usize> = set.recording().collect();
-    let [fitted, calibrating] = [fitted, calibrating].map(|rows| rows.iter().map(Vec::as_slice).collect::<Vec<_>>());
-    let calibration = LocalCalibration::fit(&columns, &fitted, &calibrating, (raw, distance), foreign)?;
+    let fitted: Vec<&[f64]> = fitted.iter().map(Vec::as_slice).collect();
+    let others: Vec<&[f64]> = calibrating.iter().map(|(_, row)| &row[..]).collect();
+    let calibration = SourceCalibration::new(Familiarity::fit(&columns, &fitted, &others)?, home, foreign)?;
     Some(Judge { classifier, support, calibration })
 }

@@ -4,7 +4,7 @@
 //! Every fitted session is also taken as other recorders would have recorded it ([`recorders`]); each of these has
 //! counterexamples ([`crate::adversary`]) through the same recorder, and the trees learn to tell the two apart
 //! ([`samples`]). People who were not fitted on calibrate the model, and beside them, where sources are named, the people
-//! of each source seen by a model fitted without it ([`fitting`]). Fingers have a judge of their own.
+//! of each source seen by a model fitted without it ([`fitting`]).
 
 mod adapting;
 
@@ -27,7 +27,7 @@ pub use self::adapting::{MIN_SITE, adapt, site_share};
 use self::samples::Samples;
 use super::classifier::Classifier;
 use super::file::Contents;
-use super::judge::{Judge, Pointer};
+use super::judge::Judge;
 use crate::adversary::{Family, Kind};
 use crate::domain::features::{Extractor, FeatureSet};
 use crate::domain::session::Session;
@@ -179,26 +179,24 @@ pub struct Report {
     pub motionless: usize,
     /// Sessions left out of calibration because their person was fitted.
     pub shared: usize,
-    /// Sessions of fingers among the fitted and the calibrating, where they have a judge of their own.
-    pub touch: Option<[usize; 2]>,
     /// The columns that the trees ask most, with their share of all questions.
     pub telling: Vec<(&'static str, f64)>,
 }
 
 impl Report {
-    /// Of a judge that was made of these people.
-    fn of(fit: &[&Example], calibration: &[&Example], samples: &Samples, judge: &Judge, set: FeatureSet) -> Self {
+    /// Of a judge that was fitted on some of these people and calibrated on others.
+    fn of(fit: &[&Example], people: &People<'_>, samples: &Samples, judge: &Judge, set: FeatureSet) -> Self {
+        let People { calibration, shared, motionless, .. } = people;
         Self {
             fitted: fit.len(),
-            fitted_people: people(fit),
+            fitted_people: persons(fit),
             counterexamples: samples.counterexamples.len(),
             bots: samples.bots.len(),
             foreign: judge.calibration.foreign().len(),
             calibrated: calibration.len(),
-            calibrated_people: people(calibration),
-            motionless: 0,
-            shared: 0,
-            touch: None,
+            calibrated_people: persons(calibration),
+            motionless: *motionless,
+            shared: *shared,
             telling: telling(&judge.classifier, set),
         }
     }
@@ -296,100 +294,60 @@ pub fn train(
     on_stage: &mut dyn FnMut(Stage),
 ) -> Result<(Contents, Report), TrainError> {
     on_stage(Stage::Features);
-    let mut parts = Parts::of(material, recipe.set);
-    let (mut hover, mut touch) = (parts.take(Pointer::Hover), parts.take(Pointer::Touch));
-    // The judge of what hovers decides on every session: where it would have too few people, it learns all.
-    if hover.fit.len() < MIN_FIT || hover.calibration.len() < MIN_CALIBRATION {
-        hover.extend(std::mem::take(&mut touch));
+    let people = People::of(material, recipe.set);
+    if people.fit.len() < MIN_FIT {
+        return Err(TrainError::TooFewToFit { found: people.fit.len() });
     }
-    if hover.fit.len() < MIN_FIT {
-        return Err(TrainError::TooFewToFit { found: hover.fit.len() });
+    if people.calibration.len() < MIN_CALIBRATION {
+        return Err(TrainError::TooFewToCalibrate { found: people.calibration.len() });
     }
-    if hover.calibration.len() < MIN_CALIBRATION {
-        return Err(TrainError::TooFewToCalibrate { found: hover.calibration.len() });
-    }
-    let (bots, touching): (Vec<&Session>, Vec<&Session>) = material
-        .bots
-        .iter()
-        .partition(|bot| touch.fit.is_empty() || Pointer::claimed(&bot.device_type) == Pointer::Hover);
-    let (judge, mut report) = learn(&hover, &bots, Pointer::Hover, recipe, on_stage)?;
-    report.motionless = parts.motionless;
-    report.shared = parts.shared;
-    // Fingers that are too few for a judge of their own are left out: mice's judge says nothing of them.
-    let enough = touch.fit.len() >= MIN_FIT && touch.calibration.len() >= MIN_CALIBRATION;
-    let touch_judge =
-        if enough { Some(learn(&touch, &touching, Pointer::Touch, recipe, &mut |_| ())?.0) } else { None };
-    report.touch = enough.then_some([touch.fit.len(), touch.calibration.len()]);
-    Ok((Contents { set: recipe.set, provenance, hover: judge, touch: touch_judge }, report))
+    let bots: Vec<&Session> = material.bots.iter().collect();
+    let (judge, report) = learn(&people, &bots, recipe, on_stage)?;
+    Ok((Contents { set: recipe.set, provenance, judge }, report))
 }
 
-/// The people of one kind of pointer who move enough.
-#[derive(Default)]
-struct Part<'a> {
+/// The people who move enough, and how many are left out.
+struct People<'a> {
     fit: Vec<&'a Example>,
     calibration: Vec<&'a Example>,
-}
-
-impl Part<'_> {
-    fn extend(&mut self, other: Self) {
-        self.fit.extend(other.fit);
-        self.calibration.extend(other.calibration);
-    }
-}
-
-/// All people by pointer, and who is left out.
-struct Parts<'a> {
-    by_pointer: BTreeMap<Pointer, Part<'a>>,
     shared: usize,
     motionless: usize,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> People<'a> {
     fn of(material: &Material<'a>, set: FeatureSet) -> Self {
         let fitted: BTreeSet<&str> = material.fit.iter().map(Example::person).collect();
         let apart: Vec<&Example> = material.calibration.iter().filter(|e| !fitted.contains(e.person())).collect();
         let shared = material.calibration.len() - apart.len();
         let (fit, fit_still) = moving(material.fit.iter().collect(), set);
-        let (apart, apart_still) = moving(apart, set);
-        let mut by_pointer: BTreeMap<Pointer, Part<'a>> = BTreeMap::new();
-        let pointer = |example: &Example| Pointer::claimed(&example.session.device_type);
-        for example in fit {
-            by_pointer.entry(pointer(example)).or_default().fit.push(example);
-        }
-        for example in apart {
-            by_pointer.entry(pointer(example)).or_default().calibration.push(example);
-        }
-        Self { by_pointer, shared, motionless: fit_still + apart_still }
-    }
-
-    fn take(&mut self, pointer: Pointer) -> Part<'a> {
-        self.by_pointer.remove(&pointer).unwrap_or_default()
+        let (calibration, apart_still) = moving(apart, set);
+        Self { fit, calibration, shared, motionless: fit_still + apart_still }
     }
 }
 
-/// Fits and calibrates a judge of `pointer`.
+/// Fits and calibrates a judge.
 fn learn(
-    part: &Part<'_>,
+    people: &People<'_>,
     bots: &[&Session],
-    pointer: Pointer,
     recipe: &Recipe,
     on_stage: &mut dyn FnMut(Stage),
 ) -> Result<(Judge, Report), TrainError> {
-    let Part { fit, calibration } = part;
-    let samples = Samples::of(fit, bots, pointer, recipe);
+    let People { fit, calibration, .. } = people;
+    let samples = Samples::of(fit, bots, recipe);
     if samples.counterexamples.is_empty() {
         return Err(TrainError::Alike);
     }
     on_stage(Stage::Trees);
-    let measures = fitting::measures(fit, &samples, pointer, |_| true, None, recipe).ok_or(TrainError::Alike)?;
+    let measures = fitting::measures(fit, &samples, |_| true, None, recipe).ok_or(TrainError::Alike)?;
     on_stage(Stage::Foreign);
-    let foreign = fitting::foreign(fit, &samples, pointer, recipe);
+    let foreign = fitting::foreign(fit, &samples, recipe);
     on_stage(Stage::Calibration);
     let originals = samples.humans.iter().filter(|sample| sample.original);
     let fitted: Vec<Vec<f64>> = originals.map(|sample| sample.row.clone()).collect();
-    let calibrating = fitting::rows(calibration, recipe.set);
+    let sources = calibration.iter().map(|example| example.source.as_str());
+    let calibrating: Vec<_> = sources.zip(fitting::rows(calibration, recipe.set)).collect();
     let judge = fitting::judge(measures, &fitted, &calibrating, foreign, recipe.set).ok_or(TrainError::Alike)?;
-    let report = Report::of(fit, calibration, &samples, &judge, recipe.set);
+    let report = Report::of(fit, people, &samples, &judge, recipe.set);
     Ok((judge, report))
 }
 
@@ -418,7 +376,7 @@ fn moving(mut examples: Vec<&Example>, set: FeatureSet) -> (Vec<&Example>, usize
     (examples, still)
 }
 
-fn people(examples: &[&Example]) -> usize {
+fn persons(examples: &[&Example]) -> usize {
     examples.iter().map(|e| e.person()).collect::<BTreeSet<_>>().len()
 }
 

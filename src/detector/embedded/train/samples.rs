@@ -6,7 +6,6 @@ use rayon::prelude::*;
 use super::recorders::{self, Recorder};
 use super::{Example, Recipe, stream};
 use crate::adversary::{self, Clock, Family};
-use crate::detector::embedded::judge::Pointer;
 use crate::domain::features::{Extractor, FeatureSet};
 use crate::domain::session::Session;
 
@@ -31,28 +30,41 @@ pub(super) struct Samples {
 }
 
 impl Samples {
-    pub(super) fn of(fit: &[&Example], bots: &[&Session], pointer: Pointer, recipe: &Recipe) -> Self {
+    pub(super) fn of(fit: &[&Example], bots: &[&Session], recipe: &Recipe) -> Self {
         let originals: Vec<&Session> = fit.iter().map(|e| &e.session).collect();
         let mut bots = bots.to_vec();
         bots.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
         Self {
-            humans: through_recorders(&originals, pointer, RECORDERS, recipe),
-            counterexamples: counterexamples(&originals, pointer, recipe),
-            bots: through_recorders(&bots, pointer, BOTS, recipe),
+            humans: through_recorders(&originals, RECORDERS, recipe),
+            counterexamples: counterexamples(&originals, recipe),
+            bots: through_recorders(&bots, BOTS, recipe),
         }
     }
 }
 
-/// The recorder that a copy of a session goes through, and its clock. Fingers keep their own: between two strokes there
-/// is nothing to interpolate.
-fn recorder(seed: u64, purpose: u64, copy: u64, index: usize, pointer: Pointer) -> (Recorder, Clock, impl Rng) {
+/// Whether a session to learn from was made by a finger; its own recording says so, no client.
+pub(super) fn touches(session: &Session) -> bool {
+    session.device_type == "touch"
+}
+
+/// The recorder that a copy of a session goes through, and its clock.
+fn recorder(seed: u64, purpose: u64, copy: u64, index: usize) -> (Recorder, Clock, impl Rng) {
     let mut rng = stream(seed, purpose + (copy << 8), index);
-    let (recorder, clock) = (Recorder::draw(&mut rng), Clock::draw(&mut rng));
-    (recorder, if pointer == Pointer::Touch { Clock::Own } else { clock }, rng)
+    let (recorder, clock) = (Recorder::draw(&mut rng), clock(&mut rng));
+    (recorder, clock, rng)
+}
+
+/// The times of a copy's events: often on a clock of any rate from 30 to 330 Hz.
+fn clock(rng: &mut impl Rng) -> Clock {
+    match rng.random_range(0..10) {
+        0..4 => Clock::Own,
+        4..8 => Clock::Constant(3.0 * (11f64.ln() * rng.random::<f64>()).exp()),
+        _ => Clock::Jitter(1000.0 / 60.0, rng.random_range(0.5..4.0)),
+    }
 }
 
 /// The rows of the sessions as they are, then as the recipe's number of other recorders would have recorded each.
-fn through_recorders(originals: &[&Session], pointer: Pointer, purpose: u64, recipe: &Recipe) -> Vec<Sample> {
+fn through_recorders(originals: &[&Session], purpose: u64, recipe: &Recipe) -> Vec<Sample> {
     let n = originals.len();
     let all = (0..n * (1 + usize::try_from(recipe.recorders).unwrap_or(0))).into_par_iter();
     rows(
@@ -63,28 +75,25 @@ fn through_recorders(originals: &[&Session], pointer: Pointer, purpose: u64, rec
             if copy == 0 {
                 return Some((of, true, session.clone()));
             }
-            let (recorder, clock, mut rng) = recorder(recipe.seed, purpose, copy as u64, of, pointer);
+            let (recorder, clock, mut rng) = recorder(recipe.seed, purpose, copy as u64, of);
             Some((of, false, recorder.record(&recorders::retime(session, clock, &mut rng), &mut rng)))
         }),
     )
 }
 
 /// Counterexamples to each row that [`through_recorders`] gives of the people, through the same recorder.
-fn counterexamples(originals: &[&Session], pointer: Pointer, recipe: &Recipe) -> Vec<Sample> {
+fn counterexamples(originals: &[&Session], recipe: &Recipe) -> Vec<Sample> {
     let n = originals.len();
     let (copies, each) = (recipe.recorders + 1, recipe.counterexamples);
-    let families = match pointer {
-        Pointer::Hover => &recipe.families,
-        Pointer::Touch => &recipe.touch_families,
-    };
     let all = (0..n * usize::try_from(copies * each).unwrap_or(0)).into_par_iter();
     rows(
         recipe.set,
         all.map(|i| {
             let (turn, of) = ((i / n) as u64, i % n);
             let copy = turn % copies;
-            let (recorder, clock, _) = recorder(recipe.seed, RECORDERS, copy, of, pointer);
+            let (recorder, clock, _) = recorder(recipe.seed, RECORDERS, copy, of);
             let mut rng = stream(recipe.seed, COUNTEREXAMPLES + (turn << 8), of);
+            let families = if touches(originals[of]) { &recipe.touch_families } else { &recipe.families };
             let family = draw(families, &mut rng);
             let clock = if copy == 0 { Clock::Own } else { clock };
             let bot = adversary::imitate(originals[of], family, clock, &mut rng)?;

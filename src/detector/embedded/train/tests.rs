@@ -65,7 +65,7 @@ fn the_same_sessions_and_seed_give_the_same_bytes_in_any_order_on_any_number_of_
     let score = |session: &Session| {
         let mut row = Vec::new();
         Extractor::default().extract(model.feature_set(), session, &mut row);
-        model.assess(&row, "mouse").raw
+        model.assess(&row).raw
     };
     let mut line = hand(1).session;
     for (i, (x, y)) in line.movements.x.iter_mut().zip(&mut line.movements.y).enumerate() {
@@ -109,9 +109,9 @@ fn people_of_left_out_sources_calibrate_beside_those_kept_apart() {
     let (with, report) = of(&quick());
     let (without, plain) = of(&Recipe { foreign: false, ..quick() });
     assert_eq!((report.foreign, plain.foreign), (3, 0));
-    assert_eq!(with.hover.classifier, without.hover.classifier);
-    assert_eq!(with.hover.calibration.people(), without.hover.calibration.people());
-    assert!(with.hover.calibration.foreign().iter().all(|source| source.raw.len() > 100));
+    assert_eq!(with.judge.classifier, without.judge.classifier);
+    assert_eq!(with.judge.calibration.home(), without.judge.calibration.home());
+    assert!(with.judge.calibration.foreign().iter().all(|source| source.raw.len() > 100));
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn labelled_bots_are_learned_from() {
         assert_eq!(report.bots > 0, !bots.is_empty());
         let mut row = Vec::new();
         Extractor::default().extract(contents.set, &circle(77), &mut row);
-        contents.hover.classifier.raw(&row)
+        contents.judge.classifier.raw(&row)
     };
     assert!(raw(&bots) > raw(&[]) + 0.5);
 }
@@ -160,25 +160,25 @@ fn a_sites_own_people_set_its_cuts() {
     assert!(adapted(199).unwrap_err().to_string().contains("only 199"));
     let (few, report) = adapted(400).unwrap();
     assert_eq!((report.fitted, report.calibrated), (0, 400));
-    assert_eq!(few.hover.classifier, base.hover.classifier, "too few to learn from");
+    assert_eq!(few.judge.classifier, base.judge.classifier, "too few to learn from");
     // Of people like those of the site, as many exceed a score as it promises.
     let mut row = Vec::new();
     let exceed = (5000..5400).filter(|i| {
         Extractor::default().extract(few.set, &site(*i).session, &mut row);
-        few.hover.assess(&row).calibrated.score > 1.0
+        few.judge.assess(&row).calibrated.score > 1.0
     });
     let exceed = exceed.count();
     assert!((12..=80).contains(&exceed), "{exceed} of 400");
 
     let (many, report) = adapted(800).unwrap();
     assert!(report.fitted >= MIN_FIT && report.calibrated >= 316, "{report:?}");
-    assert!(many.hover.classifier.trees().trees() > base.hover.classifier.trees().trees());
+    assert!(many.judge.classifier.trees().trees() > base.judge.classifier.trees().trees());
     assert_eq!(many.encode(), adapted(800).unwrap().0.encode(), "repeatable");
     // What the base knew is still known.
     let judgement = |example: &Example| {
         let mut row = Vec::new();
         Extractor::default().extract(many.set, &example.session, &mut row);
-        many.hover.assess(&row)
+        many.judge.assess(&row)
     };
     let known = |example: &&Example| judgement(example).known > 0.0;
     assert!(fit_on.iter().filter(known).count() * 100 > fit_on.len() * 90);
@@ -202,28 +202,10 @@ fn finger(index: usize) -> Example {
 }
 
 #[test]
-fn fingers_have_a_judge_of_their_own_where_there_are_enough() {
-    let learned = |fingers: usize| {
-        let (mut fit, mut calibration) = split((0..400).map(hand).collect(), 0.3, 1);
-        let (more, others) = split((0..fingers).map(finger).collect(), 0.3, 1);
-        fit.extend(more);
-        calibration.extend(others);
-        let material = Material { fit: &fit, calibration: &calibration, bots: &[] };
-        train(&material, &quick(), String::new(), &mut |_| ()).unwrap()
-    };
-    let (few, report) = learned(100);
-    assert!(few.touch.is_none() && report.touch.is_none());
-    let (many, report) = learned(400);
-    assert_eq!(report.touch.unwrap().iter().sum::<usize>(), 400);
-    assert!(many.hover == few.hover, "mice learn nothing of fingers");
-}
-
-#[test]
 fn a_site_of_fingers_alone_has_its_own_cuts() {
     let (fit, calibration) = split((0..500).map(finger).collect(), 0.3, 1);
     let material = Material { fit: &fit, calibration: &calibration, bots: &[] };
-    let (own, report) = train(&material, &quick(), String::new(), &mut |_| ()).unwrap();
-    assert_eq!((report.fitted + report.calibrated, report.touch), (500, None), "the judge that decides learns them");
+    let (own, _) = train(&material, &quick(), String::new(), &mut |_| ()).unwrap();
 
     let (fit, calibration) = split((0..400).map(hand).collect(), 0.3, 1);
     let (base, _) =
@@ -233,13 +215,12 @@ fn a_site_of_fingers_alone_has_its_own_cuts() {
     let material = Material { fit: &[], calibration: &site, bots: &[] };
     let (adapted, _) = adapt(&base, &material, &quick(), "", &mut |_| ()).unwrap();
     for contents in [own, adapted] {
-        assert!(contents.touch.is_none(), "the judge that decides has learned them");
         let model = Model::load(&contents.encode()).unwrap();
         let mut row = Vec::new();
         let above = (600..900).filter(|i| {
             let session = finger(*i).session;
             Extractor::default().extract(model.feature_set(), &session, &mut row);
-            model.assess(&row, "touch").calibrated.score > 1.0
+            model.assess(&row).calibrated.score > 1.0
         });
         let above = above.count();
         assert!(above < 75, "{above} of 300 fingers are reviewed");

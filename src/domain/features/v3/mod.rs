@@ -68,11 +68,6 @@ pub(super) fn is_recorder(column: usize) -> bool {
     column < v2::WIDTH && v2::is_recorder(column)
 }
 
-/// Whether a column describes strokes of a finger, which a mouse does not make.
-pub(super) fn is_touch(column: usize) -> bool {
-    column >= WIDTH - lifts::COLUMNS.len()
-}
-
 /// Whether a column says more of the task and the recorder's clock than of the hand.
 pub(super) fn is_task(column: usize) -> bool {
     let name = COLUMNS.get(column).copied().unwrap_or_default();
