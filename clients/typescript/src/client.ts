@@ -1,8 +1,6 @@
-import type { ErrorBody, ResultAnswer, ResultsAnswer, ScoreAnswer, Session } from './api.js';
+import type { ErrorBody, ResultAnswer, ResultsAnswer, ScoreAnswer } from './api.js';
+import type { Telemetry } from './recorder.js';
 import { follow, type FollowOptions, type Verdict } from './verdicts.js';
-
-/** What is sent of a session; `useBatch` is an option of {@link Client.scoreSession}. */
-export type Telemetry = Omit<Session, 'useBatch'>;
 
 export type Decision = 'pass' | 'review' | 'fail';
 
