@@ -37,10 +37,27 @@ type Body = string | Uint8Array<ArrayBuffer>;
 /** The JSON that is sent; a token goes first, so that a service finds it early. */
 export const encode = (session: Telemetry, token?: string): string => JSON.stringify({ ...(token ? { token } : {}), ...session, useBatch: true });
 
-/** The same as gzip; `undefined` where the browser has none. */
+/** The same as gzip; `undefined` where the browser has none. Without a task of its own: a page that goes away has none left. */
 export async function gzip(text: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
   if (typeof CompressionStream === 'undefined') return undefined;
-  return new Uint8Array(await new Response(new Blob([text]).stream().pipeThrough(new CompressionStream('gzip'))).arrayBuffer());
+  const { readable, writable } = new CompressionStream('gzip');
+  const [writer, reader] = [writable.getWriter(), readable.getReader()];
+  // A failure is the reader's, too.
+  writer.write(new TextEncoder().encode(text)).catch(() => undefined);
+  writer.close().catch(() => undefined);
+  const pieces: Uint8Array[] = [];
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    pieces.push(value);
+  }
+  const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
 }
 
 /** Every n-th movement, with the smallest n that makes the JSON fit into `bytes`. */

@@ -283,6 +283,12 @@ export class PlayProofCheck extends Base {
   }
 }
 
+export interface PlayProofCheck {
+  addEventListener<K extends keyof CheckEvents>(type: K, listener: (this: PlayProofCheck, event: CheckEvents[K]) => unknown, options?: boolean | AddEventListenerOptions): void;
+  addEventListener<K extends keyof HTMLElementEventMap>(type: K, listener: (this: HTMLElement, event: HTMLElementEventMap[K]) => unknown, options?: boolean | AddEventListenerOptions): void;
+  addEventListener(type: string, listener: EventListenerOrEventListenerObject, options?: boolean | AddEventListenerOptions): void;
+}
+
 /** Defines `<playproof-check>`; more than once does no harm. */
 export function defineCheck(): void {
   if (globalThis.customElements && !customElements.get('playproof-check')) customElements.define('playproof-check', PlayProofCheck);
