@@ -54,6 +54,8 @@ export class PlayProofCheck extends Base {
   #arrived: Challenge | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #stay: (() => void) | undefined;
+  /** Whether the attribute's token has been taken. */
+  #given = false;
   /** Grows with each attempt, so that what belongs to an earlier one is known. */
   #attempt = 0;
 
@@ -137,8 +139,11 @@ export class PlayProofCheck extends Base {
 
   async #ask(): Promise<Challenge> {
     const [token, sessionId, path] = [this.getAttribute('token'), this.getAttribute('session-id'), this.getAttribute('challenge')];
-    // A token is good for one session.
-    if (token && sessionId && this.#attempt < 2) return { token, sessionId };
+    if (token && sessionId && !this.#given) {
+      // A token is good for one session.
+      this.#given = true;
+      return { token, sessionId };
+    }
     const key = this.getAttribute('sitekey');
     if (!path && !key) throw new SendError(0, 'no_sitekey', 'playproof-check needs one of sitekey, challenge, or token with session-id');
     const headers: Record<string, string> = { 'content-type': 'application/json' };
@@ -150,35 +155,47 @@ export class PlayProofCheck extends Base {
     throw new SendError(response.status, answer.code ?? 'unknown', answer.message ?? `the challenge was answered with ${response.status}`);
   }
 
-  #record(element: HTMLElement | Document): void {
-    const attempt = this.#attempt;
-    this.#recorder = recordPointer(element, {
-      gameType: this.#invisible ? 'invisible' : 'bubble-pop',
-      ...(this.#invisible ? {} : { targetHit: (event) => (event.target as Element).className === 'bubble' }),
-    });
-    this.#challenge = this.#ask();
-    this.#challenge.then((challenge) => {
-      if (attempt !== this.#attempt) return;
+  /** Asks for a challenge, and for another when its time is over before it was needed: nobody is hurried. */
+  #arm(): Promise<Challenge> {
+    const asked = this.#challenge = this.#ask();
+    asked.then((challenge) => {
+      if (asked !== this.#challenge) return;
       this.#arrived = challenge;
       const left = challenge.expiresIn !== undefined ? challenge.expiresIn * 1000 : challenge.expiresAt ? Date.parse(challenge.expiresAt) - Date.now() : NaN;
       // A timer holds 31 bits; a visitor's clock that is wrong makes no storm of challenges.
       if (left < 2 ** 31) this.#timer = setTimeout(() => this.#expire(), Math.max(left, MIN_LIFE_MS));
     }, (error: SendError) => {
-      if (attempt !== this.#attempt) return;
+      if (asked !== this.#challenge) return;
       // What was recorded until now is kept, and the challenge asked for again when it is needed.
       if (this.#invisible) this.#challenge = undefined;
       else this.#fail(error);
     });
+    return asked;
+  }
+
+  #record(element: HTMLElement | Document): void {
+    this.#recorder = recordPointer(element, {
+      gameType: this.#invisible ? 'invisible' : 'bubble-pop',
+      ...(this.#invisible ? {} : { targetHit: (event) => (event.target as Element).className === 'bubble' }),
+    });
+    this.#arm().catch(() => undefined);
     this.#stay = atUnload(() => {
       const [recorder, challenge] = [this.#recorder, this.#arrived];
       if (recorder && challenge) sendAtUnload(recorder.stop(challenge.sessionId), this.#to(challenge));
       this.#recorder = undefined;
+      // A page that was hidden only, and returns, has nothing left to go on with.
+      document.addEventListener('visibilitychange', () => { if (!document.hidden && this.isConnected) this.reset(); }, { once: true });
     });
   }
 
   #to = (challenge: Challenge) => ({ baseUrl: this.#baseUrl, token: challenge.token });
 
   #expire(): void {
+    if (!this.token) {
+      this.#challenge = this.#arrived = undefined;
+      if (!document.hidden) this.#arm().catch(() => undefined);
+      return;
+    }
     this.#end();
     if (this.#invisible) this.#record(document);
     else this.#offer(this.#words.expired);
@@ -188,7 +205,7 @@ export class PlayProofCheck extends Base {
   async #finish(attempt: number): Promise<string> {
     try {
       const recorder = this.#recorder!;
-      const challenge = await (this.#challenge ??= this.#ask());
+      const challenge = await (this.#challenge ?? this.#arm());
       const session = recorder.stop(challenge.sessionId);
       await sendSession(session, this.#to(challenge));
       if (attempt !== this.#attempt) throw new Error('the check was begun anew meanwhile');

@@ -160,6 +160,51 @@ test('a token that expires leaves the form', async (t) => {
   assert.notEqual((await until(page, 'verified')).token, token);
 });
 
+test('nobody is hurried: a challenge that ends within the game is followed by another', async (t) => {
+  const page = await visit(t, '/form');
+  await page.clock.install();
+  await page.getByRole('button', { name: 'Start the check' }).click();
+  for (let n = 1; n <= 6; n += 1) await page.getByRole('button', { name: `Bubble ${n} of 7` }).click();
+  const challenges = node.challenges.size;
+  const arrived = page.waitForResponse((response) => response.url().endsWith('/challenges') && response.request().method() === 'POST');
+  await page.clock.fastForward(301_000);
+  await arrived;
+  await page.getByRole('button', { name: 'Bubble 7 of 7' }).click();
+  const { token } = await until(page, 'verified');
+  assert.equal(node.challenges.size, challenges + 1);
+  assert.equal([...node.challenges.keys()].at(-1), token);
+  assert.equal(node.sessions.get(node.challenges.get(token).sessionId).session.clicks.length, 7);
+  assert.deepEqual((await events(page)).map(([type]) => type), ['verified']);
+});
+
+test('a challenge made with the page is used once', async (t) => {
+  const made = await (await fetch(`${node.url}/api/v1/challenges`, { method: 'POST', headers: { authorization: `Bearer ${SECRET}` }, body: '{}' })).json();
+  site.pages['/made'] = `<main><playproof-check token="${made.token}" session-id="${made.sessionId}"></playproof-check></main><script src="/page.js"></script>`;
+  const page = await visit(t, '/made');
+  await play(page);
+  assert.deepEqual(await until(page, 'verified'), { token: made.token, sessionId: made.sessionId });
+  await page.evaluate(() => document.querySelector('playproof-check').reset());
+  await page.getByRole('button', { name: 'Start the check' }).click();
+  assert.equal((await until(page, 'error')).code, 'no_sitekey');
+});
+
+test('on a device held in the hand a hidden page is sent, and the game begins anew when it returns', async (t) => {
+  const page = await visit(t, '/form', { hasTouch: true, isMobile: true });
+  const arrived = page.waitForResponse((response) => response.url().endsWith('/challenges') && response.request().method() === 'POST');
+  await page.getByRole('button', { name: 'Start the check' }).tap();
+  const { sessionId } = await (await arrived).json();
+  await page.getByRole('button', { name: 'Bubble 1 of 7' }).tap();
+  const sent = page.waitForResponse((response) => response.url().endsWith('/score'));
+  const turn = (hidden) => page.evaluate((value) => { Object.defineProperty(document, 'hidden', { value, configurable: true }); document.dispatchEvent(new Event('visibilitychange')); }, hidden);
+  await turn(true);
+  await sent;
+  assert.equal(node.sessions.get(sessionId).session.clicks.length, 1);
+  await turn(false);
+  await page.getByRole('button', { name: 'Start the check' }).tap();
+  for (let n = 1; n <= 7; n += 1) await page.getByRole('button', { name: `Bubble ${n} of 7` }).tap();
+  assert.notEqual((await until(page, 'verified')).sessionId, sessionId);
+});
+
 for (const [name, options] of [['light', { colorScheme: 'light' }], ['dark', { colorScheme: 'dark' }], ['320 px', { viewport: { width: 320, height: 640 } }], ['reduced motion', { reducedMotion: 'reduce' }], ['forced colours', { forcedColors: 'active' }]]) {
   test(`accessible: ${name}`, async (t) => {
     // Axe is put in by the browser's protocol, past the page's policy.
