@@ -4,4 +4,5 @@ export type { Recorder, RecorderOptions, SessionContext, Telemetry } from './rec
 export { SendError, atUnload, sendAtUnload, sendSession } from './transport.js';
 export type { SendOptions } from './transport.js';
 export { PlayProofCheck, defineCheck, setBaseUrl } from './widget.js';
-export type { Challenge, CheckEvents } from './widget.js';
+export type { CheckEvents } from './widget.js';
+export type { Challenge } from './client.js';

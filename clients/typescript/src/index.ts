@@ -1,7 +1,7 @@
 /** Client of PlayProof Batch. @packageDocumentation */
 export type * from './api.js';
 export { Client, PlayProofError, configure, createClient, getSessionResult, scoreSession } from './client.js';
-export type { ClientOptions, Decision, ResultOptions, ScoreOptions } from './client.js';
+export type { Challenge, ChallengeOptions, ClientOptions, Decision, ResultOptions, ScoreOptions, SiteVerdict } from './client.js';
 export type { FollowOptions, Verdict } from './verdicts.js';
 export { verifyWebhook } from './webhook.js';
 export type { WebhookEvent } from './webhook.js';

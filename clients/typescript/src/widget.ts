@@ -1,17 +1,8 @@
+import type { Challenge } from './client.js';
 import { recordPointer, type Recorder } from './recorder.js';
 import { STYLE } from './style.js';
 import { SendError, atUnload, sendAtUnload, sendSession } from './transport.js';
 import { words } from './words.js';
-
-/** What a service answers to `POST /api/v1/challenges`. */
-export interface Challenge {
-  token: string;
-  sessionId: string;
-  /** ISO 8601. */
-  expiresAt?: string;
-  /** Seconds, by which a visitor's clock that is wrong does no harm. */
-  expiresIn?: number;
-}
 
 /** Of the events `verified`, `expired` and `error`. */
 export interface CheckEvents {

@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { createClient } from 'playproof-batch-client';
 import { SECRET, SITEKEY, startNode } from './browser/stand_in.mjs';
 
 const root = new URL('..', import.meta.url).pathname;
@@ -32,6 +33,15 @@ async function played(action = 'sign-up') {
   await post('/api/v1/score', '', { token, sessionId, movements: [] });
   return token;
 }
+
+test('the client asks for a challenge and for the verdict of its token', async () => {
+  const client = createClient({ baseUrl: node.url, apiKey: SECRET });
+  const { token, sessionId } = await client.challenge({ action: 'sign-up', userId: 'u1' });
+  await fetch(`${node.url}/api/v1/score`, { method: 'POST', body: JSON.stringify({ token, sessionId, movements: [] }) });
+  const verdict = await client.siteverify(token);
+  assert.deepEqual([verdict.success, verdict.sessionId, verdict.action], [true, sessionId, 'sign-up']);
+  assert.deepEqual((await client.siteverify(token))['error-codes'], ['timeout-or-duplicate']);
+});
 
 const servers = [
   ['server.mjs', () => true, (file) => ['node', file]],
