@@ -66,6 +66,8 @@ test('a game, a form post, and the server asks once', async (t) => {
   const { session, type } = node.sessions.get(sessionId);
   assert.deepEqual([session.gameType, session.hits, session.misses, session.useBatch, type], ['bubble-pop', 7, 0, true, 'text/plain']);
   assert.ok(session.movements.length > 70, String(session.movements.length));
+  const sent = node.requests.filter(({ pathname }) => pathname.endsWith('/score'));
+  assert.deepEqual([sent.map(({ method }) => method), sent[0].headers.cookie, sent[0].headers.authorization], [['POST'], undefined, undefined], 'no preflight, no credentials');
   const fields = await post(page);
   assert.deepEqual([fields.get('who'), fields.get('playproof-response')], ['Ada', token]);
   const first = await verify(token);
