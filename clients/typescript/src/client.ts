@@ -1,8 +1,6 @@
-import type { ErrorBody, ResultAnswer, ResultsAnswer, ScoreAnswer, Session } from './api.js';
+import type { ErrorBody, ResultAnswer, ResultsAnswer, ScoreAnswer } from './api.js';
+import type { Telemetry } from './recorder.js';
 import { follow, type FollowOptions, type Verdict } from './verdicts.js';
-
-/** What is sent of a session; `useBatch` is an option of {@link Client.scoreSession}. */
-export type Telemetry = Omit<Session, 'useBatch'>;
 
 export type Decision = 'pass' | 'review' | 'fail';
 
@@ -23,6 +21,42 @@ export interface ScoreOptions {
   /** Whether the session waits for a batch; else it is scored at once. `false` when left out. */
   useBatch?: boolean;
   signal?: AbortSignal;
+}
+
+export interface ChallengeOptions {
+  /** Whom the session is of; the page cannot claim another. */
+  userId?: string;
+  /** What the visitor does, such as `login`; {@link SiteVerdict} tells it. */
+  action?: string;
+  deploymentId?: string;
+  /** Such as `10m`. */
+  ttl?: string;
+}
+
+/** A single-use token for one session of a page. */
+export interface Challenge {
+  token: string;
+  /** The id that the session must have. */
+  sessionId: string;
+  /** ISO 8601. */
+  expiresAt?: string;
+  /** Seconds, by which a visitor's clock that is wrong does no harm. */
+  expiresIn?: number;
+}
+
+/** What a service says of a token: in the form of others, and in ours. */
+export interface SiteVerdict {
+  success: boolean;
+  'error-codes': string[];
+  score?: number | null;
+  action?: string | null;
+  /** ISO 8601. */
+  challenge_ts?: string;
+  hostname?: string | null;
+  sessionId?: string;
+  decision?: Decision;
+  status?: string;
+  reasons?: Array<{ code: string; message: string }>;
 }
 
 export interface ResultOptions {
@@ -78,9 +112,19 @@ export class Client {
     this.#options = options;
   }
 
-  /** Submits a session and returns its first verdict. Sending the same session again gives the same answer. */
+  /** Submits a session and returns its first verdict, which only keys of the role ingest or above are told. Sending the same session again gives the same answer. */
   async scoreSession(telemetry: Telemetry, { useBatch = false, signal }: ScoreOptions = {}): Promise<ScoreAnswer> {
     return this.json('POST', '/api/v1/score', { body: { ...telemetry, useBatch }, ...(signal ? { signal } : {}) });
+  }
+
+  /** A single-use token for a page, which sends its session with it and no key. */
+  async challenge({ signal, ...fields }: ChallengeOptions & { signal?: AbortSignal } = {}): Promise<Challenge> {
+    return this.json('POST', '/api/v1/challenges', { body: fields, ...(signal ? { signal } : {}) });
+  }
+
+  /** The verdict of the session that came with a token; a second time it is refused, in `error-codes`. */
+  async siteverify(token: string, signal?: AbortSignal): Promise<SiteVerdict> {
+    return this.json('POST', '/api/v1/siteverify', { body: { token }, ...(signal ? { signal } : {}) });
   }
 
   /** How a session stands; with `wait`, once it has a result or the time is over. */
@@ -146,7 +190,7 @@ export class Client {
       response = await ask(this.baseUrl + path, { method, headers: all, ...(body === undefined ? {} : { body: JSON.stringify(body) }), ...(limits.length ? { signal: AbortSignal.any(limits) } : {}) });
     } catch (error) {
       if (signal?.aborted) throw error;
-      throw new PlayProofError(0, 'unreachable', `${this.baseUrl} does not answer: ${error instanceof Error ? error.message : String(error)}`, null, null, { cause: error });
+      throw new PlayProofError(0, 'unreachable', `${this.baseUrl} does not answer${'document' in globalThis ? ', or does not list this page\'s origin in API_CORS_ORIGINS' : ''}: ${error instanceof Error ? error.message : String(error)}`, null, null, { cause: error });
     }
     if (response.ok) return response;
     const told = await response.json().catch(() => null) as ErrorBody | null;

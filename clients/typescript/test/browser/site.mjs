@@ -1,0 +1,46 @@
+// A site of another origin than the node, under a strict content security policy, and a Chromium to visit it.
+import { existsSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { chromium } from 'playwright-core';
+
+const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
+
+/** Where Chromium is: `CHROMIUM`, or on the PATH. */
+export function executable() {
+  if (process.env.CHROMIUM) return process.env.CHROMIUM;
+  const found = (process.env.PATH ?? '').split(':').flatMap((folder) => NAMES.map((name) => `${folder}/${name}`)).find((path) => existsSync(path));
+  if (!found) throw new Error('Chromium is not installed: install Debian\'s package chromium, or set CHROMIUM');
+  return found;
+}
+
+export const launch = () => chromium.launch({
+  executablePath: executable(),
+  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage'],
+});
+
+/** Serves `pages` (path to the page's body, or to a script when it ends in `.js`); forms that are posted are kept in `posts`. */
+export async function startSite(nodeUrl) {
+  const site = { pages: {}, posts: [], onPost: null };
+  const server = createServer(async (request, response) => {
+    const { pathname } = new URL(request.url, 'http://site');
+    if (request.method === 'POST') {
+      let text = '';
+      for await (const piece of request) text += piece;
+      site.posts.push({ pathname, text });
+      const answer = await site.onPost?.(pathname, text);
+      return response.writeHead(200, { 'content-type': answer ? 'application/json' : 'text/html' }).end(answer ?? '<!doctype html><title>Posted</title>posted');
+    }
+    const page = site.pages[pathname];
+    if (page === undefined) return response.writeHead(pathname === '/favicon.ico' ? 204 : 404).end();
+    if (pathname.endsWith('.js')) return response.writeHead(200, { 'content-type': 'text/javascript' }).end(page);
+    return response.writeHead(200, {
+      'content-type': 'text/html; charset=utf-8',
+      'content-security-policy': `default-src 'none'; script-src 'self' ${nodeUrl}; connect-src 'self' ${nodeUrl}; form-action 'self'; base-uri 'none'; require-trusted-types-for 'script'`,
+    }).end(`<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>A page</title><script src="${nodeUrl}/client.js" crossorigin defer></script>${page}</html>`);
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  // Another host name, so that node and site are of different sites, not of different ports only.
+  site.url = `http://localhost:${server.address().port}`;
+  site.close = () => new Promise((resolve) => { server.closeAllConnections(); server.close(resolve); });
+  return site;
+}
