@@ -5,8 +5,8 @@ import { after, before, test } from 'node:test';
 import { SITEKEY, startNode } from './stand_in.mjs';
 import { launch, startSite } from './site.mjs';
 
-const UNLOADS = Number(process.env.UNLOADS ?? 48);
-const TABS = 16;
+const UNLOADS = Number(process.env.UNLOADS ?? 24);
+const TABS = 12;
 let [node, site, browser] = [];
 
 before(async () => {
