@@ -1,4 +1,4 @@
-// STAND-IN, to be replaced by the real node: the routes that it does not serve yet, as shared by contract: challenges, siteverify,
+// STAND-IN, to be replaced by the real node: the routes that it does not serve yet: challenges, siteverify,
 // sessions with a token as text (also gzip), and /client.js. Everything here is in memory and judges nobody.
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
