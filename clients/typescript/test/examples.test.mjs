@@ -1,4 +1,4 @@
-// The servers in docs/integrate.md, as they stand there. One whose language is not installed is left out and named.
+// The servers in docs/challenges.md, as they stand there. One whose language is not installed is left out and named.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { createClient } from 'playproof-batch-client';
 import { SECRET, SITEKEY, startNode } from './browser/stand_in.mjs';
 
 const root = new URL('..', import.meta.url).pathname;
-const guide = readFileSync(join(root, '../../docs/integrate.md'), 'utf8');
+const guide = readFileSync(join(root, '../../docs/challenges.md'), 'utf8');
 const folder = mkdtempSync(join(tmpdir(), 'playproof-examples-'));
 const python = process.env.PLAYPROOF_PYTHON ?? 'python3';
 let node;
@@ -52,12 +52,12 @@ const servers = [
 
 for (const [file, available, command] of servers) {
   const code = [...guide.matchAll(/^```\w+\n([^]*?)^```$/gm)].map(([, block]) => block).find((block) => new RegExp(`^(<\\?php\n)?(//|#) ${file.replace('.', '\\.')}\n`).test(block));
-  assert.ok(code, `docs/integrate.md has ${file}`);
+  assert.ok(code, `docs/challenges.md has ${file}`);
   if (!available()) {
     console.log(`# left out: ${file}, whose language or libraries are not installed`);
     continue;
   }
-  test(`docs/integrate.md: ${file}`, async (t) => {
+  test(`docs/challenges.md: ${file}`, async (t) => {
     writeFileSync(join(folder, file), code);
     const port = await freePort();
     const [program, ...rest] = command(file, port);

@@ -28,7 +28,7 @@ test('the script tag\'s file is small, needs nothing, and its integrity is the o
   assert.match(script.toString(), /\/\/# sourceMappingURL=client\.js\.map\s*$/);
   assert.ok(JSON.parse(read('script/client.js.map')).sources.some((name) => name.endsWith('src/recorder.ts')));
   const integrity = `sha384-${createHash('sha384').update(script).digest('base64')}`;
-  for (const guide of ['README.md', '../../docs/integrate.md']) {
+  for (const guide of ['README.md', '../../docs/challenges.md']) {
     const told = read(guide).toString().match(/sha384-[\w+/=]+/g) ?? [];
     assert.deepEqual([...new Set(told)], [integrity], `${guide} names the integrity of script/client.js`);
   }
