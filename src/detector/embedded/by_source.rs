@@ -13,7 +13,7 @@ use crate::domain::calibration::Calibration;
 
 /// How many times the nominal error people of other persons than the calibrating ones may have, where several sources are
 /// taken together: among the sources here the persons of one differ from each other by up to this.
-pub const CAUTION: f64 = 3.0;
+pub const CAUTION: f64 = 2.6;
 
 /// Raw scores and distances of the people of one source, as many of one as of the other.
 #[derive(Clone, Debug, PartialEq)]

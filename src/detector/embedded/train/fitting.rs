@@ -168,7 +168,9 @@ pub(super) fn judge(
     set: FeatureSet,
 ) -> Option<Judge> {
     let mut by_source: BTreeMap<&str, Vec<&[f64]>> = BTreeMap::new();
-    calibrating.iter().for_each(|(source, row)| by_source.entry(source).or_default().push(row));
+    for (source, row) in calibrating {
+        by_source.entry(source).or_default().push(row);
+    }
     let (large, small): (Vec<_>, Vec<_>) = by_source.into_values().partition(|rows| rows.len() >= HOME_SESSIONS);
     let small: Vec<&[f64]> = small.into_iter().flatten().collect();
     let measured = |rows: Vec<&[f64]>| {
