@@ -75,10 +75,10 @@ fn score(criterion: &mut Criterion) {
         .collect();
     let mut group = criterion.benchmark_group("score");
     group.throughput(Throughput::Elements(ROWS)).sample_size(10);
-    let raw = |row: &Vec<f64>| model.assess(row, "mouse").raw;
+    let raw = |row: &Vec<f64>| model.assess(row).raw;
     // Generated sessions are odd, so that all of the above are explained as well; most people's are not.
     group.bench_function("10,000 feature rows on one thread, unexplained", |bencher| {
-        bencher.iter(|| rows.iter().map(|row| model.assess(row, "mouse").calibrated.p).fold(0.0, f64::max));
+        bencher.iter(|| rows.iter().map(|row| model.assess(row).calibrated.p).fold(0.0, f64::max));
     });
     group.bench_function("10,000 feature rows on one thread", |bencher| {
         bencher.iter(|| rows.iter().map(raw).fold(0.0, f64::max));

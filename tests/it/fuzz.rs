@@ -247,7 +247,7 @@ fn features_and_scores_of_accepted_sessions_are_finite_and_repeat() {
             let bits = |row: &[f64]| row.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(&row), bits(&again), "{} of the stored record", set.name());
             if set == model.feature_set() {
-                let assessed = model.assess(&row, &session.device_type);
+                let assessed = model.assess(&row);
                 assert!(assessed.raw.is_finite());
                 assert!((0.0..=MAX_SCORE).contains(&assessed.calibrated.score));
             }
@@ -428,11 +428,9 @@ fn models_load_whole_or_not_at_all() {
     fuzz("model", make, |input| {
         let Ok(model) = Model::load(input) else { return false };
         extractor.extract(model.feature_set(), &session, &mut row);
-        for device in ["mouse", "touch"] {
-            let assessed = model.assess(&row, device);
-            assert!(assessed.raw.is_finite());
-            assert!((0.0..=MAX_SCORE).contains(&assessed.calibrated.score), "{:?}", assessed.calibrated);
-        }
+        let assessed = model.assess(&row);
+        assert!(assessed.raw.is_finite());
+        assert!((0.0..=MAX_SCORE).contains(&assessed.calibrated.score), "{:?}", assessed.calibrated);
         true
     });
 }
