@@ -2,8 +2,8 @@
 //!
 //! A mixture of twelve multivariate t distributions with five degrees of freedom and diagonal scales for each kind of
 //! reach, fitted by expectation maximisation. Each source of recordings gave at most 12,000 reaches; a sixth of the
-//! sources is generated movement, so that shapes that machines draw count as common too. None of the people by whom the
-//! figures in BENCHMARKS.md are measured is among them.
+//! sources is generated movement, so that shapes that machines draw count as common too. People
+//! that recall and false matches are measured on were left out.
 
 use super::shape::DIMENSIONS;
 

@@ -9,7 +9,7 @@ pub const SAME: f64 = 0.035;
 /// At most so much is left where nothing but a replay is believed.
 pub const SURELY_SAME: f64 = 0.01;
 
-/// Reaches exceed chance by so much between a movement and its replay; see BENCHMARKS.md for how often by chance.
+/// Reaches exceed chance by so much between a movement and its replay; `bench sketches` measures how often by chance.
 pub const EVIDENT: f32 = 9.5;
 /// By so much where nothing but a replay is believed.
 pub const SURELY_EVIDENT: f32 = 14.0;
