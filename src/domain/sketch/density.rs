@@ -4,6 +4,7 @@
 //! reach, fitted by expectation maximisation. Each source of recordings gave at most 12,000 reaches; a sixth of the
 //! sources is generated movement, so that shapes that machines draw count as common too. People
 //! that recall and false matches are measured on were left out.
+#![expect(clippy::unreadable_literal, reason = "fitted numbers")]
 
 use super::shape::DIMENSIONS;
 

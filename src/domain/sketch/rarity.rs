@@ -128,9 +128,9 @@ impl Target {
 
 /// What each byte stands for in each number, over its noise.
 fn scaled_levels(kind: Kind) -> &'static [[f32; 256]; DIMENSIONS] {
-    static LEVELS: OnceLock<Box<[[[f32; 256]; DIMENSIONS]; 3]>> = OnceLock::new();
+    static LEVELS: OnceLock<Vec<[[f32; 256]; DIMENSIONS]>> = OnceLock::new();
     let all = LEVELS.get_or_init(|| {
-        let mut all = Box::new([[[0.0; 256]; DIMENSIONS]; 3]);
+        let mut all = vec![[[0.0; 256]; DIMENSIONS]; 3];
         for kind in Kind::ALL {
             for (d, noise) in kind.noise().iter().enumerate() {
                 all[kind.number()][d] = levels(kind)[d].map(|value| value / noise);

@@ -230,9 +230,7 @@ impl ReachIndex {
     }
 
     fn head(&self, hash: u64) -> usize {
-        #[expect(clippy::cast_possible_truncation, reason = "the number of heads is a power of two below 2^32")]
-        let place = (hash >> 16) as usize & (self.heads.len() - 1);
-        place
+        (hash >> 16) as usize & (self.heads.len() - 1)
     }
 
     /// Puts an entry into the chain of its cell, unless that is full.
@@ -242,7 +240,6 @@ impl ReachIndex {
         let (head, tag) = (self.head(hash), tag(hash));
         let (mut at, mut count) = (self.heads[head], 0);
         let chance = hash.wrapping_add(u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-        #[expect(clippy::cast_possible_truncation, reason = "below MAX_CELL")]
         let loser = (chance >> 2) as usize % MAX_CELL;
         let mut replaced = NONE;
         while at != NONE {

@@ -95,7 +95,9 @@ pub(super) fn of_pair(points: &[(f64, f64); PAIRED]) -> Option<(Shape, bool)> {
     if length <= 0.0 {
         return None;
     }
-    second.iter_mut().for_each(|v| *v /= length);
+    for v in &mut second {
+        *v /= length;
+    }
     let (a, b) = (dot(&first, &basis[0]), dot(&second, &basis[0]));
     let direction = a.hypot(b);
     if direction < MIN_DIRECTION {
@@ -113,7 +115,9 @@ pub(super) fn of_pair(points: &[(f64, f64); PAIRED]) -> Option<(Shape, bool)> {
 fn mirrored<const N: usize>(along: &[f64], mut across: Vec<f64>, basis: &[[f64; N]]) -> (Shape, bool) {
     let mirror = dot(&across, &basis[1]) > 0.0;
     if mirror {
-        across.iter_mut().for_each(|v| *v = -*v);
+        for v in &mut across {
+            *v = -*v;
+        }
     }
     let mut shape = [0.0; DIMENSIONS];
     for (d, polynomial) in basis[1..].iter().enumerate() {
@@ -158,9 +162,9 @@ type Levels = [[f32; 256]; DIMENSIONS];
 
 /// What each byte stands for in each number of a kind's shapes.
 pub(super) fn levels(kind: Kind) -> &'static Levels {
-    static LEVELS: OnceLock<Box<[Levels; 3]>> = OnceLock::new();
+    static LEVELS: OnceLock<Vec<Levels>> = OnceLock::new();
     let all = LEVELS.get_or_init(|| {
-        let mut all = Box::new([[[0.0; 256]; DIMENSIONS]; 3]);
+        let mut all = vec![[[0.0; 256]; DIMENSIONS]; 3];
         for kind in Kind::ALL {
             for (d, spread) in kind.spread().iter().enumerate() {
                 for byte in i8::MIN..=i8::MAX {

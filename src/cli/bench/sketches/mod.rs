@@ -214,7 +214,7 @@ fn pairs(labels: &Labels, sessions: &[Session], ids: &[Option<i64>], index: &Ind
     let known = people(ids);
     let first = known.start;
     let places: Vec<usize> = (0..ids.len()).filter(|i| ids[*i].is_some()).collect();
-    let found: Vec<(usize, Vec<(i64, Likeness)>, f32)> = places
+    let found: Vec<_> = places
         .par_iter()
         .map(|i| {
             let own = ids[*i];

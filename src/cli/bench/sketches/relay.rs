@@ -61,7 +61,7 @@ pub(super) fn part(session: &Session, from: f64, to: f64) -> Session {
     let kept: Vec<usize> = (0..m.len()).filter(|i| within.contains(&m.t[*i])).collect();
     let pick = |column: &[f64]| kept.iter().map(|i| column[*i]).collect();
     let movements = Movements { x: pick(&m.x), y: pick(&m.y), t: pick(&m.t), trusted: Vec::new() };
-    let clicks = session.clicks.iter().filter(|click| within.contains(&click.t)).cloned().collect();
+    let clicks = session.clicks.iter().filter(|click| within.contains(&click.t)).copied().collect();
     Session { movements, clicks, ..session.clone() }
 }
 
@@ -127,7 +127,7 @@ pub(super) fn pieces(session: &Session) -> Vec<Session> {
                 t: m.t[range].to_vec(),
                 trusted: Vec::new(),
             };
-            let clicks = session.clicks.iter().filter(|c| c.t > begin && c.t <= last).cloned().collect();
+            let clicks = session.clicks.iter().filter(|c| c.t > begin && c.t <= last).copied().collect();
             pieces.push(Session { movements, clicks, ..session.clone() });
             from = end;
         }
