@@ -15,7 +15,7 @@ use crate::domain::batch::Trigger;
 use crate::domain::reason::{Reason, Reasons};
 use crate::domain::result::{Decision, Source, Verdict};
 use crate::domain::time::Timestamp;
-use crate::store::{BatchOutcome, Counts, NodeRow, Snapshot};
+use crate::store::{BatchOutcome, ComparisonBacklog, Counts, NodeRow, Snapshot};
 
 /// What became of a received session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +106,8 @@ pub struct Metrics {
     store_sessions: IntGaugeVec,
     store_accepted: IntGauge,
     oldest_ready: prometheus::Gauge,
+    evidence_pending: IntGauge,
+    evidence_pending_age: prometheus::Gauge,
     nodes: IntGaugeVec,
     drift_sessions: IntGauge,
     drift: prometheus::GaugeVec,
@@ -194,7 +196,7 @@ impl Metrics {
             )?,
             evidence: b.counters(
                 "playproof_evidence_total",
-                "Scored sessions by evidence: those compared with others, replays, ones of a campaign; none: not compared.",
+                "Scored sessions by evidence: those compared with others, replays, ones of a campaign; later: compared after their verdict; none: never compared.",
                 &["kind"],
             )?,
             shadow_agreement: b.histogram(
@@ -234,6 +236,14 @@ impl Metrics {
             oldest_ready: b.keep(prometheus::Gauge::new(
                 "playproof_queue_oldest_ready_age_seconds",
                 "Age of the oldest ready session, 0 when none is ready.",
+            ))?,
+            evidence_pending: b.keep(IntGauge::new(
+                "playproof_evidence_pending",
+                "Sessions with a verdict that are still to be compared with others.",
+            ))?,
+            evidence_pending_age: b.keep(prometheus::Gauge::new(
+                "playproof_evidence_pending_age_seconds",
+                "How long the one that waits longest has waited to be compared, 0 when none waits.",
             ))?,
             nodes: b.keep(IntGaugeVec::new(
                 Opts::new("playproof_nodes", "Nodes on this store, by whether they gave a sign of life lately."),
@@ -289,7 +299,7 @@ impl Metrics {
             self.retries.with_label_values(&[reason.name()]);
         }
         self.retries.with_label_values(&["lease_lost"]);
-        for kind in ["sketch", "replay", "campaign", "none"] {
+        for kind in ["sketch", "replay", "campaign", "later", "none"] {
             self.evidence.with_label_values(&[kind]);
         }
         self.fallbacks.with_label_values(&["circuit_open"]);
@@ -357,6 +367,11 @@ impl Metrics {
         }
     }
 
+    /// Counts scored sessions that are compared with others after their verdicts.
+    pub fn compared_later(&self, sessions: usize) {
+        self.evidence.with_label_values(&["later"]).inc_by(sessions as u64);
+    }
+
     /// Counts scored sessions that were not compared with others.
     pub fn not_compared(&self, sessions: usize) {
         self.evidence.with_label_values(&["none"]).inc_by(sessions as u64);
@@ -418,6 +433,13 @@ impl Metrics {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Notes how much is still to be compared.
+    pub fn comparison_backlog(&self, backlog: &ComparisonBacklog, now: Timestamp) {
+        self.evidence_pending.set(i64::try_from(backlog.sessions).unwrap_or(i64::MAX));
+        let age = backlog.oldest.map_or(Duration::ZERO, |since| now.since(since));
+        self.evidence_pending_age.set(age.as_secs_f64());
     }
 
     fn counts(&self, counts: &Counts) {

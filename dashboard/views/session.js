@@ -99,7 +99,7 @@ function labels(route, result, past) {
 function cause(revision) {
   const { pass, review } = revision.detail ?? {};
   if (revision.cause === 'thresholds') return `Other thresholds were applied: ${fixed(pass)} and ${fixed(review)}.`;
-  return { model: 'Another model judged it.', label: 'Somebody said what it is.', override: 'Its user is allowed or denied.' }[revision.cause] ?? revision.cause;
+  return { model: 'Another model judged it.', label: 'Somebody said what it is.', override: 'Its user is allowed or denied.', replay: 'It was compared with others after its verdict and is like one of them.' }[revision.cause] ?? revision.cause;
 }
 
 function history(answer, revisions, scoredAs) {

@@ -71,7 +71,7 @@ fn verdicts(session: &Session, thresholds: &Thresholds) -> Vec<Verdict> {
         .map(|raw| Verdict::calibrated(raw, &set.assess(raw), "pooled", noted, Source::Embedded, model(), thresholds));
     let flagged = [false, true].map(|flag| Verdict::flagged(flag, noted, Source::Woodwide, model(), thresholds));
     let alone: Vec<Verdict> = [first].into_iter().chain(scored).chain(flagged).collect();
-    let replay = [Alike { left: 0.0, resubmitted: false }];
+    let replay = [Alike { strength: crate::domain::sketch::Strength::SurelySame, resubmitted: false }];
     let beside: Vec<Verdict> = alone.iter().map(|verdict| verdict.clone().beside(&replay, thresholds)).collect();
     alone.into_iter().chain(beside).collect()
 }

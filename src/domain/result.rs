@@ -504,7 +504,8 @@ mod tests {
             &[Reason::NoJitter],
             &[Reason::TooLittleMovement, Reason::Turning],
         ];
-        let alike = [None, Some((crate::domain::sketch::SAME, false)), Some((0.0, false)), Some((0.0, true))];
+        use crate::domain::sketch::Strength::{Same, SurelySame};
+        let alike = [None, Some((Same, false)), Some((SurelySame, false)), Some((SurelySame, true))];
         let mut changed = 0;
         for raw in [1.0, 700.0, 950.0, 998.0, 999.5, 1e4] {
             for (noted, other) in notes.iter().flat_map(|n| alike.iter().map(move |a| (n, a))) {
@@ -513,7 +514,8 @@ mod tests {
                     let (score, noted) = (set.assess(raw), noted.iter().copied().collect());
                     let source = Source::Embedded;
                     let alone = Verdict::calibrated(raw, &score, "pooled", noted, source, model, thresholds);
-                    let other = other.map(|(left, resubmitted)| crate::domain::evidence::Alike { left, resubmitted });
+                    let of = |(strength, resubmitted)| crate::domain::evidence::Alike { strength, resubmitted };
+                    let other = other.map(of);
                     alone.beside(other.as_slice(), thresholds)
                 };
                 for (pass, review) in

@@ -134,6 +134,9 @@ pub(super) async fn metrics(State(service): State<Shared>, _: Operator) -> Resul
         }
         Err(_) => None,
     };
+    if let Ok(Ok(backlog)) = timeout(CHECK, service.store.comparison_backlog()).await {
+        service.metrics.comparison_backlog(&backlog, service.clock.now().wall);
+    }
     if let Ok(Ok(nodes)) = timeout(CHECK, service.store.nodes()).await {
         service.metrics.nodes(&nodes);
     }

@@ -20,7 +20,7 @@ use crate::store::labels::Label;
 pub(super) struct RevisionBody {
     /// ISO 8601, UTC.
     at: String,
-    /// thresholds, model, label or override.
+    /// thresholds, model, label, override or replay.
     #[schema(example = "thresholds")]
     cause: &'static str,
     /// The decision before: pass, review or fail.

@@ -95,6 +95,10 @@ macro_rules! behind_the_switch {
         fn ready(&self) -> &Notify {
             self.inner.ready()
         }
+
+        fn is_shared(&self) -> bool {
+            self.inner.is_shared()
+        }
     };
     (rest AuditStore) => {
         fn session_pseudonym(&self, key: &SessionKey) -> String {
@@ -156,7 +160,12 @@ behind_the_switch! { Store:
     dead(before: Option<Seq>, limit: u32) -> Vec<DeadRow>;
     requeue(keys: Option<Vec<SessionKey>>, now: Now) -> u64;
     telemetry(seqs: Vec<Seq>) -> Vec<Option<Vec<u8>>>;
-    alike(asked: Vec<Vec<u32>>) -> Vec<Vec<crate::store::Candidate>>;
+    keep_sketches(sketches: Vec<crate::store::NewSketch>) -> ();
+    sketches(seqs: Vec<Seq>) -> Vec<crate::store::Candidate>;
+    sketched(after: crate::store::SketchCursor, limit: u32) -> crate::store::SketchPage;
+    uncompared(limit: u32, now: Now) -> Vec<crate::store::Uncompared>;
+    compared(compared: Vec<crate::store::Compared>, again: Vec<Seq>, now: Now) -> u64;
+    comparison_backlog() -> crate::store::ComparisonBacklog;
     erase_session(key: SessionKey, now: Now) -> bool;
     erase_user(deployment: Option<String>, user: String, now: Now) -> u64;
     clear(now: Now) -> u64;

@@ -42,7 +42,7 @@ pub(super) struct VerdictEvent {
     is_anomaly: bool,
     /// The decision before; `null` for a first one.
     previous_decision: Option<&'static str>,
-    /// thresholds, model, label or override; `null` for a first one.
+    /// thresholds, model, label, override or replay; `null` for a first one.
     cause: Option<&'static str>,
     anomaly_score: Option<f64>,
     reasons: Vec<wire::ReasonBody>,

@@ -6,7 +6,7 @@ use crate::domain::features::{Extractor, FeatureSet};
 use crate::domain::heuristic;
 use crate::domain::result::{Thresholds, Verdict};
 use crate::domain::session::Session;
-use crate::domain::sketch::{Index, Movement, SAME};
+use crate::domain::sketch::{Index, Movement};
 
 use super::pipeline::Worker;
 use super::table::{Kind, Rows};
@@ -47,14 +47,16 @@ impl Earlier {
     fn beside(&mut self, session: &Session) -> Vec<Alike> {
         let Some(movement) = Movement::of(session) else { return Vec::new() };
         let mut alike = self.index.find(&movement);
-        alike.retain(|(_, like)| like.left <= SAME);
+        alike.retain(|(_, like)| like.strength().is_some());
         alike.truncate(NAMED);
         self.index.insert(movement.sketch());
         let same_user =
             |place: i64| usize::try_from(place).ok().and_then(|i| self.users.get(i)) == Some(&session.user_id);
         let alike = alike
             .into_iter()
-            .map(|(place, like)| Alike { left: like.left, resubmitted: like.identical && same_user(place) })
+            .filter_map(|(place, like)| {
+                Some(Alike { strength: like.strength()?, resubmitted: like.identical && same_user(place) })
+            })
             .collect();
         self.users.push(session.user_id.clone());
         alike

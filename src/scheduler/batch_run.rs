@@ -7,7 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::asking::{self, Effort};
 use super::engine::{Engine, Scorer};
-use super::evidence::{self, Beside};
+use super::evidence::{self, When};
 use super::isolate::{self, Judged, Judgement};
 use super::{fallback, reuse, shadow};
 use crate::domain::batch::Trigger;
@@ -44,21 +44,23 @@ pub(super) async fn run(
     let started = Instant::now();
     let lease = claim.lease;
     let claimed = claim.members.len();
-    let compared = evidence::wanted(engine, &claim, trigger);
-    let (settlement, verdicts, beside) = tokio::select! {
-        done = judge(engine, scorer, &claim, compared) => done?,
+    let when = evidence::when(engine, &claim, trigger);
+    let (settlement, verdicts) = tokio::select! {
+        done = judge(engine, scorer, &claim, when) => done?,
         lost = keep_lease(engine, lease) => {
             tracing::warn!(batch = lease.batch.0, "the lease was lost; the work on the batch is dropped");
             return Err(lost);
         }
-        () = shutdown.hard() => (given_back("the process was stopped"), Vec::new(), None),
+        () = shutdown.hard() => (given_back("the process was stopped"), Vec::new()),
     };
     drop(permit);
     engine.changed.notify_one();
     let outcome = settlement.end.as_ref().map_or(BatchOutcome::Abandoned, |end| end.outcome);
     let agreement = settlement.end.as_ref().and_then(|end| end.agreement);
     let settled = engine.parts.store.settle(lease, settlement, engine.parts.clock.now()).await?;
-    drop(beside);
+    if when == When::After {
+        engine.uncompared.notify_one();
+    }
     report(engine, &claim, &verdicts, settled);
     if let Some(agreement) = agreement {
         engine.parts.metrics.shadow(&agreement);
@@ -134,18 +136,23 @@ fn given_back(why: &str) -> Settlement {
     Settlement { outcomes: Vec::new(), end: Some(end), ..Settlement::default() }
 }
 
-/// What to write about a batch, its verdicts, and the batch's place among those that are compared.
-type Written<'e> = (Settlement, Vec<(Seq, Verdict)>, Option<Beside<'e>>);
-
 /// Scores the members, and looks at them beside others.
-async fn judge<'e>(engine: &'e Engine, scorer: &Scorer, claim: &Claim, compared: bool) -> StoreResult<Written<'e>> {
+async fn judge(
+    engine: &Engine,
+    scorer: &Scorer,
+    claim: &Claim,
+    when: When,
+) -> StoreResult<(Settlement, Vec<(Seq, Verdict)>)> {
     let (mut settlement, mut verdicts) = work(engine, scorer, claim).await?;
-    if !compared {
-        engine.parts.metrics.not_compared(verdicts.len());
-        return Ok((settlement, verdicts, None));
+    match when {
+        When::Before => evidence::add(engine, claim, &mut settlement, &mut verdicts).await?,
+        When::After => {
+            evidence::later(&mut settlement, &verdicts);
+            engine.parts.metrics.compared_later(verdicts.len());
+        }
+        When::Never => engine.parts.metrics.not_compared(verdicts.len()),
     }
-    let beside = evidence::add(engine, claim, &mut settlement, &mut verdicts).await?;
-    Ok((settlement, verdicts, Some(beside)))
+    Ok((settlement, verdicts))
 }
 
 /// Scores the members and says what to write about each; verdicts are in the order of the members.

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
 use super::circuit::Circuit;
-use super::evidence::Unsettled;
+use super::kept_reaches::KeptReaches;
 use crate::clock::Clock;
 use crate::detector::Detector;
 use crate::domain::backoff::Backoff;
@@ -91,8 +91,10 @@ pub(super) struct Engine {
     pub(super) claiming: AtomicU64,
     /// Notified when a batch ended or somebody changed the scheduler's state.
     pub(super) changed: Notify,
-    /// Batches between look-up and settlement.
-    pub(super) unsettled: Unsettled,
+    /// The reaches of all kept sketches.
+    pub(super) reaches: KeptReaches,
+    /// Notified when sessions were left to be compared after their verdicts.
+    pub(super) uncompared: Notify,
     circuit: Mutex<Circuit>,
     /// Held by the probe under way.
     probing: tokio::sync::Mutex<()>,
@@ -113,7 +115,8 @@ impl Engine {
             local_permits,
             claiming: AtomicU64::new(0),
             changed: Notify::new(),
-            unsettled: Unsettled::default(),
+            reaches: KeptReaches::default(),
+            uncompared: Notify::new(),
             circuit,
             probing: tokio::sync::Mutex::default(),
             unusable: AtomicU32::new(0),

@@ -18,6 +18,7 @@ use crate::domain::record::{self, SessionDigest};
 use crate::domain::result::{Decision, Thresholds, Verdict};
 use crate::domain::session::Session;
 use crate::domain::sketch::tests::wandering;
+use crate::store::decisions::{Cause, DecisionStore as _};
 use crate::store::{FirstVerdict, Lookup, NewSession, Store, StoredSession};
 
 /// A detector to which everybody is human.
@@ -52,7 +53,11 @@ fn key(id: &str) -> SessionKey {
     SessionKey { deployment: String::new(), id: SessionId::parse(id).unwrap() }
 }
 
-async fn submit(bench: &Bench, id: &str, user: &str, mut session: Session) {
+async fn submit(bench: &Bench, id: &str, user: &str, session: Session) {
+    accept(bench, id, user, session, false).await;
+}
+
+async fn accept(bench: &Bench, id: &str, user: &str, mut session: Session, is_final: bool) {
     session.id = SessionId::parse(id).unwrap();
     session.user_id = Some(user.to_owned());
     let mut record = Vec::new();
@@ -69,9 +74,19 @@ async fn submit(bench: &Bench, id: &str, user: &str, mut session: Session) {
         features,
         reasons: verdict.reasons,
         first: FirstVerdict { verdict, scored_at: bench.clock.now().wall, latency_ms: 0.1 },
-        is_final: false,
+        is_final,
     };
     bench.store.accept(new).await.unwrap();
+}
+
+/// Waits until everything that was left to be compared was.
+async fn compared(bench: &Bench) {
+    let all = async {
+        while bench.store.comparison_backlog().await.unwrap().sessions > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(all).await;
 }
 
 async fn run(bench: &Bench) {
@@ -162,7 +177,7 @@ async fn switched_off_each_session_is_judged_by_itself() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_behind_scores_without_comparing_until_it_has_caught_up() {
+async fn a_node_that_is_behind_compares_after_the_verdict_and_a_match_revises_it() {
     let policy = Policy { batch_size: 2, ..settings().policy };
     let bench = bench_with(trusting(), false, Settings { evidence: Evidence::Auto, policy, ..settings() });
     submit(&bench, "first", "a", drawn(1, same)).await;
@@ -170,14 +185,22 @@ async fn a_node_that_is_behind_scores_without_comparing_until_it_has_caught_up()
     bench.clock.advance(Duration::from_secs(2));
     bench.scheduler.handle().set_running(true).await.unwrap();
     bench.until(|counts| counts.processed == 2).await;
-    assert_eq!(found(&bench, "second").await, (Decision::Pass, false, false, vec![]));
-    let kinds = ["none", "sketch"].map(|kind| format!("playproof_evidence_total{{kind=\"{kind}\"}}"));
-    assert_eq!(kinds.clone().map(|name| bench.metric(&name)), [2.0, 0.0]);
+    compared(&bench).await;
+    assert_eq!(found(&bench, "first").await, (Decision::Pass, false, false, vec![]));
+    assert_eq!(found(&bench, "second").await, (Decision::Fail, true, false, vec!["first".to_owned()]));
+    let second = stored(&bench, "second").await;
+    let history = bench.store.revisions(second.seq).await.unwrap();
+    assert_eq!(
+        history.iter().map(|change| (change.cause, change.earlier)).collect::<Vec<_>>(),
+        [(Cause::Replay, Decision::Pass)]
+    );
+    let kinds = ["none", "later", "sketch"].map(|kind| format!("playproof_evidence_total{{kind=\"{kind}\"}}"));
+    assert_eq!(kinds.clone().map(|name| bench.metric(&name)), [0.0, 2.0, 2.0]);
     submit(&bench, "third", "c", drawn(2, same)).await;
     submit(&bench, "fourth", "d", drawn(2, same)).await;
     bench.until(|counts| counts.processed == 4).await;
     assert_eq!(found(&bench, "fourth").await, (Decision::Fail, true, false, vec!["third".to_owned()]));
-    assert_eq!(kinds.map(|name| bench.metric(&name)), [2.0, 2.0]);
+    assert_eq!(kinds.map(|name| bench.metric(&name)), [0.0, 2.0, 4.0], "before the verdict again");
 }
 
 #[tokio::test]
@@ -188,9 +211,51 @@ async fn two_batches_that_run_at_once_see_each_other() {
         submit(&bench, &format!("copy{copy}"), &format!("u{copy}"), drawn(1, same)).await;
     }
     bench.until(|counts| counts.processed == 24).await;
+    compared(&bench).await;
     let mut failed = 0;
     for copy in 0..24 {
         failed += usize::from(found(&bench, &format!("copy{copy}")).await.0 == Decision::Fail);
     }
     assert_eq!(failed, 23, "all but the one that spoke first");
+}
+
+#[tokio::test]
+async fn sessions_scored_at_once_are_compared_like_any_other() {
+    let bench = bench(trusting(), false);
+    accept(&bench, "first", "a", drawn(1, same), true).await;
+    compared(&bench).await;
+    accept(&bench, "at-once", "b", drawn(1, turned), true).await;
+    accept(&bench, "another", "c", drawn(2, same), true).await;
+    compared(&bench).await;
+    let named = |session: StoredSession| session.matches.iter().map(SessionId::to_string).collect::<Vec<_>>();
+    assert_eq!(named(stored(&bench, "at-once").await), ["first"]);
+    assert_eq!(named(stored(&bench, "another").await), [""; 0]);
+    submit(&bench, "queued", "d", drawn(1, |x, y| (-x, y))).await;
+    run(&bench).await;
+    assert_eq!(found(&bench, "queued").await.0, Decision::Fail, "and a mirrored copy of it in the queue is found");
+}
+
+#[tokio::test]
+async fn the_later_of_two_alike_is_judged_though_it_was_compared_first() {
+    let policy = Policy { batch_size: 2, ..settings().policy };
+    let bench = bench_with(trusting(), false, Settings { policy, ..settings() });
+    submit(&bench, "queued", "a", drawn(1, same)).await;
+    accept(&bench, "at-once", "b", drawn(1, same), true).await;
+    compared(&bench).await;
+    assert!(stored(&bench, "at-once").await.matches.is_empty(), "nothing was kept before it");
+    run(&bench).await;
+    compared(&bench).await;
+    assert_eq!(found(&bench, "queued").await, (Decision::Pass, false, false, vec![]));
+    let at_once = stored(&bench, "at-once").await;
+    assert_eq!(at_once.matches.iter().map(SessionId::to_string).collect::<Vec<_>>(), ["queued"]);
+    assert_ne!(at_once.result.unwrap().verdict.decision, Decision::Pass);
+}
+
+#[tokio::test]
+async fn an_operators_never_leaves_nothing_waiting() {
+    let bench = bench_with(trusting(), false, Settings { evidence: Evidence::Never, ..settings() });
+    accept(&bench, "first", "a", drawn(1, same), true).await;
+    accept(&bench, "second", "b", drawn(1, same), true).await;
+    compared(&bench).await;
+    assert!(stored(&bench, "second").await.matches.is_empty());
 }

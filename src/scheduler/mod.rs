@@ -3,11 +3,13 @@
 mod asking;
 mod batch_run;
 mod circuit;
+mod comparer;
 mod driver;
 mod engine;
 mod evidence;
 mod fallback;
 mod isolate;
+mod kept_reaches;
 mod manual;
 mod retention;
 mod reuse;
@@ -58,6 +60,7 @@ impl Scheduler {
         let engine = Arc::new(Engine::new(parts, settings));
         let mut tasks = JoinSet::new();
         tasks.spawn(driver::drive(Arc::clone(&engine), shutdown.clone()));
+        tasks.spawn(comparer::run(Arc::clone(&engine), shutdown.clone()));
         tasks.spawn(retention::keep(Arc::clone(&engine), shutdown.clone()));
         Self { handle: Handle { engine, shutdown }, tasks }
     }

@@ -7,6 +7,9 @@ use crate::domain::id::{Seq, SessionKey};
 use crate::domain::result::{Basis, Decided, Decision, ScoreKind};
 use crate::domain::time::Timestamp;
 
+/// What a revision by [`Cause::Replay`] says more.
+pub(super) const REPLAY_DETAIL: &str = "{\"comparedAfterVerdict\":true}";
+
 /// Why a decision changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
@@ -18,11 +21,13 @@ pub enum Cause {
     Label,
     /// Its user is allowed or denied.
     Override,
+    /// It was compared with others after its verdict, and is like one of them.
+    Replay,
 }
 
 impl Cause {
     /// Every cause, in the order in which stores number them.
-    pub const ALL: [Self; 4] = [Self::Thresholds, Self::Model, Self::Label, Self::Override];
+    pub const ALL: [Self; 5] = [Self::Thresholds, Self::Model, Self::Label, Self::Override, Self::Replay];
 
     /// The name used in answers.
     #[must_use]
@@ -32,6 +37,7 @@ impl Cause {
             Self::Model => "model",
             Self::Label => "label",
             Self::Override => "override",
+            Self::Replay => "replay",
         }
     }
 }

@@ -104,10 +104,31 @@ pub trait Store: AuditStore + ControlStore + DecisionStore + DeliveryStore + Lab
     /// The compact records of sessions, in the order asked; `None` where it was pruned.
     async fn telemetry(&self, seqs: Vec<Seq>) -> StoreResult<Vec<Option<Vec<u8>>>>;
 
-    /// For each movement looked up by its keys, each named once, the kept sketches that have most in common with it:
-    /// of each key the latest [`ROWS`](crate::domain::sketch::ROWS) count, as
-    /// [`Ballot`](crate::domain::sketch::Ballot) says.
-    async fn alike(&self, asked: Vec<Vec<u32>>) -> StoreResult<Vec<Vec<Candidate>>>;
+    /// Keeps sketches of accepted sessions, each once; those of sessions that are gone are left out. They are on disk, and
+    /// visible to every node, when this returns.
+    async fn keep_sketches(&self, sketches: Vec<NewSketch>) -> StoreResult<()>;
+
+    /// The kept sketches of sessions that are still there, in any order.
+    async fn sketches(&self, seqs: Vec<Seq>) -> StoreResult<Vec<Candidate>>;
+
+    /// Up to `limit` sessions whose sketches became visible after a place. Whoever goes on from each answer's place sees
+    /// every sketch, whichever node kept it, however long that node's transaction took.
+    async fn sketched(&self, after: SketchCursor, limit: u32) -> StoreResult<SketchPage>;
+
+    /// Whether other processes work on it, too.
+    fn is_shared(&self) -> bool;
+
+    /// Up to `limit` settled sessions that are still to be compared, in order of acceptance. On a store of many nodes they
+    /// are this one's for a minute.
+    async fn uncompared(&self, limit: u32, now: Now) -> StoreResult<Vec<Uncompared>>;
+
+    /// Writes what comparing found and forgets that it was to be done, in one transaction. A decision is revised with the
+    /// cause [`Cause::Replay`](decisions::Cause::Replay) where it still stands and nobody labelled it. `again` are settled
+    /// sessions to be compared once more. How many decisions changed.
+    async fn compared(&self, compared: Vec<Compared>, again: Vec<Seq>, now: Now) -> StoreResult<u64>;
+
+    /// How much is still to be compared.
+    async fn comparison_backlog(&self) -> StoreResult<ComparisonBacklog>;
 
     /// Erases one session: telemetry, features and result; its key stays known as erased. Whether there was one.
     async fn erase_session(&self, key: SessionKey, now: Now) -> StoreResult<bool>;

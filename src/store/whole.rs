@@ -32,6 +32,8 @@ pub struct WholeSession {
     pub sketch: Option<Sketch>,
     /// Sessions that its result names as having the same movement, the closest first.
     pub matches: Vec<Seq>,
+    /// Since when it is still to be compared, and whether its sketch alone is missing.
+    pub uncompared: Option<(Timestamp, bool)>,
     /// What somebody said of it.
     pub label: Option<Label>,
     /// How its decision changed, with the changes' numbers, the first one first.
@@ -97,6 +99,7 @@ impl Checksum {
         self.bytes(whole.sketch.as_ref().map(Sketch::bytes));
         self.number(i64::try_from(whole.matches.len()).unwrap_or(i64::MAX));
         whole.matches.iter().for_each(|other| self.number(other.0));
+        self.number(whole.uncompared.map_or(-1, |(_, only_sketch)| i64::from(only_sketch)));
         self.number(whole.label.as_ref().map_or(-1, |label| label.truth.number()));
         if let Some(label) = &whole.label {
             self.text(&label.note);

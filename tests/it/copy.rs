@@ -68,7 +68,7 @@ async fn a_copied_store_goes_on_where_the_folder_was() {
         "DELETE FROM meta WHERE name = 'copy_done'; UPDATE meta SET value = '\\xf401000000000000' WHERE name = 'copied_up_to'; \
          DELETE FROM sessions WHERE seq > 500; DELETE FROM queue WHERE seq > 500; DELETE FROM results WHERE seq > 500; \
          DELETE FROM telemetry WHERE seq > 500; DELETE FROM sketches WHERE seq > 500; DELETE FROM sketch_keys WHERE seq > 500; \
-         DELETE FROM matches WHERE seq > 500; DELETE FROM controls; DELETE FROM audit; DELETE FROM revisions WHERE seq > 500; \
+         DELETE FROM matches WHERE seq > 500; DELETE FROM uncompared WHERE seq > 500; DELETE FROM controls; DELETE FROM audit; DELETE FROM revisions WHERE seq > 500; \
          DELETE FROM deliveries WHERE seq > 500; DELETE FROM labels WHERE seq > 500; UPDATE counters SET ready = 0, processed = 0, accepted = 0, erased = 0; \
          UPDATE counters SET processed = (SELECT count(*) FROM results), ready = (SELECT count(*) FROM queue), \
          accepted = (SELECT count(*) FROM sessions) WHERE shard = 0",

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use rand::{RngExt as _, SeedableRng as _};
 
+use playproof_batch::generator::{self, Family, Shape};
+use serde_json::Value;
+
 use crate::clients::{Told, all_results, fill, finish, get, load, post};
 use crate::process::{Place, Process, on_both_stores};
 
@@ -98,4 +101,59 @@ async fn nothing_acknowledged_is_lost_and_nothing_scored_twice(place: Place) {
     assert_eq!(lost, 0);
     let (status, _) = node.terminate();
     assert!(status.success());
+}
+
+on_both_stores!(what_was_still_to_be_compared_is_compared_after_a_kill);
+
+/// Recordings, and as many copies of them that are sent while the node is killed.
+const RECORDINGS: u64 = 120;
+
+/// One session of a pair with the same movement, scored at once: it is compared after its verdict.
+fn one_of_two(n: u64, name: &str) -> Value {
+    let recording = generator::generate(Family::WindMouse, n, Shape { movements: Some(300) });
+    let mut session: Value = serde_json::from_slice(&generator::to_json(&recording, false)).unwrap();
+    session["sessionId"] = format!("{name}-{n}").into();
+    session["userId"] = format!("{name}-user-{n}").into();
+    // Another session, with the same movement.
+    session["misses"] = u64::from(name == "copy").into();
+    session
+}
+
+/// Waits until nothing is left to be compared.
+async fn compared(client: &reqwest::Client, url: &str) {
+    loop {
+        let metrics = client.get(format!("{url}/metrics")).send().await.unwrap().text().await.unwrap();
+        let pending = metrics.lines().find_map(|line| line.strip_prefix("playproof_evidence_pending "));
+        if pending.unwrap() == "0" {
+            return;
+        }
+    }
+}
+
+async fn what_was_still_to_be_compared_is_compared_after_a_kill(place: Place) {
+    let settings = [("PLAYPROOF_SCHEDULER_AUTOSTART", "false")];
+    let client = playproof_batch::tls::http_client().no_proxy().build().unwrap();
+    let node = Process::on(&place.url, &settings);
+    let send = |url: String, session: Value| {
+        let request = client.post(format!("{url}/api/v1/score")).json(&session);
+        async move { request.send().await.is_ok_and(|answer| answer.status().is_success()) }
+    };
+    for n in 0..RECORDINGS {
+        assert!(send(node.url.clone(), one_of_two(n, "recording")).await);
+    }
+    compared(&client, &node.url).await;
+    let sent: Vec<_> = (0..RECORDINGS).map(|n| tokio::spawn(send(node.url.clone(), one_of_two(n, "copy")))).collect();
+    let mut answered = Vec::new();
+    for (n, one) in (0..RECORDINGS).zip(sent) {
+        answered.extend(one.await.unwrap().then_some(n));
+    }
+    node.kill();
+    assert_eq!(answered.len() as u64, RECORDINGS);
+    let node = Process::on(&place.url, &settings);
+    compared(&client, &node.url).await;
+    for n in answered {
+        let found = get(&node.url, &format!("/api/v1/batch/result/copy-{n}")).await;
+        assert!(found["result"]["matches"].to_string().contains(&format!("recording-{n}\"")), "{n}: {found}");
+    }
+    assert!(node.terminate().0.success());
 }

@@ -905,7 +905,7 @@ export type ReviewBody = {
 export type RevisionBody = {
   /** ISO 8601, UTC. */
   at: string;
-  /** thresholds, model, label or override. */
+  /** thresholds, model, label, override or replay. */
   cause: string;
   /** More about the cause. */
   detail: unknown;
@@ -1211,7 +1211,7 @@ export type VerdictEvent = {
   anomalyScore?: number | null;
   /** ISO 8601, UTC. */
   at: string;
-  /** thresholds, model, label or override; `null` for a first one. */
+  /** thresholds, model, label, override or replay; `null` for a first one. */
   cause?: string | null;
   /** pass, review or fail. */
   decision: string;

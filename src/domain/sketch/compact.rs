@@ -1,28 +1,44 @@
-//! What is kept of a movement to verify a likeness: [`POINTS`] of its points, 10 bits a coordinate, and the spans of its
-//! windows with their keys.
+//! What is kept of a movement: [`POINTS`] of its points, 10 bits a coordinate, and its reaches.
 
 use super::path::Path;
+use super::reaches::Reach;
+use super::shape::{DIMENSIONS, Kind, Packed};
 
 /// Points kept, at equal steps from the first to the last.
 pub(super) const POINTS: usize = 32;
 /// Largest number of 10 bits.
 const MOST: f64 = 1023.0;
-/// Bytes of all but the windows: layout, digest of the movement, steps, unit, points.
-const FIXED: usize = 1 + 8 + 2 + 4 + POINTS / 2 * 5;
-/// Bytes of a window: key, begin, length.
-const WINDOW: usize = 4 + 2 + 2;
-/// The layout that this program writes.
-const LAYOUT: u8 = 1;
+/// Bytes of all but the reaches: layout, salt, digest of the movement, steps, unit, points.
+const FIXED: usize = 1 + 4 + 8 + 2 + 4 + POINTS / 2 * 5;
+/// Bytes of a reach: kind and mirroring, begin, length, shape.
+const REACH: usize = 1 + 2 + 2 + DIMENSIONS;
+/// The layout that this program writes. Layout 1 had no reaches.
+const LAYOUT: u8 = 2;
 
-/// One window of a kept sketch.
+/// One reach of a kept sketch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    /// The key of its shape.
-    pub(super) key: u32,
+pub struct KeptReach {
+    pub(super) kind: Kind,
+    pub(super) mirrored: bool,
     /// Where it begins, steps of 10 ms.
     pub(super) begin: u16,
     /// How long it is, steps.
     pub(super) length: u16,
+    pub(super) shape: Packed,
+}
+
+impl From<&Reach> for KeptReach {
+    fn from(reach: &Reach) -> Self {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most a minute of steps")]
+        let step = |at: f64| at.round() as u16;
+        Self {
+            kind: reach.kind,
+            mirrored: reach.mirrored,
+            begin: step(reach.begin.max(0.0)),
+            length: step(reach.end - reach.begin),
+            shape: reach.shape,
+        }
+    }
 }
 
 /// The points of a movement, in units of their own.
@@ -38,9 +54,9 @@ pub(super) struct Points {
     pub(super) digest: u64,
 }
 
-/// Bytes of a sketch with so many windows.
-pub(super) const fn bytes(windows: usize) -> usize {
-    FIXED + windows * WINDOW
+/// Bytes of a sketch with so many reaches.
+pub(super) const fn bytes(reaches: usize) -> usize {
+    FIXED + reaches * REACH
 }
 
 impl Points {
@@ -55,21 +71,27 @@ impl Points {
         Self { steps, at, unit: 1.0, digest }
     }
 
+    /// The points of the mirror image.
+    pub(super) fn mirrored(&self) -> Self {
+        Self { at: self.at.map(|(x, y)| (x, -y)), ..*self }
+    }
+
     /// When the point `i` was, steps from the first.
     pub(super) fn step(&self, i: usize) -> f64 {
         self.steps * share(i)
     }
 
-    /// The compact form, with the windows.
-    pub(super) fn encode(&self, entries: impl Iterator<Item = Entry>) -> Vec<u8> {
+    /// The compact form, with the reaches.
+    pub(super) fn encode(&self, salt: u32, reaches: impl Iterator<Item = KeptReach>) -> Vec<u8> {
         let low = |axis: fn(&(f64, f64)) -> f64| self.at.iter().map(axis).fold(f64::INFINITY, f64::min);
         let high = |axis: fn(&(f64, f64)) -> f64| self.at.iter().map(axis).fold(f64::NEG_INFINITY, f64::max);
         let (x, y) = (low(|p| p.0), low(|p| p.1));
         let extent = (high(|p| p.0) - x).max(high(|p| p.1) - y);
         let unit = if extent > 0.0 { extent / MOST } else { 1.0 };
-        let mut bytes = Vec::with_capacity(bytes(16));
+        let mut bytes = Vec::with_capacity(bytes(24));
         bytes.push(LAYOUT);
         bytes.extend_from_slice(&self.digest.to_le_bytes());
+        bytes.extend_from_slice(&salt.to_le_bytes());
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most MOST_STEPS")]
         bytes.extend_from_slice(&(self.steps as u16).to_le_bytes());
         #[expect(clippy::cast_possible_truncation, reason = "coordinates are bounded by 1e7")]
@@ -81,10 +103,13 @@ impl Points {
             let packed = numbers.into_iter().rev().fold(0, |packed, v| packed << 10 | cell(v));
             bytes.extend_from_slice(&packed.to_le_bytes()[..5]);
         }
-        for entry in entries {
-            bytes.extend_from_slice(&entry.key.to_le_bytes());
-            bytes.extend_from_slice(&entry.begin.to_le_bytes());
-            bytes.extend_from_slice(&entry.length.to_le_bytes());
+        for reach in reaches {
+            #[expect(clippy::cast_possible_truncation, reason = "there are three")]
+            let kind = reach.kind.number() as u8;
+            bytes.push(kind | u8::from(reach.mirrored) << 7);
+            bytes.extend_from_slice(&reach.begin.to_le_bytes());
+            bytes.extend_from_slice(&reach.length.to_le_bytes());
+            bytes.extend(reach.shape.iter().map(|number| number.cast_unsigned()));
         }
         bytes
     }
@@ -95,10 +120,10 @@ impl Points {
             return None;
         }
         let digest = u64::from_le_bytes(bytes[1..9].try_into().ok()?);
-        let steps = f64::from(u16::from_le_bytes(bytes[9..11].try_into().ok()?));
-        let unit = f64::from(f32::from_le_bytes(bytes[11..15].try_into().ok()?));
+        let steps = f64::from(u16::from_le_bytes(bytes[13..15].try_into().ok()?));
+        let unit = f64::from(f32::from_le_bytes(bytes[15..19].try_into().ok()?));
         let mut at = [(0.0, 0.0); POINTS];
-        for (pair, packed) in at.chunks_exact_mut(2).zip(bytes[15..FIXED].chunks_exact(5)) {
+        for (pair, packed) in at.chunks_exact_mut(2).zip(bytes[19..FIXED].chunks_exact(5)) {
             let packed = packed.iter().rev().fold(0u64, |all, byte| all << 8 | u64::from(*byte));
             #[expect(clippy::cast_precision_loss, reason = "10 bits")]
             let number = |place: u32| (packed >> (10 * place) & 1023) as f64;
@@ -109,24 +134,25 @@ impl Points {
     }
 }
 
-/// The windows in a compact form.
-pub(super) fn entries(bytes: &[u8]) -> impl Iterator<Item = Entry> {
-    bytes.get(FIXED..).unwrap_or_default().chunks_exact(WINDOW).map(|window| Entry {
-        key: u32::from_le_bytes([window[0], window[1], window[2], window[3]]),
-        begin: u16::from_le_bytes([window[4], window[5]]),
-        length: u16::from_le_bytes([window[6], window[7]]),
-    })
-}
-
-/// The compact form of no movement, with windows that have these keys.
-#[cfg(test)]
-pub(super) fn with_keys(keys: &[u32]) -> Vec<u8> {
-    let mut bytes = vec![0; FIXED];
-    for key in keys {
-        bytes.extend_from_slice(&key.to_le_bytes());
-        bytes.extend_from_slice(&[0; WINDOW - 4]);
+/// What keeps deployments apart, and the reaches of a compact form; `None` for bytes that are none.
+pub(super) fn reaches(bytes: &[u8]) -> Option<(u32, impl Iterator<Item = KeptReach>)> {
+    if bytes.len() < FIXED || bytes[0] != LAYOUT {
+        return None;
     }
-    bytes
+    let salt = u32::from_le_bytes(bytes[9..13].try_into().ok()?);
+    let reaches = bytes[FIXED..].chunks_exact(REACH).filter_map(|reach| {
+        let kind = *Kind::ALL.get(usize::from(reach[0] & 0x7f))?;
+        let mut shape = [0; DIMENSIONS];
+        shape.iter_mut().zip(&reach[5..]).for_each(|(number, byte)| *number = byte.cast_signed());
+        Some(KeptReach {
+            kind,
+            mirrored: reach[0] & 0x80 != 0,
+            begin: u16::from_le_bytes([reach[1], reach[2]]),
+            length: u16::from_le_bytes([reach[3], reach[4]]),
+            shape,
+        })
+    });
+    Some((salt, reaches))
 }
 
 fn share(i: usize) -> f64 {

@@ -9,12 +9,21 @@ pub const SAME: f64 = 0.035;
 /// At most so much is left where nothing but a replay is believed.
 pub const SURELY_SAME: f64 = 0.01;
 
+/// Reaches exceed chance by so much between a movement and its replay; `bench sketches` measures how often by chance.
+pub const EVIDENT: f32 = 9.5;
+/// By so much where nothing but a replay is believed.
+pub const SURELY_EVIDENT: f32 = 14.0;
+
 /// Paces between which one movement is taken for the other, played faster or slower.
 const PACES: (f64, f64) = (0.7, 1.43);
 /// Fewer points in common say nothing.
-const LEAST_POINTS: usize = 12;
-/// A part of a movement in common that is less than this share of both says nothing about the whole.
+const LEAST_POINTS: usize = 10;
+/// A part of a movement in common that is less than this share of both says nothing about the whole,
 const LEAST_COMMON: f64 = 0.5;
+/// but one of at least this share tells a copy where reaches say so too,
+const LEAST_PART: f64 = 0.33;
+/// by at least so much.
+const PARTLY_EVIDENT: f32 = 4.0;
 /// Of every second point, fewer in common say nothing.
 const LEAST_LOOKED: f64 = 5.0;
 /// At the first look, before times are fitted, so much may be left over.
@@ -40,11 +49,62 @@ pub struct Likeness {
     pub scale: f64,
     /// How many times slower this one is.
     pub pace: f64,
+    /// Whether the one is the other's mirror image.
+    pub mirrored: bool,
+    /// What its reaches exceed chance by together, decimal logarithm; see [`super::reach_index`].
+    pub evidence: f32,
+    /// Its reaches that have a copy in the kept one.
+    pub reaches: u16,
     /// Whether the telemetry is the same to the bit, times taken from the first.
     pub identical: bool,
 }
 
-/// A window that both have gives the pace, and when the kept one begins on this one's clock, steps.
+/// How sure it is that two movements are one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Strength {
+    /// As alike as one in a thousand people's sessions is to any of a million others at most.
+    Same,
+    /// As nothing but a copy is.
+    SurelySame,
+}
+
+impl Likeness {
+    /// What the reaches of a movement that cannot be laid over the kept one as a whole say.
+    pub(super) const APART: Self = Self {
+        left: f64::INFINITY,
+        points: 0,
+        common: 0.0,
+        scale: 1.0,
+        pace: 1.0,
+        mirrored: false,
+        evidence: 0.0,
+        reaches: 0,
+        identical: false,
+    };
+
+    /// The more alike first: what leaves least as a whole where either may be one, else what its reaches say.
+    #[must_use]
+    pub fn order(a: &Self, b: &Self) -> std::cmp::Ordering {
+        let whole = |like: &Self| if like.left <= SAME { like.left } else { f64::INFINITY };
+        b.strength().cmp(&a.strength()).then(whole(a).total_cmp(&whole(b))).then(b.evidence.total_cmp(&a.evidence))
+    }
+
+    /// How sure it is that the two are one; `None` where they are not alike enough.
+    #[must_use]
+    pub fn strength(&self) -> Option<Strength> {
+        let is_enough = self.common >= LEAST_COMMON || self.evidence >= PARTLY_EVIDENT;
+        let left = if is_enough { self.left } else { f64::INFINITY };
+        if left <= SURELY_SAME || self.evidence >= SURELY_EVIDENT {
+            Some(Strength::SurelySame)
+        } else if left <= SAME || self.evidence >= EVIDENT {
+            Some(Strength::Same)
+        } else {
+            None
+        }
+    }
+}
+
+/// A reach that both have gives the pace, and when the kept one begins on this one's clock, steps.
 pub(super) fn start(ours: (f64, f64), theirs: (f64, f64)) -> Option<(f64, f64)> {
     let pace = (ours.1 - ours.0) / (theirs.1 - theirs.0);
     (PACES.0..=PACES.1).contains(&pace).then_some((ours.0 - pace * theirs.0, pace))
@@ -98,6 +158,9 @@ pub(super) fn compare(path: &Path, kept: &Points, (mut begin, mut pace): (f64, f
             common,
             scale: fit.scale / kept.unit,
             pace,
+            mirrored: false,
+            evidence: 0.0,
+            reaches: 0,
             identical: false,
         };
         if best.is_none_or(|best| likeness.left < best.left) {
@@ -110,7 +173,7 @@ pub(super) fn compare(path: &Path, kept: &Points, (mut begin, mut pace): (f64, f
             break;
         }
     }
-    best.filter(|best| best.common >= LEAST_COMMON)
+    best.filter(|best| best.common >= LEAST_PART)
 }
 
 /// The best shift, turn and scale at one pace, and how to change the pace.

@@ -1,47 +1,56 @@
-//! Sketches: what is kept of a movement so that the same one is known again, whoever sends it.
+//! Sketches: what is kept of a movement so that the same one is known again, whoever sends it and however it is laid out.
 //!
-//! A movement is put on one clock and smoothed ([`path`]); its slow and fast moments are its anchors ([`anchors`]), and
-//! the shape of the way between two of them, freed of place, size, direction and pace, is a key ([`keys`]). Sketches
-//! that share keys are laid over each other ([`likeness`]): 32 points are kept of each ([`compact`]), and what is left
-//! between the two after the best shift, turn, scale and pace decides. The idea of invariants of parts under a
-//! similarity, looked up and then verified, is that of geometric hashing (Wolfson and Rigoutsos, 1997).
+//! A movement is put on one clock and smoothed ([`path`]); its near-stops ([`anchors`]) and its clicks part it into
+//! reaches ([`reaches`]), and the shape of a reach, freed of place, size, direction, mirroring and pace, is twelve small
+//! numbers ([`shape`]). Kept reaches are found by their shapes ([`reach_index`]), and what a likeness is worth follows from
+//! how rare the shape is ([`rarity`]). Movements with reaches in common are also laid over each other as wholes
+//! ([`likeness`]): 32 points are kept of each ([`compact`]), and what is left between the two after the best shift, turn,
+//! scale and pace tells a whole copy. The idea of invariants of parts under a group of maps, looked up and then verified,
+//! is that of geometric hashing (Wolfson and Rigoutsos, 1997).
 
 mod anchors;
 mod compact;
+mod density;
 mod index;
-mod keys;
 mod likeness;
 mod path;
+mod rarity;
+mod reach_index;
+mod reaches;
+mod shape;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 use sha2::{Digest as _, Sha256};
 
-pub use self::index::{Ballot, CANDIDATES, Index, ROWS};
-pub use self::likeness::{Likeness, SAME, SURELY_SAME};
+pub use self::index::Index;
+pub use self::likeness::{EVIDENT, Likeness, SAME, SURELY_EVIDENT, SURELY_SAME, Strength};
+pub use self::reach_index::{Found, MAX_CELL, ReachIndex, ReachMatch};
 
 use self::anchors::Anchors;
-use self::compact::{Entry, Points};
-use self::keys::Window;
+use self::compact::{KeptReach, Points};
 use self::path::Path;
+use self::reaches::Reach;
 use super::session::{Movements, Session};
 use super::timeline;
 
-/// Windows kept of a sketch.
-const KEPT: usize = 12;
-/// Windows of a movement that is looked up.
-const ASKED: usize = 20;
-/// Most keys a movement asks for.
-pub const KEYS_ASKED: usize = ASKED * keys::PROBES;
-/// Most windows in common from which two movements are laid over each other, those that fit best at once.
+/// Reaches kept of a movement.
+const KEPT: usize = 24;
+/// Reaches of a movement that is looked up.
+const ASKED: usize = 32;
+/// Sum of squares, in typical changes of a copy, from which on noise no longer explains how much two reaches differ.
+const MAX_NOISE: f32 = 1_000.0;
+/// What a reach that is told as a part in common exceeds chance by at least.
+const MIN_PART: f32 = 1.0;
+/// Most reaches in common from which two movements are laid over each other, those that fit best at once.
 const STARTS: usize = 3;
 /// A movement with fewer near-stops, its begin and end among them, says too little to be known by.
-const LEAST_STOPS: usize = 4;
-/// Nor does one with fewer windows.
-const LEAST_WINDOWS: usize = 2;
+const LEAST_STOPS: usize = 2;
+/// Nor does one with fewer reaches.
+const LEAST_REACHES: usize = 2;
 /// Nor one whose extent across its main direction is a smaller share of its whole extent: a line.
-const LEAST_ACROSS: f64 = 0.05;
+const LEAST_ACROSS: f64 = 0.02;
 
 /// A sketch as kept: at most [`Sketch::BYTES`] bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,25 +66,17 @@ impl Sketch {
         Self(bytes)
     }
 
-    /// A sketch with these keys and no movement.
-    #[cfg(test)]
-    pub(crate) fn with_keys(keys: &[u32]) -> Self {
-        Self(compact::with_keys(keys))
-    }
-
     /// Its bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The keys under which it is found, each once, ascending; at most 12.
-    #[must_use]
-    pub fn keys(&self) -> Vec<u32> {
-        let mut keys: Vec<u32> = compact::entries(&self.0).map(|entry| entry.key).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        keys
+    /// Puts its reaches into an index under `id`; `false` where it is damaged, or of a layout that had none.
+    pub fn insert_into(&self, index: &mut ReachIndex, id: i64) -> bool {
+        let Some((salt, reaches)) = compact::reaches(&self.0) else { return false };
+        index.insert(id, salt, reaches);
+        true
     }
 }
 
@@ -83,90 +84,149 @@ impl Sketch {
 #[derive(Debug)]
 pub struct Movement {
     path: Path,
-    windows: Vec<Window>,
-    /// Keys under which a like movement may be kept, ascending, with the number of the window each is for.
-    probes: Vec<(u32, u8)>,
+    reaches: Vec<Reach>,
     digest: u64,
     salt: u32,
+}
+
+/// A part of a movement that is a part of another, ms from the begin of each.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Part {
+    /// Where it begins and ends in this movement.
+    pub here: (f64, f64),
+    /// Where it begins and ends in the kept one.
+    pub there: (f64, f64),
+    /// Whether the one is the other's mirror image.
+    pub mirrored: bool,
 }
 
 impl Movement {
     /// The movement of a session; `None` where it says too little to be known again, as a single drag does.
     ///
-    /// Keys of one deployment never meet those of another.
+    /// Reaches of one deployment never meet those of another.
     #[must_use]
     pub fn of(session: &Session) -> Option<Self> {
         let mut path = Path::default();
-        path.trace(&timeline::without_steps(session).movements);
+        let session = timeline::without_steps(session);
+        path.trace(&session.movements);
         let mut anchors = Anchors::default();
         anchors.find(&path);
         if anchors.slow.len() < LEAST_STOPS || !is_wide(&path) {
             return None;
         }
-        let mut windows = Vec::new();
-        keys::windows(&path, &anchors, &mut windows);
-        if windows.len() < LEAST_WINDOWS {
+        let clicks: Vec<f64> = session.clicks.iter().map(|click| path.step_of(click.t)).collect();
+        let reaches = reaches::find(&path, &anchors, &clicks, ASKED);
+        if reaches.len() < LEAST_REACHES {
             return None;
         }
-        #[expect(clippy::cast_precision_loss, reason = "at most a minute of steps")]
-        keys::choose(&mut windows, path.len() as f64, ASKED);
         let salt = Sha256::digest(session.deployment_id.as_bytes());
         let salt = u32::from_le_bytes([salt[0], salt[1], salt[2], salt[3]]);
-        let of = |(number, window): (u8, &Window)| window.probes().map(|key| (key ^ salt, number));
-        let mut probes: Vec<(u32, u8)> = (0..).zip(&windows).flat_map(of).collect();
-        probes.sort_unstable();
-        Some(Self { path, windows, probes, digest: digest(&session.movements), salt })
+        Some(Self { path, reaches, digest: digest(&session.movements), salt })
     }
 
     /// What is kept of it.
     #[must_use]
     pub fn sketch(&self) -> Sketch {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most a minute of steps")]
-        let step = |at: f64| at.round() as u16;
-        let entries = self.windows.iter().take(KEPT).map(|w| Entry {
-            key: w.key() ^ self.salt,
-            begin: step(w.begin),
-            length: step(w.end - w.begin),
-        });
-        Sketch(Points::of(&self.path, self.digest).encode(entries))
+        let kept = reaches::chosen(&self.reaches, KEPT);
+        Sketch(Points::of(&self.path, self.digest).encode(self.salt, kept.iter().map(KeptReach::from)))
     }
 
-    /// The keys under which a like one may be kept, each once, ascending; at most [`KEYS_ASKED`].
+    /// How many reaches it has to be known by.
     #[must_use]
-    pub fn asked(&self) -> Vec<u32> {
-        let mut keys: Vec<u32> = self.probes.iter().map(|(key, _)| *key).collect();
-        keys.dedup();
-        keys
+    pub fn reaches(&self) -> usize {
+        self.reaches.len()
     }
 
-    /// How like a kept one it is, by the best of the windows in common; `None` where they cannot be laid over each
-    /// other, or the sketch is damaged.
+    /// How like a kept one it is: what their reaches say, and what is left when the one is laid over the other by the
+    /// best of the reaches in common. `None` where no reach says anything, or the sketch is damaged.
     #[must_use]
     pub fn compare(&self, kept: &Sketch) -> Option<Likeness> {
         let points = Points::decode(&kept.0)?;
+        let pairs = self.pairs(kept);
+        let mut likeness = Likeness::APART;
+        for (_, _, excess) in pairs.iter().filter(|(_, _, excess)| *excess > 0.0) {
+            likeness.evidence += excess;
+            likeness.reaches += 1;
+        }
+        if pairs.is_empty() {
+            return None;
+        }
+        let mirror = points.mirrored();
         let mut starts = Vec::new();
-        for entry in compact::entries(&kept.0) {
-            let from = self.probes.partition_point(|(key, _)| *key < entry.key);
-            let common = self.probes[from..].iter().take_while(|(key, _)| *key == entry.key);
-            for window in common.filter_map(|(_, number)| self.windows.get(usize::from(*number))) {
-                let begin = f64::from(entry.begin);
-                let theirs = (begin, begin + f64::from(entry.length));
-                let Some(start) = likeness::start((window.begin, window.end), theirs) else { continue };
-                starts.extend(likeness::first_look(&self.path, &points, start).map(|left| (left, start)));
-            }
+        for (reach, other, _) in &pairs {
+            let begin = f64::from(other.begin);
+            let theirs = (begin, begin + f64::from(other.length));
+            let Some(start) = likeness::start((reach.begin, reach.end), theirs) else { continue };
+            let mirrored = reach.mirrored != other.mirrored;
+            let points = if mirrored { &mirror } else { &points };
+            starts.extend(likeness::first_look(&self.path, points, start).map(|left| (left, start, mirrored)));
         }
         starts.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let mut best: Option<Likeness> = None;
-        for (_, start) in starts.into_iter().take(STARTS) {
-            let found = likeness::compare(&self.path, &points, start);
-            best = found.filter(|found| best.is_none_or(|best| found.left < best.left)).or(best);
-            // One window is enough to lay the same movement over itself.
-            if best.is_some_and(|best| best.left <= SURELY_SAME) {
+        for (_, start, mirrored) in starts.into_iter().take(STARTS) {
+            let points = if mirrored { &mirror } else { &points };
+            if let Some(found) = likeness::compare(&self.path, points, start).filter(|f| f.left < likeness.left) {
+                likeness = Likeness { mirrored, evidence: likeness.evidence, reaches: likeness.reaches, ..found };
+            }
+            // One reach is enough to lay the same movement over itself.
+            if likeness.left <= SURELY_SAME {
                 break;
             }
         }
-        let best = best?;
-        Some(Likeness { identical: points.digest == self.digest, ..best })
+        Some(Likeness { identical: points.digest == self.digest, ..likeness })
+    }
+
+    /// Which parts of it are which parts of a kept one, in order of time; parts that follow each other in both are one.
+    #[must_use]
+    pub fn parts(&self, kept: &Sketch) -> Vec<Part> {
+        let mut parts: Vec<Part> = Vec::new();
+        for (reach, other, _) in self.pairs(kept).into_iter().filter(|(_, _, excess)| *excess >= MIN_PART) {
+            let ms = |begin: f64, end: f64| (begin * path::STEP_MS, end * path::STEP_MS);
+            let begin = f64::from(other.begin);
+            let part = Part {
+                here: ms(reach.begin, reach.end),
+                there: ms(begin, begin + f64::from(other.length)),
+                mirrored: reach.mirrored != other.mirrored,
+            };
+            match parts.last_mut() {
+                Some(last) if last.takes(&part) => {
+                    last.here.1 = last.here.1.max(part.here.1);
+                    last.there.1 = last.there.1.max(part.there.1);
+                }
+                _ => parts.push(part),
+            }
+        }
+        parts
+    }
+
+    /// For each reach that is like one of a kept movement the likest, with its excess, in order of time. An excess of 0 is
+    /// that of a reach that noise may have changed: it says nothing by itself.
+    fn pairs(&self, kept: &Sketch) -> Vec<(&Reach, KeptReach, f32)> {
+        let Some((salt, others)) = compact::reaches(&kept.0) else { return Vec::new() };
+        if salt != self.salt {
+            return Vec::new();
+        }
+        let others: Vec<KeptReach> = others.collect();
+        let best = |reach: &Reach| {
+            let same = others.iter().filter(|other| other.kind == reach.kind);
+            let nearest =
+                same.map(|other| (*other, reach.target.distance(&other.shape))).min_by(|a, b| a.1.total_cmp(&b.1));
+            nearest
+                .filter(|(_, distance)| *distance <= MAX_NOISE)
+                .map(|(other, distance)| (other, reach.target.excess_at(distance)))
+        };
+        self.reaches.iter().filter_map(|reach| best(reach).map(|(other, excess)| (reach, other, excess))).collect()
+    }
+}
+
+impl Part {
+    /// Whether another part goes on where this one is, in both movements: within a quarter of a second.
+    fn takes(&self, next: &Self) -> bool {
+        const SLACK_MS: f64 = 250.0;
+        let here = next.here.0 - self.here.1;
+        let there = next.there.0 - self.there.1;
+        self.mirrored == next.mirrored
+            && here <= SLACK_MS
+            && (there.abs() <= SLACK_MS || (next.there.0 >= self.there.0 && there <= SLACK_MS))
     }
 }
 

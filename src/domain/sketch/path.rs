@@ -25,6 +25,8 @@ pub(super) struct Path {
     pub(super) y: Vec<f64>,
     /// Speed, px per step.
     pub(super) speed: Vec<f64>,
+    /// Times of the samples and where they lie on the clock, ms.
+    clock: Vec<(f64, f64)>,
     order: Vec<usize>,
     sums: Vec<f64>,
 }
@@ -44,11 +46,19 @@ impl Path {
         (between(&self.x), between(&self.y))
     }
 
+    /// Where a time of the recording lies on the clock, steps.
+    pub(super) fn step_of(&self, t: f64) -> f64 {
+        let place = self.clock.partition_point(|(sample, _)| *sample <= t).saturating_sub(1);
+        let Some((sample, now)) = self.clock.get(place) else { return 0.0 };
+        (now + (t - sample).clamp(0.0, LONGEST_GAP_MS)) / STEP_MS
+    }
+
     /// Computes the path of `moves` over whatever was here before.
     pub(super) fn trace(&mut self, moves: &Movements) {
         self.x.clear();
         self.y.clear();
         self.speed.clear();
+        self.clock.clear();
         let t = &moves.t;
         self.order.clear();
         if !t.is_sorted() {
@@ -109,6 +119,7 @@ impl Path {
                 next += STEP_MS;
             }
             now += gap;
+            self.clock.push((t[here], now));
             last = here;
         }
     }

@@ -15,7 +15,7 @@ use super::schema;
 use crate::store::StoreError;
 
 /// In the order in which they are read; partitions are part of their table.
-pub(super) const TABLES: [&str; 22] = [
+pub(super) const TABLES: [&str; 23] = [
     "meta",
     "scheduler",
     "counters",
@@ -32,6 +32,7 @@ pub(super) const TABLES: [&str; 22] = [
     "sketches",
     "sketch_keys",
     "matches",
+    "uncompared",
     "controls",
     "controls_version",
     "audit",

@@ -340,6 +340,7 @@ fn insertion() -> String {
            JOIN controls c ON c.kind = 'webhook' AND (c.value::json->>'final')::boolean \
            AND coalesce(convert_to(c.value::json->>'deploymentId', 'UTF8'), i.deployment) = i.deployment \
            WHERE i.model IS NOT NULL ORDER BY i.seq), \
+         later AS (INSERT INTO uncompared (seq, since) SELECT seq, at FROM input WHERE model IS NOT NULL ORDER BY seq), \
          counted AS (UPDATE counters SET ready = ready + c.waiting, processed = processed + c.finished, \
            accepted = accepted + c.waiting + c.finished \
            FROM (SELECT count(*) FILTER (WHERE model IS NULL) AS waiting, \

@@ -54,9 +54,9 @@ use self::wake::Bell;
 use super::audit::Entry;
 use super::coding::{KeyHasher, check_memory};
 use super::{
-    Acceptance, BatchRow, Candidate, Claim, ClaimRequest, DeadRow, DeploymentRetention, Heartbeat, Lease, Lookup,
-    NewSession, NodeRow, Page, Pruned, ResultQuery, ResultRow, Retention, Settled, Settlement, Snapshot, Store,
-    StoreError, StoreResult,
+    Acceptance, BatchRow, Candidate, Claim, ClaimRequest, Compared, ComparisonBacklog, DeadRow, DeploymentRetention,
+    Heartbeat, Lease, Lookup, NewSession, NewSketch, NodeRow, Page, Pruned, ResultQuery, ResultRow, Retention, Settled,
+    Settlement, SketchCursor, SketchPage, Snapshot, Store, StoreError, StoreResult, Uncompared,
 };
 use crate::clock::Clock;
 use crate::domain::id::{BatchId, Seq, SessionKey};
@@ -367,8 +367,35 @@ impl Store for PostgresStore {
         called!(self.core.telemetry_once(&seqs))
     }
 
-    async fn alike(&self, asked: Vec<Vec<u32>>) -> StoreResult<Vec<Vec<Candidate>>> {
-        called!(self.core.alike_once(&asked))
+    async fn keep_sketches(&self, sketches: Vec<NewSketch>) -> StoreResult<()> {
+        called!(self.core.keep_sketches_once(&sketches))
+    }
+
+    async fn sketches(&self, seqs: Vec<Seq>) -> StoreResult<Vec<Candidate>> {
+        if seqs.is_empty() {
+            return Ok(Vec::new());
+        }
+        called!(self.core.sketches_once(&seqs))
+    }
+
+    async fn sketched(&self, after: SketchCursor, limit: u32) -> StoreResult<SketchPage> {
+        called!(self.core.sketched_once(after, limit))
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    async fn uncompared(&self, limit: u32, now: Now) -> StoreResult<Vec<Uncompared>> {
+        called!(self.core.uncompared_once(limit, self.given(now)))
+    }
+
+    async fn compared(&self, compared: Vec<Compared>, again: Vec<Seq>, now: Now) -> StoreResult<u64> {
+        called!(self.core.compared_once(&compared, &again, now.wall))
+    }
+
+    async fn comparison_backlog(&self) -> StoreResult<ComparisonBacklog> {
+        called!(self.core.backlog_once())
     }
 
     async fn erase_session(&self, key: SessionKey, now: Now) -> StoreResult<bool> {

@@ -74,7 +74,18 @@ async fn no_hot_call_reads_more_because_more_is_stored() {
         store.accept(session(&format!("new-{round}"), at(0))).await.unwrap();
         let batch = claim(&store, 5, at(1)).await;
         store.telemetry(batch.members.iter().map(|m| m.seq).collect()).await.unwrap();
-        store.alike(vec![vec![1, 2, u32::MAX]]).await.unwrap();
+        store.sketches(vec![Seq(1), Seq(2)]).await.unwrap();
+        store
+            .keep_sketches(vec![NewSketch {
+                seq: batch.members[0].seq,
+                sketch: crate::domain::sketch::Sketch::from_bytes(vec![2]),
+            }])
+            .await
+            .unwrap();
+        store.sketched(SketchCursor { transaction: u64::from(u32::MAX), seq: 0 }, 10).await.unwrap();
+        let waiting = store.uncompared(9, at(2)).await.unwrap();
+        let done = waiting.iter().map(|one| Compared { seq: one.standing.seq, matches: Vec::new(), found: None });
+        store.compared(done.collect(), Vec::new(), at(2)).await.unwrap();
         store.renew(batch.lease, at(2)).await.unwrap();
         let outcomes = batch.members.iter().map(|m| (m.seq, scored(1.0))).collect();
         store.settle(batch.lease, settlement(outcomes), at(3)).await.unwrap();

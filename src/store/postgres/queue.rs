@@ -17,8 +17,7 @@ use crate::domain::id::{BatchId, Seq};
 use crate::domain::queue::{Entry, Event, LOST_LEASES_BEFORE_FAILED, State, step};
 use crate::domain::time::Timestamp;
 use crate::store::{
-    BatchEnd, BatchOutcome, Claim, ClaimRequest, Lease, Member, MemberOutcome, NewSketch, Settled, Settlement,
-    StoreError,
+    BatchEnd, BatchOutcome, Claim, ClaimRequest, Lease, Matches, Member, MemberOutcome, Settled, Settlement, StoreError,
 };
 
 /// The last error of a session whose worker died.
@@ -125,8 +124,15 @@ impl Core {
             work.named.push(seq.0);
             work.outcome(*seq, outcome)?;
         }
-        for sketch in &settlement.sketches {
-            work.sketch(sketch).ok_or_else(lost)?;
+        for matches in &settlement.matches {
+            if work.is_scored(matches.seq).ok_or_else(lost)? {
+                work.matches.push(matches.clone());
+            }
+        }
+        for seq in &settlement.uncompared {
+            if work.is_scored(*seq).ok_or_else(lost)? {
+                work.uncompared.push(seq.0);
+            }
         }
         if settlement.end.is_some() {
             for seq in pending.drain(..) {
@@ -229,7 +235,8 @@ struct Work<'a> {
     moved: Moved,
     settled: Settled,
     named: Vec<i64>,
-    sketches: Vec<&'a NewSketch>,
+    matches: Vec<Matches>,
+    uncompared: Vec<i64>,
 }
 
 impl<'a> Work<'a> {
@@ -254,7 +261,8 @@ impl<'a> Work<'a> {
             moved: Moved::default(),
             settled: Settled::default(),
             named: Vec::new(),
-            sketches: Vec::new(),
+            matches: Vec::new(),
+            uncompared: Vec::new(),
         })
     }
 
@@ -279,13 +287,10 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Keeps a sketch of a member that has its result now; `None` for one that this settlement doesn't name.
-    fn sketch(&mut self, sketch: &'a NewSketch) -> Option<()> {
-        if self.scored.iter().any(|new| new.seq == sketch.seq.0) {
-            self.sketches.push(sketch);
-            return Some(());
-        }
-        self.named.contains(&sketch.seq.0).then_some(())
+    /// Whether a member has its result now; `None` for one that this settlement doesn't name.
+    fn is_scored(&self, seq: Seq) -> Option<bool> {
+        let scored = self.scored.iter().any(|new| new.seq == seq.0);
+        (scored || self.named.contains(&seq.0)).then_some(scored)
     }
 
     /// Takes a member one step without a result.
@@ -319,7 +324,8 @@ impl<'a> Work<'a> {
             write_batch(transaction, self.batch, pending, end, self.now),
         )
         .await?;
-        sketches::keep(transaction, &self.sketches).await?;
+        sketches::keep_matches(transaction, &self.matches).await?;
+        sketches::compare_later(transaction, &self.uncompared, self.now).await?;
         deliveries::announce(transaction, &self.scored, self.now).await?;
         self.moved.write(transaction).await
     }

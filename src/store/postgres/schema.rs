@@ -16,15 +16,16 @@ struct Step {
 }
 
 /// Every version, the first one first.
-const STEPS: [Step; 4] = [
+const STEPS: [Step; 5] = [
     Step { oldest: 1, sql: V1 },
     Step { oldest: 1, sql: V2 },
     Step { oldest: 1, sql: V3 },
     Step { oldest: 1, sql: V4 },
+    Step { oldest: 1, sql: V5 },
 ];
 
 /// The version that this program writes.
-pub(super) const VERSION: i64 = 4;
+pub(super) const VERSION: i64 = 5;
 
 /// Who holds this advisory lock migrates; everybody else waits.
 const LOCK: i64 = 0x706c_6179_7072;
@@ -292,6 +293,25 @@ CREATE INDEX deliveries_by_time ON deliveries (created_at);
 const V4: &str = "
 -- What the model said at once of a session that waits for its batch; null where the rules gave the first verdict.
 ALTER TABLE sessions ADD COLUMN first_model bytea;
+";
+
+/// Sketches are found by their reaches, which each node looks up in memory, and comparing may come after the verdict. A
+/// node of version 4 goes on keeping sketches of its layout and finding those; this one leaves them alone. Sketches of that
+/// layout are made anew from telemetry while that is kept.
+const V5: &str = "
+-- The transaction that kept the sketch: nodes follow each other's by it. Null in those of version 4.
+ALTER TABLE sketches ADD COLUMN kept xid8;
+ALTER TABLE sketches ALTER COLUMN kept SET DEFAULT pg_current_xact_id();
+CREATE INDEX sketches_kept ON sketches (kept, seq) WHERE kept IS NOT NULL;
+-- Settled sessions that are still to be compared with others.
+CREATE TABLE uncompared (
+    seq bigint PRIMARY KEY,
+    since bigint NOT NULL,
+    taken_until bigint NOT NULL DEFAULT 0,  -- a node is at it
+    only_sketch boolean NOT NULL DEFAULT false  -- compared before; its sketch alone is missing
+) WITH (autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_scale_factor = 0.02);
+INSERT INTO uncompared (seq, since, only_sketch) SELECT k.seq, r.scored_at, true FROM sketches k
+    JOIN results r ON r.seq = k.seq;
 ";
 
 /// The version of the database and the oldest version of this program that can work with it; `None` when it is empty.

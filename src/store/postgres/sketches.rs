@@ -1,133 +1,248 @@
-//! Sketches of settled movements, found by their keys, and the sessions that results name.
-
-use std::collections::{BTreeMap, HashMap};
+//! Sketches of movements, the sessions that results name, and what is still to be compared.
 
 use deadpool_postgres::{GenericClient, Transaction};
 
 use super::Core;
+use super::decisions;
 use super::fault::Fault;
-use super::rows;
+use super::pool::now;
+use super::rows::{self, enumerated, number};
+use crate::domain::evidence::NAMED;
 use crate::domain::id::{Seq, SessionId};
-use crate::domain::sketch::{Ballot, ROWS, Sketch};
-use crate::store::{Candidate, NewSketch};
+use crate::domain::sketch::Sketch;
+use crate::domain::time::Timestamp;
+use crate::store::decisions::{Cause, REPLAY_DETAIL, Revision, Standing};
+use crate::store::{
+    Candidate, Compared, ComparisonBacklog, Matches, NewSketch, SketchCursor, SketchPage, StoreError, Uncompared,
+};
 
-/// Sessions and users of the candidates.
-pub(super) const CANDIDATES: &str = "SELECT k.seq, k.sketch, s.user_id FROM sketches k \
-    JOIN sessions s ON s.seq = k.seq WHERE k.seq = ANY($1)";
-
-/// The latest sessions of each key.
-pub(super) fn found_sql() -> String {
-    format!(
-        "SELECT a.key, f.seqs FROM unnest($1::int[]) AS a(key) CROSS JOIN LATERAL \
-         (SELECT ARRAY(SELECT k.seq FROM sketch_keys k WHERE k.key = a.key ORDER BY k.seq DESC LIMIT {ROWS}) AS seqs) f \
-         WHERE f.seqs <> '{{}}'"
-    )
-}
+/// Sessions and users of kept sketches.
+pub(super) const CANDIDATES: &str = "SELECT k.seq, k.sketch, s.user_id, \
+    (SELECT count(*) >= $2 FROM matches m WHERE m.seq = k.seq) AS is_copy \
+    FROM sketches k JOIN sessions s ON s.seq = k.seq WHERE k.seq = ANY($1)";
+/// Sketches by the transaction that kept them. Whatever a transaction keeps that was not over when the page was read, and
+/// none of a later one, may still become visible behind the page: the next pass begins with the oldest of them.
+pub(super) const SKETCHED: &str = "SELECT k.seq, k.kept::text AS kept, \
+    pg_snapshot_xmin(pg_current_snapshot())::text AS oldest FROM sketches k \
+    WHERE k.kept IS NOT NULL AND (k.kept, k.seq) > ($1::text::xid8, $2) ORDER BY k.kept, k.seq LIMIT $3";
+/// How long sessions to be compared are a node's, ms.
+const TAKEN_MS: i64 = 60_000;
 
 impl Core {
-    pub(super) async fn alike_once(&self, asked: &[Vec<u32>]) -> Result<Vec<Vec<Candidate>>, Fault> {
-        let mut keys: Vec<i32> = asked.iter().flatten().map(|key| key.cast_signed()).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        if keys.is_empty() {
-            return Ok(asked.iter().map(|_| Vec::new()).collect());
-        }
+    pub(super) async fn keep_sketches_once(&self, sketches: &[NewSketch]) -> Result<(), Fault> {
         let held = self.pool.get().await?;
-        let statement = held.prepare_cached(&found_sql()).await?;
-        let mut sessions: HashMap<i32, Vec<i64>> = HashMap::new();
-        for row in held.query(&statement, &[&keys]).await? {
-            sessions.insert(row.try_get(0)?, row.try_get(1)?);
-        }
-        let elected: Vec<Vec<i64>> = asked
-            .iter()
-            .map(|keys| {
-                let mut ballot = Ballot::default();
-                for found in keys.iter().filter_map(|key| sessions.get(&key.cast_signed())) {
-                    ballot.add(found.iter().copied());
-                }
-                ballot.elected()
-            })
-            .collect();
-        let mut seqs: Vec<i64> = elected.iter().flatten().copied().collect();
-        seqs.sort_unstable();
-        seqs.dedup();
-        let statement = held.prepare_cached(CANDIDATES).await?;
-        let mut kept = BTreeMap::new();
-        for row in held.query(&statement, &[&seqs]).await? {
-            let seq: i64 = row.try_get("seq")?;
-            let user: Option<Vec<u8>> = row.try_get("user_id")?;
-            kept.insert(
-                seq,
-                Candidate {
-                    seq: Seq(seq),
-                    user_id: user.map(|user| String::from_utf8_lossy(&user).into_owned()),
-                    sketch: Sketch::from_bytes(row.try_get("sketch")?),
-                },
-            );
-        }
+        keep(&*held, sketches).await?;
         held.release();
-        Ok(elected.iter().map(|seqs| seqs.iter().filter_map(|seq| kept.get(seq).cloned()).collect()).collect())
+        Ok(())
+    }
+
+    pub(super) async fn sketches_once(&self, seqs: &[Seq]) -> Result<Vec<Candidate>, Fault> {
+        let seqs: Vec<i64> = seqs.iter().map(|seq| seq.0).collect();
+        let held = self.pool.get().await?;
+        let most = i64::try_from(NAMED).unwrap_or(i64::MAX);
+        let statement = held.prepare_cached(CANDIDATES).await?;
+        let found = held.query(&statement, &[&seqs, &most]).await?;
+        held.release();
+        rows::all(&found, |row| {
+            let user: Option<Vec<u8>> = row.try_get("user_id")?;
+            Ok(Candidate {
+                seq: Seq(row.try_get("seq")?),
+                user_id: user.map(|user| String::from_utf8_lossy(&user).into_owned()),
+                is_copy: row.try_get("is_copy")?,
+                sketch: Sketch::from_bytes(row.try_get("sketch")?),
+            })
+        })
+    }
+
+    pub(super) async fn sketched_once(&self, after: SketchCursor, limit: u32) -> Result<SketchPage, Fault> {
+        let held = self.pool.get().await?;
+        let statement = held.prepare_cached(SKETCHED).await?;
+        let transaction = after.transaction.to_string();
+        let found = held.query(&statement, &[&transaction, &after.seq, &i64::from(limit)]).await?;
+        held.release();
+        let more = found.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
+        let seqs = rows::all(&found, |row| Ok(Seq(row.try_get("seq")?)))?;
+        let id = |row: &tokio_postgres::Row, column: &str| -> Result<u64, Fault> {
+            let text: &str = row.try_get(column)?;
+            Ok(text.parse().map_err(|_| StoreError::Corrupt(format!("a transaction named {text}")))?)
+        };
+        let next = match (found.last(), seqs.last()) {
+            (Some(row), Some(seq)) if more => SketchCursor { transaction: id(row, "kept")?, seq: seq.0 },
+            (Some(row), _) => {
+                let (last, oldest) = (id(row, "kept")?, id(row, "oldest")?);
+                // Nothing is missed before the oldest transaction that is not over; what was seen of later ones comes again.
+                SketchCursor { transaction: oldest.min(last.saturating_add(1)), seq: 0 }
+            }
+            _ => after,
+        };
+        Ok(SketchPage { seqs, next, more })
+    }
+
+    pub(super) async fn uncompared_once(&self, limit: u32, at: Option<i64>) -> Result<Vec<Uncompared>, Fault> {
+        let held = self.pool.get().await?;
+        let sql = format!(
+            "WITH taken AS (UPDATE uncompared u SET taken_until = {now} + {TAKEN_MS} FROM (SELECT w.seq FROM uncompared w \
+             JOIN results r ON r.seq = w.seq WHERE w.taken_until <= {now} ORDER BY w.seq LIMIT $2 \
+             FOR UPDATE OF w SKIP LOCKED) t WHERE u.seq = t.seq \
+             RETURNING u.seq, u.only_sketch) \
+             SELECT s.seq, s.deployment, s.id, s.user_id, r.kind, r.score, r.decision, r.supported, r.noted, \
+             r.surely_replayed, l.seq IS NOT NULL AS labelled, coalesce(k.record, t.record) AS record, u.only_sketch \
+             FROM taken u JOIN sessions s ON s.seq = u.seq JOIN results r ON r.seq = u.seq \
+             LEFT JOIN labels l ON l.seq = u.seq LEFT JOIN telemetry t ON t.hour = s.hour AND t.seq = s.seq \
+             LEFT JOIN telemetry_kept k ON k.seq = s.seq ORDER BY s.seq",
+            now = now("$1")
+        );
+        let statement = held.prepare_cached(&sql).await?;
+        let found = held.query(&statement, &[&at, &i64::from(limit)]).await?;
+        held.release();
+        rows::all(&found, |row| {
+            let user: Option<Vec<u8>> = row.try_get("user_id")?;
+            Ok(Uncompared {
+                standing: Standing {
+                    seq: Seq(row.try_get("seq")?),
+                    key: rows::key(row)?,
+                    kind: enumerated(row, "kind")?,
+                    score: row.try_get("score")?,
+                    basis: rows::basis(row)?,
+                    decision: enumerated(row, "decision")?,
+                    labelled: row.try_get("labelled")?,
+                },
+                user_id: user.map(|user| String::from_utf8_lossy(&user).into_owned()),
+                record: row.try_get("record")?,
+                only_sketch: row.try_get("only_sketch")?,
+            })
+        })
+    }
+
+    pub(super) async fn compared_once(
+        &self,
+        compared: &[Compared],
+        again: &[Seq],
+        at: Timestamp,
+    ) -> Result<u64, Fault> {
+        let mut held = self.pool.get().await?;
+        let transaction = held.transaction().await?;
+        let seqs: Vec<i64> = compared.iter().map(|one| one.seq.0).collect();
+        let statement = transaction.prepare_cached("DELETE FROM uncompared WHERE seq = ANY($1) RETURNING seq").await?;
+        let forgotten = transaction.query(&statement, &[&seqs]).await?;
+        let forgotten = rows::all(&forgotten, |row| Ok(row.try_get::<_, i64>(0)?))?;
+        let mut found: Vec<_> = compared
+            .iter()
+            .filter(|one| forgotten.contains(&one.seq.0))
+            .filter_map(|one| Some((one, one.found?)))
+            .collect();
+        found.sort_by_key(|(one, _)| one.seq.0);
+        let matches: Vec<Matches> =
+            found.iter().map(|(one, _)| Matches { seq: one.seq, others: one.matches.clone() }).collect();
+        keep_matches(&transaction, &matches).await?;
+        let seqs: Vec<i64> = found.iter().map(|(one, _)| one.seq.0).collect();
+        let noted: Vec<i64> = found.iter().map(|(_, (basis, _))| basis.noted.bits()).collect();
+        let surely: Vec<bool> = found.iter().map(|(_, (basis, _))| basis.surely_replayed).collect();
+        let decisions: Vec<i16> = found.iter().map(|(_, (_, decided))| number(decided.decision)).collect();
+        let reasons: Vec<i64> = found.iter().map(|(_, (_, decided))| decided.reasons.bits()).collect();
+        let mut changed = 0;
+        if !found.is_empty() {
+            let sql = "UPDATE results r SET noted = v.noted, surely_replayed = v.surely, \
+                       reasons = CASE WHEN r.decision = v.decision THEN v.reasons ELSE r.reasons END \
+                       FROM unnest($1::bigint[], $2::bigint[], $3::boolean[], $4::smallint[], $5::bigint[]) \
+                       AS v(seq, noted, surely, decision, reasons) WHERE r.seq = v.seq RETURNING r.seq, r.decision";
+            let statement = transaction.prepare_cached(sql).await?;
+            let standing = transaction.query(&statement, &[&seqs, &noted, &surely, &decisions, &reasons]).await?;
+            let mut revisions = Vec::new();
+            for row in &standing {
+                let (seq, earlier) = (row.try_get::<_, i64>("seq")?, enumerated(row, "decision")?);
+                let Some((_, (_, decided))) = found.iter().find(|(one, _)| one.seq.0 == seq) else { continue };
+                if decided.decision != earlier {
+                    let (seq, decided, detail) = (Seq(seq), *decided, REPLAY_DETAIL.to_owned());
+                    revisions.push(Revision { seq, earlier, decided, cause: Cause::Replay, detail });
+                }
+            }
+            if !revisions.is_empty() {
+                changed = decisions::revise(&transaction, &revisions, at).await?;
+            }
+        }
+        let again: Vec<i64> = again.iter().map(|seq| seq.0).collect();
+        compare_later(&transaction, &again, at).await?;
+        transaction.commit().await?;
+        held.release();
+        Ok(changed)
+    }
+
+    pub(super) async fn backlog_once(&self) -> Result<ComparisonBacklog, Fault> {
+        let held = self.pool.get().await?;
+        let sql =
+            "SELECT count(*), min(u.since) FROM uncompared u JOIN results r ON r.seq = u.seq WHERE NOT u.only_sketch";
+        let row = held.query_one(sql, &[]).await?;
+        held.release();
+        let (sessions, oldest): (i64, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
+        Ok(ComparisonBacklog { sessions: sessions.unsigned_abs(), oldest: oldest.map(Timestamp) })
     }
 }
 
-/// Keeps the sketches of sessions that are settled in this transaction, and whom they match.
-pub(super) async fn keep(transaction: &Transaction<'_>, new: &[&NewSketch]) -> Result<(), Fault> {
+/// Keeps sketches of sessions that are there, each once.
+pub(super) async fn keep(client: &impl GenericClient, new: &[NewSketch]) -> Result<(), Fault> {
     if new.is_empty() {
         return Ok(());
     }
     let seqs: Vec<i64> = new.iter().map(|sketch| sketch.seq.0).collect();
     let sketches: Vec<&[u8]> = new.iter().map(|sketch| sketch.sketch.bytes()).collect();
-    let sql = "INSERT INTO sketches (seq, sketch) SELECT * FROM unnest($1::bigint[], $2::bytea[])";
-    let statement = transaction.prepare_cached(sql).await?;
-    transaction.execute(&statement, &[&seqs, &sketches]).await?;
-    // In the order of the index, so that two settlements never wait for each other's pages in a circle.
-    let mut of_keys: Vec<(i32, i64)> =
-        new.iter().flat_map(|new| keys(&new.sketch).into_iter().map(|key| (key, new.seq.0))).collect();
-    of_keys.sort_unstable();
-    let (keys, seqs): (Vec<i32>, Vec<i64>) = of_keys.into_iter().unzip();
-    let sql = "INSERT INTO sketch_keys (key, seq) SELECT * FROM unnest($1::int[], $2::bigint[])";
-    let statement = transaction.prepare_cached(sql).await?;
-    transaction.execute(&statement, &[&keys, &seqs]).await?;
-    let mut matches = (Vec::new(), Vec::new(), Vec::new());
-    for new in new {
-        for (place, other) in (0i16..).zip(&new.matches) {
-            matches.0.push(new.seq.0);
-            matches.1.push(place);
-            matches.2.push(other.0);
+    // One of the layout before is kept anew.
+    let sql = "INSERT INTO sketches (seq, sketch) SELECT v.seq, v.sketch FROM unnest($1::bigint[], $2::bytea[]) \
+               AS v(seq, sketch) JOIN sessions s ON s.seq = v.seq ORDER BY v.seq \
+               ON CONFLICT (seq) DO UPDATE SET sketch = excluded.sketch, kept = excluded.kept \
+               WHERE sketches.kept IS NULL";
+    let statement = client.prepare_cached(sql).await?;
+    client.execute(&statement, &[&seqs, &sketches]).await?;
+    Ok(())
+}
+
+/// Keeps whom sessions are like, in place of whom they were.
+pub(super) async fn keep_matches(transaction: &Transaction<'_>, matches: &[Matches]) -> Result<(), Fault> {
+    let all: Vec<i64> = matches.iter().map(|one| one.seq.0).collect();
+    let mut columns = (Vec::new(), Vec::new(), Vec::new());
+    for one in matches {
+        for (place, other) in (0i16..).zip(&one.others) {
+            columns.0.push(one.seq.0);
+            columns.1.push(place);
+            columns.2.push(other.0);
         }
     }
-    if matches.0.is_empty() {
+    if columns.0.is_empty() {
         return Ok(());
     }
+    let statement = transaction.prepare_cached("DELETE FROM matches WHERE seq = ANY($1)").await?;
+    transaction.execute(&statement, &[&all]).await?;
     // One may have been erased since it was found; its number names nobody then.
     let sql =
         "INSERT INTO matches (seq, place, other) SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::bigint[])";
     let statement = transaction.prepare_cached(sql).await?;
-    transaction.execute(&statement, &[&matches.0, &matches.1, &matches.2]).await?;
+    transaction.execute(&statement, &[&columns.0, &columns.1, &columns.2]).await?;
+    Ok(())
+}
+
+/// Remembers that sessions are still to be compared, once they are settled.
+pub(super) async fn compare_later(transaction: &Transaction<'_>, seqs: &[i64], since: Timestamp) -> Result<(), Fault> {
+    if seqs.is_empty() {
+        return Ok(());
+    }
+    let sql = "INSERT INTO uncompared (seq, since) SELECT s.seq, $2 FROM sessions s WHERE s.seq = ANY($1) \
+               ORDER BY s.seq ON CONFLICT (seq) DO UPDATE SET only_sketch = false, taken_until = 0";
+    let statement = transaction.prepare_cached(sql).await?;
+    transaction.execute(&statement, &[&seqs, &since.0]).await?;
     Ok(())
 }
 
 /// Removes every trace of sessions' sketches, and their names from the results of others.
 pub(super) async fn forget(transaction: &Transaction<'_>, seqs: &[i64]) -> Result<(), Fault> {
-    let statement = transaction.prepare_cached("DELETE FROM matches WHERE seq = ANY($1)").await?;
-    transaction.execute(&statement, &[&seqs]).await?;
-    let statement = transaction.prepare_cached("DELETE FROM matches WHERE other = ANY($1)").await?;
-    transaction.execute(&statement, &[&seqs]).await?;
-    let statement =
-        transaction.prepare_cached("DELETE FROM sketches WHERE seq = ANY($1) RETURNING seq, sketch").await?;
-    let mut of_keys: Vec<(i32, i64)> = Vec::new();
-    for row in transaction.query(&statement, &[&seqs]).await? {
-        let seq: i64 = row.try_get(0)?;
-        of_keys.extend(keys(&Sketch::from_bytes(row.try_get(1)?)).into_iter().map(|key| (key, seq)));
+    for sql in [
+        "DELETE FROM matches WHERE seq = ANY($1)",
+        "DELETE FROM matches WHERE other = ANY($1)",
+        "DELETE FROM uncompared WHERE seq = ANY($1)",
+        "DELETE FROM sketches WHERE seq = ANY($1)",
+    ] {
+        let statement = transaction.prepare_cached(sql).await?;
+        transaction.execute(&statement, &[&seqs]).await?;
     }
-    if of_keys.is_empty() {
-        return Ok(());
-    }
-    let (keys, seqs): (Vec<i32>, Vec<i64>) = of_keys.into_iter().unzip();
-    let sql = "DELETE FROM sketch_keys k USING unnest($1::int[], $2::bigint[]) AS v(key, seq) \
-               WHERE k.key = v.key AND k.seq = v.seq";
-    let statement = transaction.prepare_cached(sql).await?;
-    transaction.execute(&statement, &[&keys, &seqs]).await?;
     Ok(())
 }
 
@@ -137,9 +252,4 @@ pub(super) async fn matches(client: &impl GenericClient, seq: i64) -> Result<Vec
                ORDER BY m.place";
     let statement = client.prepare_cached(sql).await?;
     rows::all(&client.query(&statement, &[&seq]).await?, |row| Ok(rows::key(row)?.id))
-}
-
-/// The keys of a sketch as a column takes them.
-pub(super) fn keys(sketch: &Sketch) -> Vec<i32> {
-    sketch.keys().into_iter().map(u32::cast_signed).collect()
 }

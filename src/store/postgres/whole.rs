@@ -17,7 +17,7 @@ use crate::store::audit::Entry;
 use crate::store::coding::{KeyHasher, features_to_blob};
 use crate::store::controls::Control;
 use crate::store::whole::{Rest, WholeSession};
-use crate::store::{Counts, NewSketch, StoreError, StoreResult, first};
+use crate::store::{Counts, Matches, NewSketch, StoreError, StoreResult, first};
 
 /// Where the last session copied is kept while a copy is under way.
 const PROGRESS: &str = "copied_up_to";
@@ -61,7 +61,7 @@ impl PostgresStore {
 
 /// What to keep of a session's movement.
 fn new_sketch(whole: &WholeSession) -> Option<NewSketch> {
-    Some(NewSketch { seq: whole.session.seq, sketch: whole.sketch.clone()?, matches: whole.matches.clone() })
+    Some(NewSketch { seq: whole.session.seq, sketch: whole.sketch.clone()? })
 }
 
 impl Core {
@@ -209,7 +209,17 @@ impl Core {
             }
         }
         let sketches: Vec<NewSketch> = page.iter().filter_map(new_sketch).collect();
-        sketches::keep(&transaction, &sketches.iter().collect::<Vec<_>>()).await?;
+        sketches::keep(&transaction, &sketches).await?;
+        let of = |whole: &WholeSession| Matches { seq: whole.session.seq, others: whole.matches.clone() };
+        sketches::keep_matches(&transaction, &page.iter().map(of).collect::<Vec<_>>()).await?;
+        for only_sketch in [false, true] {
+            let waits = |whole: &&WholeSession| whole.uncompared.is_some_and(|(_, only)| only == only_sketch);
+            let seqs: Vec<i64> = page.iter().filter(waits).map(|whole| whole.session.seq.0).collect();
+            let since: Vec<i64> = page.iter().filter(waits).filter_map(|w| Some(w.uncompared?.0.0)).collect();
+            let sql = "INSERT INTO uncompared (seq, since, only_sketch) \
+                       SELECT v.seq, v.since, $3 FROM unnest($1::bigint[], $2::bigint[]) AS v(seq, since)";
+            transaction.execute(sql, &[&seqs, &since, &only_sketch]).await?;
+        }
         attached::take(&transaction, page).await?;
         let reached = last.to_le_bytes();
         transaction.execute("UPDATE meta SET value = $2 WHERE name = $1", &[&PROGRESS, &reached.as_slice()]).await?;
@@ -295,12 +305,13 @@ impl Core {
         let sql = format!(
             "SELECT {SESSION_COLUMNS}, {QUEUE_COLUMNS}, {RESULT_COLUMNS}, s.digest, s.user_id, \
              coalesce(q.finished_at, r.scored_at) AS ended_at, coalesce(t.record, k.record) AS record, \
-             h.sketch, ARRAY(SELECT x.other FROM matches x WHERE x.seq = s.seq ORDER BY x.place) AS matches \
+             h.sketch, ARRAY(SELECT x.other FROM matches x WHERE x.seq = s.seq ORDER BY x.place) AS matches, \
+             w.since, w.only_sketch \
              FROM (SELECT * FROM sessions WHERE seq > $1 ORDER BY seq LIMIT $2) s \
              LEFT JOIN queue q ON q.seq = s.seq LEFT JOIN results r ON r.seq = s.seq \
              LEFT JOIN models m ON m.id = r.model LEFT JOIN telemetry t ON t.hour = s.hour AND t.seq = s.seq \
              LEFT JOIN telemetry_kept k ON k.seq = s.seq \
-             LEFT JOIN sketches h ON h.seq = s.seq ORDER BY s.seq"
+             LEFT JOIN sketches h ON h.seq = s.seq LEFT JOIN uncompared w ON w.seq = s.seq ORDER BY s.seq"
         );
         let statement = held.prepare_cached(&sql).await?;
         let found = held.query(&statement, &[&after.0, &i64::from(limit)]).await?;
@@ -315,6 +326,10 @@ impl Core {
                 record: row.try_get("record")?,
                 sketch: row.try_get::<_, Option<Vec<u8>>>("sketch")?.map(Sketch::from_bytes),
                 matches: row.try_get::<_, Vec<i64>>("matches")?.into_iter().map(Seq).collect(),
+                uncompared: row
+                    .try_get::<_, Option<i64>>("since")?
+                    .map(|since| Ok::<_, Fault>((Timestamp(since), row.try_get("only_sketch")?)))
+                    .transpose()?,
                 label: None,
                 revisions: Vec::new(),
                 deliveries: Vec::new(),

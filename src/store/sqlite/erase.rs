@@ -37,7 +37,7 @@ impl WriterState {
         self.connection.prepare_cached("DELETE FROM labels WHERE session = ?")?.execute([seq])?;
         let erased = if let Removal::Erased(hasher, key) = removal { Some((hasher, key)) } else { None };
         deliveries::forget(&self.connection, seq, erased)?;
-        self.sketches.forget(&self.connection, seq)?;
+        super::sketches::forget(&self.connection, seq)?;
         let delete = "DELETE FROM sessions WHERE seq = ? RETURNING id_hash, user";
         let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, Option<String>>(1)?));
         let (hash, user) = self.connection.prepare_cached(delete)?.query_row([seq], read)?;

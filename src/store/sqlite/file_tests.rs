@@ -196,7 +196,7 @@ fn an_earlier_version_is_copied_before_it_is_changed() {
     let older = "DROP TABLE controls; DROP TABLE controls_version; DROP TABLE audit; DROP TABLE revisions; \
                  DROP TABLE labels; DROP TABLE deliveries; ALTER TABLE results DROP COLUMN supported; \
                  ALTER TABLE results DROP COLUMN noted; ALTER TABLE results DROP COLUMN surely_replayed; \
-                 DROP TABLE sketches; DROP TABLE sketch_keys; DROP TABLE sketches_waiting; DROP TABLE matches; \
+                 DROP TABLE sketches; DROP TABLE uncompared; DROP TABLE matches; \
                  ALTER TABLE batches DROP COLUMN adjusted_p; ALTER TABLE batches DROP COLUMN adjusted_of; \
                  ALTER TABLE sessions DROP COLUMN first_model; PRAGMA user_version = 1;";
     connection.execute_batch(older).unwrap();
@@ -208,4 +208,27 @@ fn an_earlier_version_is_copied_before_it_is_changed() {
     assert_eq!(keep_copy(&path, schema::VERSION, schema::VERSION).unwrap(), None);
     schema::migrate(&mut connection).unwrap();
     assert_eq!(schema::version(&connection).unwrap(), schema::VERSION, "migrating twice changes nothing");
+}
+
+#[tokio::test]
+async fn sketches_of_an_earlier_layout_are_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_in(folder.path());
+    let known = process(&store, session("known", at(0)), verdict(Decision::Pass, 1.0), at(1)).await;
+    let pruned = process(&store, session("pruned", at(0)), verdict(Decision::Pass, 1.0), at(1)).await;
+    drop(store);
+    let connection = connect(&folder.path().join(DATABASE), WRITER_CACHE_KIB).unwrap();
+    let older = format!(
+        "DROP TABLE uncompared; CREATE TABLE sketch_keys (key INTEGER, session INTEGER); \
+         CREATE TABLE sketches_waiting (session INTEGER); INSERT INTO sketches VALUES ({0}, x'01'), ({1}, x'01'); \
+         DELETE FROM telemetry WHERE session = {1}; PRAGMA user_version = 4;",
+        known.0, pruned.0
+    );
+    connection.execute_batch(&older).unwrap();
+    drop(connection);
+    let store = open_in(folder.path());
+    assert!(store.sketches(vec![known, pruned]).await.unwrap().is_empty());
+    let waiting = store.uncompared(9, at(2)).await.unwrap();
+    assert_eq!(waiting.iter().map(|one| (one.standing.seq, one.only_sketch)).collect::<Vec<_>>(), [(known, true)]);
+    assert_eq!(store.comparison_backlog().await.unwrap().sessions, 0, "it was compared before");
 }

@@ -125,6 +125,9 @@ impl WriterState {
             self.keys.add(user, seq);
         }
         self.count(None, Some(state));
+        if new.is_final {
+            self.compare_later(seq, at)?;
+        }
         Ok(Seq(seq))
     }
 

@@ -54,14 +54,13 @@ pub use state::Room;
 
 use self::fault::Fault;
 use self::keys::RecentKeys;
-use self::sketches::RecentSketches;
 use self::state::WriterState;
 use self::writer::Writer;
 use super::coding::{KeyHasher, check_memory};
 use super::{
-    Acceptance, BatchRow, Candidate, Claim, ClaimRequest, DeadRow, DeploymentRetention, Heartbeat, Lease, Lookup,
-    NewSession, NodeRow, Page, Pruned, ResultQuery, ResultRow, Retention, Settled, Settlement, Snapshot, Store,
-    StoreError, StoreResult,
+    Acceptance, BatchRow, Candidate, Claim, ClaimRequest, Compared, ComparisonBacklog, DeadRow, DeploymentRetention,
+    Heartbeat, Lease, Lookup, NewSession, NewSketch, NodeRow, Page, Pruned, ResultQuery, ResultRow, Retention, Settled,
+    Settlement, SketchCursor, SketchPage, Snapshot, Store, StoreError, StoreResult, Uncompared,
 };
 use crate::domain::id::{BatchId, Seq, SessionKey};
 use crate::domain::time::{Now, Timestamp};
@@ -100,7 +99,6 @@ pub struct SqliteStore {
     readers: Arc<Readers>,
     hasher: KeyHasher,
     recent: RecentKeys,
-    sketches: RecentSketches,
     node: Mutex<Option<(NodeRow, Instant)>>,
     ready: Arc<Notify>,
     _lock: File,
@@ -128,21 +126,10 @@ impl SqliteStore {
             WriterState::load(connection, folder.clone(), settings.room).map_err(|fault| fault.for_callers())?;
         void_leases(&mut state, now).map_err(|fault| fault.for_callers())?;
         let recent = state.keys.recent();
-        let sketches = state.sketches.recent();
         let ready = Arc::new(Notify::new());
         let readers = Arc::new(Readers { path, idle: Mutex::new(Vec::new()), places: Semaphore::new(READERS) });
         let writer = Writer::start(state, Arc::clone(&ready))?;
-        Ok(Self {
-            folder: folder.clone(),
-            writer,
-            readers,
-            hasher,
-            recent,
-            sketches,
-            node: Mutex::default(),
-            ready,
-            _lock: lock,
-        })
+        Ok(Self { folder: folder.clone(), writer, readers, hasher, recent, node: Mutex::default(), ready, _lock: lock })
     }
 
     async fn read<T, F>(&self, run: F) -> StoreResult<T>
@@ -367,9 +354,38 @@ impl Store for SqliteStore {
         self.read(move |connection| read::telemetry(connection, &seqs)).await
     }
 
-    async fn alike(&self, asked: Vec<Vec<u32>>) -> StoreResult<Vec<Vec<Candidate>>> {
-        let recent = self.sketches.clone();
-        self.read(move |connection| asked.iter().map(|keys| recent.candidates(connection, keys)).collect()).await
+    async fn keep_sketches(&self, sketches: Vec<NewSketch>) -> StoreResult<()> {
+        if sketches.is_empty() {
+            return Ok(());
+        }
+        self.writer.execute(move |state| state.keep_sketches(&sketches)).await
+    }
+
+    async fn sketches(&self, seqs: Vec<Seq>) -> StoreResult<Vec<Candidate>> {
+        if seqs.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.read(move |connection| sketches::sketches(connection, &seqs)).await
+    }
+
+    async fn sketched(&self, after: SketchCursor, limit: u32) -> StoreResult<SketchPage> {
+        self.read(move |connection| sketches::sketched(connection, after, limit)).await
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    async fn uncompared(&self, limit: u32, _now: Now) -> StoreResult<Vec<Uncompared>> {
+        self.read(move |connection| sketches::uncompared(connection, limit)).await
+    }
+
+    async fn compared(&self, compared: Vec<Compared>, again: Vec<Seq>, now: Now) -> StoreResult<u64> {
+        self.writer.execute(move |state| state.compared(&compared, &again, now.wall)).await
+    }
+
+    async fn comparison_backlog(&self) -> StoreResult<ComparisonBacklog> {
+        self.read(sketches::backlog).await
     }
 
     async fn erase_session(&self, key: SessionKey, now: Now) -> StoreResult<bool> {

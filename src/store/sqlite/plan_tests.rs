@@ -58,7 +58,11 @@ async fn work(store: &SqliteStore) {
         };
         store.results(query).await.unwrap();
     }
-    store.alike(vec![vec![1]]).await.unwrap();
+    store.sketches(vec![Seq(1)]).await.unwrap();
+    store.sketched(SketchCursor::default(), 10).await.unwrap();
+    let waiting = store.uncompared(9, at(5)).await.unwrap();
+    let done = waiting.iter().map(|one| Compared { seq: one.standing.seq, matches: Vec::new(), found: None });
+    store.compared(done.collect(), Vec::new(), at(5)).await.unwrap();
     store.remember("k".to_owned(), Some(vec![1])).await.unwrap();
     store.recall("k".to_owned()).await.unwrap();
     store.remember("k".to_owned(), None).await.unwrap();

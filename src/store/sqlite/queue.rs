@@ -106,7 +106,8 @@ impl WriterState {
 
     pub(super) fn settle(&mut self, lease: Lease, settlement: &Settlement, now: Now) -> Result<Settled, Fault> {
         let mut held = (*self.held(lease)?).clone();
-        let named = settlement.outcomes.iter().map(|(seq, _)| seq).chain(settlement.sketches.iter().map(|s| &s.seq));
+        let others = settlement.matches.iter().map(|m| &m.seq).chain(&settlement.uncompared);
+        let named = settlement.outcomes.iter().map(|(seq, _)| seq).chain(others);
         if named.into_iter().any(|seq| !held.members.contains_key(&seq.0)) {
             return Err(StoreError::LeaseLost(lease.batch.0).into());
         }
@@ -118,14 +119,11 @@ impl WriterState {
             };
             self.settle_member(*seq, &member, outcome, lease.batch, now.wall, &mut settled)?;
         }
-        for sketch in &settlement.sketches {
-            if self
-                .connection
-                .prepare_cached("SELECT 1 FROM sessions WHERE seq = ? AND state = ?")?
-                .exists(params![sketch.seq.0, State::Processed.number()])?
-            {
-                self.sketches.keep(&self.connection, sketch)?;
-            }
+        for matches in &settlement.matches {
+            self.keep_matches(matches)?;
+        }
+        for seq in &settlement.uncompared {
+            self.compare_later(seq.0, now.wall)?;
         }
         match &settlement.end {
             Some(end) => {

@@ -6,10 +6,10 @@ use crate::store::StoreError;
 use crate::store::sqlite::fault::Fault;
 
 /// The version that this program writes, kept in the file's `user_version`.
-pub(super) const VERSION: i64 = 4;
+pub(super) const VERSION: i64 = 5;
 
 /// One entry per version: what turns a file of the version before into it.
-const STEPS: [&str; 4] = [V1, V2, V3, V4];
+const STEPS: [&str; 5] = [V1, V2, V3, V4, V5];
 
 /// Timestamps are Unix milliseconds. `sessions` holds everything but the telemetry: its rows are small and sit side by
 /// side in order of acceptance, so claiming and settling a batch touches a handful of pages however many there are.
@@ -243,6 +243,22 @@ CREATE INDEX deliveries_by_time ON deliveries (created_at);
 const V4: &str = "
 -- What the model said at once of a session that waits for its batch; null where the rules gave the first verdict.
 ALTER TABLE sessions ADD COLUMN first_model BLOB;
+";
+
+/// Sketches are found by their reaches, which are looked up in memory, and comparing may come after the verdict. Sketches
+/// of the layout before are made anew from telemetry while that is kept.
+const V5: &str = "
+-- Settled sessions that are still to be compared with others.
+CREATE TABLE uncompared (
+    session INTEGER PRIMARY KEY,
+    since INTEGER NOT NULL,
+    only_sketch INTEGER NOT NULL       -- compared before; its sketch alone is missing
+);
+INSERT INTO uncompared SELECT k.session, s.accepted_at, 1 FROM sketches k
+    JOIN sessions s ON s.seq = k.session JOIN telemetry t ON t.session = k.session WHERE s.state = 3;
+DELETE FROM sketches;
+DROP TABLE sketch_keys;
+DROP TABLE sketches_waiting;
 ";
 
 /// The version of the file; 0 for an empty one.

@@ -10,7 +10,6 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::BUSY;
 use super::fault::Fault;
 use super::keys::KeyIndex;
-use super::sketches::SketchIndex;
 use crate::domain::id::LeaseToken;
 use crate::domain::queue::{Entry, State};
 use crate::domain::result::ModelIdentity;
@@ -68,7 +67,6 @@ pub(super) struct WriterState {
     secret: KeyHasher,
     models: HashMap<ModelIdentity, i64>,
     pub(super) keys: KeyIndex,
-    pub(super) sketches: SketchIndex,
     folder: PathBuf,
     woken: bool,
     room_checked: Option<std::time::Instant>,
@@ -91,7 +89,6 @@ impl WriterState {
         })?;
         let secret = hasher(&connection)?;
         let keys = KeyIndex::load(&connection)?;
-        let sketches = SketchIndex::load(&connection)?;
         Ok(Self {
             connection,
             counts,
@@ -103,7 +100,6 @@ impl WriterState {
             secret,
             models: HashMap::new(),
             keys,
-            sketches,
             folder,
             woken: false,
             room_checked: None,
@@ -130,7 +126,6 @@ impl WriterState {
 
     pub(super) fn commit(&mut self) -> Result<(), Fault> {
         self.keys.write_piece(&self.connection, stored(self.counts.accepted))?;
-        self.sketches.write_piece(&self.connection)?;
         let changed = self.counts != self.saved.counts
             || self.running != self.saved.running
             || self.last_batch != self.saved.last_batch;
@@ -156,7 +151,6 @@ impl WriterState {
         }
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         self.keys.committed();
-        self.sketches.committed();
         Ok(())
     }
 
@@ -172,7 +166,6 @@ impl WriterState {
         self.leases = saved.leases;
         self.models.clear();
         self.keys.rolled_back();
-        self.sketches.rolled_back();
         self.room_checked = None;
         self.woken = saved.woken;
     }

@@ -48,6 +48,7 @@ fn sessions(connection: &Connection, after: Seq, limit: u32) -> Result<Vec<Whole
             record: None,
             sketch: None,
             matches: Vec::new(),
+            uncompared: None,
             label: None,
             revisions: Vec::new(),
             deliveries: Vec::new(),
@@ -55,6 +56,7 @@ fn sessions(connection: &Connection, after: Seq, limit: u32) -> Result<Vec<Whole
     })?;
     let mut records = connection.prepare_cached("SELECT record FROM telemetry WHERE session = ?")?;
     let mut sketches = connection.prepare_cached("SELECT sketch FROM sketches WHERE session = ?")?;
+    let mut uncompared = connection.prepare_cached("SELECT since, only_sketch FROM uncompared WHERE session = ?")?;
     let mut matches = connection.prepare_cached("SELECT other FROM matches WHERE session = ? ORDER BY place")?;
     let mut said = connection.prepare_cached("SELECT * FROM labels WHERE session = ?")?;
     let mut revisions = connection.prepare_cached("SELECT * FROM revisions WHERE session = ? ORDER BY id")?;
@@ -64,6 +66,10 @@ fn sessions(connection: &Connection, after: Seq, limit: u32) -> Result<Vec<Whole
         whole.record = records.query_row([seq], |row| row.get(0)).optional()?;
         whole.sketch = sketches.query_row([seq], |row| row.get(0)).optional()?.map(Sketch::from_bytes);
         whole.matches = rows::collect(&mut matches, [seq], |row| Ok(Seq(row.get(0)?)))?;
+        whole.uncompared = uncompared
+            .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?
+            .map(|(at, only)| (Timestamp(at), only));
         whole.label = rows::collect(&mut said, [seq], labels::read)?.pop();
         whole.revisions = rows::collect(&mut revisions, [seq], |row| Ok((row.get("id")?, decisions::revised(row)?)))?;
         whole.deliveries = rows::collect(&mut told, [seq], deliveries::kept)?;

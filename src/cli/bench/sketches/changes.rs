@@ -2,11 +2,13 @@
 
 use rand::{Rng, RngExt as _};
 
-use crate::domain::session::{Movements, Session};
+use super::relay;
+use crate::domain::session::{Click, Movements, Session};
 
 /// One kind of change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
+    AsItWas,
     Shifted,
     Turned,
     Scaled,
@@ -16,10 +18,20 @@ pub(super) enum Change {
     At240Hz,
     Cut,
     Everything,
+    Mirrored,
+    Stretched,
+    Retimed,
+    RetimedAt60Hz,
+    Joined,
+    Inside,
+    Reaches,
+    ThreeSources,
+    ManySources,
 }
 
 impl Change {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 19] = [
+        Self::AsItWas,
         Self::Shifted,
         Self::Turned,
         Self::Scaled,
@@ -29,10 +41,20 @@ impl Change {
         Self::At240Hz,
         Self::Cut,
         Self::Everything,
+        Self::Mirrored,
+        Self::Stretched,
+        Self::Retimed,
+        Self::RetimedAt60Hz,
+        Self::Joined,
+        Self::Inside,
+        Self::Reaches,
+        Self::ThreeSources,
+        Self::ManySources,
     ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::AsItWas => "as it was",
             Self::Shifted => "shifted",
             Self::Turned => "turned",
             Self::Scaled => "scaled 0.5-2",
@@ -42,18 +64,35 @@ impl Change {
             Self::At240Hz => "at 240 Hz",
             Self::Cut => "cut to 60 %",
             Self::Everything => "all, noise 1 px",
+            Self::Mirrored => "mirrored",
+            Self::Stretched => "stretched 0.7-1.4",
+            Self::Retimed => "re-timed in pieces",
+            Self::RetimedAt60Hz => "re-timed, 60 Hz",
+            Self::Joined => "two halves joined",
+            Self::Inside => "40 % inside a bot",
+            Self::Reaches => "reaches re-laid",
+            Self::ThreeSources => "reaches of three",
+            Self::ManySources => "reaches of many",
         }
     }
 
-    /// The session so changed.
-    pub(super) fn apply(self, session: &Session, rng: &mut impl Rng) -> Session {
-        let mut session = session.clone();
+    /// Whether it is made of single reaches: it is measured on sessions that have at least five.
+    pub(super) fn is_of_reaches(self) -> bool {
+        matches!(self, Self::Reaches | Self::ThreeSources | Self::ManySources)
+    }
+
+    /// The session at `place` so changed, and those that it was made from.
+    pub(super) fn apply(self, sessions: &[Session], place: usize, rng: &mut impl Rng) -> (Session, Vec<usize>) {
+        let mut session = sessions[place].clone();
+        let mut sources = vec![place];
+        let clicks = &mut session.clicks;
         let moves = &mut session.movements;
         match self {
-            Self::Shifted => shift(moves, rng),
+            Self::AsItWas => {}
+            Self::Shifted => shift(moves, clicks, rng),
             Self::Turned => turn(moves, rng),
             Self::Scaled => scale(moves, rng),
-            Self::Paced => pace(moves, rng),
+            Self::Paced => pace(moves, clicks, rng),
             Self::Noisy => noise(moves, 3.0, rng),
             Self::At60Hz => resample(moves, 60.0),
             Self::At240Hz => resample(moves, 240.0),
@@ -62,20 +101,54 @@ impl Change {
                 cut(moves, rng);
                 turn(moves, rng);
                 scale(moves, rng);
-                pace(moves, rng);
+                pace(moves, clicks, rng);
                 resample(moves, rng.random_range(60.0..240.0));
                 noise(moves, 1.0, rng);
-                shift(moves, rng);
+                shift(moves, clicks, rng);
+            }
+            Self::Mirrored => relay::mirror(moves, rng),
+            Self::Stretched => relay::stretch(moves, rng),
+            Self::Retimed => relay::retime(moves, clicks, rng),
+            Self::RetimedAt60Hz => {
+                relay::retime(moves, clicks, rng);
+                resample(moves, 60.0);
+            }
+            Self::Joined => {
+                let other = rng.random_range(0..sessions.len());
+                sources.push(other);
+                session = relay::join(&[relay::part(&session, 0.0, 0.5), relay::part(&sessions[other], 0.5, 1.0)]);
+            }
+            Self::Inside => session = relay::inside(&session, rng),
+            Self::Reaches => session = relay::lay(&relay::pieces(&session), rng),
+            Self::ThreeSources | Self::ManySources => {
+                let own = relay::pieces(&session);
+                let wanted = if self == Self::ThreeSources { 3 } else { own.len() };
+                let mut pools = vec![own];
+                while pools.len() < wanted {
+                    let other = rng.random_range(0..sessions.len());
+                    let pieces = relay::pieces(&sessions[other]);
+                    if pieces.len() >= 5 {
+                        sources.push(other);
+                        pools.push(pieces);
+                    }
+                }
+                let drawn: Vec<_> = (0..pools[0].len())
+                    .map(|n| {
+                        let pool = &pools[n % pools.len()];
+                        pool[rng.random_range(0..pool.len())].clone()
+                    })
+                    .collect();
+                session = relay::lay(&drawn, rng);
             }
         }
-        session
+        (session, sources)
     }
 }
 
-fn shift(moves: &mut Movements, rng: &mut impl Rng) {
+fn shift(moves: &mut Movements, clicks: &mut [Click], rng: &mut impl Rng) {
     let by = (rng.random_range(-500.0..500.0), rng.random_range(-500.0..500.0));
     place(moves, |x, y| (x + by.0, y + by.1));
-    moves.t.iter_mut().for_each(|t| *t += 12_345.0);
+    moves.t.iter_mut().chain(clicks.iter_mut().map(|click| &mut click.t)).for_each(|t| *t += 12_345.0);
 }
 
 fn turn(moves: &mut Movements, rng: &mut impl Rng) {
@@ -88,9 +161,9 @@ fn scale(moves: &mut Movements, rng: &mut impl Rng) {
     place(moves, |x, y| (by * x, by * y));
 }
 
-fn pace(moves: &mut Movements, rng: &mut impl Rng) {
+fn pace(moves: &mut Movements, clicks: &mut [Click], rng: &mut impl Rng) {
     let by = rng.random_range(0.8..1.25);
-    moves.t.iter_mut().for_each(|t| *t *= by);
+    moves.t.iter_mut().chain(clicks.iter_mut().map(|click| &mut click.t)).for_each(|t| *t *= by);
 }
 
 /// Uniform, up to `most` px either way in each coordinate of each sample.
@@ -98,7 +171,7 @@ fn noise(moves: &mut Movements, most: f64, rng: &mut impl Rng) {
     place(moves, |x, y| (x + rng.random_range(-most..most), y + rng.random_range(-most..most)));
 }
 
-fn place(moves: &mut Movements, mut to: impl FnMut(f64, f64) -> (f64, f64)) {
+pub(super) fn place(moves: &mut Movements, mut to: impl FnMut(f64, f64) -> (f64, f64)) {
     for (x, y) in moves.x.iter_mut().zip(&mut moves.y) {
         (*x, *y) = to(*x, *y);
     }

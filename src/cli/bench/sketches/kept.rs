@@ -1,20 +1,19 @@
 //! All sketches in memory, and on demand in a store on disk as well, settled there as a node would.
 
-use std::fmt::Write as _;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use rand::SeedableRng as _;
-use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 use super::super::store::{Bench, NOW, template};
-use super::{Args, changes::Change, number};
+use super::number;
 use crate::domain::batch::Trigger;
 use crate::domain::id::{LeaseToken, Seq};
 use crate::domain::result::{Source, Verdict};
 use crate::domain::session::Session;
-use crate::domain::sketch::{Index, Movement, SAME, Sketch};
+use crate::domain::sketch::{Index, Movement, Sketch};
 use crate::store::sqlite::{Room, SqliteSettings, SqliteStore};
 use crate::store::{
     BatchEnd, BatchOutcome, ClaimRequest, MemberOutcome, NewSession, NewSketch, Settlement, Store as _,
@@ -55,43 +54,36 @@ impl Kept {
         Ok(self.memory.insert(sketch))
     }
 
-    /// A table of the replays found in the store, one row a change, and how long the look-ups took, one by one.
-    pub(super) fn look_up(&mut self, args: &Args, sessions: &[Session], ids: &[Option<i64>]) -> anyhow::Result<String> {
+    /// How many sessions a second are compared with a store on disk behind the index: made a movement, looked up, their
+    /// candidates read from the store and compared, fifty at a time on every core.
+    pub(super) fn look_up(&mut self, sessions: &[Session]) -> anyhow::Result<String> {
         let Some(on_disk) = &mut self.store else { return Ok(String::new()) };
         on_disk.settle()?;
-        let every = usize::try_from(args.every.get()).context("--every is too large")?;
-        let mut table = format!(
-            "on disk, {} sketches, {:.0} bytes a session with its row and result\n\
-             change             found    p50 ms   p99 ms   (candidates and comparing; the movement is made before)\n",
+        let (started, mut looked) = (Instant::now(), 0);
+        let memory = &self.memory;
+        while started.elapsed() < Duration::from_secs(10) {
+            sessions.par_chunks(50).try_for_each(|sessions| {
+                let movements: Vec<Movement> = sessions.iter().filter_map(Movement::of).collect();
+                let asked: Vec<Vec<i64>> = movements.iter().map(|movement| memory.candidates(movement)).collect();
+                let seqs: Vec<Seq> = asked.iter().flatten().map(|id| Seq(id + 1)).collect();
+                let kept = on_disk.runtime.block_on(on_disk.store.sketches(seqs))?;
+                let kept: HashMap<i64, Sketch> = kept.into_iter().map(|c| (c.seq.0 - 1, c.sketch)).collect();
+                for (movement, asked) in movements.iter().zip(&asked) {
+                    for sketch in asked.iter().filter_map(|id| kept.get(id)) {
+                        let _ = movement.compare(sketch);
+                    }
+                }
+                anyhow::Ok(())
+            })?;
+            looked += sessions.len();
+        }
+        Ok(format!(
+            "{:.0} sessions a second are compared with {} sketches in a store on disk; {:.0} bytes a session there with its \
+             row and result",
+            number(looked) / started.elapsed().as_secs_f64(),
             on_disk.settled,
             on_disk.bytes()? / f64::from(u32::try_from(on_disk.settled).unwrap_or(u32::MAX)),
-        );
-        for change in Change::ALL {
-            let (mut found, mut times) = (0, Vec::new());
-            for i in (0..sessions.len()).step_by(every) {
-                let replay =
-                    change.apply(&sessions[i], &mut ChaCha8Rng::seed_from_u64(args.seed.wrapping_add(i as u64)));
-                let Some(movement) = Movement::of(&replay) else {
-                    times.push(0.0);
-                    continue;
-                };
-                let started = Instant::now();
-                let asked = vec![movement.asked()];
-                let candidates = on_disk.runtime.block_on(on_disk.store.alike(asked))?;
-                let own = ids[i].map(|id| Seq(id + 1));
-                let alike = candidates.iter().flatten().filter(|candidate| {
-                    movement.compare(&candidate.sketch).is_some_and(|like| like.left <= SAME)
-                        && Some(candidate.seq) == own
-                });
-                found += usize::from(alike.count() > 0);
-                times.push(started.elapsed().as_secs_f64() * 1e3);
-            }
-            times.sort_by(f64::total_cmp);
-            let share = 100.0 * number(found) / number(times.len());
-            let (p50, p99) = (times[times.len() / 2], times[times.len() * 99 / 100]);
-            writeln!(table, "{:<16} {share:>6.1} % {p50:>8.2} {p99:>8.2}", change.name())?;
-        }
-        Ok(table)
+        ))
     }
 }
 
@@ -132,8 +124,8 @@ impl OnDisk {
             let verdict = Verdict { source: Source::Embedded, ..template.first.verdict.clone() };
             let scored = |seq| (seq, MemberOutcome::Scored(Box::new(verdict.clone())));
             let outcomes = claim.members.iter().map(|m| scored(m.seq)).collect();
-            let kept = claim.members.iter().zip(sketches);
-            let sketches = kept.map(|(m, sketch)| NewSketch { seq: m.seq, sketch, matches: Vec::new() }).collect();
+            let kept = claim.members.iter().zip(sketches).map(|(m, sketch)| NewSketch { seq: m.seq, sketch });
+            store.keep_sketches(kept.collect()).await?;
             let end = BatchEnd {
                 outcome: BatchOutcome::Scored,
                 attempts: 1,
@@ -142,7 +134,7 @@ impl OnDisk {
                 agreement: None,
                 false_discovery: None,
             };
-            store.settle(claim.lease, Settlement { outcomes, sketches, end: Some(end) }, NOW).await?;
+            store.settle(claim.lease, Settlement { outcomes, end: Some(end), ..Settlement::default() }, NOW).await?;
             anyhow::Ok(())
         })?;
         self.settled += count as u64;

@@ -2,6 +2,7 @@
 
 mod changes;
 mod kept;
+mod relay;
 
 use std::fmt::Write as _;
 use std::num::NonZeroU64;
@@ -18,7 +19,7 @@ use rayon::prelude::*;
 use self::changes::Change;
 use self::kept::Kept;
 use crate::domain::session::Session;
-use crate::domain::sketch::{Index, Likeness, Movement, SAME, SURELY_SAME, Sketch};
+use crate::domain::sketch::{EVIDENT, Index, Likeness, Movement, SAME, SURELY_EVIDENT, SURELY_SAME, Sketch, Strength};
 use crate::generator::{self, Family, Shape};
 use crate::offline::labels::Labels;
 use crate::offline::load;
@@ -46,6 +47,9 @@ pub(super) struct Args {
     /// Slider-like sessions of `--pairs`
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     sliders: u64,
+    /// Generated sessions of `--pairs` that are looked up
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    generated: u64,
     /// Replay each so-many-th session
     #[arg(long, default_value = "4", value_name = "N")]
     every: NonZeroU64,
@@ -80,13 +84,19 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Sketch::BYTES,
         args.background
     ))?;
+    crate::cli::say(&format!(
+        "{:.0} bytes a session in memory",
+        number(index.memory.bytes()) / number(known + usize::try_from(kept)?)
+    ))?;
     crate::cli::say(&replays(args, &sessions, &ids, &index.memory)?)?;
+    crate::cli::say(&rate(&sessions, &index.memory))?;
     if args.store {
-        crate::cli::say(&index.look_up(args, &sessions, &ids)?)?;
+        crate::cli::say(&index.look_up(&sessions)?)?;
     }
     let index = index.memory;
     if args.pairs {
-        crate::cli::say(&pairs(&sessions, &ids, &index))?;
+        crate::cli::say(&pairs(&labels, &sessions, &ids, &index))?;
+        crate::cli::say(&generated(args, &ids, &index))?;
         let matched = (0..args.sliders).into_par_iter().filter(|seed| {
             let slider = changes::slider(&mut ChaCha8Rng::seed_from_u64(args.seed.wrapping_add(*seed)));
             Movement::of(&slider).is_some()
@@ -126,89 +136,195 @@ fn background(args: &Args, numbers: Range<u64>, index: &mut Kept) -> anyhow::Res
     Ok(kept)
 }
 
+/// What one look-up found.
+struct Looked {
+    found: bool,
+    surely: bool,
+    together: f32,
+    wrong: usize,
+    took: Duration,
+}
+
 /// A table of the replays found, one row a change, and how long the look-ups took.
 fn replays(args: &Args, sessions: &[Session], ids: &[Option<i64>], index: &Index) -> anyhow::Result<String> {
     let every = usize::try_from(args.every.get()).context("--every is too large")?;
     let people = people(ids);
-    let mut table = String::from("change             found   surely    p50 ms   p99 ms   wrong\n");
+    let mut table =
+        String::from("change                sessions   found   surely  together p10  p50    p50 ms   p99 ms   wrong\n");
     for change in Change::ALL {
-        let looked: Vec<(bool, bool, usize, Duration)> = (0..sessions.len())
+        let looked: Vec<Looked> = (0..sessions.len())
             .into_par_iter()
             .step_by(every)
+            .filter(|i| !change.is_of_reaches() || relay::pieces(&sessions[*i]).len() >= 5)
             .map(|i| {
                 let mut rng = ChaCha8Rng::seed_from_u64(args.seed.wrapping_add(i as u64));
-                let replay = change.apply(&sessions[i], &mut rng);
+                let (replay, sources) = change.apply(sessions, i, &mut rng);
+                let own: Vec<i64> = sources.iter().filter_map(|place| ids[*place]).collect();
                 let started = Instant::now();
-                let found = Movement::of(&replay).map(|movement| index.find(&movement)).unwrap_or_default();
+                let found = Movement::of(&replay).map(|movement| index.find_all(&movement, |_| true));
                 let took = started.elapsed();
-                let own = found.iter().find(|(id, _)| Some(*id) == ids[i]).map(|(_, like)| like.left);
-                let wrong = found.iter().filter(|(id, like)| !people.contains(id) && like.left <= SAME).count();
-                (own.is_some_and(|left| left <= SAME), own.is_some_and(|left| left <= SURELY_SAME), wrong, took)
+                let (found, together) = found.unwrap_or_default();
+                let strength = found.iter().filter(|(id, _)| own.contains(id)).filter_map(|(_, l)| l.strength()).max();
+                let wrong = |(id, like): &&(i64, Likeness)| !people.contains(id) && like.strength().is_some();
+                Looked {
+                    found: strength.is_some(),
+                    surely: strength == Some(Strength::SurelySame),
+                    together,
+                    wrong: found.iter().filter(wrong).count(),
+                    took,
+                }
             })
             .collect();
         let share = |count: usize| 100.0 * number(count) / number(looked.len());
-        let found = share(looked.iter().filter(|l| l.0).count());
-        let surely = share(looked.iter().filter(|l| l.1).count());
-        let mut times: Vec<f64> = looked.iter().map(|l| l.3.as_secs_f64() * 1e3).collect();
+        let found = share(looked.iter().filter(|l| l.found).count());
+        let surely = share(looked.iter().filter(|l| l.surely).count());
+        let mut times: Vec<f64> = looked.iter().map(|l| l.took.as_secs_f64() * 1e3).collect();
         times.sort_by(f64::total_cmp);
+        let mut together: Vec<f32> = looked.iter().map(|l| l.together).collect();
+        together.sort_by(f32::total_cmp);
         let (p50, p99) = (times[times.len() / 2], times[times.len() * 99 / 100]);
-        let wrong: usize = looked.iter().map(|l| l.2).sum();
-        writeln!(table, "{:<16} {found:>6.1} % {surely:>6.1} % {p50:>8.2} {p99:>8.2} {wrong:>7}", change.name())?;
+        let wrong: usize = looked.iter().map(|l| l.wrong).sum();
+        writeln!(
+            table,
+            "{:<20} {:>8} {found:>6.1} % {surely:>6.1} % {:>10.1} {:>6.1} {p50:>8.2} {p99:>8.2} {wrong:>7}",
+            change.name(),
+            looked.len(),
+            together[together.len() / 10],
+            together[together.len() / 2],
+        )?;
     }
     Ok(table)
 }
 
+/// How many sessions a second are made a movement, looked up and compared, on every core.
+fn rate(sessions: &[Session], index: &Index) -> String {
+    let started = Instant::now();
+    let mut looked = 0;
+    while started.elapsed() < Duration::from_secs(5) {
+        let found = |session: &Session| Movement::of(session).map_or(0, |movement| index.find(&movement).len());
+        let _: usize = sessions.par_iter().map(found).sum();
+        looked += sessions.len();
+    }
+    let per_second = number(looked) / started.elapsed().as_secs_f64();
+    format!("{per_second:.0} sessions a second are compared in memory on {} threads", rayon::current_num_threads())
+}
+
 /// What matches among the sessions themselves, and the rate of chance matches beyond what can be counted.
-fn pairs(sessions: &[Session], ids: &[Option<i64>], index: &Index) -> String {
+fn pairs(labels: &Labels, sessions: &[Session], ids: &[Option<i64>], index: &Index) -> String {
     let known = people(ids);
     let first = known.start;
     let places: Vec<usize> = (0..ids.len()).filter(|i| ids[*i].is_some()).collect();
-    let found: Vec<(usize, Vec<(i64, Likeness)>)> = places
+    let found: Vec<_> = places
         .par_iter()
         .map(|i| {
-            let found = Movement::of(&sessions[*i]).map(|movement| index.find(&movement)).unwrap_or_default();
-            (*i, found.into_iter().filter(|(id, _)| Some(*id) != ids[*i]).collect())
+            let own = ids[*i];
+            let wanted = |id: i64| known.contains(&id) && Some(id) != own;
+            let found = Movement::of(&sessions[*i]).map(|movement| index.find_all(&movement, wanted));
+            let (found, together) = found.unwrap_or_default();
+            (*i, found, together)
         })
         .collect();
-    let name = |id: i64| usize::try_from(id - first).ok().and_then(|n| places.get(n)).map(|i| sessions[*i].id.as_str());
-    let (mut text, mut matching, mut generated) = (String::new(), 0, 0);
-    let mut closest = Vec::new();
-    for (i, found) in &found {
-        generated += usize::from(found.iter().any(|(id, like)| !known.contains(id) && like.left <= SAME));
-        let people = || found.iter().filter(|(id, _)| known.contains(id));
-        let matched: Vec<_> = people().filter(|(_, like)| like.left <= SAME).collect();
-        matching += usize::from(!matched.is_empty());
-        for (id, like) in matched {
-            let other = name(*id).unwrap_or_default();
+    let place = |id: i64| usize::try_from(id - first).ok().and_then(|n| places.get(n)).copied();
+    let of = |i: usize| labels.get(sessions[i].id.as_str()).map_or(("", ""), |l| (l.source.as_str(), l.user.as_str()));
+    let (mut text, mut by_source) = (String::new(), std::collections::BTreeMap::<&str, (usize, usize)>::new());
+    let mut closest: Vec<(&str, f64, f64)> = Vec::new();
+    let mut together: Vec<f32> = Vec::new();
+    for (i, found, all) in &found {
+        let matched: Vec<_> = found.iter().filter(|(_, like)| like.strength().is_some()).collect();
+        let (source, user) = of(*i);
+        let counts = by_source.entry(source).or_default();
+        counts.0 += 1;
+        counts.1 += usize::from(!matched.is_empty());
+        for (id, like) in &matched {
+            let (other, whose) = place(*id).map_or(("", ""), of);
             let _ = writeln!(
                 text,
-                "  {} {other} left {:.4} scale {:.3} pace {:.3}",
-                sessions[*i].id, like.left, like.scale, like.pace
+                "  {source} {user} / {other} {whose} left {:.4} evidence {:.1} of {} reaches, scale {:.3} pace {:.3}",
+                like.left, like.evidence, like.reaches, like.scale, like.pace
             );
         }
-        closest.extend(people().map(|(_, like)| like.left).find(|left| *left > SAME));
+        if matched.is_empty() {
+            let left = found.iter().map(|(_, like)| like.left).fold(f64::INFINITY, f64::min);
+            let evidence = found.iter().map(|(_, like)| f64::from(like.evidence)).fold(0.0, f64::max);
+            closest.push((source, left, evidence));
+            together.push(*all);
+        }
     }
-    closest.sort_by(f64::total_cmp);
     let (n, others) = (found.len(), found.len().saturating_sub(1));
-    let mut out = format!(
-        "{} pairs: {matching} of {n} sessions match another of them, {generated} a generated one\n{text}",
-        n * others / 2
-    );
-    if closest.len() > TAIL {
-        // Hill (1975): the distances of the closest others as a power law, fitted to the TAIL smallest.
-        let edge = closest[TAIL];
-        let index = number(TAIL) / closest[..TAIL].iter().map(|left| (edge / left).ln()).sum::<f64>();
-        let rate = |left: f64| number(TAIL) / number(n) * (left / edge).powf(index) * STATED / number(others);
-        let _ = writeln!(
-            out,
-            "closest of the rest {:.4}; extrapolated among {STATED:e} of people (power law {index:.1} on the {TAIL} \
-             closest): {:.1e} matches a session at {SAME}, {:.1e} at {SURELY_SAME}",
-            closest[0],
-            rate(SAME),
-            rate(SURELY_SAME)
-        );
+    let matching: usize = by_source.values().map(|(_, matching)| matching).sum();
+    let mut out = format!("{} pairs: {matching} of {n} sessions match another of them\n{text}", n * others / 2);
+    for (source, (count, matching)) in &by_source {
+        let _ = writeln!(out, "  {source}: {matching} of {count}");
+    }
+    together.sort_by(|a, b| b.total_cmp(a));
+    let _ = writeln!(out, "together, of the rest: {:?}", &together[..together.len().min(10)]);
+    let groups = by_source.keys().copied().map(Some).chain([None]);
+    for group in groups {
+        let of_group: Vec<&(&str, f64, f64)> = closest.iter().filter(|(s, ..)| group.is_none_or(|g| g == *s)).collect();
+        let mut left: Vec<f64> = of_group.iter().map(|c| c.1).filter(|left| left.is_finite()).collect();
+        let mut evidence: Vec<f64> = of_group.iter().map(|c| c.2).collect();
+        left.sort_by(f64::total_cmp);
+        evidence.sort_by(|a, b| b.total_cmp(a));
+        let name = group.unwrap_or("all");
+        let tail = TAIL.min(of_group.len() / 10);
+        if tail >= 10 && left.len() > tail {
+            // Hill (1975): the distances of the closest others as a power law, fitted to the smallest.
+            let edge = left[tail];
+            let power = number(tail) / left[..tail].iter().map(|left| (edge / left).ln()).sum::<f64>();
+            let rate =
+                |at: f64| number(tail) / number(of_group.len()) * (at / edge).powf(power) * STATED / number(others);
+            let _ = writeln!(
+                out,
+                "{name}: whole, closest of the rest {:.4}; among {STATED:e} (power law {power:.1} on {tail}): {:.1e} at {SAME}, \
+                 {:.1e} at {SURELY_SAME}",
+                left[0],
+                rate(SAME),
+                rate(SURELY_SAME)
+            );
+        }
+        if tail >= 10 && evidence[tail] > 0.0 {
+            // The largest sums as an exponential tail, fitted to the largest.
+            let edge = evidence[tail];
+            let mean = evidence[..tail].iter().map(|e| e - edge).sum::<f64>() / number(tail);
+            let rate = |at: f32| {
+                number(tail) / number(of_group.len()) * (-(f64::from(at) - edge) / mean).exp() * STATED / number(others)
+            };
+            let _ = writeln!(
+                out,
+                "{name}: reaches, largest evidence of the rest {:.1}; among {STATED:e} (mean excess {mean:.2} on {tail}): {:.1e} \
+                 at {EVIDENT}, {:.1e} at {SURELY_EVIDENT}",
+                evidence[0],
+                rate(EVIDENT),
+                rate(SURELY_EVIDENT)
+            );
+        }
     }
     out
+}
+
+/// How many generated sessions match one of the people or of each other.
+fn generated(args: &Args, ids: &[Option<i64>], index: &Index) -> String {
+    let known = people(ids);
+    let matched: Vec<(bool, bool)> = (0..args.generated)
+        .into_par_iter()
+        .map(|n| {
+            #[expect(clippy::cast_possible_truncation, reason = "a remainder")]
+            let family = Family::ALL[(n % Family::ALL.len() as u64) as usize];
+            // Seeds that the background does not have.
+            let session =
+                generator::generate(family, args.seed.wrapping_add(n).wrapping_add(1 << 40), Shape::default());
+            let found = Movement::of(&session).map(|movement| index.find(&movement)).unwrap_or_default();
+            let any = |people: bool| found.iter().any(|(id, l)| known.contains(id) == people && l.strength().is_some());
+            (any(true), any(false))
+        })
+        .collect();
+    let count = |of: fn(&(bool, bool)) -> bool| matched.iter().filter(|m| of(m)).count();
+    format!(
+        "of {} generated sessions {} match a person's and {} a generated one",
+        args.generated,
+        count(|m| m.0),
+        count(|m| m.1)
+    )
 }
 
 /// The numbers in the index that are people's.

@@ -1,0 +1,150 @@
+//! What a likeness of two reaches is worth: how much likelier it is between a reach and its copy than by chance.
+//!
+//! Both are densities of the shape: around the reach itself, for a copy that was changed a little, a multivariate t of
+//! [`FREEDOM_OF_COPIES`] degrees of freedom whose scales are the changes measured on people's reaches that were turned,
+//! scaled, stretched, re-timed and resampled; and among all reaches the mixture of [`super::density`]. The decimal
+//! logarithm of their ratio, less what a kind must give away before it counts ([`Kind::price`]), is the excess of a
+//! pair. A plain reach has no excess however close its copy is.
+
+use std::sync::OnceLock;
+
+use super::density::{CLICK, COMPONENTS, Component, FREEDOM, PAIR, STOP};
+use super::shape::{DIMENSIONS, Kind, Packed, Shape, levels};
+
+/// Degrees of freedom of the changes that copies show.
+const FREEDOM_OF_COPIES: f32 = 2.5;
+/// The most that one pair counts, so that one likeness by chance is never enough.
+const MAX_EXCESS: f32 = 5.0;
+/// The dimensions as a number.
+#[expect(clippy::cast_precision_loss, reason = "a small constant")]
+const COUNT: f32 = DIMENSIONS as f32;
+
+impl Kind {
+    /// The typical change of each number between a reach and its copy.
+    pub(super) fn noise(self) -> &'static Shape {
+        const NOISE: [Shape; 3] = [
+            [0.0035, 0.0020, 0.0012, 0.0008, 0.0006, 0.0005, 0.0022, 0.0015, 0.0010, 0.0006, 0.0004, 0.0003],
+            [0.0030, 0.0025, 0.0010, 0.0007, 0.0004, 0.0003, 0.0025, 0.0012, 0.0009, 0.0005, 0.0003, 0.0002],
+            [0.0020, 0.0040, 0.0030, 0.0028, 0.0018, 0.0017, 0.0022, 0.0065, 0.0050, 0.0042, 0.0034, 0.0028],
+        ];
+        &NOISE[self.number()]
+    }
+
+    /// What the decimal logarithm must exceed. Reaches from click to click are alike where two people play one sequence
+    /// of targets, so they have to be likest.
+    pub(super) fn price(self) -> f32 {
+        match self {
+            Self::Stop => 11.0,
+            Self::Click => 13.0,
+            Self::Pair => 7.0,
+        }
+    }
+
+    /// How much an excess of this kind counts.
+    pub(super) fn weight(self) -> f32 {
+        match self {
+            Self::Click => 2.0,
+            Self::Stop | Self::Pair => 1.0,
+        }
+    }
+
+    fn mixture(self) -> &'static [Component; COMPONENTS] {
+        match self {
+            Self::Stop => &STOP,
+            Self::Click => &CLICK,
+            Self::Pair => &PAIR,
+        }
+    }
+}
+
+/// The natural logarithm of the density of a shape among all reaches.
+fn chance(kind: Kind, shape: &Shape) -> f32 {
+    let logs = kind.mixture().each_ref().map(|component| {
+        let squared: f32 = shape
+            .iter()
+            .zip(&component.centre)
+            .zip(&component.sharpness)
+            .map(|((value, centre), sharpness)| ((value - centre) * sharpness).powi(2))
+            .sum();
+        component.log - 0.5 * (FREEDOM + COUNT) * (squared / FREEDOM).ln_1p()
+    });
+    let top = logs.iter().copied().fold(f32::MIN, f32::max);
+    top + logs.iter().map(|log| (log - top).exp()).sum::<f32>().ln()
+}
+
+/// A shape that others are compared with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Target {
+    kind: Kind,
+    /// Each number over its noise.
+    scaled: Shape,
+    /// The most that a copy of it can exceed by.
+    best: f32,
+    /// From this sum of squares on there is no excess.
+    reach: f32,
+}
+
+impl Target {
+    pub(super) fn new(kind: Kind, shape: &Shape) -> Self {
+        let log: f32 = kind.noise().iter().map(|noise| noise.ln()).sum();
+        let best = (normaliser() - log - chance(kind, shape)) / std::f32::consts::LN_10 - kind.price();
+        let fall = best * std::f32::consts::LN_10 / (0.5 * (FREEDOM_OF_COPIES + COUNT));
+        let reach = if best > 0.0 { FREEDOM_OF_COPIES * fall.exp_m1() } else { 0.0 };
+        let mut scaled = *shape;
+        scaled.iter_mut().zip(kind.noise()).for_each(|(value, noise)| *value /= noise);
+        Self { kind, scaled, best, reach }
+    }
+
+    /// The same shape, of which no copy is evidence.
+    pub(super) fn without_excess(self) -> Self {
+        Self { best: 0.0, reach: 0.0, ..self }
+    }
+
+    /// The most that a copy of it can exceed by, not weighed.
+    pub(super) fn best(&self) -> f32 {
+        self.best
+    }
+
+    /// The sum of squares by which a kept reach of the same kind differs, in typical changes of a copy.
+    pub(super) fn distance(&self, kept: &Packed) -> f32 {
+        let levels = scaled_levels(self.kind);
+        (0..DIMENSIONS).map(|d| (levels[d][usize::from(kept[d].cast_unsigned())] - self.scaled[d]).powi(2)).sum()
+    }
+
+    /// The excess of a kept reach of the same kind, weighed; 0 where it is no more alike than chance makes it.
+    pub(super) fn excess(&self, kept: &Packed) -> f32 {
+        self.excess_at(self.distance(kept))
+    }
+
+    /// The excess at a distance.
+    pub(super) fn excess_at(&self, squared: f32) -> f32 {
+        if squared >= self.reach {
+            return 0.0;
+        }
+        let fall = 0.5 * (FREEDOM_OF_COPIES + COUNT) * (squared / FREEDOM_OF_COPIES).ln_1p();
+        ((self.best - fall / std::f32::consts::LN_10).max(0.0) * self.kind.weight()).min(MAX_EXCESS)
+    }
+}
+
+/// What each byte stands for in each number, over its noise.
+fn scaled_levels(kind: Kind) -> &'static [[f32; 256]; DIMENSIONS] {
+    static LEVELS: OnceLock<Vec<[[f32; 256]; DIMENSIONS]>> = OnceLock::new();
+    let all = LEVELS.get_or_init(|| {
+        let mut all = vec![[[0.0; 256]; DIMENSIONS]; 3];
+        for kind in Kind::ALL {
+            for (d, noise) in kind.noise().iter().enumerate() {
+                all[kind.number()][d] = levels(kind)[d].map(|value| value / noise);
+            }
+        }
+        all
+    });
+    &all[kind.number()]
+}
+
+/// The logarithm of the normaliser of a multivariate t of [`FREEDOM_OF_COPIES`] degrees of freedom in twelve dimensions:
+/// gamma(7.25) / (gamma(1.25) (2.5 pi)^6).
+fn normaliser() -> f32 {
+    const LN_GAMMA_7_25: f32 = 7.052_185_5;
+    const LN_GAMMA_1_25: f32 = -0.098_271_84;
+    LN_GAMMA_7_25 - LN_GAMMA_1_25 - 0.5 * COUNT * (FREEDOM_OF_COPIES * std::f32::consts::PI).ln()
+}
