@@ -504,8 +504,8 @@ mod tests {
             &[Reason::NoJitter],
             &[Reason::TooLittleMovement, Reason::Turning],
         ];
-        use crate::domain::sketch::Strength::{Same, SurelySame};
-        let alike = [None, Some((Same, false)), Some((SurelySame, false)), Some((SurelySame, true))];
+        let [same, surely] = [crate::domain::sketch::Strength::Same, crate::domain::sketch::Strength::SurelySame];
+        let alike = [None, Some((same, false)), Some((surely, false)), Some((surely, true))];
         let mut changed = 0;
         for raw in [1.0, 700.0, 950.0, 998.0, 999.5, 1e4] {
             for (noted, other) in notes.iter().flat_map(|n| alike.iter().map(move |a| (n, a))) {

@@ -35,7 +35,10 @@ fn report(line: &str) {
     println!("{line}");
 }
 
-on_both_stores!(nothing_acknowledged_is_lost_and_nothing_scored_twice);
+on_both_stores!(
+    nothing_acknowledged_is_lost_and_nothing_scored_twice,
+    what_was_still_to_be_compared_is_compared_after_a_kill,
+);
 
 async fn nothing_acknowledged_is_lost_and_nothing_scored_twice(place: Place) {
     let plan = plan();
@@ -102,8 +105,6 @@ async fn nothing_acknowledged_is_lost_and_nothing_scored_twice(place: Place) {
     let (status, _) = node.terminate();
     assert!(status.success());
 }
-
-on_both_stores!(what_was_still_to_be_compared_is_compared_after_a_kill);
 
 /// Recordings, and as many copies of them that are sent while the node is killed.
 const RECORDINGS: u64 = 120;
