@@ -21,7 +21,7 @@ fn views(human: &str, bot: &str) -> [(&'static str, String, &'static str); 10] {
         (
             "session-fails",
             format!("#/session/{bot}"),
-            "document.querySelector('.range') && document.querySelector('#detection dd') && document.querySelector('canvas').dataset.frames === '0'",
+            "document.querySelector('.range') && document.querySelector('[aria-labelledby=detection] dd') && document.querySelector('canvas').dataset.frames === '0'",
         ),
         (
             "session-passes",
@@ -40,7 +40,7 @@ fn views(human: &str, bot: &str) -> [(&'static str, String, &'static str); 10] {
         (
             "model",
             "#/model".to_owned(),
-            "document.querySelectorAll('.chart canvas').length === 2 && document.querySelectorAll('#detection tbody tr').length === 24",
+            "document.querySelectorAll('.chart canvas').length === 2 && document.querySelectorAll('[aria-labelledby=detection] tbody tr').length === 24",
         ),
     ]
 }
