@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use async_trait::async_trait;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::clock::{Clock, SystemClock};
@@ -298,6 +299,8 @@ async fn open_store(config: &Config) -> anyhow::Result<(Arc<dyn Store>, Arc<dyn 
 struct Life {
     store: Arc<dyn Store>,
     beat: Heartbeat,
+    /// Dropped to end `beating`.
+    going: oneshot::Sender<()>,
     beating: JoinHandle<()>,
 }
 
@@ -323,23 +326,29 @@ impl Life {
             tracing::warn!(%error, "the node could not say that it lives");
         }
         let (beats, told) = (Arc::clone(&store), beat.clone());
+        let (going, mut gone) = oneshot::channel();
         let beating = tokio::spawn(async move {
             loop {
                 let draining = shutdown.is_soft();
                 tokio::select! {
                     () = tokio::time::sleep(NodeRow::BEAT) => {}
                     () = shutdown.soft(), if !draining => {}
+                    _ = &mut gone => return,
                 }
                 let _ = beats.beat(Heartbeat { draining: shutdown.is_soft(), ..told.clone() }).await;
             }
         });
-        Self { store, beat, beating }
+        Self { store, beat, going, beating }
     }
 
-    /// Takes the node out of the list.
+    /// Takes the node out of the list. A beat that is under way ends first: on another connection it could come after.
     async fn end(self) {
-        self.beating.abort();
-        let leaving = self.store.beat(Heartbeat { leaving: true, ..self.beat });
+        let Self { store, beat, going, beating } = self;
+        drop(going);
+        let leaving = async {
+            let _ = beating.await;
+            store.beat(Heartbeat { leaving: true, ..beat }).await
+        };
         let _ = tokio::time::timeout(Duration::from_secs(2), leaving).await;
     }
 }
