@@ -58,7 +58,7 @@ pub const POOLED: &str = "pooled";
 /// short of fail.
 const UNJUDGED_P: f64 = 0.005;
 /// A recorder that is less known than this fails nobody.
-const KNOWN: f64 = 0.5;
+const KNOWN: f64 = 0.6;
 /// Rows in one call; as many take some ten milliseconds.
 const MAX_ROWS: usize = 2000;
 /// Rows that one thread takes at a time.
