@@ -1,9 +1,9 @@
 //! The embedded detector: a model that ships with the program and learns from human sessions alone.
 //!
-//! A [`judge`] of each kind of pointer combines two measures: a [`classifier`] asks the [`boosting`] trees how much a row
-//! resembles counterexamples made from human sessions, and the [`support`] says how far it is from people at all. Both are
-//! placed among calibration people who were recorded like the session ([`local`]). [`file`](mod@file) is how a model is
-//! kept, [`train`] how it comes to be.
+//! A [`judge`] combines two measures: a [`classifier`] asks the [`boosting`] trees how much a row resembles counterexamples
+//! made from human sessions, and the [`support`] says how far it is from people at all. Both are placed among calibration
+//! people, source by source ([`by_source`]), by how well the recorder is known ([`familiarity`]). [`file`](mod@file) is how a
+//! model is kept, [`train`] how it comes to be.
 
 pub mod quantiles;
 
