@@ -97,7 +97,7 @@ macro_rules! store_contract {
             sketches: {
                 kept_sketches_are_read_with_their_users_and_by_page, who_follows_sketches_misses_none,
                 a_session_that_names_as_many_as_it_may_is_one_more_copy, matches_are_named_until_those_are_erased,
-                erasing_and_clearing_leave_no_sketch, retention_drops_sketches, a_stale_settlement_names_nobody,
+                erasing_and_clearing_leave_no_sketch, retention_drops_sketches, telemetry_outlives_its_time_until_it_was_compared, a_stale_settlement_names_nobody,
                 a_session_erased_while_leased_leaves_no_sketch, what_is_to_be_compared_is_remembered_until_it_was,
                 a_match_found_after_the_verdict_revises_it_with_its_cause,
                 a_session_is_compared_again_when_that_is_asked_for,

@@ -121,6 +121,7 @@ pub(crate) async fn telemetry_goes_by_class_and_age(store: &dyn Store) {
     let batch = claim(store, 1, at(1000)).await;
     settle_all(store, &batch, rejected(), at(1000)).await.unwrap();
 
+    all_compared(store, at(1000)).await;
     assert_eq!(prune(store, at(1090)).await, Pruned::default());
     assert_eq!(prune(store, at(1110)).await.telemetry, 2);
     assert_eq!(has_telemetry(store, &seqs).await, [false, true, true, false, true]);
@@ -231,6 +232,7 @@ pub(crate) async fn a_deployments_retention_goes_in_steps(store: &dyn Store) {
         NewSession { key: key_in("eu", id), ..done }
     };
     join_all(names.iter().map(|id| store.accept(new(id)))).await;
+    all_compared(store, at(0)).await;
     let rule = |results: Option<Duration>| DeploymentRetention {
         deployment: "eu".to_owned(),
         results,

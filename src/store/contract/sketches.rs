@@ -135,6 +135,23 @@ pub(crate) async fn retention_drops_sketches(store: &dyn Store) {
     assert_eq!(kept(store).await.len(), 0);
 }
 
+pub(crate) async fn telemetry_outlives_its_time_until_it_was_compared(store: &dyn Store) {
+    let seqs = submit_all(store, &["owed", "compared"], at(0)).await;
+    let lease = claim(store, 2, at(1)).await.lease;
+    let outcomes = vec![(seqs[0], scored(1.0)), (seqs[1], scored(1.0))];
+    let later = Settlement { uncompared: vec![seqs[0]], ..settlement(outcomes) };
+    store.settle(lease, later, at(2)).await.unwrap();
+    let (minute, day) = (Duration::from_secs(60), Duration::from_secs(24 * 3600));
+    let retention = Retention { results: day, telemetry: minute, telemetry_flagged: minute };
+    store.prune(retention, at(4 * 3600).wall).await.unwrap();
+    let kept = store.telemetry(seqs.clone()).await.unwrap();
+    assert!(kept[0].is_some(), "what it is compared by stays");
+    assert!(store.uncompared(9, at(4 * 3600)).await.unwrap()[0].record.is_some());
+    store.compared(vec![nothing(seqs[0])], Vec::new(), at(4 * 3600)).await.unwrap();
+    store.prune(retention, at(4 * 3600 + 1).wall).await.unwrap();
+    assert_eq!(store.telemetry(seqs).await.unwrap(), [None, None]);
+}
+
 pub(crate) async fn a_stale_settlement_names_nobody(store: &dyn Store) {
     let seqs = submit_all(store, &["a", "b"], at(0)).await;
     let lease = claim(store, 1, at(1)).await.lease;

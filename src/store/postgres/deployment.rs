@@ -5,6 +5,7 @@ use deadpool_postgres::Transaction;
 use super::Core;
 use super::fault::Fault;
 use super::removal::STEP;
+use super::sketches::compared_before;
 use crate::domain::time::Timestamp;
 use crate::store::{DeploymentRetention, Pruned};
 
@@ -25,7 +26,8 @@ impl Core {
         }
         let mut reached = after;
         if let Some(age) = rule.telemetry {
-            let (records, until, more) = walk(&transaction, rule, after, now.minus(age)).await?;
+            let before = now.minus(age).min(compared_before(&transaction).await?);
+            let (records, until, more) = walk(&transaction, rule, after, before).await?;
             let failed = failed(&transaction, rule, now.minus(age)).await?;
             pruned.telemetry = records + failed;
             pruned.more |= more || failed >= STEP.unsigned_abs();

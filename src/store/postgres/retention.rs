@@ -13,6 +13,7 @@ use super::Core;
 use super::fault::Fault;
 use super::pool::Held;
 use super::removal::{Removal, STEP};
+use super::sketches::compared_before;
 use crate::domain::result::Decision;
 use crate::store::coding::Numbered as _;
 use crate::store::{Pruned, Retention};
@@ -34,19 +35,21 @@ impl Core {
         let mut held = self.pool.get().await?;
         let mut pruned = Pruned::default();
         let before = |age: Duration| now.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+        let compared = compared_before(&*held).await?;
+        let telemetry_before = |age: Duration| before(age).min(compared.0);
         let by_partition = retention.telemetry >= BY_PARTITION;
         if by_partition {
             self.make_partitions(&held, now).await?;
-            let dropped = drop_partition(&mut held, before(retention.telemetry), now).await?;
+            let dropped = drop_partition(&mut held, telemetry_before(retention.telemetry), now).await?;
             pruned.telemetry += dropped.records;
             pruned.more |= dropped.more;
         }
         for (flagged, age) in [(false, retention.telemetry), (true, retention.telemetry_flagged)] {
-            let (records, more) = kept(&held, flagged, before(age)).await?;
+            let (records, more) = kept(&held, flagged, telemetry_before(age)).await?;
             pruned.telemetry += records;
             pruned.more |= more;
             if !by_partition {
-                let (records, more) = walk(&mut held, flagged, before(age)).await?;
+                let (records, more) = walk(&mut held, flagged, telemetry_before(age)).await?;
                 pruned.telemetry += records;
                 pruned.more |= more;
             }

@@ -179,6 +179,13 @@ impl Core {
     }
 }
 
+/// All sessions that were scored at this time or before are compared: no later telemetry may go for its age.
+pub(super) async fn compared_before(client: &impl GenericClient) -> Result<Timestamp, Fault> {
+    let sql = "SELECT min(r.scored_at) FROM uncompared u JOIN results r ON r.seq = u.seq WHERE NOT u.only_sketch";
+    let oldest: Option<i64> = client.query_one(sql, &[]).await?.try_get(0)?;
+    Ok(Timestamp(oldest.map_or(i64::MAX, |at| at.saturating_sub(1))))
+}
+
 /// Keeps sketches of sessions that are there, each once.
 pub(super) async fn keep(client: &impl GenericClient, new: &[NewSketch]) -> Result<(), Fault> {
     if new.is_empty() {

@@ -6,8 +6,8 @@ use crate::domain::result::{Decided, Decision};
 use crate::store::MemberOutcome;
 use crate::store::audit::NewEntry;
 use crate::store::contract::{
-    Fixture, at, check_random_histories, claim, final_session, scored, session, settle_all, store_contract, submit,
-    verdict,
+    Fixture, all_compared, at, check_random_histories, claim, final_session, scored, session, settle_all,
+    store_contract, submit, verdict,
 };
 use crate::store::decisions::{Cause, Revision};
 use crate::store::labels::{Label, Truth};
@@ -61,6 +61,7 @@ async fn an_hour_of_telemetry_goes_whole_when_nothing_in_it_is_unfinished() {
     for (id, decision) in [("pass", Decision::Pass), ("review", Decision::Review)] {
         seqs.push(submit(&store, final_session(id, verdict(decision, 1.0), at(0))).await);
     }
+    all_compared(&store, at(0)).await;
     seqs.push(submit(&store, session("waits", at(0))).await);
     let has = async || store.telemetry(seqs.clone()).await.unwrap().iter().map(Option::is_some).collect::<Vec<_>>();
     let partitions = || {

@@ -7,7 +7,7 @@ use rusqlite::params;
 use super::fault::Fault;
 use super::intake::{TELEMETRY_KEPT, TELEMETRY_KEPT_LONGER};
 use super::state::{WriterState, stored};
-use super::{deliveries, rows};
+use super::{deliveries, rows, sketches};
 use crate::domain::id::SessionKey;
 use crate::domain::queue::{Entry, State};
 use crate::domain::time::Timestamp;
@@ -124,12 +124,13 @@ impl WriterState {
     pub(super) fn prune(&mut self, retention: Retention, now: Timestamp) -> Result<Pruned, Fault> {
         let mut pruned = Pruned::default();
         let short = self.is_short_of_room()?;
+        let compared = sketches::compared_before(&self.connection)?;
         for (class, age) in
             [(TELEMETRY_KEPT, retention.telemetry), (TELEMETRY_KEPT_LONGER, retention.telemetry_flagged)]
         {
             // Short of room, the oldest finished telemetry goes whatever its age, a step at a time.
             let age = if short && pruned.telemetry == 0 { Duration::ZERO } else { age };
-            pruned.telemetry += self.prune_telemetry(class, now.minus(age))?;
+            pruned.telemetry += self.prune_telemetry(class, now.minus(age).min(compared))?;
         }
         pruned.sessions = self.prune_sessions(now.minus(retention.results))?;
         let old = now.minus(retention.results).0;
@@ -182,7 +183,7 @@ impl WriterState {
         }
         let mut reached = after;
         if let Some(age) = rule.telemetry {
-            let before = now.minus(age);
+            let before = now.minus(age).min(sketches::compared_before(&self.connection)?);
             let (until, more) = self.walk_deployment(&rule.deployment, after, before)?;
             reached = until.max(after);
             let scored = "SELECT s.seq FROM results r JOIN sessions s ON s.seq = r.session \

@@ -145,6 +145,14 @@ pub(super) fn backlog(connection: &Connection) -> Result<ComparisonBacklog, Faul
     Ok(ComparisonBacklog { sessions, oldest: oldest.map(Timestamp) })
 }
 
+/// All sessions that were finished at this time or before are compared: no later telemetry may go for its age.
+pub(super) fn compared_before(connection: &Connection) -> Result<Timestamp, Fault> {
+    let sql = "SELECT min(min(s.finished_at, r.scored_at)) FROM uncompared u JOIN results r ON r.session = u.session \
+               JOIN sessions s ON s.seq = u.session WHERE NOT u.only_sketch";
+    let oldest: Option<i64> = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+    Ok(Timestamp(oldest.map_or(i64::MAX, |at| at.saturating_sub(1))))
+}
+
 /// Removes every trace of a session's sketch, and its name from the results of others.
 pub(super) fn forget(connection: &Connection, session: i64) -> Result<(), Fault> {
     connection.prepare_cached("DELETE FROM matches WHERE session = ?")?.execute([session])?;
