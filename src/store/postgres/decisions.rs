@@ -40,6 +40,19 @@ impl DecisionStore for PostgresStore {
     }
 }
 
+/// How a session's decision stands, of a row with all its columns.
+pub(super) fn standing(row: &Row) -> Result<Standing, Fault> {
+    Ok(Standing {
+        seq: Seq(row.try_get("seq")?),
+        key: rows::key(row)?,
+        kind: enumerated(row, "kind")?,
+        score: row.try_get("score")?,
+        basis: rows::basis(row)?,
+        decision: enumerated(row, "decision")?,
+        labelled: row.try_get("labelled")?,
+    })
+}
+
 impl Core {
     async fn standings_once(&self, after: Seq, limit: u32, deployment: Option<&str>) -> Result<Vec<Standing>, Fault> {
         let sql = "SELECT r.seq, s.deployment, s.id, r.kind, r.score, r.decision, r.supported, r.noted, \
@@ -51,17 +64,7 @@ impl Core {
         let deployment = deployment.map(str::as_bytes);
         let found = held.query(&statement, &[&after.0, &deployment, &i64::from(limit)]).await?;
         held.release();
-        rows::all(&found, |row| {
-            Ok(Standing {
-                seq: Seq(row.try_get("seq")?),
-                key: rows::key(row)?,
-                kind: enumerated(row, "kind")?,
-                score: row.try_get("score")?,
-                basis: rows::basis(row)?,
-                decision: enumerated(row, "decision")?,
-                labelled: row.try_get("labelled")?,
-            })
-        })
+        rows::all(&found, standing)
     }
 
     async fn revise_once(&self, revisions: &[Revision], at: Timestamp) -> Result<u64, Fault> {

@@ -11,7 +11,7 @@ use crate::domain::evidence::NAMED;
 use crate::domain::id::{Seq, SessionId};
 use crate::domain::sketch::Sketch;
 use crate::domain::time::Timestamp;
-use crate::store::decisions::{Cause, REPLAY_DETAIL, Revision, Standing};
+use crate::store::decisions::{Cause, REPLAY_DETAIL, Revision};
 use crate::store::{
     Candidate, Compared, ComparisonBacklog, Matches, NewSketch, SketchCursor, SketchPage, StoreError, Uncompared,
 };
@@ -98,15 +98,7 @@ impl Core {
         rows::all(&found, |row| {
             let user: Option<Vec<u8>> = row.try_get("user_id")?;
             Ok(Uncompared {
-                standing: Standing {
-                    seq: Seq(row.try_get("seq")?),
-                    key: rows::key(row)?,
-                    kind: enumerated(row, "kind")?,
-                    score: row.try_get("score")?,
-                    basis: rows::basis(row)?,
-                    decision: enumerated(row, "decision")?,
-                    labelled: row.try_get("labelled")?,
-                },
+                standing: decisions::standing(row)?,
                 user_id: user.map(|user| String::from_utf8_lossy(&user).into_owned()),
                 record: row.try_get("record")?,
                 only_sketch: row.try_get("only_sketch")?,

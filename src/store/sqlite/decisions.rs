@@ -25,6 +25,19 @@ pub(super) fn revised(row: &Row<'_>) -> Result<Revised, Fault> {
     })
 }
 
+/// How a session's decision stands, of a row with all its columns.
+pub(super) fn standing(row: &Row<'_>) -> Result<Standing, Fault> {
+    Ok(Standing {
+        seq: Seq(row.get("seq")?),
+        key: rows::key(row, "deployment", "id")?,
+        kind: ScoreKind::from_number(row.get("kind")?)?,
+        score: row.get("score")?,
+        basis: rows::basis(row)?,
+        decision: Decision::from_number(row.get("decision")?)?,
+        labelled: row.get("labelled")?,
+    })
+}
+
 #[async_trait]
 impl DecisionStore for SqliteStore {
     async fn standings(&self, after: Seq, limit: u32, deployment: Option<String>) -> StoreResult<Vec<Standing>> {
@@ -34,17 +47,7 @@ impl DecisionStore for SqliteStore {
                        JOIN sessions s ON s.seq = r.session LEFT JOIN labels l ON l.session = r.session \
                        WHERE r.session > ?1 AND (?2 IS NULL OR r.deployment = ?2) ORDER BY r.session LIMIT ?3";
             let mut statement = connection.prepare_cached(sql)?;
-            rows::collect(&mut statement, params![after.0, deployment, limit], |row| {
-                Ok(Standing {
-                    seq: Seq(row.get("seq")?),
-                    key: rows::key(row, "deployment", "id")?,
-                    kind: ScoreKind::from_number(row.get("kind")?)?,
-                    score: row.get("score")?,
-                    basis: rows::basis(row)?,
-                    decision: Decision::from_number(row.get("decision")?)?,
-                    labelled: row.get("labelled")?,
-                })
-            })
+            rows::collect(&mut statement, params![after.0, deployment, limit], standing)
         })
         .await
     }

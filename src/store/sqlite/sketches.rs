@@ -8,11 +8,11 @@ use super::rows;
 use super::state::WriterState;
 use crate::domain::evidence::NAMED;
 use crate::domain::id::{Seq, SessionId};
-use crate::domain::result::{Decision, ScoreKind};
+use crate::domain::result::Decision;
 use crate::domain::sketch::Sketch;
 use crate::domain::time::Timestamp;
 use crate::store::coding::Numbered as _;
-use crate::store::decisions::{Cause, REPLAY_DETAIL, Revision, Standing};
+use crate::store::decisions::{Cause, REPLAY_DETAIL, Revision};
 use crate::store::{
     Candidate, Compared, ComparisonBacklog, Matches, NewSketch, SketchCursor, SketchPage, StoreError, Uncompared,
 };
@@ -121,15 +121,7 @@ pub(super) fn uncompared(connection: &Connection, limit: u32) -> Result<Vec<Unco
     let mut statement = connection.prepare_cached(sql)?;
     rows::collect(&mut statement, [limit], |row| {
         Ok(Uncompared {
-            standing: Standing {
-                seq: Seq(row.get("seq")?),
-                key: rows::key(row, "deployment", "id")?,
-                kind: ScoreKind::from_number(row.get("kind")?)?,
-                score: row.get("score")?,
-                basis: rows::basis(row)?,
-                decision: Decision::from_number(row.get("decision")?)?,
-                labelled: row.get("labelled")?,
-            },
+            standing: decisions::standing(row)?,
             user_id: row.get("user")?,
             record: row.get("record")?,
             only_sketch: row.get("only_sketch")?,
