@@ -29,7 +29,7 @@ type Measure = (fn(&Source) -> &Calibration, f64);
 
 /// Both p-values of a session, and how well its recorder is known.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Local {
+pub struct PValues {
     /// Of the raw score.
     pub classifier: f64,
     /// Of the distance.
@@ -102,11 +102,11 @@ impl SourceCalibration {
 
     /// The p-values of a row with this raw score and distance. A larger raw score never has a larger p-value.
     #[must_use]
-    pub fn assess(&self, row: &[f64], raw_score: f64, squared: f64) -> Local {
+    pub fn assess(&self, row: &[f64], raw_score: f64, squared: f64) -> PValues {
         let known = self.familiarity.of(row);
         let [classifier, support] = [(raw as fn(&Source) -> &Calibration, raw_score), (distance, squared)]
             .map(|measure| if self.foreign.is_empty() { self.at_home(measure) } else { self.mixed(measure, known) });
-        Local { classifier, support, known }
+        PValues { classifier, support, known }
     }
 
     fn mixed(&self, measure: Measure, known: f64) -> f64 {

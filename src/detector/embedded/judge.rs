@@ -49,8 +49,8 @@ impl Judge {
         let raw = self.classifier.raw(row);
         let raw = if raw.is_nan() { f64::MAX } else { raw.clamp(f64::MIN, f64::MAX) };
         let distance = self.support.distance(row);
-        let local = self.calibration.assess(row, raw, distance);
-        let p = (local.classifier / (1.0 - SUPPORT_PART)).min(local.support / SUPPORT_PART).min(1.0);
+        let placed = self.calibration.assess(row, raw, distance);
+        let p = (placed.classifier / (1.0 - SUPPORT_PART)).min(placed.support / SUPPORT_PART).min(1.0);
         let supported = (-p.log10()).clamp(0.0, MAX_SCORE);
         let [largest_raw, largest_distance] = self.calibration.largest();
         let outside = distance > largest_distance;
@@ -62,9 +62,9 @@ impl Judge {
         Judgement {
             raw,
             distance,
-            classifier_p: local.classifier,
-            support_p: local.support,
-            known: local.known,
+            classifier_p: placed.classifier,
+            support_p: placed.support,
+            known: placed.known,
             outside,
             calibrated: Calibrated { p, score, supported, extrapolated },
         }
