@@ -1,7 +1,7 @@
 //! The embedded detector as the service sees it.
 
 use proptest::prelude::*;
-use rand::{RngExt as _, SeedableRng as _};
+use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::file::tests::small;
