@@ -210,6 +210,12 @@ impl Basis {
         if let Some(decision) = self.noted.forced() {
             return Decided { decision, confidence: 1.0, ..alone };
         }
+        // A visitor without a pointer gets a second look, whatever was made of a session without movement.
+        if self.noted.contains(Reason::NoPointer) {
+            let reasons = [Reason::NoPointer].into_iter().collect();
+            let decision = Decision::Review;
+            return Decided { decision, confidence: thresholds.confidence(decision, thresholds.review), reasons };
+        }
         // Nothing that is computed from hardly any movement decides, for the session or against it.
         if self.noted.contains(Reason::TooLittleMovement) {
             let mut reasons = alone.reasons.without_traits();
@@ -292,6 +298,15 @@ impl Verdict {
         let model = ModelIdentity { id: heuristic::MODEL_ID.to_owned(), version: heuristic::MODEL_VERSION.to_owned() };
         let basis = Basis { supported: Some(score), noted: heuristic.reasons, surely_replayed: false };
         Self::undecided(ScoreKind::Heuristic, Some(score), Source::Heuristic, model, basis).decided(basis, thresholds)
+    }
+
+    /// The verdict on a session without movement: nothing is scored.
+    #[must_use]
+    pub fn without_pointer(thresholds: &Thresholds) -> Self {
+        let model = ModelIdentity { id: heuristic::MODEL_ID.to_owned(), version: heuristic::MODEL_VERSION.to_owned() };
+        let noted = [Reason::NoPointer].into_iter().collect();
+        let basis = Basis { supported: None, noted, surely_replayed: false };
+        Self::undecided(ScoreKind::Heuristic, None, Source::Heuristic, model, basis).decided(basis, thresholds)
     }
 
     /// The verdict on a calibrated score. `noted` are the rules that hold and the detector's notes.

@@ -75,6 +75,7 @@ async fn accept(bench: &Bench, id: &str, user: &str, mut session: Session, is_fi
         reasons: verdict.reasons,
         first: FirstVerdict { verdict, scored_at: bench.clock.now().wall, latency_ms: 0.1 },
         is_final,
+        challenge: None,
     };
     bench.store.accept(new).await.unwrap();
 }

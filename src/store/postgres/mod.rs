@@ -6,6 +6,7 @@
 mod attached;
 mod audit;
 mod bench;
+mod challenges;
 mod clock;
 mod controls;
 mod counts;

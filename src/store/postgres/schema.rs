@@ -16,16 +16,17 @@ struct Step {
 }
 
 /// Every version, the first one first.
-const STEPS: [Step; 5] = [
+const STEPS: [Step; 6] = [
     Step { oldest: 1, sql: V1 },
     Step { oldest: 1, sql: V2 },
     Step { oldest: 1, sql: V3 },
     Step { oldest: 1, sql: V4 },
     Step { oldest: 1, sql: V5 },
+    Step { oldest: 6, sql: V6 },
 ];
 
 /// The version that this program writes.
-pub(super) const VERSION: i64 = 5;
+pub(super) const VERSION: i64 = 6;
 
 /// Who holds this advisory lock migrates; everybody else waits.
 const LOCK: i64 = 0x706c_6179_7072;
@@ -312,6 +313,19 @@ CREATE TABLE uncompared (
 ) WITH (autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_scale_factor = 0.02);
 INSERT INTO uncompared (seq, since, only_sketch) SELECT k.seq, r.scored_at, true FROM sketches k
     JOIN results r ON r.seq = k.seq;
+";
+
+/// Challenges that were used. From this version on `sessions.id` begins with `page/` where a submit key alone sent it: no
+/// id to a node of version 5, which leaves batches with such a session to others while it is replaced, and does not start
+/// again.
+const V6: &str = "
+CREATE TABLE challenges (
+    number bytea PRIMARY KEY,          -- the random number in its token
+    expires_at bigint NOT NULL,
+    hostname text,                     -- of the page that sent the session, in the browser's words
+    redeemed_at bigint                 -- when its one answer was given
+);
+CREATE INDEX challenges_by_time ON challenges (expires_at);
 ";
 
 /// The version of the database and the oldest version of this program that can work with it; `None` when it is empty.

@@ -6,6 +6,7 @@
 
 mod audit;
 mod backup;
+mod challenges;
 mod controls;
 mod decisions;
 mod deliveries;
