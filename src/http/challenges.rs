@@ -80,7 +80,7 @@ pub(super) async fn create(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    request::check_type(&headers, request::is_json, "application/json")?;
+    request::check_type(&headers, request::is_json_or_text, "application/json")?;
     let body = request::read(&headers, body, service.body_limits()).await?;
     let asked = request::json::<ChallengeRequest>(&body)?.unwrap_or_default();
     if access.role == Role::Submit {

@@ -92,7 +92,7 @@ async fn used_expired_unknown_and_foreign_tokens_have_codes_of_their_own() {
     send(unknown).await.is_error(401, "unknown_token");
     app.clock.advance(Duration::from_secs(60));
     send_text(&app, of(&made).to_string()).await.is_error(403, "expired_token");
-    assert_eq!(app.metric("playproof_sessions_received_total{outcome=\"accepted\"}").await as usize, 0);
+    assert_eq!(app.get_as("admin", "/api/v1/batch/stats").await.json()["queue"]["total"], 0);
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn a_page_of_a_listed_origin_asks_with_a_submit_key_and_vouches_for_nobody
     let claimed = ask(Some(PAGE), json!({"userId": "jo"})).await;
     claimed.is_error(403, "forbidden");
     assert_eq!(claimed.json()["details"]["path"], "userId");
-    app.post_as("admin", "/api/v1/overrides", &json!({"userId": "jo", "decision": "pass"})).await;
+    app.post_as("admin", "/api/v1/overrides", &json!({"userId": "jo", "action": "allow"})).await;
     let made = ask(Some(PAGE), json!({"action": "sign-up"})).await.json();
     let mut session = of(&made);
     session["userId"] = json!("jo");
@@ -178,7 +178,7 @@ async fn what_is_out_of_bounds_is_refused_by_name() {
 #[tokio::test]
 async fn a_submit_key_alone_is_always_batched_vouches_for_nobody_and_takes_no_id_away() {
     let app = app().await;
-    app.post_as("admin", "/api/v1/overrides", &json!({"userId": "jo", "decision": "pass"})).await;
+    app.post_as("admin", "/api/v1/overrides", &json!({"userId": "jo", "action": "allow"})).await;
     let mut squatted = session("order-1");
     squatted["useBatch"] = json!(false);
     squatted["userId"] = json!("jo");
@@ -228,6 +228,20 @@ async fn a_visitor_without_a_pointer_is_reviewed_and_never_refused() {
         let path = format!("/api/v1/sessions/{}/{of_it}", made["sessionId"].as_str().unwrap());
         assert_eq!(app.get_as("admin", &path).await.status, 200, "{of_it}");
     }
+    let wish = json!({"pass": 1.0, "review": 2.5, "noPointer": "pass", "deploymentId": "kiosk"});
+    assert_eq!(app.post_as("admin", "/api/v1/thresholds", &wish).await.status, 200);
+    let kiosk = json!({"sessionId": "kiosk", "deploymentId": "kiosk", "movements": []});
+    assert_eq!(app.post_as("ingest", "/api/v1/score", &kiosk).await.json()["decision"], "pass");
+    let kept = json!({"pass": 0.5, "review": 2.5, "deploymentId": "kiosk"});
+    app.post_as("admin", "/api/v1/thresholds", &kept).await;
+    let told = app.get_as("admin", "/api/v1/thresholds").await.json();
+    assert_eq!(
+        (&told["noPointer"], &told["deployments"][0]["noPointer"]),
+        (&json!("review"), &json!("pass")),
+        "{told}"
+    );
+    let wrong = json!({"pass": 1.0, "review": 2.5, "noPointer": "fail"});
+    app.post_as("admin", "/api/v1/thresholds", &wrong).await.is_error(422, "out_of_bounds");
     let by_server = json!({"sessionId": "plain", "movements": [], "useBatch": true});
     let answer = app.post_as("ingest", "/api/v1/score", &by_server).await.json();
     assert_eq!((&answer["decision"], &answer["status"]), (&json!("review"), &json!("processed")), "{answer}");

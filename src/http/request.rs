@@ -62,6 +62,11 @@ pub(super) fn is_json(essence: &str) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
+/// The same, and the text that a program sends which names no type of its own.
+pub(super) fn is_json_or_text(essence: &str) -> bool {
+    essence == "text/plain" || is_json(essence)
+}
+
 /// Reads a whole body.
 pub(super) async fn read(headers: &HeaderMap, body: Body, limits: BodyLimits<'_>) -> Result<Bytes, ApiError> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());

@@ -207,8 +207,7 @@ async fn take(
     body: Body,
 ) -> Result<(Receipt, bool), ApiError> {
     let received = service.clock.now();
-    let accepted = |kind: &str| request::is_json(kind) || kind == "text/plain";
-    request::check_kind(headers, accepted, "application/json")?;
+    request::check_kind(headers, request::is_json_or_text, "application/json")?;
     encoding::check(headers)?;
     let limits = if access.is_some() { service.body_limits() } else { service.page_body_limits() };
     let body = request::read(headers, body, limits).await?;

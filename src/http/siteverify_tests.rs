@@ -148,7 +148,7 @@ async fn a_test_key_decides_about_the_sessions_of_its_challenges() {
     submit(&app, &made).await;
     let told = ask(&app, "ingest", &made["token"]).await.json();
     assert_eq!((&told["success"], &told["decision"], &told["score"]), (&json!(true), &json!("fail"), &json!(0.0)));
-    assert_eq!(told["reasons"][0]["code"], "test_fail");
+    assert!(told["reasons"].to_string().contains("test_fail"), "{told}");
 }
 
 #[tokio::test]
