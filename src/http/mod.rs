@@ -10,6 +10,7 @@ mod batches;
 #[cfg(test)]
 mod bounds_tests;
 mod bulk;
+mod campaigns;
 mod dashboard;
 mod erasure;
 mod error;
@@ -263,6 +264,9 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/api/v1/sessions/{sessionId}/telemetry", get(telemetry::read))
         .route("/api/v1/sessions/{sessionId}/history", get(history::read))
         .route("/api/v1/sessions/{sessionId}/label", post(labels::put).delete(labels::take_back))
+        .route("/api/v1/campaigns", get(campaigns::list))
+        .route("/api/v1/campaigns/{campaignId}", get(campaigns::read))
+        .route("/api/v1/campaigns/{campaignId}/label", post(campaigns::label).delete(campaigns::unlabel))
         .route("/api/v1/labels", get(labels::list))
         .route("/api/v1/review", get(review::list))
         .route("/api/v1/verdicts", get(verdicts::follow))

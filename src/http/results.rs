@@ -15,6 +15,7 @@ use crate::domain::id::{SESSION_ID_RULE, SessionId, SessionKey};
 use crate::domain::reason::Reason;
 use crate::domain::result::{Decision, Source};
 use crate::domain::time::Timestamp;
+use crate::store::campaigns::CampaignId;
 use crate::store::{Cursor, Lookup, Page, ResultQuery, ResultRow, StoredResult, StoredSession};
 
 const PAGE: u32 = 100;
@@ -42,6 +43,9 @@ pub(super) struct ResultsParams {
     reason: Option<String>,
     /// Only sessions that claim this device, such as mouse.
     device_type: Option<String>,
+    /// Only members of this campaign.
+    #[param(minimum = 1)]
+    campaign: Option<i64>,
     /// Only this session, in the deployment named, or in none.
     session_id: Option<String>,
     /// 1 to 1000.
@@ -107,6 +111,7 @@ pub(super) async fn list(
         deployment: access.deployment(params.deployment_id.clone())?,
         reason: named("reason", params.reason.as_deref(), Reason::parse, "a reason code; the README lists them")?,
         device: params.device_type,
+        campaign: params.campaign.map(CampaignId),
         after: params.cursor.as_deref().map(read_cursor).transpose()?,
         limit: request::page_size(params.limit, PAGE, LARGEST_PAGE)?,
         window: Some(WINDOW),
@@ -127,7 +132,7 @@ async fn one(service: &Shared, key: SessionKey, query: &ResultQuery) -> Result<P
     let Lookup::Found(session) = service.store.session(key).await? else {
         return Ok(Page { rows: vec![], next: None });
     };
-    let StoredSession { key, device_type, result, .. } = *session;
+    let StoredSession { key, device_type, result, campaign, .. } = *session;
     let fits = |row: &ResultRow| {
         let StoredResult { verdict, scored_at, .. } = &row.result;
         query.decision.is_none_or(|decision| decision == verdict.decision)
@@ -135,6 +140,7 @@ async fn one(service: &Shared, key: SessionKey, query: &ResultQuery) -> Result<P
             && query.since.is_none_or(|since| since <= *scored_at)
             && query.until.is_none_or(|until| *scored_at < until)
             && query.reason.is_none_or(|reason| verdict.reasons.contains(reason))
+            && query.campaign.is_none_or(|asked| Some(asked) == campaign)
             && query.device.as_ref().is_none_or(|device| *device == row.device_type)
     };
     let row = result.map(|result| ResultRow { key, device_type, result });

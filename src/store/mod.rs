@@ -12,6 +12,8 @@ mod first;
 
 pub mod audit;
 
+pub mod campaigns;
+
 pub mod controls;
 
 pub mod decisions;
@@ -36,6 +38,7 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 
 pub use audit::AuditStore;
+pub use campaigns::CampaignStore;
 pub use controls::ControlStore;
 pub use decisions::DecisionStore;
 pub use deliveries::DeliveryStore;
@@ -56,7 +59,9 @@ pub type StoreResult<T> = Result<T, StoreError>;
 
 /// The queue's transitions and the questions asked of it.
 #[async_trait]
-pub trait Store: AuditStore + ControlStore + DecisionStore + DeliveryStore + LabelStore + Send + Sync {
+pub trait Store:
+    AuditStore + CampaignStore + ControlStore + DecisionStore + DeliveryStore + LabelStore + Send + Sync
+{
     /// Stores a session, unless its key is known. Durable when it returns [`Acceptance::New`].
     async fn accept(&self, session: NewSession) -> StoreResult<Acceptance>;
 

@@ -8,7 +8,7 @@ const LEAVES: [&str; 9] =
     ["clock", "controls", "metrics", "shutdown", "logging", "secret", "settled", "thresholds", "tls"];
 
 /// Every part, and the parts it may know beside the leaves.
-const LAYERS: [(&str, &[&str]); 24] = [
+const LAYERS: [(&str, &[&str]); 25] = [
     ("domain", &[]),
     ("clock", &["domain"]),
     ("shutdown", &[]),
@@ -28,9 +28,13 @@ const LAYERS: [(&str, &[&str]); 24] = [
     ("intake", &["store", "detector", "domain"]),
     ("scheduler", &["store", "detector", "domain"]),
     ("registry", &["store", "detector", "domain"]),
-    ("http", &["registry", "webhooks", "scheduler", "intake", "store", "detector", "domain"]),
+    ("operations", &["registry", "intake", "store", "detector", "domain"]),
+    ("http", &["operations", "registry", "webhooks", "scheduler", "intake", "store", "detector", "domain"]),
     ("config", &["http", "scheduler", "intake", "store", "detector", "domain"]),
-    ("app", &["config", "http", "registry", "webhooks", "scheduler", "intake", "store", "detector", "domain"]),
+    (
+        "app",
+        &["config", "http", "operations", "registry", "webhooks", "scheduler", "intake", "store", "detector", "domain"],
+    ),
     (
         "cli",
         &[

@@ -8,6 +8,7 @@ use super::file::tests::small;
 use super::*;
 use crate::adversary::{self, Clock, Family};
 use crate::domain::features::Extractor;
+use crate::domain::result::Decision;
 use crate::domain::session::{Movements, Session};
 
 fn model() -> Model {

@@ -15,7 +15,7 @@ use super::schema;
 use crate::store::StoreError;
 
 /// In the order in which they are read; partitions are part of their table.
-pub(super) const TABLES: [&str; 23] = [
+pub(super) const TABLES: [&str; 25] = [
     "meta",
     "scheduler",
     "counters",
@@ -33,6 +33,8 @@ pub(super) const TABLES: [&str; 23] = [
     "sketch_keys",
     "matches",
     "uncompared",
+    "campaigns",
+    "campaign_members",
     "controls",
     "controls_version",
     "audit",

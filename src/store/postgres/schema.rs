@@ -16,16 +16,17 @@ struct Step {
 }
 
 /// Every version, the first one first.
-const STEPS: [Step; 5] = [
+const STEPS: [Step; 6] = [
     Step { oldest: 1, sql: V1 },
     Step { oldest: 1, sql: V2 },
     Step { oldest: 1, sql: V3 },
     Step { oldest: 1, sql: V4 },
     Step { oldest: 1, sql: V5 },
+    Step { oldest: 1, sql: V6 },
 ];
 
 /// The version that this program writes.
-pub(super) const VERSION: i64 = 5;
+pub(super) const VERSION: i64 = 6;
 
 /// Who holds this advisory lock migrates; everybody else waits.
 const LOCK: i64 = 0x706c_6179_7072;
@@ -312,6 +313,29 @@ CREATE TABLE uncompared (
 ) WITH (autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_scale_factor = 0.02);
 INSERT INTO uncompared (seq, since, only_sketch) SELECT k.seq, r.scored_at, true FROM sketches k
     JOIN results r ON r.seq = k.seq;
+";
+
+/// Sessions alike are one campaign. A node of version 5 leaves what it finds out of campaigns, and members that it erases
+/// behind in them, where they name nobody.
+const V6: &str = "
+CREATE SEQUENCE campaign_id;
+CREATE TABLE campaigns (
+    id bigint PRIMARY KEY,
+    deployment bytea NOT NULL,
+    members bigint NOT NULL,
+    last bigint NOT NULL,              -- its latest member
+    told bigint NOT NULL,              -- the largest step of growth that webhooks were told of
+    merged_into bigint                 -- the campaign that its members are in now
+) WITH (fillfactor = 50);
+CREATE INDEX campaigns_by_last ON campaigns (last, id);
+CREATE INDEX campaigns_merged ON campaigns (merged_into) WHERE merged_into IS NOT NULL;
+CREATE TABLE campaign_members (
+    seq bigint PRIMARY KEY,
+    campaign bigint NOT NULL
+);
+CREATE INDEX campaign_members_by_campaign ON campaign_members (campaign, seq);
+-- The campaign that the session was labelled with; null where it was labelled alone.
+ALTER TABLE labels ADD COLUMN campaign bigint;
 ";
 
 /// The version of the database and the oldest version of this program that can work with it; `None` when it is empty.

@@ -6,6 +6,8 @@
 
 mod audit;
 mod backup;
+
+mod campaigns;
 mod controls;
 mod decisions;
 mod deliveries;
