@@ -25,6 +25,7 @@ mod keys;
 mod labels;
 mod limits;
 mod login;
+mod matches;
 mod models;
 mod nodes;
 pub mod openapi;
@@ -262,6 +263,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/api/v1/sessions/{sessionId}", delete(erasure::session))
         .route("/api/v1/sessions/{sessionId}/explanation", get(explanation::read))
         .route("/api/v1/sessions/{sessionId}/telemetry", get(telemetry::read))
+        .route("/api/v1/sessions/{sessionId}/matches", get(matches::read))
         .route("/api/v1/sessions/{sessionId}/history", get(history::read))
         .route("/api/v1/sessions/{sessionId}/label", post(labels::put).delete(labels::take_back))
         .route("/api/v1/campaigns", get(campaigns::list))

@@ -11,9 +11,9 @@ use crate::domain::reason::Reason;
 use crate::domain::result::{Decision, Source};
 
 use super::{
-    audit, batches, bulk, campaigns, erasure, events, explanation, health, history, keys, labels, login, models, nodes,
-    overrides, queue, result, results, retention, review, scheduler, score, telemetry, thresholds, training, verdicts,
-    webhooks, wire,
+    audit, batches, bulk, campaigns, erasure, events, explanation, health, history, keys, labels, login, matches,
+    models, nodes, overrides, queue, result, results, retention, review, scheduler, score, telemetry, thresholds,
+    training, verdicts, webhooks, wire,
 };
 
 #[derive(OpenApi)]
@@ -26,7 +26,7 @@ use super::{
                        (all). Without keys only this machine may call."
     ),
     paths(
-        score::submit, bulk::submit, result::read, explanation::read, telemetry::read, history::read, labels::put, labels::take_back, labels::list, campaigns::list, campaigns::read, campaigns::label, campaigns::unlabel, review::list, verdicts::follow, webhooks::list, webhooks::create, webhooks::remove, webhooks::deliveries, webhooks::test, webhooks::redeliver, keys::list, keys::create, keys::revoke, overrides::list, overrides::create, overrides::remove, retention::list, retention::set, retention::reset, audit::list, thresholds::read, thresholds::simulate, thresholds::apply, thresholds::reset, results::list, batches::list, batches::read, batches::process,
+        score::submit, bulk::submit, result::read, explanation::read, telemetry::read, history::read, matches::read, labels::put, labels::take_back, labels::list, campaigns::list, campaigns::read, campaigns::label, campaigns::unlabel, review::list, verdicts::follow, webhooks::list, webhooks::create, webhooks::remove, webhooks::deliveries, webhooks::test, webhooks::redeliver, keys::list, keys::create, keys::revoke, overrides::list, overrides::create, overrides::remove, retention::list, retention::set, retention::reset, audit::list, thresholds::read, thresholds::simulate, thresholds::apply, thresholds::reset, results::list, batches::list, batches::read, batches::process,
         queue::stats, queue::dead, queue::requeue, nodes::list, scheduler::start, scheduler::stop, scheduler::status,
         erasure::session, erasure::user, erasure::clear, models::list, models::train, models::roll_back, models::shadow, models::unshadow, models::backtest, models::promote, events::listen, login::begin, login::read,
         login::end, training::upload,
