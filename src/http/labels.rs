@@ -217,11 +217,7 @@ pub(super) async fn list(
     let csv =
         headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|a| a.contains("text/csv"));
     if csv {
-        let mut text = String::from("sessionId,label\n");
-        for row in &rows {
-            // Ids hold neither commas nor quotes.
-            text.extend([row.key.id.as_str(), ",", row.label.truth.name(), "\n"]);
-        }
+        let text = csv_of(&rows).map_err(|e| ApiError::internal(format!("labels could not be written as CSV: {e}")))?;
         let mut answer = wire::bytes(StatusCode::OK, "text/csv; charset=utf-8", text);
         if let Some(next) = next.and_then(|next| next.parse().ok()) {
             answer.headers_mut().insert("x-next-cursor", next);
@@ -236,6 +232,16 @@ pub(super) async fn list(
         at: Some(wire::iso(row.label.at)),
     };
     Ok(wire::json(&LabelsAnswer { labels: rows.into_iter().map(label).collect(), next_cursor: next }))
+}
+
+/// Labels as `train --labels` and `evaluate --labels` read them: identifiers as they are.
+fn csv_of(rows: &[LabelRow]) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
+    let mut out = csv::Writer::from_writer(Vec::new());
+    out.write_record(["sessionId", "label"])?;
+    for row in rows {
+        out.write_record([row.key.id.as_str(), row.label.truth.name()])?;
+    }
+    Ok(out.into_inner()?)
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ fn pattern(name: &str) -> Option<String> {
 }
 
 /// See [`crate::domain::id::SESSION_ID_RULE`].
-pub(super) const SESSION_ID: &str = r"^(?!\.{1,2}$)[A-Za-z0-9_.:-]{1,128}$";
+pub(super) const SESSION_ID: &str = r"^(?!\.{1,2}$)[^\s/\x00-\x1f\x7f-\x9f]([^/\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]{0,254}[^\s/\x00-\x1f\x7f-\x9f])?$";
 /// Milliseconds, or the common forms of ISO 8601.
 const TIME: &str = "^([0-9]{1,13}|[12][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|\
                     02-(0[1-9]|1[0-9]|2[0-8]))T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?\

@@ -214,7 +214,7 @@ fn write_csv(page: &Page<ResultRow>) -> Result<Vec<u8>, Box<dyn std::error::Erro
         let ResultItem { session_id, deployment_id, device_type, result } = item(row);
         let codes: Vec<_> = result.reasons.iter().map(|r| r.code).collect();
         out.write_record([
-            session_id.as_str(),
+            inert(session_id).as_str(),
             &inert(deployment_id),
             &number(result.anomaly_score),
             &number(result.raw_score),
@@ -288,6 +288,32 @@ mod tests {
         };
         assert!(wants("text/csv") && wants("application/xml, text/CSV; q=0.9"));
         assert!(!wants("*/*") && !wants("application/json") && !wants_csv(&HeaderMap::new()));
+    }
+
+    #[tokio::test]
+    async fn identifiers_of_every_kind_come_back_as_they_were() {
+        let app = TestApp::start().await;
+        let ids = ["{3F2504E0-4F89}", "mira+test@shop.example", "=1+1", "東京 1, \"2\"", "50%?#&"];
+        for id in ids {
+            app.post("/api/v1/score", &session(id)).await;
+            let path: String = id.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let found = app.get(&format!("/api/v1/batch/result/{path}")).await.json();
+            assert_eq!((&found["sessionId"], &found["status"]), (&json!(id), &json!("queued")));
+        }
+        send(app.request("POST", "/api/v1/batch/process")).await;
+        for id in ids {
+            let path: String = id.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            app.post(&format!("/api/v1/sessions/{path}/label"), &json!({"label": "bot"})).await;
+        }
+        let read = |text: String| -> Vec<String> {
+            let mut rows = csv::Reader::from_reader(text.as_bytes());
+            rows.records().map(|row| row.unwrap()[0].to_owned()).collect()
+        };
+        let labels = send(app.request("GET", "/api/v1/labels").header("accept", "text/csv")).await;
+        assert_eq!(read(labels.text), ids);
+        let results = send(app.request("GET", "/api/v1/batch/results").header("accept", "text/csv")).await;
+        assert!(read(results.text).contains(&"'=1+1".to_owned()), "no spreadsheet runs it");
+        app.post("/api/v1/score", &session("a/b")).await.is_error(422, "out_of_bounds");
     }
 
     async fn filled() -> TestApp {

@@ -128,9 +128,9 @@ mod tests {
         let covered: f64 = parts.iter().map(|one| one.part.here.1 - one.part.here.0).sum();
         assert!(covered > 0.5 * copy.movements.t.last().unwrap(), "{covered}");
         for one in &parts {
-            assert!(one.apart < 3.0 && (one.pace - 1.15).abs() < 0.1 && one.part.mirrored, "{one:?}");
+            assert!(one.apart < 10.0 && (one.pace - 1.15).abs() < 0.1 && one.part.mirrored, "{one:?}");
             for (value, wanted) in one.map.iter().zip([-0.8, 0.3, 0.2, 1.1]) {
-                assert!((value - wanted).abs() < 0.08, "{:?}", one.map);
+                assert!((value - wanted).abs() < 0.15, "{:?}", one.map);
             }
             assert!(one.laid.len() > 2 && one.laid.len() <= MAX_DRAWN + 1);
         }
