@@ -4,6 +4,7 @@ import { Refused, logIn, logOut, who } from './api.js';
 import { fill, h, notice, put } from './dom.js';
 import * as access from './views/access.js';
 import * as batches from './views/batches.js';
+import * as campaigns from './views/campaigns.js';
 import * as model from './views/model.js';
 import * as now from './views/now.js';
 import * as review from './views/review.js';
@@ -17,6 +18,8 @@ const VIEWS = {
   sessions: { nav: 'Sessions', show: sessions.show },
   session: { under: 'sessions', show: session.show },
   review: { nav: 'Review', show: review.show },
+  campaigns: { nav: 'Campaigns', show: campaigns.list },
+  campaign: { under: 'campaigns', show: campaigns.one },
   batches: { nav: 'Batches', show: batches.list, all: true },
   batch: { under: 'batches', show: batches.one, all: true },
   thresholds: { nav: 'Thresholds', show: thresholds.show },

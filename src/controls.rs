@@ -74,6 +74,9 @@ pub struct Webhook {
     pub is_final: bool,
     /// Whether `verdict.changed` is told.
     pub changed: bool,
+    /// Whether `campaign.opened` and `campaign.grown` are told.
+    #[serde(default)]
+    pub campaigns: bool,
     /// Unix milliseconds.
     pub created_at: i64,
 }

@@ -58,6 +58,8 @@ pub mod offline;
 
 pub mod registry;
 
+pub mod operations;
+
 pub mod http;
 
 pub mod config;

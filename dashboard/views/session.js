@@ -1,7 +1,7 @@
 // A session: what was decided and why in words, its path, its features beside those of people, its history.
 
 import { Refused, get, path, post, remove } from '../api.js';
-import { brief, card, count, decision, fill, fixed, h, notice, plural, put, span, table, toSession, when } from '../dom.js';
+import { brief, card, count, decision, fill, fixed, h, notice, plural, put, say, span, table, toSession, when } from '../dom.js';
 import { Replay, measure } from '../replay.js';
 
 const OVERLAYS = ['--series-2', '--pass', '--fail', '--series-1'];
@@ -30,7 +30,7 @@ export async function show(place, { id, query, user, onleave }) {
       deploymentId ? h('span', { class: 'hint' }, `deployment ${deploymentId}`) : null),
     h('div', { class: 'grid wide session' },
       h('div', { class: 'stack' }, await drawing(telemetry, answer, deploymentId, onleave, explanation.gone ? [] : explanation.stretches), features(explanation), detection(explanation)),
-      h('div', { class: 'stack' }, why(answer), answer.status === 'failed' && user.role === 'admin' ? again(id, deploymentId) : null, final ? labels(of(`${route}/label`), final, past) : null, history(answer, past.gone ? [] : past.revisions, past.scoredAs), facts(answer, telemetry, user))));
+      h('div', { class: 'stack' }, why(answer), answer.status === 'failed' && user.role === 'admin' ? again(id, deploymentId) : null, final ? labels(of(`${route}/label`), final, past) : null, history(answer, past.gone ? [] : past.revisions, past.scoredAs), facts(answer, telemetry, user, deploymentId))));
 }
 
 /** How a score is to be taken, in words. */
@@ -125,7 +125,7 @@ function history(answer, revisions, scoredAs) {
   return card('History', {}, steps);
 }
 
-function facts(answer, telemetry, user) {
+function facts(answer, telemetry, user, deploymentId) {
   const { result } = answer;
   const rows = [];
   const fact = (name, value) => { if (value !== null && value !== undefined && value !== '') rows.push(h('dt', {}, name), h('dd', {}, value)); };
@@ -140,6 +140,7 @@ function facts(answer, telemetry, user) {
     fact('Confidence', fixed(result.confidence));
     fact('Attempts', count(result.attempts));
     fact('Calibrated on', result.calibrationClass);
+    fact('Campaign', result.campaignId === undefined ? null : h('a', { href: `#/campaign/${result.campaignId}${deploymentId ? `?deploymentId=${encodeURIComponent(deploymentId)}` : ''}` }, `Campaign ${result.campaignId}`));
   }
   return rows.length ? card('Facts', {}, h('dl', { class: 'facts' }, rows)) : null;
 }
@@ -227,25 +228,55 @@ function overlays(place, replay, answer, deploymentId) {
   const matches = (answer.result?.matches ?? answer.matches ?? []).map((match) => (typeof match === 'string' ? { sessionId: match } : match));
   if (matches.length === 0) return;
   const shown = new Map();
+  // Which part is which, laid over the path by the service; where it cannot be told the path lies under as it was recorded.
+  let told = null;
+  const parts = async (id) => {
+    told ??= get(path(`/api/v1/sessions/${encodeURIComponent(answer.sessionId)}/matches`, { deploymentId })).catch(() => ({ matches: [] }));
+    return (await told).matches.find((match) => match.sessionId === id)?.parts ?? [];
+  };
   const list = matches.slice(0, OVERLAYS.length).map((match, i) => {
     const button = h('button', { type: 'button', 'aria-pressed': 'false' }, 'Lay under');
+    const words = h('p', { class: 'hint small', role: 'status' });
     button.addEventListener('click', async () => {
       if (shown.delete(match.sessionId)) {
         button.setAttribute('aria-pressed', 'false');
+        say(words, '');
       } else {
         try {
-          const telemetry = await get(path(`/api/v1/sessions/${encodeURIComponent(match.sessionId)}/telemetry`, { deploymentId: match.deploymentId ?? deploymentId }));
-          shown.set(match.sessionId, { path: measure(telemetry), colour: OVERLAYS[i] });
+          const common = await parts(match.sessionId);
+          if (common.length) {
+            shown.set(match.sessionId, common.map((part) => ({ path: { x: part.x, y: part.y, clicks: [] }, colour: OVERLAYS[i] })));
+            say(words, inCommon(common));
+          } else {
+            const telemetry = await get(path(`/api/v1/sessions/${encodeURIComponent(match.sessionId)}/telemetry`, { deploymentId: match.deploymentId ?? deploymentId }));
+            shown.set(match.sessionId, [{ path: measure(telemetry), colour: OVERLAYS[i] }]);
+            say(words, 'as it was recorded');
+          }
           button.setAttribute('aria-pressed', 'true');
         } catch (error) {
           button.replaceWith(h('span', { class: 'hint' }, error.message));
         }
       }
-      replay.overlay([...shown.values()]);
+      replay.overlay([...shown.values()].flat());
     });
-    return h('li', {}, h('div', { class: 'top' }, h('a', { href: toSession(match.sessionId, match.deploymentId ?? deploymentId) }, match.sessionId), button));
+    return h('li', {}, h('div', { class: 'top' }, h('a', { href: toSession(match.sessionId, match.deploymentId ?? deploymentId) }, match.sessionId), button), words);
   });
   place.querySelector('.body').append(h('h2', {}, 'Sessions that moved alike'), h('ul', { class: 'list' }, list));
+}
+
+/** Which parts of the path are which of the other's, in words. */
+function inCommon(parts) {
+  const one = (part) => {
+    const [width, height] = [Math.hypot(part.map[0], part.map[2]), Math.hypot(part.map[1], part.map[3])];
+    const how = [
+      part.mirrored ? 'mirrored' : null,
+      Math.abs(width - 1) > 0.03 || Math.abs(height - 1) > 0.03 ? `${fixed(width)} × ${fixed(height)} as large` : null,
+      Math.abs(part.pace - 1) > 0.03 ? `${fixed(part.pace)} × as long` : null,
+    ].filter(Boolean);
+    return `${seconds(part.from)} to ${seconds(part.to)} s is its ${seconds(part.otherFrom)} to ${seconds(part.otherTo)} s${how.length ? ` (${how.join(', ')})` : ''}`;
+  };
+  const most = 6;
+  return `${parts.slice(0, most).map(one).join('; ')}${parts.length > most ? `; and ${count(parts.length - most)} more parts` : ''}.`;
 }
 
 /** A value beside the range in which nine people in ten are. */

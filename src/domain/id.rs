@@ -2,8 +2,11 @@
 
 use std::fmt;
 
-/// A session's identifier as the client chose it: 1 to 128 characters of `[A-Za-z0-9_.:-]`, but not `.` or `..`
-/// (they would change the meaning of a URL path).
+/// Most bytes of a session's identifier.
+pub const MAX_SESSION_ID: usize = 256;
+
+/// A session's identifier as the client chose it: 1 to [`MAX_SESSION_ID`] bytes of printable Unicode, with no blank at
+/// either end, but not `.` or `..`, and without `/` (they would change the meaning of a URL path).
 ///
 /// Sessions that came by a submit key alone have identifiers of their own ([`SessionId::of_page`]): a page takes none away
 /// from a server. A client is told the text that it chose, either way.
@@ -11,7 +14,8 @@ use std::fmt;
 pub struct SessionId(String);
 
 /// The characters and length that [`SessionId::parse`] accepts, in words for error messages.
-pub const SESSION_ID_RULE: &str = "must be 1 to 128 characters of A-Z a-z 0-9 _ . : - and neither . nor ..";
+pub const SESSION_ID_RULE: &str = "must be 1 to 256 bytes of printable Unicode without / (use base64url, not base64), \
+     without control characters, without blanks at its ends, and neither . nor ..";
 
 /// Before the identifiers of sessions that came by a submit key alone, in stores and paths. No client can choose a `/`.
 const PAGE: &str = "page/";
@@ -20,8 +24,9 @@ impl SessionId {
     /// Checks `text`; `None` when it breaks [`SESSION_ID_RULE`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-');
-        let fits = (1..=128).contains(&text.len()) && text.bytes().all(allowed);
+        let plain = |b: u8| b.is_ascii_graphic() && b != b'/';
+        let fits = (1..=MAX_SESSION_ID).contains(&text.len())
+            && (text.bytes().all(plain) || text.chars().all(is_printable) && text.trim() == text);
         (fits && text != "." && text != "..").then(|| Self(text.to_owned()))
     }
 
@@ -57,6 +62,12 @@ impl SessionId {
             None => Self::parse(text),
         }
     }
+}
+
+/// Neither a control character, nor one that breaks lines or turns the direction of text, nor the `/` of paths.
+fn is_printable(c: char) -> bool {
+    let unseen = matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    !c.is_control() && !unseen && c != '/'
 }
 
 impl fmt::Display for SessionId {
@@ -106,10 +117,40 @@ mod tests {
 
     #[test]
     fn session_ids_follow_the_rule() {
-        for good in ["a", "A-z_0.9:x", "...", &"x".repeat(128)] {
+        let of_bytes = |c: &str, bytes: usize| c.repeat(bytes / c.len());
+        for good in [
+            "a",
+            "A-z_0.9:x",
+            "...",
+            "{3F2504E0-4F89-11D3-9A0C-0305E82C3301}",
+            "mira+test@shop.example",
+            "bWlyYQ==",
+            "a b",
+            "Zażółć 東京 🦀",
+            "50%?#&",
+            &of_bytes("x", 256),
+            &of_bytes("é", 256),
+        ] {
             assert!(SessionId::parse(good).is_some(), "{good}");
         }
-        for bad in ["", ".", "..", "a/b", "page/a", "a b", "é", "a\n", &"x".repeat(129)] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "page/a",
+            " a",
+            "a ",
+            "\u{a0}a",
+            "a\n",
+            "a\u{1b}[31m",
+            "a\u{0}",
+            "\u{85}",
+            "a\u{202e}b",
+            "\u{feff}a",
+            &of_bytes("x", 257),
+            &of_bytes("é", 258),
+        ] {
             assert!(SessionId::parse(bad).is_none(), "{bad}");
         }
     }

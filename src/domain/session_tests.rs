@@ -81,7 +81,7 @@ fn faults_name_the_field_and_the_kind() {
         (r#"{"sessionId":"a","movements":[{"x":NaN}]}"#, Malformed, "body is not valid JSON"),
         (r#"{"sessionId":"a","movements":[{"x":1,"x":2}]}"#, Malformed, "movements[0].x is given twice"),
         (r#"{"sessionId":"a","sessionId":"b"}"#, Malformed, "sessionId is given twice"),
-        (r#"{"sessionId":"a/b"}"#, OutOfBounds, "sessionId must be 1 to 128 characters"),
+        (r#"{"sessionId":"a/b"}"#, OutOfBounds, "sessionId must be 1 to 256 bytes"),
         (r#"{"sessionId":".."}"#, OutOfBounds, "sessionId must be"),
         (
             r#"{"sessionId":"a","movements":[{"x":0,"y":0,"timestamp":0},{"x":1e308}]}"#,
@@ -164,8 +164,8 @@ fn every_bound_holds_to_its_last_value() {
         holds(field, json!("x".repeat(256)), json!("x".repeat(257)));
         holds(field, json!("é".repeat(128)), json!("é".repeat(129)));
     }
-    holds("/sessionId", json!("x".repeat(128)), json!("x".repeat(129)));
-    for beyond in [".", "..", "a/b", "a b", "é", "a\u{0}"] {
+    holds("/sessionId", json!("x".repeat(256)), json!("x".repeat(257)));
+    for beyond in [".", "..", "a/b", " a", "a ", "a\u{0}"] {
         holds("/sessionId", json!("..."), json!(beyond));
     }
     let point = json!({"x": 1, "y": 1, "timestamp": 1});

@@ -32,6 +32,8 @@ pub(super) enum Code {
     UnknownDataset,
     UnknownModel,
     UnknownWebhook,
+    /// No campaign of this number.
+    UnknownCampaign,
     TrainingRuns,
     ModelWorse,
     NoPreviousModel,
@@ -91,6 +93,7 @@ impl Code {
             Self::ModelWorse => (S::CONFLICT, "model_worse", "The model is worse"),
             Self::NoPreviousModel => (S::CONFLICT, "no_previous_model", "No model before this one"),
             Self::UnknownWebhook => (S::NOT_FOUND, "unknown_webhook", "Unknown webhook"),
+            Self::UnknownCampaign => (S::NOT_FOUND, "unknown_campaign", "Unknown campaign"),
             Self::UnknownKey => (S::NOT_FOUND, "unknown_key", "Unknown key"),
             Self::UnknownOverride => (S::NOT_FOUND, "unknown_override", "Unknown override"),
             Self::UnknownRule => (S::NOT_FOUND, "unknown_rule", "Unknown rule"),

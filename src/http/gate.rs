@@ -224,7 +224,7 @@ mod tests {
     }
 
     /// Every route that needs a key: method, path, the roles that may call it, and whether a bound admin may.
-    const GUARDED: [(&str, &str, &[&str], bool); 58] = [
+    const GUARDED: [(&str, &str, &[&str], bool); 63] = [
         ("POST", "/api/v1/score", &["submit", "ingest", "admin"], true),
         // The role submit only from a page of a listed origin.
         ("POST", "/api/v1/challenges", &["ingest", "admin"], true),
@@ -283,6 +283,11 @@ mod tests {
         ("POST", "/api/v1/retention", &["admin"], true),
         ("DELETE", "/api/v1/retention", &["admin"], true),
         ("GET", "/api/v1/audit", &["admin"], false),
+        ("GET", "/api/v1/campaigns", &["ingest", "analyst", "admin"], true),
+        ("GET", "/api/v1/campaigns/1", &["ingest", "analyst", "admin"], true),
+        ("POST", "/api/v1/campaigns/1/label", &["analyst", "admin"], true),
+        ("DELETE", "/api/v1/campaigns/1/label", &["analyst", "admin"], true),
+        ("GET", "/api/v1/sessions/a/matches", &["analyst", "admin"], true),
         ("GET", "/metrics", &["admin"], false),
     ];
 
@@ -318,6 +323,7 @@ mod tests {
             ("{webhookId}", "w"),
             ("{keyId}", "k"),
             ("{overrideId}", "o"),
+            ("{campaignId}", "1"),
         ];
         names.into_iter().chain(more).fold(path.to_owned(), |path, (name, value)| path.replace(name, value))
     }

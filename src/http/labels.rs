@@ -13,8 +13,7 @@ use super::error::{ApiError, Code, ErrorBody};
 use super::request::{self, Params, SessionPath};
 use super::{Service, Shared, wire};
 use crate::domain::id::{Seq, SessionId};
-use crate::domain::result::{Decided, Decision};
-use crate::store::decisions::{Cause, Revision};
+use crate::operations;
 use crate::store::labels::{Label, LabelRow, Truth};
 use crate::store::{Lookup, StoredSession};
 
@@ -116,8 +115,19 @@ pub(super) async fn put(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    request::check_type(&headers, request::is_json, "application/json")?;
-    let body = request::read(&headers, body, service.body_limits()).await?;
+    let label = label(&service, &access, &headers, body).await?;
+    Ok(wire::json(&change(&service, &access, id, params.deployment_id, Some(label)).await?))
+}
+
+/// The label that a request holds.
+pub(super) async fn label(
+    service: &Service,
+    access: &Access,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Label, ApiError> {
+    request::check_type(headers, request::is_json, "application/json")?;
+    let body = request::read(headers, body, service.body_limits()).await?;
     let missing = || ApiError::malformed("body", r#"send {"label": "human" or "bot"}"#.to_owned());
     let LabelRequest { label, note } = request::json(&body)?.ok_or_else(missing)?;
     let wrong = || ApiError::at(Code::OutOfBounds, "label", "label must be human or bot".to_owned());
@@ -126,8 +136,7 @@ pub(super) async fn put(
         let message = format!("note must be at most {LONGEST_NOTE} bytes long");
         return Err(ApiError::at(Code::OutOfBounds, "note", message));
     }
-    let label = Label { truth, note, actor: access.actor.to_string(), at: service.clock.now().wall };
-    Ok(wire::json(&change(&service, &access, id, params.deployment_id, Some(label)).await?))
+    Ok(Label { truth, note, actor: access.actor.to_string(), at: service.clock.now().wall, campaign: None })
 }
 
 /// Takes a label back: the decision is what the thresholds that hold now make of the score.
@@ -166,35 +175,19 @@ async fn change(
         Lookup::Unknown => return Err(ApiError::new(Code::UnknownSession, "there is no such session")),
     };
     let undecided = || ApiError::new(Code::UnknownSession, "this session has no result yet; label it when it has");
-    let verdict = &session.result.as_ref().ok_or_else(undecided)?.verdict;
-    let earlier = verdict.decision;
-    let decided = match &label {
-        Some(label) => Decided {
-            decision: if label.truth == Truth::Human { Decision::Pass } else { Decision::Fail },
-            confidence: 1.0,
-            reasons: verdict.reasons,
-        },
-        // Without a label nothing is taken back, and a result without its basis stays as it is.
-        None if service.store.label_of(session.seq).await?.is_none() => {
-            return Ok(LabelAnswer { label: body(&session, None), decision: earlier.name() });
-        }
-        None => {
-            let thresholds = service.intake.thresholds().of(&session.key.deployment);
-            let anew = verdict.redecided(&thresholds).unwrap_or_else(|| verdict.clone());
-            Decided { decision: anew.decision, confidence: anew.confidence, reasons: anew.reasons }
-        }
-    };
+    let earlier = session.result.as_ref().ok_or_else(undecided)?.verdict.decision;
+    // Without a label nothing is taken back.
+    if label.is_none() && service.store.label_of(session.seq).await?.is_none() {
+        return Ok(LabelAnswer { label: body(&session, None), decision: earlier.name() });
+    }
     let said = serde_json::json!({"label": label.as_ref().map(|label| label.truth.name())});
     let action = if label.is_some() { "session.label" } else { "session.unlabel" };
-    service.note(access, action, service.store.session_pseudonym(&session.key), said.clone()).await?;
-    let detail = said.to_string();
-    let revision = Revision { seq: session.seq, earlier, decided, cause: Cause::Label, detail };
-    let revision = (earlier != decided.decision).then_some(revision);
+    service.note(access, action, service.store.session_pseudonym(&session.key), said).await?;
+    let thresholds = service.intake.thresholds().of(&session.key.deployment);
     let at = service.clock.now().wall;
-    if !service.store.label(session.seq, label.clone(), revision, at).await? {
-        return Err(ApiError::new(Code::SessionErased, "this session was erased"));
-    }
-    Ok(LabelAnswer { label: body(&session, label.as_ref()), decision: decided.decision.name() })
+    let erased = || ApiError::new(Code::SessionErased, "this session was erased");
+    let decision = operations::labels::label(service.store.as_ref(), &session, label.clone(), &thresholds, at).await?;
+    Ok(LabelAnswer { label: body(&session, label.as_ref()), decision: decision.ok_or_else(erased)?.name() })
 }
 
 /// Lists labels. `Accept: text/csv` gives them as `train --labels` and `evaluate --labels` read them.
@@ -224,11 +217,7 @@ pub(super) async fn list(
     let csv =
         headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|a| a.contains("text/csv"));
     if csv {
-        let mut text = String::from("sessionId,label\n");
-        for row in &rows {
-            // Ids hold neither commas nor quotes.
-            text.extend([row.key.id.as_str(), ",", row.label.truth.name(), "\n"]);
-        }
+        let text = csv_of(&rows).map_err(|e| ApiError::internal(format!("labels could not be written as CSV: {e}")))?;
         let mut answer = wire::bytes(StatusCode::OK, "text/csv; charset=utf-8", text);
         if let Some(next) = next.and_then(|next| next.parse().ok()) {
             answer.headers_mut().insert("x-next-cursor", next);
@@ -243,6 +232,16 @@ pub(super) async fn list(
         at: Some(wire::iso(row.label.at)),
     };
     Ok(wire::json(&LabelsAnswer { labels: rows.into_iter().map(label).collect(), next_cursor: next }))
+}
+
+/// Labels as `train --labels` and `evaluate --labels` read them: identifiers as they are.
+fn csv_of(rows: &[LabelRow]) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
+    let mut out = csv::Writer::from_writer(Vec::new());
+    out.write_record(["sessionId", "label"])?;
+    for row in rows {
+        out.write_record([row.key.id.as_str(), row.label.truth.name()])?;
+    }
+    Ok(out.into_inner()?)
 }
 
 #[cfg(test)]

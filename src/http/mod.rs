@@ -10,6 +10,7 @@ mod batches;
 #[cfg(test)]
 mod bounds_tests;
 mod bulk;
+mod campaigns;
 mod challenges;
 mod client_script;
 mod dashboard;
@@ -27,6 +28,7 @@ mod keys;
 mod labels;
 mod limits;
 mod login;
+mod matches;
 mod models;
 mod nodes;
 pub mod openapi;
@@ -298,8 +300,12 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/api/v1/sessions/{sessionId}", delete(erasure::session))
         .route("/api/v1/sessions/{sessionId}/explanation", get(explanation::read))
         .route("/api/v1/sessions/{sessionId}/telemetry", get(telemetry::read))
+        .route("/api/v1/sessions/{sessionId}/matches", get(matches::read))
         .route("/api/v1/sessions/{sessionId}/history", get(history::read))
         .route("/api/v1/sessions/{sessionId}/label", post(labels::put).delete(labels::take_back))
+        .route("/api/v1/campaigns", get(campaigns::list))
+        .route("/api/v1/campaigns/{campaignId}", get(campaigns::read))
+        .route("/api/v1/campaigns/{campaignId}/label", post(campaigns::label).delete(campaigns::unlabel))
         .route("/api/v1/labels", get(labels::list))
         .route("/api/v1/review", get(review::list))
         .route("/api/v1/verdicts", get(verdicts::follow))

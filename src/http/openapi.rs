@@ -11,9 +11,9 @@ use crate::domain::reason::Reason;
 use crate::domain::result::{Decision, Source};
 
 use super::{
-    audit, batches, bulk, challenges, client_script, erasure, events, explanation, health, history, keys, labels,
-    login, models, nodes, overrides, queue, result, results, retention, review, scheduler, score, siteverify,
-    telemetry, thresholds, training, verdicts, webhooks, wire,
+    audit, batches, bulk, campaigns, challenges, client_script, erasure, events, explanation, health, history, keys,
+    labels, login, matches, models, nodes, overrides, queue, result, results, retention, review, scheduler, score,
+    siteverify, telemetry, thresholds, training, verdicts, webhooks, wire,
 };
 
 #[derive(OpenApi)]
@@ -26,7 +26,7 @@ use super::{
                        (all). Without keys only this machine may call."
     ),
     paths(
-        score::submit, challenges::create, siteverify::verify, client_script::script, client_script::map, bulk::submit, result::read, explanation::read, telemetry::read, history::read, labels::put, labels::take_back, labels::list, review::list, verdicts::follow, webhooks::list, webhooks::create, webhooks::remove, webhooks::deliveries, webhooks::test, webhooks::redeliver, keys::list, keys::create, keys::revoke, overrides::list, overrides::create, overrides::remove, retention::list, retention::set, retention::reset, audit::list, thresholds::read, thresholds::simulate, thresholds::apply, thresholds::reset, results::list, batches::list, batches::read, batches::process,
+        score::submit, challenges::create, siteverify::verify, client_script::script, client_script::map, bulk::submit, result::read, explanation::read, telemetry::read, history::read, matches::read, labels::put, labels::take_back, labels::list, campaigns::list, campaigns::read, campaigns::label, campaigns::unlabel, review::list, verdicts::follow, webhooks::list, webhooks::create, webhooks::remove, webhooks::deliveries, webhooks::test, webhooks::redeliver, keys::list, keys::create, keys::revoke, overrides::list, overrides::create, overrides::remove, retention::list, retention::set, retention::reset, audit::list, thresholds::read, thresholds::simulate, thresholds::apply, thresholds::reset, results::list, batches::list, batches::read, batches::process,
         queue::stats, queue::dead, queue::requeue, nodes::list, scheduler::start, scheduler::stop, scheduler::status,
         erasure::session, erasure::user, erasure::clear, models::list, models::train, models::roll_back, models::shadow, models::unshadow, models::backtest, models::promote, events::listen, login::begin, login::read,
         login::end, training::upload,
@@ -89,7 +89,7 @@ fn pattern(name: &str) -> Option<String> {
 }
 
 /// See [`crate::domain::id::SESSION_ID_RULE`].
-pub(super) const SESSION_ID: &str = r"^(?!\.{1,2}$)[A-Za-z0-9_.:-]{1,128}$";
+pub(super) const SESSION_ID: &str = r"^(?!\.{1,2}$)[^\s/\x00-\x1f\x7f-\x9f]([^/\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]{0,254}[^\s/\x00-\x1f\x7f-\x9f])?$";
 /// Milliseconds, or the common forms of ISO 8601.
 const TIME: &str = "^([0-9]{1,13}|[12][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|\
                     02-(0[1-9]|1[0-9]|2[0-8]))T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?\

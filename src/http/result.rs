@@ -144,6 +144,7 @@ fn answer(session: StoredSession) -> ResultAnswer {
         message,
         result: session.result.as_ref().filter(|_| processed).map(|result| ResultBody {
             matches: session.matches.iter().map(|id| id.as_str().to_owned()).collect(),
+            campaign_id: session.campaign.map(|id| id.0),
             ..ResultBody::from(result)
         }),
         attempts: (!processed).then_some(session.entry.attempts),

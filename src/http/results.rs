@@ -15,6 +15,7 @@ use crate::domain::id::{SESSION_ID_RULE, SessionId, SessionKey};
 use crate::domain::reason::Reason;
 use crate::domain::result::{Decision, Source};
 use crate::domain::time::Timestamp;
+use crate::store::campaigns::CampaignId;
 use crate::store::{Cursor, Lookup, Page, ResultQuery, ResultRow, StoredResult, StoredSession};
 
 const PAGE: u32 = 100;
@@ -42,6 +43,9 @@ pub(super) struct ResultsParams {
     reason: Option<String>,
     /// Only sessions that claim this device, such as mouse.
     device_type: Option<String>,
+    /// Only members of this campaign.
+    #[param(minimum = 1)]
+    campaign: Option<i64>,
     /// Only this session, in the deployment named, or in none.
     session_id: Option<String>,
     /// 1 to 1000.
@@ -107,6 +111,7 @@ pub(super) async fn list(
         deployment: access.deployment(params.deployment_id.clone())?,
         reason: named("reason", params.reason.as_deref(), Reason::parse, "a reason code; the README lists them")?,
         device: params.device_type,
+        campaign: params.campaign.map(CampaignId),
         after: params.cursor.as_deref().map(read_cursor).transpose()?,
         limit: request::page_size(params.limit, PAGE, LARGEST_PAGE)?,
         window: Some(WINDOW),
@@ -127,7 +132,7 @@ async fn one(service: &Shared, key: SessionKey, query: &ResultQuery) -> Result<P
     let Lookup::Found(session) = service.find(key).await?.1 else {
         return Ok(Page { rows: vec![], next: None });
     };
-    let StoredSession { key, device_type, result, .. } = *session;
+    let StoredSession { key, device_type, result, campaign, .. } = *session;
     let fits = |row: &ResultRow| {
         let StoredResult { verdict, scored_at, .. } = &row.result;
         query.decision.is_none_or(|decision| decision == verdict.decision)
@@ -135,6 +140,7 @@ async fn one(service: &Shared, key: SessionKey, query: &ResultQuery) -> Result<P
             && query.since.is_none_or(|since| since <= *scored_at)
             && query.until.is_none_or(|until| *scored_at < until)
             && query.reason.is_none_or(|reason| verdict.reasons.contains(reason))
+            && query.campaign.is_none_or(|asked| Some(asked) == campaign)
             && query.device.as_ref().is_none_or(|device| *device == row.device_type)
     };
     let row = result.map(|result| ResultRow { key, device_type, result });
@@ -208,7 +214,7 @@ fn write_csv(page: &Page<ResultRow>) -> Result<Vec<u8>, Box<dyn std::error::Erro
         let ResultItem { session_id, deployment_id, device_type, result } = item(row);
         let codes: Vec<_> = result.reasons.iter().map(|r| r.code).collect();
         out.write_record([
-            session_id.as_str(),
+            inert(session_id).as_str(),
             &inert(deployment_id),
             &number(result.anomaly_score),
             &number(result.raw_score),
@@ -282,6 +288,32 @@ mod tests {
         };
         assert!(wants("text/csv") && wants("application/xml, text/CSV; q=0.9"));
         assert!(!wants("*/*") && !wants("application/json") && !wants_csv(&HeaderMap::new()));
+    }
+
+    #[tokio::test]
+    async fn identifiers_of_every_kind_come_back_as_they_were() {
+        let app = TestApp::start().await;
+        let ids = ["{3F2504E0-4F89}", "mira+test@shop.example", "=1+1", "東京 1, \"2\"", "50%?#&"];
+        for id in ids {
+            app.post("/api/v1/score", &session(id)).await;
+            let path: String = id.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let found = app.get(&format!("/api/v1/batch/result/{path}")).await.json();
+            assert_eq!((&found["sessionId"], &found["status"]), (&json!(id), &json!("queued")));
+        }
+        send(app.request("POST", "/api/v1/batch/process")).await;
+        for id in ids {
+            let path: String = id.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            app.post(&format!("/api/v1/sessions/{path}/label"), &json!({"label": "bot"})).await;
+        }
+        let read = |text: String| -> Vec<String> {
+            let mut rows = csv::Reader::from_reader(text.as_bytes());
+            rows.records().map(|row| row.unwrap()[0].to_owned()).collect()
+        };
+        let labels = send(app.request("GET", "/api/v1/labels").header("accept", "text/csv")).await;
+        assert_eq!(read(labels.text), ids);
+        let results = send(app.request("GET", "/api/v1/batch/results").header("accept", "text/csv")).await;
+        assert!(read(results.text).contains(&"'=1+1".to_owned()), "no spreadsheet runs it");
+        app.post("/api/v1/score", &session("a/b")).await.is_error(422, "out_of_bounds");
     }
 
     async fn filled() -> TestApp {

@@ -77,9 +77,12 @@ pub(super) struct SubmitAnswer<'a> {
 #[schema(as = Session, rename_all = "camelCase")]
 #[expect(dead_code, reason = "documents what the session parser reads")]
 pub(super) struct SessionSchema {
-    /// Unique per deployment. With a challenge's token it is the challenge's; with a submit key it is unique among those of
-    /// pages alone.
-    #[schema(pattern = "^(?!\\.{1,2}$)[A-Za-z0-9_.:-]{1,128}$", example = "s-1")]
+    /// Unique per deployment; at most 256 bytes in UTF-8. With a challenge's token it is the challenge's; with a submit key
+    /// it is unique among those of pages alone.
+    #[schema(
+        pattern = "^(?!\\.{1,2}$)[^\\s/\\x00-\\x1f\\x7f-\\x9f]([^/\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]{0,254}[^\\s/\\x00-\\x1f\\x7f-\\x9f])?$",
+        example = "s-1"
+    )]
     session_id: String,
     /// For erasure; never a feature. With a challenge's token it is what the token says. A submit key vouches for nobody: no
     /// override applies.

@@ -33,6 +33,7 @@ use crate::scheduler::{self, Scheduler};
 use crate::settled::Settled;
 use crate::shutdown::Shutdown;
 use crate::store::audit::{AuditStore, Entry, NewEntry};
+use crate::store::campaigns::{CampaignId, CampaignMember, CampaignPage, CampaignQuery, CampaignRow, CampaignStore};
 use crate::store::controls::Control;
 use crate::store::decisions::{Revised, Revision, Standing};
 use crate::store::deliveries::{Attempt, Delivery, DeliveryRow, DeliveryStore, Event, Place};
@@ -153,6 +154,13 @@ behind_the_switch! { LabelStore:
     label_of(seq: Seq) -> Option<Label>;
     to_review(deployment: Option<String>) -> (Vec<crate::store::labels::ReviewRow>, Vec<crate::domain::review::Labelled>);
     labels(after: Seq, limit: u32, deployment: Option<String>) -> Vec<LabelRow>;
+}
+
+behind_the_switch! { CampaignStore:
+    campaigns(query: CampaignQuery) -> CampaignPage;
+    campaign(id: CampaignId, deployment: Option<String>, now: Timestamp) -> Option<CampaignRow>;
+    campaign_members(id: CampaignId, before: Option<Seq>, limit: u32) -> Vec<CampaignMember>;
+    campaign_standings(id: CampaignId, after: Seq, limit: u32) -> Vec<Standing>;
 }
 
 behind_the_switch! { Store:

@@ -21,6 +21,8 @@ use crate::webhooks::{address, event_id};
 const MOST: usize = 100;
 /// Most bytes of an address.
 const LONGEST_URL: usize = 2048;
+/// What a webhook may be told.
+const EVENTS: &str = "events must name verdict.final, verdict.changed, campaign.opened or campaign.grown";
 const PAGE: u32 = 50;
 const LARGEST_PAGE: u32 = 500;
 
@@ -34,7 +36,8 @@ pub(super) struct WebhookRequest {
     /// Only this deployment; left out, all.
     #[schema(min_length = 1, max_length = 256)]
     deployment_id: Option<String>,
-    /// `verdict.final`, `verdict.changed`; left out, both.
+    /// `verdict.final`, `verdict.changed`, `campaign.opened` and `campaign.grown` (both, or none); left out, those of
+    /// verdicts.
     events: Option<Vec<String>>,
 }
 
@@ -74,7 +77,7 @@ pub(super) struct DeliveryBody {
     id: i64,
     /// As sent in `playproof-event-id`.
     event_id: String,
-    /// verdict.final, verdict.changed or webhook.test.
+    /// verdict.final, verdict.changed, campaign.opened, campaign.grown or webhook.test.
     #[schema(example = "verdict.final")]
     event: &'static str,
     /// Keyed hash of the session's key, the same for all its events; empty for a test.
@@ -150,7 +153,12 @@ pub(super) struct QueuedAnswer {
 }
 
 fn shown(id: &str, webhook: &Webhook) -> WebhookBody {
-    let kinds = [(webhook.is_final, EventKind::Final), (webhook.changed, EventKind::Changed)];
+    let kinds = [
+        (webhook.is_final, EventKind::Final),
+        (webhook.changed, EventKind::Changed),
+        (webhook.campaigns, EventKind::CampaignOpened),
+        (webhook.campaigns, EventKind::CampaignGrown),
+    ];
     WebhookBody {
         id: id.to_owned(),
         url: webhook.url.clone(),
@@ -204,16 +212,17 @@ pub(super) async fn create(
         return Err(bounds("url", format!("url must be at most {LONGEST_URL} bytes long")));
     }
     keys::check_deployment(asked.deployment_id.as_deref())?;
-    let (mut is_final, mut changed) = (asked.events.is_none(), asked.events.is_none());
+    let (mut is_final, mut changed, mut campaigns) = (asked.events.is_none(), asked.events.is_none(), false);
     for event in asked.events.iter().flatten() {
         match event.as_str() {
             "verdict.final" => is_final = true,
             "verdict.changed" => changed = true,
-            _ => return Err(bounds("events", "events must be verdict.final and verdict.changed".to_owned())),
+            "campaign.opened" | "campaign.grown" => campaigns = true,
+            _ => return Err(bounds("events", format!("{EVENTS}; {event} is none of them"))),
         }
     }
-    if !is_final && !changed {
-        return Err(bounds("events", "events must name verdict.final, verdict.changed, or both".to_owned()));
+    if !is_final && !changed && !campaigns {
+        return Err(bounds("events", EVENTS.to_owned()));
     }
     if service.controls.held().webhooks.len() >= MOST {
         return Err(bounds("url", format!("there are {MOST} webhooks; remove one")));
@@ -228,6 +237,7 @@ pub(super) async fn create(
         deployment_id: asked.deployment_id,
         is_final,
         changed,
+        campaigns,
         created_at: at.0,
     };
     let detail = json!({"url": webhook.url, "deploymentId": webhook.deployment_id});

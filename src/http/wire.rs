@@ -211,6 +211,9 @@ pub(super) struct ResultBody {
     /// lists it is left out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) matches: Vec<String>,
+    /// The campaign that the session is in; absent in lists, and where it is in none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) campaign_id: Option<i64>,
 }
 
 impl From<&StoredResult> for ResultBody {
@@ -234,6 +237,7 @@ impl From<&StoredResult> for ResultBody {
             extrapolated: verdict.extrapolated,
             calibration_class: verdict.class.clone(),
             matches: Vec::new(),
+            campaign_id: None,
         }
     }
 }

@@ -13,8 +13,8 @@ use crate::domain::reason::Reasons;
 use crate::domain::result::{Decision, Verdict};
 use crate::domain::time::Timestamp;
 
-/// Kind of a [`Control`](super::controls::Control) that is a webhook; stores read `deploymentId`, `final` and `changed`
-/// of its value.
+/// Kind of a [`Control`](super::controls::Control) that is a webhook; stores read `deploymentId`, `final`, `changed` and
+/// `campaigns` of its value.
 pub const WEBHOOK: &str = "webhook";
 
 /// What happened.
@@ -26,11 +26,15 @@ pub enum EventKind {
     Changed,
     /// Somebody tries a webhook.
     Test,
+    /// Enough sessions alike are a campaign.
+    CampaignOpened,
+    /// A campaign reached the next step of growth.
+    CampaignGrown,
 }
 
 impl EventKind {
     /// Every kind, in the order in which stores number them.
-    pub const ALL: [Self; 3] = [Self::Final, Self::Changed, Self::Test];
+    pub const ALL: [Self; 5] = [Self::Final, Self::Changed, Self::Test, Self::CampaignOpened, Self::CampaignGrown];
 
     /// The public name.
     #[must_use]
@@ -39,6 +43,8 @@ impl EventKind {
             Self::Final => "verdict.final",
             Self::Changed => "verdict.changed",
             Self::Test => "webhook.test",
+            Self::CampaignOpened => "campaign.opened",
+            Self::CampaignGrown => "campaign.grown",
         }
     }
 }
@@ -79,7 +85,7 @@ pub struct Delivery {
     pub id: i64,
     /// What happened.
     pub kind: EventKind,
-    /// To which session; `None` for a test.
+    /// To which session; `None` for a test or a campaign.
     pub key: Option<SessionKey>,
     /// What is told of it: a JSON object without the session's key.
     pub body: String,
@@ -111,7 +117,7 @@ pub struct DeliveryRow {
     pub id: i64,
     /// What happened.
     pub kind: EventKind,
-    /// Keyed hash of the session's key; empty for a test.
+    /// Keyed hash of the session's key; empty for a test or a campaign.
     pub target: String,
     /// When it happened.
     pub created_at: Timestamp,

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::StoreResult;
+use super::campaigns::CampaignId;
 use super::decisions::Revision;
 use crate::domain::id::{Seq, SessionKey};
 use crate::domain::reason::Reasons;
@@ -49,6 +50,8 @@ pub struct Label {
     pub actor: String,
     /// When.
     pub at: Timestamp,
+    /// The campaign that it was labelled with; `None` where it was labelled alone.
+    pub campaign: Option<CampaignId>,
 }
 
 /// A label with its session.

@@ -14,6 +14,7 @@ use crate::domain::record::SessionDigest;
 use crate::domain::result::{Decision, ModelIdentity, Source, Verdict};
 use crate::domain::sketch::Sketch;
 use crate::domain::time::Timestamp;
+use crate::store::campaigns::CampaignId;
 use crate::store::challenges::UsedChallenge;
 
 /// The verdict that was answered at once, with what a repeated submission must repeat.
@@ -361,6 +362,8 @@ pub struct StoredSession {
     pub last_error: Option<String>,
     /// Sessions with the same movement that its result names, the closest first; without those that are gone.
     pub matches: Vec<SessionId>,
+    /// The campaign that it is in, once that has members enough to be one.
+    pub campaign: Option<CampaignId>,
 }
 
 /// A result as kept.
@@ -404,6 +407,8 @@ pub struct ResultQuery {
     pub reason: Option<Reason>,
     /// Only sessions that claim this device.
     pub device: Option<String>,
+    /// Only members of this campaign.
+    pub campaign: Option<CampaignId>,
     /// Continue after this place.
     pub after: Option<Cursor>,
     /// Most rows.
@@ -419,7 +424,11 @@ impl ResultQuery {
         let deployment = self.deployment.as_ref();
         let two = deployment.is_some() && self.decision.is_some();
         let unnamed = deployment.is_some_and(String::is_empty);
-        two || unnamed || self.source.is_some() || self.reason.is_some() || self.device.is_some()
+        two || unnamed
+            || self.source.is_some()
+            || self.reason.is_some()
+            || self.device.is_some()
+            || self.campaign.is_some()
     }
 
     /// The page of what was found with one row more than `limit`. `border` is the last row that was looked at, where

@@ -76,6 +76,7 @@ impl Bench {
             deployment_id: None,
             is_final: true,
             changed: true,
+            campaigns: false,
             created_at: 0,
         };
         let controls = Controls::open(Arc::clone(&store), Thresholds::default()).await.unwrap();

@@ -23,6 +23,8 @@ mod dashboard;
 
 mod erasure;
 
+mod detection;
+
 mod determinism;
 
 mod fuzz;

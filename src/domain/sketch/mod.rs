@@ -8,6 +8,7 @@
 //! scale and pace tells a whole copy. The idea of invariants of parts under a group of maps, looked up and then verified,
 //! is that of geometric hashing (Wolfson and Rigoutsos, 1997).
 
+mod aligned;
 mod anchors;
 mod compact;
 mod density;
@@ -24,6 +25,7 @@ pub(crate) mod tests;
 
 use sha2::{Digest as _, Sha256};
 
+pub use self::aligned::Aligned;
 pub use self::index::Index;
 pub use self::likeness::{EVIDENT, Likeness, SAME, SURELY_EVIDENT, SURELY_SAME, Strength};
 pub use self::reach_index::{Found, MAX_CELL, ReachIndex, ReachMatch};

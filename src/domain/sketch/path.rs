@@ -53,6 +53,16 @@ impl Path {
         (now + (t - sample).clamp(0.0, LONGEST_GAP_MS)) / STEP_MS
     }
 
+    /// The time of the recording at `step`, ms from its first sample: the way back from [`Path::step_of`].
+    pub(super) fn time_of(&self, step: f64) -> f64 {
+        let now = step * STEP_MS;
+        let place = self.clock.partition_point(|(_, at)| *at <= now).saturating_sub(1);
+        let (Some(first), Some((sample, at))) = (self.clock.first(), self.clock.get(place)) else { return 0.0 };
+        // Within a long silence its begin stands for all of it.
+        let next = self.clock.get(place + 1).map_or(*sample, |(sample, _)| *sample);
+        (sample + (now - at).clamp(0.0, next - sample)) - first.0
+    }
+
     /// Computes the path of `moves` over whatever was here before.
     pub(super) fn trace(&mut self, moves: &Movements) {
         self.x.clear();

@@ -138,7 +138,7 @@ fn is_large(points: &[(f64, f64)]) -> bool {
 
 /// Points at equal shares of the way from `begin` to `end`, where half of the share is of the time and half of the
 /// length: what re-timing and what stretching change, each by half.
-fn along(path: &Path, begin: f64, end: f64, points: &mut [(f64, f64)]) {
+pub(super) fn along(path: &Path, begin: f64, end: f64, points: &mut [(f64, f64)]) {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most LENGTH.1")]
     let steps = ((end - begin).ceil() as usize).max(2);
     #[expect(clippy::cast_precision_loss, reason = "at most LENGTH.1")]

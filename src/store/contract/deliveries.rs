@@ -43,7 +43,7 @@ pub(crate) async fn every_verdict_and_change_is_put_into_the_lines_that_want_it(
     submit(store, at_once).await;
     assert_eq!(store.revise(vec![to(seq, Decision::Fail, Decision::Pass)], at(4).wall).await.unwrap(), 1);
     assert_eq!(store.revise(vec![to(seq, Decision::Fail, Decision::Pass)], at(4).wall).await.unwrap(), 0);
-    let label = Label { truth: Truth::Bot, note: String::new(), actor: String::new(), at: at(5).wall };
+    let label = Label { truth: Truth::Bot, note: String::new(), actor: String::new(), at: at(5).wall, campaign: None };
     let by_label = Revision { cause: Cause::Label, ..to(seq, Decision::Pass, Decision::Fail) };
     store.label(seq, Some(label), Some(by_label), at(5).wall).await.unwrap();
     let [is_final, changed] = [EventKind::Final, EventKind::Changed];

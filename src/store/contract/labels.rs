@@ -12,7 +12,7 @@ use crate::store::labels::{Label, LabelRow, Truth};
 use crate::store::{Retention, Store};
 
 fn said(truth: Truth, at: Timestamp) -> Label {
-    Label { truth, note: "a \0 note".to_owned(), actor: "cafe".to_owned(), at }
+    Label { truth, note: "a \0 note".to_owned(), actor: "cafe".to_owned(), at, campaign: None }
 }
 
 fn to(seq: Seq, earlier: Decision, later: Decision, cause: Cause) -> Revision {

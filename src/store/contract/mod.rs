@@ -4,6 +4,7 @@
 //! every function listed in it into a test. A function that is not listed is dead code and warned about.
 
 pub(crate) mod audit;
+pub(crate) mod campaigns;
 pub(crate) mod challenges;
 pub(crate) mod claiming;
 pub(crate) mod decisions;
@@ -107,6 +108,12 @@ macro_rules! store_contract {
                 a_session_erased_while_leased_leaves_no_sketch, what_is_to_be_compared_is_remembered_until_it_was,
                 a_match_found_after_the_verdict_revises_it_with_its_cause,
                 a_session_is_compared_again_when_that_is_asked_for,
+            }
+            campaigns: {
+                three_alike_are_a_campaign_that_says_what_they_are, campaigns_that_turn_out_alike_become_one,
+                members_of_one_batch_that_are_alike_join_together, erased_members_leave_no_trace, pruned_members_leave_too,
+                webhooks_are_told_of_its_steps_once, a_page_of_campaigns_goes_on_where_it_ended,
+                labels_of_members_are_counted_and_name_the_campaign,
             }
             removal: {
                 an_erased_session_is_gone_and_stays_so, erasing_what_is_unknown_says_so,

@@ -228,7 +228,13 @@ pub(crate) async fn a_match_found_after_the_verdict_revises_it_with_its_cause(st
     let first = submit(store, final_session("first", verdict(Decision::Pass, 1.0), at(0))).await;
     let second = submit(store, final_session("second", verdict(Decision::Pass, 1.0), at(0))).await;
     let labelled = submit(store, final_session("labelled", verdict(Decision::Pass, 1.0), at(0))).await;
-    let label = Label { truth: Truth::Human, note: String::new(), actor: "somebody".to_owned(), at: at(1).wall };
+    let label = Label {
+        truth: Truth::Human,
+        note: String::new(),
+        actor: "somebody".to_owned(),
+        at: at(1).wall,
+        campaign: None,
+    };
     store.label(labelled, Some(label), None, at(1).wall).await.unwrap();
     let of = |seq| Compared { seq, matches: vec![first], found: Some(found_replay()) };
     let changed = store.compared(vec![nothing(first), of(second), of(labelled)], Vec::new(), at(2)).await.unwrap();

@@ -11,6 +11,7 @@ use super::{decisions, deliveries, labels};
 use crate::domain::id::Seq;
 use crate::store::decisions::Revised;
 use crate::store::deliveries::KeptDelivery;
+use crate::store::labels::Label;
 use crate::store::whole::WholeSession;
 
 /// Writes what a page of sessions has.
@@ -18,7 +19,8 @@ pub(super) async fn take(transaction: &Transaction<'_>, page: &[WholeSession]) -
     for whole in page {
         let seq = whole.session.seq;
         if let Some(label) = &whole.label {
-            labels::write(transaction, seq, label).await?;
+            // Campaigns get numbers of their own here.
+            labels::write(transaction, seq, &Label { campaign: None, ..label.clone() }).await?;
         }
         let sql = "INSERT INTO revisions (id, seq, at, cause, earlier, later, detail) OVERRIDING SYSTEM VALUE \
                    VALUES ($1, $2, $3, $4, $5, $6, $7)";

@@ -13,9 +13,10 @@ use super::{Core, PostgresStore, results};
 use crate::domain::id::{SessionId, SessionKey};
 use crate::domain::reason::Reasons;
 use crate::domain::time::Timestamp;
+use crate::store::campaigns::campaign_body;
 use crate::store::coding::KeyHasher;
 use crate::store::deliveries::{
-    Attempt, Delivery, DeliveryRow, DeliveryState, DeliveryStore, Event, KeptDelivery, Place, final_body,
+    Attempt, Delivery, DeliveryRow, DeliveryState, DeliveryStore, Event, EventKind, KeptDelivery, Place, final_body,
 };
 use crate::store::{StoreError, StoreResult};
 
@@ -44,6 +45,30 @@ pub(super) async fn announce(
                ORDER BY r.seq";
     let statement = transaction.prepare_cached(sql).await?;
     transaction.execute(&statement, &[&seqs, &bodies, &at.0]).await?;
+    Ok(())
+}
+
+/// Puts a step of a campaign's growth into the lines of the webhooks that are to be told.
+pub(super) async fn announce_campaign(
+    transaction: &Transaction<'_>,
+    id: i64,
+    members: i64,
+    opened: bool,
+    at: Timestamp,
+) -> Result<(), Fault> {
+    if !anybody(transaction).await? {
+        return Ok(());
+    }
+    let row = transaction.query_one("SELECT deployment FROM campaigns WHERE id = $1", &[&id]).await?;
+    let body = campaign_body(id, &rows::text(&row, "deployment")?, members);
+    let kind = number(if opened { EventKind::CampaignOpened } else { EventKind::CampaignGrown });
+    let sql = "INSERT INTO deliveries (webhook, seq, target, kind, body, created_at, state, attempts, not_before) \
+               SELECT convert_from(w.name, 'UTF8'), 0, '', $2, $3, $4, 0, 0, $4 FROM campaigns c \
+               JOIN controls w ON w.kind = 'webhook' AND (w.value::json->>'campaigns')::boolean \
+               AND coalesce(convert_to(w.value::json->>'deploymentId', 'UTF8'), c.deployment) = c.deployment \
+               WHERE c.id = $1";
+    let statement = transaction.prepare_cached(sql).await?;
+    transaction.execute(&statement, &[&id, &kind, &rows::plain(&body).as_ref(), &at.0]).await?;
     Ok(())
 }
 
@@ -211,7 +236,7 @@ impl Core {
     async fn redeliver_once(&self, webhook: &str, id: Option<i64>, now: Timestamp) -> Result<u64, Fault> {
         let sql = "UPDATE deliveries SET state = 0, not_before = $3, attempts = 0, \
                    finished_at = NULL WHERE webhook = $1 AND (($2::bigint IS NULL AND state = 2) \
-                   OR (id = $2 AND state IN (1, 2) AND (seq <> 0 OR kind = 2)))";
+                   OR (id = $2 AND state IN (1, 2) AND (seq <> 0 OR kind >= 2)))";
         let held = self.pool.get().await?;
         let sent = held.execute(sql, &[&webhook, &id, &now.0]).await?;
         held.release();

@@ -15,7 +15,7 @@ use super::schema;
 use crate::store::StoreError;
 
 /// In the order in which they are read; partitions are part of their table.
-pub(super) const TABLES: [&str; 24] = [
+pub(super) const TABLES: [&str; 26] = [
     "meta",
     "scheduler",
     "counters",
@@ -34,6 +34,8 @@ pub(super) const TABLES: [&str; 24] = [
     "sketch_keys",
     "matches",
     "uncompared",
+    "campaigns",
+    "campaign_members",
     "controls",
     "controls_version",
     "audit",

@@ -14,6 +14,7 @@ use crate::domain::result::{Decision, ScoreKind};
 use crate::domain::review::{Candidate, FEATURES, Labelled};
 use crate::domain::time::Timestamp;
 use crate::store::StoreResult;
+use crate::store::campaigns::CampaignId;
 use crate::store::coding::features_from_blob;
 use crate::store::decisions::Revision;
 use crate::store::labels::{LOOKED_THROUGH, Label, LabelRow, LabelStore, MOST_REVIEWED, ReviewRow, Truth};
@@ -44,16 +45,18 @@ pub(super) fn read(row: &Row) -> Result<Label, Fault> {
         note: rows::text(row, "note")?,
         actor: row.try_get("actor")?,
         at: Timestamp(row.try_get("at")?),
+        campaign: row.try_get::<_, Option<i64>>("campaign")?.map(CampaignId),
     })
 }
 
 /// Keeps a label in place of what was there.
 pub(super) async fn write(client: &impl GenericClient, seq: Seq, label: &Label) -> Result<(), Fault> {
-    let Label { truth, note, actor, at } = label;
-    let sql = "INSERT INTO labels (seq, label, note, actor, at) VALUES ($1, $2, $3, $4, $5) \
+    let Label { truth, note, actor, at, campaign } = label;
+    let sql = "INSERT INTO labels (seq, label, note, actor, at, campaign) VALUES ($1, $2, $3, $4, $5, $6) \
                ON CONFLICT (seq) DO UPDATE SET label = excluded.label, note = excluded.note, \
-               actor = excluded.actor, at = excluded.at";
-    client.execute(sql, &[&seq.0, &number(*truth), &note.as_bytes(), actor, &at.0]).await?;
+               actor = excluded.actor, at = excluded.at, campaign = excluded.campaign";
+    let campaign = campaign.map(|id| id.0);
+    client.execute(sql, &[&seq.0, &number(*truth), &note.as_bytes(), actor, &at.0, &campaign]).await?;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use super::counts::Moved;
 use super::fault::Fault;
 use super::pool::now;
 use super::rows::{self, QUEUE_COLUMNS, SESSION_COLUMNS, number, plain, whole};
-use super::{Core, deliveries, results, sketches};
+use super::{Core, campaigns, deliveries, results, sketches};
 use crate::domain::batch::Trigger;
 use crate::domain::id::{BatchId, Seq};
 use crate::domain::queue::{Entry, Event, LOST_LEASES_BEFORE_FAILED, State, step};
@@ -325,6 +325,8 @@ impl<'a> Work<'a> {
         )
         .await?;
         sketches::keep_matches(transaction, &self.matches).await?;
+        let joining: Vec<i64> = self.matches.iter().map(|one| one.seq.0).collect();
+        campaigns::join(transaction, &joining, Some(self.now)).await?;
         sketches::compare_later(transaction, &self.uncompared, self.now).await?;
         deliveries::announce(transaction, &self.scored, self.now).await?;
         self.moved.write(transaction).await

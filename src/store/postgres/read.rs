@@ -5,6 +5,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::Core;
+use super::campaigns;
 use super::counts;
 use super::fault::Fault;
 use super::rows::{self, BATCH_COLUMNS, QUEUE_COLUMNS, RESULT_COLUMNS, SESSION_COLUMNS, number};
@@ -102,6 +103,10 @@ fn left_out(query: &ResultQuery, all: &mut Conditions) {
     if let Some(device) = &query.device {
         all.only("s.device = ?", [Box::new(device.clone().into_bytes()) as Parameter]);
     }
+    if let Some(campaign) = query.campaign {
+        let sql = "EXISTS (SELECT 1 FROM campaign_members c WHERE c.seq = r.seq AND c.campaign = ?)";
+        all.only(sql, [Box::new(campaign.0) as Parameter]);
+    }
 }
 
 fn joined_conditions(conditions: &[String]) -> String {
@@ -171,6 +176,7 @@ impl Core {
             if found.result.as_ref().is_some_and(|result| result.verdict.reasons.contains(Reason::ReplayedMovement)) {
                 found.matches = sketches::matches(&*held, found.seq.0).await?;
             }
+            found.campaign = campaigns::of_session(&*held, found.seq.0).await?;
             Lookup::Found(Box::new(found))
         } else {
             let statement = held.prepare_cached("SELECT 1 FROM erased WHERE mac = $1").await?;

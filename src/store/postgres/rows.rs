@@ -159,6 +159,7 @@ pub(super) fn session(row: &Row) -> Result<StoredSession, Fault> {
         result,
         last_error,
         matches: Vec::new(),
+        campaign: None,
     })
 }
 

@@ -16,17 +16,18 @@ struct Step {
 }
 
 /// Every version, the first one first.
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     Step { oldest: 1, sql: V1 },
     Step { oldest: 1, sql: V2 },
     Step { oldest: 1, sql: V3 },
     Step { oldest: 1, sql: V4 },
     Step { oldest: 1, sql: V5 },
-    Step { oldest: 6, sql: V6 },
+    Step { oldest: 1, sql: V6 },
+    Step { oldest: 7, sql: V7 },
 ];
 
 /// The version that this program writes.
-pub(super) const VERSION: i64 = 6;
+pub(super) const VERSION: i64 = 7;
 
 /// Who holds this advisory lock migrates; everybody else waits.
 const LOCK: i64 = 0x706c_6179_7072;
@@ -315,10 +316,33 @@ INSERT INTO uncompared (seq, since, only_sketch) SELECT k.seq, r.scored_at, true
     JOIN results r ON r.seq = k.seq;
 ";
 
-/// Challenges that were used. From this version on `sessions.id` begins with `page/` where a submit key alone sent it: no
-/// id to a node of version 5, which leaves batches with such a session to others while it is replaced, and does not start
-/// again.
+/// Sessions alike are one campaign. A node of version 5 leaves what it finds out of campaigns, and members that it erases
+/// behind in them, where they name nobody.
 const V6: &str = "
+CREATE SEQUENCE campaign_id;
+CREATE TABLE campaigns (
+    id bigint PRIMARY KEY,
+    deployment bytea NOT NULL,
+    members bigint NOT NULL,
+    last bigint NOT NULL,              -- its latest member
+    told bigint NOT NULL,              -- the largest step of growth that webhooks were told of
+    merged_into bigint                 -- the campaign that its members are in now
+) WITH (fillfactor = 50);
+CREATE INDEX campaigns_by_last ON campaigns (last, id);
+CREATE INDEX campaigns_merged ON campaigns (merged_into) WHERE merged_into IS NOT NULL;
+CREATE TABLE campaign_members (
+    seq bigint PRIMARY KEY,
+    campaign bigint NOT NULL
+);
+CREATE INDEX campaign_members_by_campaign ON campaign_members (campaign, seq);
+-- The campaign that the session was labelled with; null where it was labelled alone.
+ALTER TABLE labels ADD COLUMN campaign bigint;
+";
+
+/// Challenges that were used. From this version on `sessions.id` begins with `page/` where a submit key alone sent it: no
+/// id to a node of version 6, which leaves batches with such a session to others while it is replaced, and does not start
+/// again.
+const V7: &str = "
 CREATE TABLE challenges (
     number bytea PRIMARY KEY,          -- the random number in its token
     expires_at bigint NOT NULL,

@@ -3,10 +3,10 @@
 use deadpool_postgres::{GenericClient, Transaction};
 
 use super::Core;
-use super::decisions;
 use super::fault::Fault;
 use super::pool::now;
 use super::rows::{self, enumerated, number};
+use super::{campaigns, decisions};
 use crate::domain::evidence::NAMED;
 use crate::domain::id::{Seq, SessionId};
 use crate::domain::sketch::Sketch;
@@ -129,6 +129,8 @@ impl Core {
         let matches: Vec<Matches> =
             found.iter().map(|(one, _)| Matches { seq: one.seq, others: one.matches.clone() }).collect();
         keep_matches(&transaction, &matches).await?;
+        let joining: Vec<i64> = matches.iter().map(|one| one.seq.0).collect();
+        campaigns::join(&transaction, &joining, Some(at)).await?;
         let seqs: Vec<i64> = found.iter().map(|(one, _)| one.seq.0).collect();
         let noted: Vec<i64> = found.iter().map(|(_, (basis, _))| basis.noted.bits()).collect();
         let surely: Vec<bool> = found.iter().map(|(_, (basis, _))| basis.surely_replayed).collect();
@@ -233,7 +235,7 @@ pub(super) async fn compare_later(transaction: &Transaction<'_>, seqs: &[i64], s
     Ok(())
 }
 
-/// Removes every trace of sessions' sketches, and their names from the results of others.
+/// Removes every trace of sessions' sketches, and their names from the results of others and from campaigns.
 pub(super) async fn forget(transaction: &Transaction<'_>, seqs: &[i64]) -> Result<(), Fault> {
     for sql in [
         "DELETE FROM matches WHERE seq = ANY($1)",
@@ -244,7 +246,7 @@ pub(super) async fn forget(transaction: &Transaction<'_>, seqs: &[i64]) -> Resul
         let statement = transaction.prepare_cached(sql).await?;
         transaction.execute(&statement, &[&seqs]).await?;
     }
-    Ok(())
+    campaigns::forget(transaction, seqs).await
 }
 
 /// The sessions that a result names as having the same movement, the closest first.

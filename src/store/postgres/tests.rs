@@ -158,7 +158,8 @@ async fn a_copy_in_a_folder_comes_back_whole_in_an_empty_database() {
         .unwrap();
     let labelled = final_session("labelled", verdict(Decision::Review, 1.5), at(3));
     let labelled = submit(&store, labelled).await;
-    let label = Label { truth: Truth::Bot, note: "seen".to_owned(), actor: "me".to_owned(), at: at(3).wall };
+    let label =
+        Label { truth: Truth::Bot, note: "seen".to_owned(), actor: "me".to_owned(), at: at(3).wall, campaign: None };
     let decided = Decided { decision: Decision::Fail, confidence: 1.0, reasons: Reasons::default() };
     let (earlier, cause) = (Decision::Review, Cause::Label);
     let revision = Revision { seq: labelled, earlier, decided, cause, detail: "{}".to_owned() };

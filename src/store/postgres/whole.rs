@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use super::fault::Fault;
 use super::pool::called;
 use super::rows::{self, QUEUE_COLUMNS, RESULT_COLUMNS, SESSION_COLUMNS, number, plain, whole as int};
-use super::{Core, PostgresStore, attached, audit, challenges, controls, sketches};
+use super::{Core, PostgresStore, attached, audit, campaigns, challenges, controls, sketches};
 use crate::domain::id::Seq;
 use crate::domain::queue::State;
 use crate::domain::record::SessionDigest;
@@ -212,6 +212,8 @@ impl Core {
         sketches::keep(&transaction, &sketches).await?;
         let of = |whole: &WholeSession| Matches { seq: whole.session.seq, others: whole.matches.clone() };
         sketches::keep_matches(&transaction, &page.iter().map(of).collect::<Vec<_>>()).await?;
+        let joining: Vec<i64> = page.iter().filter(|w| !w.matches.is_empty()).map(|w| w.session.seq.0).collect();
+        campaigns::join(&transaction, &joining, None).await?;
         for only_sketch in [false, true] {
             let waits = |whole: &&WholeSession| whole.uncompared.is_some_and(|(_, only)| only == only_sketch);
             let seqs: Vec<i64> = page.iter().filter(waits).map(|whole| whole.session.seq.0).collect();

@@ -11,6 +11,7 @@ use crate::domain::id::SessionKey;
 use crate::domain::reason::Reasons;
 use crate::domain::result::{Decision, Verdict};
 use crate::domain::time::Timestamp;
+use crate::store::campaigns::campaign_body;
 use crate::store::coding::{KeyHasher, Numbered as _};
 use crate::store::decisions::{Cause, Revision};
 use crate::store::deliveries::{
@@ -32,7 +33,11 @@ fn announce(
     body: &str,
     at: Timestamp,
 ) -> Result<(), Fault> {
-    let wanted = if kind == EventKind::Final { "$.final" } else { "$.changed" };
+    let wanted = match kind {
+        EventKind::Final => "$.final",
+        EventKind::CampaignOpened | EventKind::CampaignGrown => "$.campaigns",
+        EventKind::Changed | EventKind::Test => "$.changed",
+    };
     let sql = "INSERT INTO deliveries (webhook, session, target, kind, body, created_at, state, attempts, not_before) \
                SELECT c.name, ?1, '', ?2, ?3, ?4, 0, 0, ?4 FROM controls c WHERE c.kind = 'webhook' \
                AND json_extract(c.value, ?5) AND coalesce(json_extract(c.value, '$.deploymentId'), ?6) = ?6";
@@ -62,6 +67,22 @@ pub(super) fn announce_changed(connection: &Connection, revision: &Revision, at:
     let mut deployment = connection.prepare_cached("SELECT deployment FROM results WHERE session = ?")?;
     let deployment: String = deployment.query_row([revision.seq.0], |row| row.get(0))?;
     announce(connection, EventKind::Changed, revision.seq.0, &deployment, &changed_body(revision), at)
+}
+
+/// Puts a step of a campaign's growth into the line of every webhook that is to be told.
+pub(super) fn announce_campaign(
+    connection: &Connection,
+    id: i64,
+    deployment: &str,
+    members: i64,
+    opened: bool,
+    at: Timestamp,
+) -> Result<(), Fault> {
+    if !anybody(connection)? {
+        return Ok(());
+    }
+    let kind = if opened { EventKind::CampaignOpened } else { EventKind::CampaignGrown };
+    announce(connection, kind, 0, deployment, &campaign_body(id, deployment, members), at)
 }
 
 /// What is left of a session's deliveries: lines of a log, of which nobody can tell whose they were, or nothing.
@@ -193,7 +214,7 @@ impl DeliveryStore for SqliteStore {
             .execute(move |state| {
                 let sql = "UPDATE deliveries SET state = 0, not_before = ?3, attempts = 0, \
                            finished_at = NULL WHERE webhook = ?1 AND ((?2 IS NULL AND state = 2) \
-                           OR (id = ?2 AND state IN (1, 2) AND (session <> 0 OR kind = 2)))";
+                           OR (id = ?2 AND state IN (1, 2) AND (session <> 0 OR kind >= 2)))";
                 Ok(state.connection.prepare_cached(sql)?.execute(params![webhook, id, now.0])? as u64)
             })
             .await

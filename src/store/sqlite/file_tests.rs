@@ -197,6 +197,7 @@ fn an_earlier_version_is_copied_before_it_is_changed() {
                  DROP TABLE labels; DROP TABLE deliveries; ALTER TABLE results DROP COLUMN supported; \
                  ALTER TABLE results DROP COLUMN noted; ALTER TABLE results DROP COLUMN surely_replayed; \
                  DROP TABLE sketches; DROP TABLE uncompared; DROP TABLE matches; \
+                 DROP TABLE campaigns; DROP TABLE campaign_members; \
                  ALTER TABLE batches DROP COLUMN adjusted_p; ALTER TABLE batches DROP COLUMN adjusted_of; \
                  ALTER TABLE sessions DROP COLUMN first_model; PRAGMA user_version = 1;";
     connection.execute_batch(older).unwrap();
@@ -219,7 +220,8 @@ async fn sketches_of_an_earlier_layout_are_made_anew() {
     drop(store);
     let connection = connect(&folder.path().join(DATABASE), WRITER_CACHE_KIB).unwrap();
     let older = format!(
-        "DROP TABLE challenges; DROP TABLE uncompared; CREATE TABLE sketch_keys (key INTEGER, session INTEGER); \
+        "DROP TABLE challenges; DROP TABLE campaigns; DROP TABLE campaign_members; ALTER TABLE labels DROP COLUMN campaign; \
+         DROP TABLE uncompared; CREATE TABLE sketch_keys (key INTEGER, session INTEGER); \
          CREATE TABLE sketches_waiting (session INTEGER); INSERT INTO sketches VALUES ({0}, x'01'), ({1}, x'01'); \
          DELETE FROM telemetry WHERE session = {1}; PRAGMA user_version = 4;",
         known.0, pruned.0

@@ -12,6 +12,7 @@ use crate::domain::result::{Decision, ScoreKind};
 use crate::domain::review::{Candidate, FEATURES, Labelled};
 use crate::domain::time::Timestamp;
 use crate::store::StoreResult;
+use crate::store::campaigns::CampaignId;
 use crate::store::coding::{Numbered as _, features_from_blob};
 use crate::store::decisions::Revision;
 use crate::store::labels::{LOOKED_THROUGH, Label, LabelRow, LabelStore, MOST_REVIEWED, ReviewRow, Truth};
@@ -26,6 +27,7 @@ pub(super) fn read(row: &Row<'_>) -> Result<Label, Fault> {
         note: row.get("note")?,
         actor: row.get("actor")?,
         at: Timestamp(row.get("at")?),
+        campaign: row.get::<_, Option<i64>>("campaign")?.map(CampaignId),
     })
 }
 
@@ -45,9 +47,10 @@ impl LabelStore for SqliteStore {
                     return Ok(false);
                 }
                 if let Some(label) = &label {
-                    let sql = "INSERT OR REPLACE INTO labels (session, label, note, actor, at) VALUES (?, ?, ?, ?, ?)";
-                    let Label { truth, note, actor, at } = label;
-                    let row = params![seq.0, truth.number(), note, actor, at.0];
+                    let sql = "INSERT OR REPLACE INTO labels (session, label, note, actor, at, campaign) \
+                               VALUES (?, ?, ?, ?, ?, ?)";
+                    let Label { truth, note, actor, at, campaign } = label;
+                    let row = params![seq.0, truth.number(), note, actor, at.0, campaign.map(|id| id.0)];
                     connection.prepare_cached(sql)?.execute(row)?;
                     // Its path is what a model learns from.
                     let sql = "UPDATE sessions SET telemetry = ? WHERE seq = ? AND telemetry = ?";

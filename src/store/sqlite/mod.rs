@@ -6,6 +6,7 @@
 
 mod audit;
 mod backup;
+mod campaigns;
 mod challenges;
 mod controls;
 mod decisions;

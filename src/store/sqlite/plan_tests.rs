@@ -10,6 +10,7 @@ use super::*;
 use crate::domain::batch::Trigger;
 use crate::domain::reason::Reason;
 use crate::domain::result::{Decision, Source};
+use crate::store::campaigns::{CampaignId, CampaignStore as _};
 use crate::store::contract::*;
 
 type Seen = Arc<Mutex<BTreeSet<String>>>;
@@ -42,7 +43,7 @@ async fn work(store: &SqliteStore) {
     store.batches(None, 9).await.unwrap();
     store.batch(batch.lease.batch).await.unwrap();
     let page = store.results(ResultQuery { limit: 1, ..ResultQuery::default() }).await.unwrap();
-    for filter in 0..256 {
+    for filter in 0..512 {
         let when = |bit: u32| filter & (1 << bit) != 0;
         let query = ResultQuery {
             decision: when(0).then_some(Decision::Pass),
@@ -53,11 +54,15 @@ async fn work(store: &SqliteStore) {
             after: page.next.filter(|_| when(4)),
             reason: when(5).then_some(Reason::NoJitter),
             device: when(6).then(|| "pen".to_owned()),
+            campaign: when(8).then_some(CampaignId(1)),
             limit: 9,
             window: when(7).then_some(1),
         };
         store.results(query).await.unwrap();
     }
+    store.campaign(CampaignId(1), None, at(9).wall).await.unwrap();
+    store.campaign_members(CampaignId(1), None, 9).await.unwrap();
+    store.campaign_standings(CampaignId(1), Seq(0), 9).await.unwrap();
     store.sketches(vec![Seq(1)]).await.unwrap();
     store.sketched(SketchCursor::default(), 10).await.unwrap();
     let waiting = store.uncompared(9, at(5)).await.unwrap();

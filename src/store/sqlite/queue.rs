@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::params;
 
+use super::campaigns;
 use super::fault::Fault;
 use super::intake::{NewResult, TELEMETRY_KEPT_LONGER, telemetry_class};
 use super::rows::{self, SESSION_COLUMNS};
@@ -122,6 +123,7 @@ impl WriterState {
         for matches in &settlement.matches {
             self.keep_matches(matches)?;
         }
+        campaigns::join(&self.connection, settlement.matches.iter().map(|one| one.seq.0), now.wall)?;
         for seq in &settlement.uncompared {
             self.compare_later(seq.0, now.wall)?;
         }

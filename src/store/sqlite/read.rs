@@ -68,6 +68,7 @@ fn with_matches(connection: &Connection, mut session: StoredSession) -> Result<S
     if session.result.as_ref().is_some_and(|result| result.verdict.reasons.contains(Reason::ReplayedMovement)) {
         session.matches = super::sketches::matches(connection, session.seq.0)?;
     }
+    session.campaign = super::campaigns::of_session(connection, session.seq.0)?;
     Ok(session)
 }
 
@@ -154,6 +155,10 @@ fn left_out(query: &ResultQuery, all: &mut Conditions) {
     }
     if let Some(device) = &query.device {
         all.only("s.device = ?", [device.clone().into()]);
+    }
+    if let Some(campaign) = query.campaign {
+        let sql = "EXISTS (SELECT 1 FROM campaign_members c WHERE c.session = r.session AND c.campaign = ?)";
+        all.only(sql, [campaign.0.into()]);
     }
 }
 

@@ -123,6 +123,7 @@ pub(super) fn session(row: &Row<'_>) -> Result<StoredSession, Fault> {
         result,
         last_error: row.get("error")?,
         matches: Vec::new(),
+        campaign: None,
     })
 }
 

@@ -6,10 +6,10 @@ use crate::store::StoreError;
 use crate::store::sqlite::fault::Fault;
 
 /// The version that this program writes, kept in the file's `user_version`.
-pub(super) const VERSION: i64 = 6;
+pub(super) const VERSION: i64 = 7;
 
 /// One entry per version: what turns a file of the version before into it.
-const STEPS: [&str; 6] = [V1, V2, V3, V4, V5, V6];
+const STEPS: [&str; 7] = [V1, V2, V3, V4, V5, V6, V7];
 
 /// Timestamps are Unix milliseconds. `sessions` holds everything but the telemetry: its rows are small and sit side by
 /// side in order of acceptance, so claiming and settling a batch touches a handful of pages however many there are.
@@ -222,7 +222,7 @@ CREATE TABLE deliveries (
     webhook TEXT NOT NULL,
     session INTEGER NOT NULL,          -- 0 once it is erased
     target TEXT NOT NULL,              -- keyed hash of the session's key once it is erased
-    kind INTEGER NOT NULL,             -- 0 verdict.final, 1 verdict.changed, 2 test
+    kind INTEGER NOT NULL,             -- 0 verdict.final, 1 verdict.changed, 2 test, 3 campaign.opened, 4 campaign.grown
     body TEXT NOT NULL,                -- JSON without the session's key; emptied by erasure
     created_at INTEGER NOT NULL,
     state INTEGER NOT NULL,            -- 0 waiting, 1 delivered, 2 given up, 3 erased
@@ -261,8 +261,29 @@ DROP TABLE sketch_keys;
 DROP TABLE sketches_waiting;
 ";
 
-/// Challenges that were used. From this version on `sessions.id` begins with `page/` where a submit key alone sent it.
+/// Sessions alike are one campaign.
 const V6: &str = "
+CREATE TABLE campaigns (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    deployment TEXT NOT NULL,
+    members INTEGER NOT NULL,
+    last INTEGER NOT NULL,             -- its latest member
+    told INTEGER NOT NULL,             -- the largest step of growth that webhooks were told of
+    merged_into INTEGER                -- the campaign that its members are in now
+);
+CREATE INDEX campaigns_by_last ON campaigns (last, id);
+CREATE INDEX campaigns_merged ON campaigns (merged_into) WHERE merged_into IS NOT NULL;
+CREATE TABLE campaign_members (
+    session INTEGER PRIMARY KEY,
+    campaign INTEGER NOT NULL
+);
+CREATE INDEX campaign_members_by_campaign ON campaign_members (campaign, session);
+-- The campaign that the session was labelled with; null where it was labelled alone.
+ALTER TABLE labels ADD COLUMN campaign INTEGER;
+";
+
+/// Challenges that were used. From this version on `sessions.id` begins with `page/` where a submit key alone sent it.
+const V7: &str = "
 CREATE TABLE challenges (
     number BLOB PRIMARY KEY,           -- the random number in its token
     expires_at INTEGER NOT NULL,

@@ -2,10 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::decisions;
 use super::fault::Fault;
 use super::rows;
 use super::state::WriterState;
+use super::{campaigns, decisions};
 use crate::domain::evidence::NAMED;
 use crate::domain::id::{Seq, SessionId};
 use crate::domain::result::Decision;
@@ -40,7 +40,8 @@ impl WriterState {
         Ok(())
     }
 
-    /// Keeps whom a settled session is like, in place of whom it was.
+    /// Keeps whom a settled session is like, in place of whom it was, before
+    /// [`campaigns::join`] makes it a member of their campaign.
     pub(super) fn keep_matches(&self, matches: &Matches) -> Result<(), Fault> {
         self.connection.prepare_cached("DELETE FROM matches WHERE session = ?")?.execute([matches.seq.0])?;
         for (place, other) in (0i64..).zip(&matches.others) {
@@ -81,6 +82,7 @@ impl WriterState {
                 changed += u64::from(decisions::revise(self, &revision, at)?);
             }
         }
+        campaigns::join(&self.connection, compared.iter().map(|one| one.seq.0), at)?;
         for seq in again {
             self.compare_later(seq.0, at)?;
         }
@@ -149,13 +151,13 @@ pub(super) fn compared_before(connection: &Connection) -> Result<Timestamp, Faul
     Ok(Timestamp(oldest.map_or(i64::MAX, |at| at.saturating_sub(1))))
 }
 
-/// Removes every trace of a session's sketch, and its name from the results of others.
+/// Removes every trace of a session's sketch, and its name from the results of others and from its campaign.
 pub(super) fn forget(connection: &Connection, session: i64) -> Result<(), Fault> {
     connection.prepare_cached("DELETE FROM matches WHERE session = ?")?.execute([session])?;
     connection.prepare_cached("DELETE FROM matches WHERE other = ?")?.execute([session])?;
     connection.prepare_cached("DELETE FROM sketches WHERE session = ?")?.execute([session])?;
     connection.prepare_cached("DELETE FROM uncompared WHERE session = ?")?.execute([session])?;
-    Ok(())
+    campaigns::forget(connection, session)
 }
 
 /// The sessions that a result names as having the same movement.

@@ -6,6 +6,7 @@
 mod access;
 mod actions;
 mod browser;
+mod campaigns;
 mod login;
 mod measures;
 mod models;
