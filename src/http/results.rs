@@ -290,19 +290,32 @@ mod tests {
         assert!(!wants("*/*") && !wants("application/json") && !wants_csv(&HeaderMap::new()));
     }
 
+    /// An identifier as it stands in a path.
+    fn in_path(id: &str) -> String {
+        let write = |mut path: String, byte: u8| {
+            path.extend([
+                '%',
+                char::from(b"0123456789ABCDEF"[usize::from(byte >> 4)]),
+                char::from(b"0123456789ABCDEF"[usize::from(byte & 15)]),
+            ]);
+            path
+        };
+        id.bytes().fold(String::new(), write)
+    }
+
     #[tokio::test]
     async fn identifiers_of_every_kind_come_back_as_they_were() {
         let app = TestApp::start().await;
         let ids = ["{3F2504E0-4F89}", "mira+test@shop.example", "=1+1", "東京 1, \"2\"", "50%?#&"];
         for id in ids {
             app.post("/api/v1/score", &session(id)).await;
-            let path: String = id.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let path = in_path(id);
             let found = app.get(&format!("/api/v1/batch/result/{path}")).await.json();
             assert_eq!((&found["sessionId"], &found["status"]), (&json!(id), &json!("queued")));
         }
         send(app.request("POST", "/api/v1/batch/process")).await;
         for id in ids {
-            let path: String = id.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let path = in_path(id);
             app.post(&format!("/api/v1/sessions/{path}/label"), &json!({"label": "bot"})).await;
         }
         let read = |text: String| -> Vec<String> {
