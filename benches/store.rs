@@ -51,6 +51,7 @@ fn session() -> Option<NewSession> {
         reasons: heuristic.reasons,
         first: FirstVerdict { verdict, scored_at: NOW.wall, latency_ms: 0.2 },
         is_final: false,
+        challenge: None,
     })
 }
 

@@ -19,6 +19,7 @@ use crate::domain::result::Verdict;
 use crate::domain::session::{Bounds, Session};
 use crate::domain::time::Now;
 use crate::metrics::Metrics;
+use crate::store::challenges::UsedChallenge;
 use crate::store::{Acceptance, FirstVerdict, NewSession, Store, StoreError, StoredSession};
 use crate::thresholds::ThresholdBook;
 
@@ -29,6 +30,40 @@ pub enum FirstBy {
     Model,
     /// The fixed rules alone.
     Rules,
+}
+
+/// How a session came, and so what is believed of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// From a server, with a key that a page never has.
+    Server,
+    /// From a page, by a submit key alone: it vouches for no user, has an identifier among those of pages, and always waits
+    /// for its batch.
+    Page,
+    /// From a page, with a challenge; `vouched` where a server asked for that, and so said whose session it is.
+    Challenged {
+        /// Whether it did.
+        vouched: bool,
+        /// The challenge.
+        used: UsedChallenge,
+    },
+}
+
+impl Sender {
+    fn vouches(&self) -> bool {
+        !matches!(self, Self::Page | Self::Challenged { vouched: false, .. })
+    }
+}
+
+/// What goes with a session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Submission {
+    /// When its request arrived.
+    pub received: Now,
+    /// What a test key says of it.
+    pub forced: Option<Reason>,
+    /// Where it is from.
+    pub sender: Sender,
 }
 
 /// What the submitter is told; for a repeated submission, what it was told the first time with the current state.
@@ -103,18 +138,13 @@ impl Intake {
         session.parse_into(body, bounds).map(|()| session)
     }
 
-    /// Judges `session` and makes it durable: queued when it asks for a batch, else scored now. `received` is when its
-    /// request arrived; `forced` is what a test key says of it.
+    /// Judges `session` and makes it durable: queued when it asks for a batch or comes from a page, else scored now. A
+    /// session without movement has nothing to be scored or compared and is decided now.
     ///
     /// # Errors
     /// [`SubmitError`]; nothing was acknowledged then.
-    pub async fn submit(
-        &self,
-        session: Session,
-        received: Now,
-        forced: Option<Reason>,
-    ) -> Result<Receipt, SubmitError> {
-        let (new, sighting) = WORKSPACE.with_borrow_mut(|workspace| self.judge(session, received, forced, workspace));
+    pub async fn submit(&self, session: Session, submission: Submission) -> Result<Receipt, SubmitError> {
+        let (new, sighting) = WORKSPACE.with_borrow_mut(|workspace| self.judge(session, submission, workspace));
         let (key, features, first, is_final) = (new.key.clone(), new.features, new.first.clone(), new.is_final);
         match self.store.accept(new).await? {
             Acceptance::New(seq) => {
@@ -142,25 +172,29 @@ impl Intake {
     fn judge(
         &self,
         mut session: Session,
-        received: Now,
-        forced: Option<Reason>,
+        Submission { received, forced, sender }: Submission,
         workspace: &mut Workspace,
     ) -> (NewSession, Option<Sighting>) {
         let features = workspace.extractor.v1(&session);
         let heuristic = Heuristic::judge(&features);
-        let is_final = !session.use_batch;
+        let without_pointer = session.movements.is_empty();
+        let is_final = without_pointer || (sender == Sender::Server && !session.use_batch);
         let thresholds = self.thresholds().of(&session.deployment_id);
         // They stand among the session's reasons, so the batch decides by them too.
-        let ruling = forced.or_else(|| self.controls.ruling(session.user_id.as_deref(), &session.deployment_id));
+        let user = session.user_id.as_deref().filter(|_| sender.vouches());
+        let ruling = forced.or_else(|| self.controls.ruling(user, &session.deployment_id));
         let rulings = || heuristic::undecidable(&session).into_iter().chain(ruling);
         let reasons = heuristic.reasons.union(rulings().collect());
-        let by_model = (is_final || self.first_by == FirstBy::Model).then(|| {
+        let by_model = (!without_pointer && (is_final || self.first_by == FirstBy::Model)).then(|| {
             let noted = heuristic::noted(reasons, features.total_moves);
             let Workspace { extractor, row, .. } = &mut *workspace;
             self.embedded.judge(&session, noted, &thresholds, extractor, row)
         });
         let (verdict, sighting) = if let Some((verdict, sighting)) = by_model.flatten() {
             (verdict, Some(sighting))
+        } else if without_pointer {
+            let verdict = Verdict::without_pointer(&thresholds);
+            (ruling.into_iter().fold(verdict, |verdict, reason| verdict.ruled(reason, &thresholds)), None)
         } else {
             // A session that the model refuses gets an answer too. A ruling is no rule and adds nothing to the rules' score.
             let rules = Verdict::heuristic(&heuristic, &thresholds);
@@ -172,10 +206,11 @@ impl Intake {
         let latency = self.clock.now().monotonic.saturating_sub(received.monotonic);
         let first =
             FirstVerdict { verdict, scored_at: received.wall, latency_ms: (latency.as_secs_f64() * 1e6).round() / 1e3 };
+        let id = std::mem::take(&mut session.id);
         let new = NewSession {
             key: SessionKey {
                 deployment: std::mem::take(&mut session.deployment_id),
-                id: std::mem::take(&mut session.id),
+                id: if sender.vouches() { id } else { id.of_page() },
             },
             user_id: session.user_id.take(),
             game_type: std::mem::take(&mut session.game_type),
@@ -186,6 +221,7 @@ impl Intake {
             reasons,
             first,
             is_final,
+            challenge: if let Sender::Challenged { used, .. } = sender { Some(used) } else { None },
         };
         // A session of the largest size must not keep its buffers for good.
         if session.movements.len() <= SPARED_MOVEMENTS {

@@ -47,6 +47,7 @@ pub mod detector;
 
 pub mod metrics;
 
+pub mod challenges;
 pub mod intake;
 
 pub mod scheduler;

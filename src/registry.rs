@@ -137,7 +137,7 @@ pub struct Registry {
 
 /// Whether a session judges and is not learned from; FNV-1a over its key, so that every node agrees.
 fn is_held_out(key: &SessionKey) -> bool {
-    let bytes = key.deployment.bytes().chain([0]).chain(key.id.as_str().bytes());
+    let bytes = key.deployment.bytes().chain([0]).chain(key.id.unique().bytes());
     let hash =
         bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     hash % HELD_OUT == 0

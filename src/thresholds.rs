@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::result::Thresholds;
+use crate::domain::result::{NoPointer, Thresholds};
 use crate::store::controls::{Control, THRESHOLDS};
 use crate::store::{Store, StoreResult};
 
@@ -22,13 +22,17 @@ pub struct Applied {
     pub pass: f64,
     /// Up to here it is reviewed.
     pub review: f64,
+    /// Whether a session without movement passes; else it is reviewed.
+    #[serde(default)]
+    pub no_pointer_passes: bool,
     /// When, in Unix milliseconds.
     pub at: i64,
 }
 
 impl From<Applied> for Thresholds {
     fn from(applied: Applied) -> Self {
-        Self { pass: applied.pass, review: applied.review }
+        let no_pointer = if applied.no_pointer_passes { NoPointer::Pass } else { NoPointer::Review };
+        Self { pass: applied.pass, review: applied.review, no_pointer }
     }
 }
 

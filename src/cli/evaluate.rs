@@ -61,7 +61,7 @@ pub struct Args {
 /// When files cannot be read or nothing in them is labelled; one sentence with the mend.
 #[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments whole")]
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let thresholds = Thresholds { pass: args.threshold_pass, review: args.threshold_review };
+    let thresholds = Thresholds { pass: args.threshold_pass, review: args.threshold_review, ..Thresholds::default() };
     let ordered = thresholds.pass < thresholds.review;
     if !ordered {
         bail!("--threshold-pass must be below --threshold-review");

@@ -188,6 +188,7 @@ fn detector(r: &mut Reader) -> DetectorSettings {
         thresholds: Thresholds {
             pass: r.text("anomaly_threshold_pass", |text| value::decimal(text, &(0.0..=100.0))),
             review: r.text("anomaly_threshold_review", |text| value::decimal(text, &(0.0..=100.0))),
+            ..Thresholds::default()
         },
     }
 }

@@ -1,7 +1,8 @@
 //! Evidence from sessions side by side: what likeness to others may do to a verdict.
 //!
 //! It never changes a score and never touches the other session. A pass becomes a review; only a likeness that nothing
-//! but a replay has fails, and not where the same user may simply have sent the session again.
+//! but a replay has fails, and not where the same user may simply have sent the session again, or where a page alone says
+//! that there was an earlier one: whoever captures a movement and sends it first with a submit key fails nobody.
 
 use super::reason::Reason;
 use super::result::{Basis, Thresholds, Verdict};
@@ -29,7 +30,7 @@ pub struct Alike {
     /// How sure it is.
     pub strength: Strength,
     /// Whether it may be the same session sent again under another id: same telemetry to the bit, same user or none
-    /// named, same deployment.
+    /// named, same deployment. Or whether it came by a submit key alone, and the session beside it did not.
     pub resubmitted: bool,
 }
 

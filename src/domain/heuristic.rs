@@ -27,6 +27,9 @@ impl Heuristic {
     /// Applies the rules to a row.
     #[must_use]
     pub fn judge(f: &Features) -> Self {
+        if f.total_moves == 0.0 {
+            return Self { score: 0.0, reasons: Reasons::default() };
+        }
         let reasons = rules(&RuleInputs::from(f));
         let mut score = if f.path_efficiency > 0.9 { 5.0 * (f.path_efficiency - 0.9) } else { 0.0 };
         let signs = [
@@ -73,9 +76,12 @@ pub fn noted(rules: Reasons, total_moves: f64) -> Reasons {
     reasons
 }
 
-/// What makes a review of `session` whatever else is known of it: that there is too little movement to judge.
+/// What makes a review of `session` whatever else is known of it: that there is no movement, or too little to judge.
 #[must_use]
 pub fn undecidable(session: &Session) -> Option<Reason> {
+    if session.movements.is_empty() {
+        return Some(Reason::NoPointer);
+    }
     MovementAmount::of(session).is_too_little().then_some(Reason::TooLittleMovement)
 }
 

@@ -7,12 +7,18 @@ pub const MAX_SESSION_ID: usize = 256;
 
 /// A session's identifier as the client chose it: 1 to [`MAX_SESSION_ID`] bytes of printable Unicode, with no blank at
 /// either end, but not `.` or `..`, and without `/` (they would change the meaning of a URL path).
+///
+/// Sessions that came by a submit key alone have identifiers of their own ([`SessionId::of_page`]): a page takes none away
+/// from a server. A client is told the text that it chose, either way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(String);
 
 /// The characters and length that [`SessionId::parse`] accepts, in words for error messages.
 pub const SESSION_ID_RULE: &str = "must be 1 to 256 bytes of printable Unicode without / (use base64url, not base64), \
      without control characters, without blanks at its ends, and neither . nor ..";
+
+/// Before the identifiers of sessions that came by a submit key alone, in stores and paths. No client can choose a `/`.
+const PAGE: &str = "page/";
 
 impl SessionId {
     /// Checks `text`; `None` when it breaks [`SESSION_ID_RULE`].
@@ -24,10 +30,37 @@ impl SessionId {
         (fits && text != "." && text != "..").then(|| Self(text.to_owned()))
     }
 
-    /// The identifier as text.
+    /// The identifier as the client chose it.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        self.0.strip_prefix(PAGE).unwrap_or(&self.0)
+    }
+
+    /// This identifier, chosen by a page with a submit key.
+    #[must_use]
+    pub fn of_page(&self) -> Self {
+        if self.is_of_page() { self.clone() } else { Self(format!("{PAGE}{}", self.0)) }
+    }
+
+    /// Whether a page with a submit key chose it.
+    #[must_use]
+    pub fn is_of_page(&self) -> bool {
+        self.0.starts_with(PAGE)
+    }
+
+    /// The text that is unique within a deployment, and [`SessionId::from_unique`] reads.
+    #[must_use]
+    pub fn unique(&self) -> &str {
         &self.0
+    }
+
+    /// The identifier with this [`unique`](SessionId::unique) text; `None` when there is none.
+    #[must_use]
+    pub fn from_unique(text: &str) -> Option<Self> {
+        match text.strip_prefix(PAGE) {
+            Some(chosen) => Self::parse(chosen).map(|id| id.of_page()),
+            None => Self::parse(text),
+        }
     }
 }
 
@@ -39,7 +72,7 @@ fn is_printable(c: char) -> bool {
 
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -50,6 +83,14 @@ pub struct SessionKey {
     pub deployment: String,
     /// The session's identifier, unique within the deployment.
     pub id: SessionId,
+}
+
+impl SessionKey {
+    /// The key of a session that a page with a submit key sent under this identifier.
+    #[must_use]
+    pub fn of_page(&self) -> Self {
+        Self { deployment: self.deployment.clone(), id: self.id.of_page() }
+    }
 }
 
 /// The store's own number of an accepted session, in order of acceptance.
@@ -97,6 +138,7 @@ mod tests {
             ".",
             "..",
             "a/b",
+            "page/a",
             " a",
             "a ",
             "\u{a0}a",
@@ -110,6 +152,20 @@ mod tests {
             &of_bytes("é", 258),
         ] {
             assert!(SessionId::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn pages_choose_among_identifiers_of_their_own() {
+        let (server, page) = (SessionId::parse("a").unwrap(), SessionId::parse("a").unwrap().of_page());
+        assert_ne!(server, page);
+        assert_eq!((page.as_str(), page.to_string().as_str(), page.unique()), ("a", "a", "page/a"));
+        assert!(page.is_of_page() && !server.is_of_page() && page.of_page() == page);
+        for id in [server, page] {
+            assert_eq!(SessionId::from_unique(id.unique()), Some(id));
+        }
+        for bad in ["page/", "page/page/a", "page/..", "other/a"] {
+            assert_eq!(SessionId::from_unique(bad), None, "{bad}");
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod json;
 pub mod redecision;
 pub mod refusal;
 
+pub mod context;
 pub mod session;
 
 pub mod timestamps;
@@ -42,6 +43,7 @@ pub mod calibration;
 
 pub mod occlusion;
 
+pub mod challenge;
 pub mod result;
 
 pub mod review;

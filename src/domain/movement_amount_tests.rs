@@ -77,7 +77,11 @@ fn verdicts(session: &Session, thresholds: &Thresholds) -> Vec<Verdict> {
 }
 
 fn thresholds() -> [Thresholds; 3] {
-    [Thresholds { pass: 0.0, review: 0.1 }, Thresholds::default(), Thresholds { pass: 5.9, review: 6.0 }]
+    [
+        Thresholds { pass: 0.0, review: 0.1, ..Thresholds::default() },
+        Thresholds::default(),
+        Thresholds { pass: 5.9, review: 6.0, ..Thresholds::default() },
+    ]
 }
 
 #[test]

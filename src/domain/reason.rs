@@ -71,11 +71,13 @@ pub enum Reason {
     OutsidePeople,
     /// Two rules hold that no person of the calibration has together.
     MachineMotion,
+    /// It has no movement at all: somebody used the keyboard, or a screen reader.
+    NoPointer,
 }
 
 impl Reason {
     /// Every reason, in the order in which a verdict lists them.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::PathTooStraight,
         Self::NoJitter,
         Self::ImpossibleSpeed,
@@ -109,6 +111,7 @@ impl Reason {
         Self::TooLittleMovement,
         Self::OutsidePeople,
         Self::MachineMotion,
+        Self::NoPointer,
     ];
 
     /// The stable code.
@@ -148,6 +151,7 @@ impl Reason {
             Self::TooLittleMovement => "too_little_movement",
             Self::OutsidePeople => "outside_people",
             Self::MachineMotion => "machine_motion",
+            Self::NoPointer => "no_pointer",
         }
     }
 
@@ -213,6 +217,7 @@ impl Reason {
             Self::MachineMotion => {
                 "It has neither jitter nor an uneven clock; no person the model was calibrated on lacked both."
             }
+            Self::NoPointer => "No pointer moved, as with a keyboard or a screen reader, so nothing was scored.",
         }
     }
 }

@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn only_what_is_decided_by_thresholds_moves() {
         let mut all = Redecision::default();
-        let strict = Thresholds { pass: 0.5, review: 1.0 };
+        let strict = Thresholds { pass: 0.5, review: 1.0, ..Thresholds::default() };
         let basis = Basis { supported: Some(0.7), ..Basis::default() };
         let mut add = |basis: Option<&Basis>, labelled| {
             let added = all.add(ScoreKind::Calibrated, Some(0.7), basis, Decision::Pass, labelled, &strict);

@@ -94,18 +94,47 @@ impl ScoreKind {
     }
 }
 
-/// Up to `pass` a score passes, up to `review` it is reviewed, above that it fails.
+/// Up to `pass` a score passes, up to `review` it is reviewed, above that it fails. Without a pointer there is no score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Thresholds {
     /// `ANOMALY_THRESHOLD_PASS`.
     pub pass: f64,
     /// `ANOMALY_THRESHOLD_REVIEW`, larger than `pass`.
     pub review: f64,
+    /// What becomes of a session without movement.
+    pub no_pointer: NoPointer,
+}
+
+/// What becomes of a session without movement: of somebody with a keyboard or a screen reader, or of a script.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NoPointer {
+    /// It gets a second look.
+    #[default]
+    Review,
+    /// It passes: the site asks for something else.
+    Pass,
+}
+
+impl NoPointer {
+    /// The decision.
+    #[must_use]
+    pub fn decision(self) -> Decision {
+        match self {
+            Self::Review => Decision::Review,
+            Self::Pass => Decision::Pass,
+        }
+    }
+
+    /// The one with the decision called `name`.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Review, Self::Pass].into_iter().find(|one| one.decision().name() == name)
+    }
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { pass: 1.0, review: 2.5 }
+        Self { pass: 1.0, review: 2.5, no_pointer: NoPointer::Review }
     }
 }
 
@@ -210,6 +239,13 @@ impl Basis {
         if let Some(decision) = self.noted.forced() {
             return Decided { decision, confidence: 1.0, ..alone };
         }
+        // Of a visitor without a pointer nothing is known, whatever was made of a session without movement.
+        if self.noted.contains(Reason::NoPointer) {
+            let reasons = [Reason::NoPointer].into_iter().collect();
+            let decision = thresholds.no_pointer.decision();
+            let nearest = if decision == Decision::Pass { thresholds.pass } else { thresholds.review };
+            return Decided { decision, confidence: thresholds.confidence(decision, nearest), reasons };
+        }
         // Nothing that is computed from hardly any movement decides, for the session or against it.
         if self.noted.contains(Reason::TooLittleMovement) {
             let mut reasons = alone.reasons.without_traits();
@@ -292,6 +328,15 @@ impl Verdict {
         let model = ModelIdentity { id: heuristic::MODEL_ID.to_owned(), version: heuristic::MODEL_VERSION.to_owned() };
         let basis = Basis { supported: Some(score), noted: heuristic.reasons, surely_replayed: false };
         Self::undecided(ScoreKind::Heuristic, Some(score), Source::Heuristic, model, basis).decided(basis, thresholds)
+    }
+
+    /// The verdict on a session without movement: nothing is scored.
+    #[must_use]
+    pub fn without_pointer(thresholds: &Thresholds) -> Self {
+        let model = ModelIdentity { id: heuristic::MODEL_ID.to_owned(), version: heuristic::MODEL_VERSION.to_owned() };
+        let noted = [Reason::NoPointer].into_iter().collect();
+        let basis = Basis { supported: None, noted, surely_replayed: false };
+        Self::undecided(ScoreKind::Heuristic, None, Source::Heuristic, model, basis).decided(basis, thresholds)
     }
 
     /// The verdict on a calibrated score. `noted` are the rules that hold and the detector's notes.
@@ -453,7 +498,7 @@ mod tests {
                 let ruled = verdict.clone().ruled(reason, &thresholds);
                 assert_eq!((ruled.decision, ruled.anomaly_score), (expected, verdict.anomaly_score), "{reason:?}");
                 assert!(ruled.reasons.contains(reason));
-                let stricter = Thresholds { pass: 0.0, review: 0.1 };
+                let stricter = Thresholds { pass: 0.0, review: 0.1, ..Thresholds::default() };
                 assert_eq!(ruled.redecided(&stricter).unwrap().decision, expected);
             }
         }
@@ -521,7 +566,7 @@ mod tests {
                 for (pass, review) in
                     grid.iter().flat_map(|p| grid.iter().map(move |r| (*p, *r))).filter(|(p, r)| p < r)
                 {
-                    let new = Thresholds { pass, review };
+                    let new = Thresholds { pass, review, ..Thresholds::default() };
                     let first = under(&Thresholds::default());
                     assert_eq!(first.redecided(&new), Some(under(&new)), "raw {raw}, {new:?}");
                     changed += usize::from(first.decision != under(&new).decision);

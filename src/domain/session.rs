@@ -1,8 +1,11 @@
 //! A verification session parsed from untrusted JSON straight into columns, with every bound checked.
 //!
 //! Parsing and checking are one pass: nothing is allocated for a value before its bound is known to hold. Unknown
-//! fields are ignored, repeated known ones are refused, `null` stands for an absent optional field.
+//! fields are ignored, repeated known ones are refused, `null` stands for an absent optional field, and a byte order mark
+//! is passed over. A session without movements is one of somebody without a pointer.
 
+use super::challenge::MAX_TOKEN;
+use super::context;
 use super::id::{SESSION_ID_RULE, SessionId};
 use super::json::{Kind, Scanner, SyntaxError};
 use super::refusal::{FieldPath, Refusal};
@@ -78,7 +81,7 @@ pub struct Click {
     pub y: f64,
     /// Client time, ms.
     pub t: f64,
-    /// Whether a target was hit.
+    /// Whether a target was hit; not claimed where the client says nothing.
     pub target_hit: bool,
 }
 
@@ -97,16 +100,18 @@ pub struct Session {
     pub device_type: String,
     /// The client's own measure, ms; may be negative.
     pub duration_ms: f64,
-    /// At least one.
+    /// Empty for somebody who used no pointer.
     pub movements: Movements,
     /// May be empty.
     pub clicks: Vec<Click>,
-    /// Targets hit.
+    /// Targets hit; 0 where the client says nothing, which claims none.
     pub hits: u32,
     /// Targets missed.
     pub misses: u32,
     /// Whether a batch verdict is wanted.
     pub use_batch: bool,
+    /// The token of a challenge, which stands for a key; never kept.
+    pub token: Option<String>,
 }
 
 impl Session {
@@ -128,6 +133,7 @@ impl Session {
         let text = std::str::from_utf8(body).map_err(|e| {
             Refusal::malformed(FieldPath::Body, format!("is not valid UTF-8 at byte {}", e.valid_up_to()))
         })?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         self.reset();
         Reader { scan: Scanner::new(text), bounds, seen: 0 }.session(self)?;
         timestamps::check(self)
@@ -145,10 +151,11 @@ impl Session {
         self.hits = 0;
         self.misses = 0;
         self.use_batch = false;
+        self.token = None;
     }
 }
 
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 13] = [
     "sessionId",
     "userId",
     "deploymentId",
@@ -160,6 +167,8 @@ const FIELDS: [&str; 11] = [
     "hits",
     "misses",
     "useBatch",
+    "token",
+    "context",
 ];
 const REQUIRED_SESSION_ID: u32 = 1;
 const REQUIRED_MOVEMENTS: u32 = 1 << 6;
@@ -262,9 +271,22 @@ impl Reader<'_> {
             "clicks" => self.clicks(kind, &mut out.clicks)?,
             "hits" => out.hits = self.count(path, kind)?,
             "misses" => out.misses = self.count(path, kind)?,
+            "token" => out.token = Some(self.token(path, kind)?),
+            "context" => context::check(&mut self.scan)?,
             _ => out.use_batch = self.boolean(path, kind)?,
         }
         Ok(())
+    }
+
+    fn token(&mut self, path: FieldPath, kind: Kind) -> Read<String> {
+        if kind != Kind::String {
+            return Err(wrong_type(path, "a string", kind));
+        }
+        let text = self.scan.string().map_err(syntax)?;
+        if text.len() > MAX_TOKEN {
+            return Err(Refusal::out_of_bounds(path, format!("must be at most {MAX_TOKEN} bytes long")));
+        }
+        Ok(text.into_owned())
     }
 
     fn session_id(&mut self, path: FieldPath, kind: Kind) -> Read<SessionId> {
@@ -342,12 +364,7 @@ impl Reader<'_> {
             if point.trusted.is_some() || !out.trusted.is_empty() {
                 out.trusted.push(point.trusted);
             }
-        })?;
-        if out.is_empty() {
-            let message = "is empty; send at least one {x, y, timestamp}";
-            return Err(Refusal::malformed(FieldPath::Field("movements"), message));
-        }
-        Ok(())
+        })
     }
 
     fn clicks(&mut self, kind: Kind, out: &mut Vec<Click>) -> Read<()> {

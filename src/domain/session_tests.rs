@@ -41,6 +41,21 @@ fn every_field_is_read_in_any_order_with_space_escapes_and_unknown_fields() {
 }
 
 #[test]
+fn a_visitor_without_a_pointer_has_a_session_too() {
+    let text = "\u{feff}{\"token\":\"pc_x\",\"sessionId\":\"a\",\"movements\":[],\"context\":{\"keys\":7}}";
+    let session = parse(text).unwrap();
+    assert_eq!((session.movements.len(), session.token.as_deref()), (0, Some("pc_x")));
+    assert_eq!(crate::domain::heuristic::undecidable(&session), Some(crate::domain::reason::Reason::NoPointer));
+    let mut extractor = crate::domain::features::Extractor::default();
+    for set in crate::domain::features::FeatureSet::ALL {
+        let mut row = Vec::new();
+        extractor.extract(set, &session, &mut row);
+        assert!(row.iter().all(|value| value.is_finite()), "{set:?}: {row:?}");
+    }
+    assert!(crate::domain::sketch::Movement::of(&session).is_none());
+}
+
+#[test]
 fn faults_name_the_field_and_the_kind() {
     use RefusalKind::{Malformed, OutOfBounds};
     let cases = [
@@ -55,7 +70,8 @@ fn faults_name_the_field_and_the_kind() {
         (r#"{"sessionId":null,"movements":[{"x":1,"y":1,"timestamp":1}]}"#, Malformed, "sessionId is missing"),
         (r#"{"sessionId":7}"#, Malformed, "sessionId must be a string, not a number"),
         (r#"{"sessionId":"a"}"#, Malformed, "movements is missing"),
-        (r#"{"sessionId":"a","movements":[]}"#, Malformed, "movements is empty"),
+        (r#"{"sessionId":"a","movements":[],"context":7}"#, Malformed, "context must be an object of counts"),
+        (r#"{"sessionId":"a","movements":[],"token":7}"#, Malformed, "token must be a string, not a number"),
         (r#"{"sessionId":"a","movements":{}}"#, Malformed, "movements must be a list, not an object"),
         (r#"{"sessionId":"a","movements":[7]}"#, Malformed, "movements[0] must be an object"),
         (r#"{"sessionId":"a","movements":[{"x":1,"y":1}]}"#, Malformed, "movements[0].timestamp is missing"),

@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use super::error::{ApiError, Code};
 use super::settings::HttpSettings;
 use crate::controls::StoredKey;
+use crate::domain::challenge;
 use crate::domain::id::{SessionId, SessionKey};
 use crate::domain::reason::Reason;
 
@@ -156,6 +157,11 @@ impl Keys {
         self.0.is_empty()
     }
 
+    /// The access that a key gives; without `required`, everybody with no known key may do everything.
+    pub(super) fn access_of(&self, presented: &[u8], required: bool) -> Option<Access> {
+        self.find(presented).cloned().or_else(|| (!required).then(Access::local))
+    }
+
     fn find(&self, presented: &[u8]) -> Option<&Access> {
         self.of(presented).map(|(_, access)| access)
     }
@@ -236,6 +242,11 @@ impl Access {
         self.require(Need::Review).is_ok()
     }
 
+    /// Whether it may ask about tokens.
+    pub(super) fn may_verify(&self) -> bool {
+        self.require(Need::SubmitMany).is_ok()
+    }
+
     fn require(&self, need: Need) -> Result<(), ApiError> {
         if need.roles().contains(&self.role) {
             return Ok(());
@@ -288,8 +299,10 @@ fn foreign_deployment() -> ApiError {
     ApiError::at(Code::WrongDeployment, "deploymentId", "deploymentId must be the one that the key is bound to")
 }
 
-/// A caller that may submit sessions.
-pub(super) struct Submitter(pub(super) Access);
+/// A caller that may submit sessions; `None` for one without a key, who needs a challenge's token.
+pub(super) struct Submitter(pub(super) Option<Access>);
+/// A caller that may ask for challenges.
+pub(super) struct Asker(pub(super) Access);
 /// A caller that may submit in bulk.
 pub(super) struct Ingester(pub(super) Access);
 /// A caller that may read results.
@@ -309,6 +322,16 @@ fn access(parts: &Parts, need: Need) -> Result<Access, ApiError> {
 }
 
 impl<S: Sync> FromRequestParts<S> for Submitter {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        if parts.extensions.get::<ByToken>().is_some() {
+            return Ok(Self(None));
+        }
+        access(parts, Need::Submit).map(|access| Self(Some(access)))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Asker {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         access(parts, Need::Submit).map(Self)
@@ -350,6 +373,17 @@ impl<S: Sync> FromRequestParts<S> for Operator {
         access.require_unbound()?;
         Ok(Self(access))
     }
+}
+
+/// Says that a request came without a key and may bring a challenge's token; the gate puts it there.
+#[derive(Clone, Copy)]
+pub(super) struct ByToken;
+
+/// The token of a challenge in the place of a key.
+pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_at_checked(7)?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer ") && token.starts_with(challenge::PREFIX)).then_some(token)
 }
 
 /// The guard of a service without keys: a page of another site, or a name that somebody pointed at this machine, must

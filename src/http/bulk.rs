@@ -29,7 +29,7 @@ use super::spool::{self, SpoolError, Writer};
 use super::wire;
 use crate::domain::id::SessionId;
 use crate::domain::session::Session;
-use crate::intake::{Receipt, SubmitError};
+use crate::intake::{Receipt, Sender, Submission, SubmitError};
 use crate::metrics::Received;
 
 /// Most lines in flight to the store.
@@ -256,9 +256,9 @@ impl Run {
                 Ok(session) => {
                     let (bytes, id) = (text.len(), Some(session.id.clone()));
                     let (intake, received) = (self.service.intake.clone(), self.service.clock.now());
-                    let forced = self.access.forced;
+                    let submission = Submission { received, forced: self.access.forced, sender: Sender::Server };
                     let outcome = async move {
-                        let answer = intake.submit(session, received, forced).await.map_err(ApiError::from);
+                        let answer = intake.submit(session, submission).await.map_err(ApiError::from);
                         Outcome { line, bytes, id, answer }
                     };
                     return Some((bytes, Box::pin(outcome)));

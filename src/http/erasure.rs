@@ -61,13 +61,13 @@ pub(super) async fn session(
     SessionPath(id): SessionPath,
     Params(params): Params<DeploymentParams>,
 ) -> Result<Response, ApiError> {
-    let key = access.session(id, params.deployment_id)?;
+    let (key, found) = service.find(access.session(id, params.deployment_id)?).await?;
     service.note(&access, "session.erase", service.store.session_pseudonym(&key), serde_json::json!({})).await?;
     if service.store.erase_session(key.clone(), service.clock.now()).await? {
         service.settled.notify(&[key]);
         return Ok(erased(1));
     }
-    match service.store.session(key).await? {
+    match found {
         Lookup::Erased => Ok(erased(0)),
         Lookup::Found(_) | Lookup::Unknown => Err(ApiError::new(Code::UnknownSession, "there is no such session")),
     }

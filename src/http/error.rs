@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::wire;
+use crate::domain::challenge::TokenFault;
 use crate::domain::refusal::{FieldPath, Refusal, RefusalKind};
 use crate::intake::SubmitError;
 use crate::store::StoreError;
@@ -40,6 +41,10 @@ pub(super) enum Code {
     UnknownOverride,
     UnknownRule,
     TelemetryGone,
+    UnknownToken,
+    ForeignToken,
+    ExpiredToken,
+    UsedToken,
     MethodNotAllowed,
     RequestTimeout,
     SessionConflict,
@@ -93,6 +98,10 @@ impl Code {
             Self::UnknownOverride => (S::NOT_FOUND, "unknown_override", "Unknown override"),
             Self::UnknownRule => (S::NOT_FOUND, "unknown_rule", "Unknown rule"),
             Self::TelemetryGone => (S::NOT_FOUND, "telemetry_gone", "Telemetry is gone"),
+            Self::UnknownToken => (S::UNAUTHORIZED, "unknown_token", "Unknown token"),
+            Self::ForeignToken => (S::FORBIDDEN, "foreign_token", "Token of another session"),
+            Self::ExpiredToken => (S::FORBIDDEN, "expired_token", "Token expired"),
+            Self::UsedToken => (S::CONFLICT, "used_token", "Token was used"),
             Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed"),
             Self::RequestTimeout => (S::REQUEST_TIMEOUT, "request_timeout", "Request timed out"),
             Self::SessionConflict => (S::CONFLICT, "session_conflict", "Session exists with other content"),
@@ -267,6 +276,19 @@ impl From<StoreError> for ApiError {
             }
         };
         Self { cause: Some(error.to_string()), ..Self::new(code, message) }
+    }
+}
+
+impl From<TokenFault> for ApiError {
+    fn from(fault: TokenFault) -> Self {
+        let (code, message) = match fault {
+            TokenFault::Unknown => (Code::UnknownToken, "this is no token of ours, or it was changed"),
+            TokenFault::Foreign => {
+                (Code::ForeignToken, "the token is of another store; send it to the service it is from")
+            }
+            TokenFault::Expired => (Code::ExpiredToken, "the token's time is over; ask for a new challenge"),
+        };
+        Self::at(code, "token", message)
     }
 }
 

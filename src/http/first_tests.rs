@@ -187,7 +187,7 @@ async fn what_watches_the_model_counts_a_session_once() {
     for first_by in [FirstBy::Model, FirstBy::Rules] {
         let app = app(first_by).await;
         let embedded = &app.service.embedded;
-        embedded.set_shadow(Some((embedded.model(), Thresholds { pass: 0.1, review: 0.2 })));
+        embedded.set_shadow(Some((embedded.model(), Thresholds { pass: 0.1, review: 0.2, ..Thresholds::default() })));
         for n in 0..220 {
             app.post(SCORE, &drawn(n)).await;
         }

@@ -15,13 +15,24 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 
 use super::Service;
-use super::auth::{self, Access};
+use super::auth::{self, Access, ByToken};
 use super::error::{ApiError, Cause, Code};
 use super::limits::{self, Peer};
-use super::login;
+use super::{login, score};
 
 /// Routes that need no key: they hold no data. `session` is where a key is exchanged for a cookie.
-const OPEN: [&str; 6] = ["/", "/dashboard/{*file}", "/health", "/ready", "/openapi.json", "/api/v1/session"];
+const OPEN: [&str; 9] = [
+    "/",
+    "/dashboard/{*file}",
+    "/health",
+    "/ready",
+    "/openapi.json",
+    "/api/v1/session",
+    "/client.js",
+    "/client.js.map",
+    // Its key may stand in the body; the handler looks.
+    "/api/v1/siteverify",
+];
 /// Routes that are never held back: whoever watches the process must see it when it is busy.
 const UNLIMITED: [&str; 3] = ["/health", "/ready", "/metrics"];
 
@@ -109,7 +120,13 @@ fn admit(service: &Service, request: &mut Request, route: &str) -> Result<Option
     if route == UNMATCHED || OPEN.contains(&route) {
         return Ok(None);
     }
-    let access: Access = login::access(service, request.method(), request.headers())?;
+    let access: Access = match login::access(service, request.method(), request.headers()) {
+        Err(_) if route == score::ROUTE && may_bring_token(request.headers()) => {
+            request.extensions_mut().insert(ByToken);
+            return Ok(None);
+        }
+        access => access?,
+    };
     if let Some(limiter) = &service.limiter
         && let Some(key) = access.key
         && !UNLIMITED.contains(&route)
@@ -118,6 +135,11 @@ fn admit(service: &Service, request: &mut Request, route: &str) -> Result<Option
     }
     request.extensions_mut().insert(access);
     Ok(None)
+}
+
+/// Whether a request without a key may have the token of a challenge, as its header or in its body.
+fn may_bring_token(headers: &HeaderMap) -> bool {
+    auth::token(headers).is_some() || !headers.contains_key(header::AUTHORIZATION)
 }
 
 /// The answer to a browser that asks whether a page may call; `None` for other requests.
@@ -202,8 +224,10 @@ mod tests {
     }
 
     /// Every route that needs a key: method, path, the roles that may call it, and whether a bound admin may.
-    const GUARDED: [(&str, &str, &[&str], bool); 62] = [
+    const GUARDED: [(&str, &str, &[&str], bool); 63] = [
         ("POST", "/api/v1/score", &["submit", "ingest", "admin"], true),
+        // The role submit only from a page of a listed origin.
+        ("POST", "/api/v1/challenges", &["ingest", "admin"], true),
         ("POST", "/api/v1/batch/sessions", &["ingest", "admin"], true),
         ("GET", "/api/v1/batch/result/a", &["ingest", "analyst", "admin"], true),
         ("GET", "/api/v1/batch/results", &["ingest", "analyst", "admin"], true),

@@ -100,7 +100,7 @@ pub(super) async fn read(
     SessionPath(id): SessionPath,
     Params(params): Params<DeploymentParams>,
 ) -> Result<Response, ApiError> {
-    let session = match service.store.session(access.session(id, params.deployment_id)?).await? {
+    let session = match service.find(access.session(id, params.deployment_id)?).await?.1 {
         Lookup::Found(session) => session,
         Lookup::Erased => return Err(ApiError::new(Code::SessionErased, "this session was erased")),
         Lookup::Unknown => return Err(ApiError::new(Code::UnknownSession, "there is no such session")),

@@ -169,7 +169,7 @@ async fn change(
     deployment: Option<String>,
     label: Option<Label>,
 ) -> Result<LabelAnswer, ApiError> {
-    let session = match service.store.session(access.session(id, deployment)?).await? {
+    let session = match service.find(access.session(id, deployment)?).await?.1 {
         Lookup::Found(session) => session,
         Lookup::Erased => return Err(ApiError::new(Code::SessionErased, "this session was erased")),
         Lookup::Unknown => return Err(ApiError::new(Code::UnknownSession, "there is no such session")),

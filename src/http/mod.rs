@@ -11,7 +11,10 @@ mod batches;
 mod bounds_tests;
 mod bulk;
 mod campaigns;
+mod challenges;
+mod client_script;
 mod dashboard;
+mod encoding;
 mod erasure;
 mod error;
 mod events;
@@ -40,6 +43,7 @@ mod scheduler;
 mod score;
 mod server;
 mod settings;
+mod siteverify;
 mod spool;
 mod telemetry;
 #[cfg(test)]
@@ -62,18 +66,20 @@ pub use auth::{KeyError, Keys, Role};
 pub use server::serve;
 pub use settings::{HttpSettings, RateLimit, parse_network};
 
+use crate::challenges::Challenges;
 use crate::clock::Clock;
 use crate::controls::Controls;
 use crate::detector::Detector;
 use crate::detector::embedded::EmbeddedDetector;
 use crate::detector::woodwide::Training;
+use crate::domain::id::SessionKey;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::scheduler::Handle;
 use crate::settled::Settled;
-use crate::store::Store;
 use crate::store::audit::NewEntry;
+use crate::store::{Lookup, Store};
 use auth::Access;
 use error::{ApiError, Code};
 
@@ -115,6 +121,7 @@ pub struct Service {
     embedded: EmbeddedDetector,
     training: Option<Training>,
     controls: Arc<Controls>,
+    challenges: Challenges,
     registry: Arc<Registry>,
     keys: RwLock<(i64, Arc<Keys>)>,
     followers: Arc<Semaphore>,
@@ -124,6 +131,8 @@ pub struct Service {
     limiter: Option<limits::Limiter>,
     request_ids: gate::RequestIds,
     large_bodies: Semaphore,
+    /// Places for large bodies of callers without a key.
+    large_page_bodies: Semaphore,
     tables: Semaphore,
     waits: Arc<Semaphore>,
     bulk: Arc<Semaphore>,
@@ -159,6 +168,8 @@ impl Service {
             limiter: settings.rate_limit.map(limits::Limiter::new),
             request_ids: gate::RequestIds::new(),
             large_bodies: Semaphore::new(request::LARGE_BODIES),
+            large_page_bodies: Semaphore::new(request::LARGE_BODIES / 2),
+            challenges: Challenges::new(Arc::clone(&store), Arc::clone(&clock)),
             tables: Semaphore::new(training::TABLES),
             waits: Arc::new(Semaphore::new(settings.max_connections / 2)),
             bulk: Arc::new(Semaphore::new(settings.max_bulk)),
@@ -223,11 +234,33 @@ impl Service {
         Ok(self.store.record(entry).await?)
     }
 
+    /// Of callers without a key, who share fewer places.
+    fn page_body_limits(&self) -> request::BodyLimits<'_> {
+        request::BodyLimits { large: &self.large_page_bodies, ..self.body_limits() }
+    }
+
     fn body_limits(&self) -> request::BodyLimits<'_> {
         request::BodyLimits {
             bytes: self.settings.body_limit,
             time: self.settings.body_timeout,
             large: &self.large_bodies,
+        }
+    }
+}
+
+impl Service {
+    /// What is known of a session: of the one that a server sent under this identifier or, where there is none, of the one
+    /// that a page sent. With its key.
+    async fn find(&self, key: SessionKey) -> Result<(SessionKey, Lookup), ApiError> {
+        match self.store.session(key.clone()).await? {
+            Lookup::Unknown if !key.id.is_of_page() => {
+                let of_page = key.of_page();
+                match self.store.session(of_page.clone()).await? {
+                    Lookup::Unknown => Ok((key, Lookup::Unknown)),
+                    known => Ok((of_page, known)),
+                }
+            }
+            known => Ok((key, known)),
         }
     }
 }
@@ -245,7 +278,11 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/openapi.json", get(openapi::serve))
         .route("/api/v1/session", get(login::read).post(login::begin).delete(login::end))
         .route("/api/v1/events", get(events::listen))
-        .route("/api/v1/score", post(score::submit))
+        .route("/client.js", get(client_script::script))
+        .route("/client.js.map", get(client_script::map))
+        .route(score::ROUTE, post(score::submit))
+        .route("/api/v1/challenges", post(challenges::create))
+        .route("/api/v1/siteverify", post(siteverify::verify))
         .route("/api/v1/batch/sessions", post(bulk::submit))
         .route("/api/v1/batch/result/{sessionId}", get(result::read))
         .route("/api/v1/batch/results", get(results::list))

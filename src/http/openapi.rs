@@ -11,9 +11,9 @@ use crate::domain::reason::Reason;
 use crate::domain::result::{Decision, Source};
 
 use super::{
-    audit, batches, bulk, campaigns, erasure, events, explanation, health, history, keys, labels, login, matches,
-    models, nodes, overrides, queue, result, results, retention, review, scheduler, score, telemetry, thresholds,
-    training, verdicts, webhooks, wire,
+    audit, batches, bulk, campaigns, challenges, client_script, erasure, events, explanation, health, history, keys,
+    labels, login, matches, models, nodes, overrides, queue, result, results, retention, review, scheduler, score,
+    siteverify, telemetry, thresholds, training, verdicts, webhooks, wire,
 };
 
 #[derive(OpenApi)]
@@ -21,18 +21,18 @@ use super::{
     info(
         title = "PlayProof Batch",
         description = "Decides in batches whether a verification session's pointer telemetry is human or bot. Roles: \
-                       submit (POST /api/v1/score, answered without scores), ingest (submit, and read results), \
+                       submit (POST /api/v1/score, answered without scores, and POST /api/v1/challenges from a listed origin), ingest (submit, and read results), \
                        analyst (read everything about sessions, review and label them), admin \
                        (all). Without keys only this machine may call."
     ),
     paths(
-        score::submit, bulk::submit, result::read, explanation::read, telemetry::read, history::read, matches::read, labels::put, labels::take_back, labels::list, campaigns::list, campaigns::read, campaigns::label, campaigns::unlabel, review::list, verdicts::follow, webhooks::list, webhooks::create, webhooks::remove, webhooks::deliveries, webhooks::test, webhooks::redeliver, keys::list, keys::create, keys::revoke, overrides::list, overrides::create, overrides::remove, retention::list, retention::set, retention::reset, audit::list, thresholds::read, thresholds::simulate, thresholds::apply, thresholds::reset, results::list, batches::list, batches::read, batches::process,
+        score::submit, challenges::create, siteverify::verify, client_script::script, client_script::map, bulk::submit, result::read, explanation::read, telemetry::read, history::read, matches::read, labels::put, labels::take_back, labels::list, campaigns::list, campaigns::read, campaigns::label, campaigns::unlabel, review::list, verdicts::follow, webhooks::list, webhooks::create, webhooks::remove, webhooks::deliveries, webhooks::test, webhooks::redeliver, keys::list, keys::create, keys::revoke, overrides::list, overrides::create, overrides::remove, retention::list, retention::set, retention::reset, audit::list, thresholds::read, thresholds::simulate, thresholds::apply, thresholds::reset, results::list, batches::list, batches::read, batches::process,
         queue::stats, queue::dead, queue::requeue, nodes::list, scheduler::start, scheduler::stop, scheduler::status,
         erasure::session, erasure::user, erasure::clear, models::list, models::train, models::roll_back, models::shadow, models::unshadow, models::backtest, models::promote, events::listen, login::begin, login::read,
         login::end, training::upload,
         training::start, training::read, health::health, health::ready, health::metrics, document_route
     ),
-    components(schemas(score::SubmitAnswer, bulk::SummaryLine)),
+    components(schemas(score::SubmitAnswer, siteverify::SiteverifyRefusal, bulk::SummaryLine)),
     modifiers(&Bearer, &Common),
     security(("bearer" = []))
 )]

@@ -275,13 +275,15 @@ pub(super) async fn requeue(
         }
         Some(ids) => {
             let key = |(i, id): (usize, String)| {
-                let id = SessionId::parse(&id).ok_or_else(|| {
+                let id = SessionId::from_unique(&id).ok_or_else(|| {
                     let path = format!("sessionIds[{i}]");
                     ApiError::at(Code::OutOfBounds, &path, format!("{path} {SESSION_ID_RULE}"))
                 })?;
                 access.session(id, request.deployment_id.clone())
             };
-            Some(ids.into_iter().enumerate().map(key).collect::<Result<Vec<_>, _>>()?)
+            let named = ids.into_iter().enumerate().map(key).collect::<Result<Vec<_>, _>>()?;
+            // Those of pages, too: an id may be of both.
+            Some(named.into_iter().flat_map(|key| [key.of_page(), key]).collect())
         }
         None if access.deployment(request.deployment_id)?.is_none() => None,
         None => {

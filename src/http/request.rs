@@ -36,6 +36,11 @@ pub(super) fn check_type(headers: &HeaderMap, accepted: impl Fn(&str) -> bool, w
         let message = "compressed bodies are not read; send the body without Content-Encoding";
         return Err(ApiError::at(Code::UnsupportedEncoding, "Content-Encoding", message));
     }
+    check_kind(headers, accepted, wanted)
+}
+
+/// Refuses a content type other than `accepted`.
+pub(super) fn check_kind(headers: &HeaderMap, accepted: impl Fn(&str) -> bool, wanted: &str) -> Result<(), ApiError> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
     let value = value.to_str().unwrap_or_default();
     let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
@@ -55,6 +60,11 @@ pub(super) fn check_type(headers: &HeaderMap, accepted: impl Fn(&str) -> bool, w
 /// `application/json` and every `+json`.
 pub(super) fn is_json(essence: &str) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// The same, and the text that a program sends which names no type of its own.
+pub(super) fn is_json_or_text(essence: &str) -> bool {
+    essence == "text/plain" || is_json(essence)
 }
 
 /// Reads a whole body.
@@ -117,7 +127,7 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let TextPath(text) = TextPath::from_request_parts(parts, state).await?;
         let message = || format!("the sessionId in the path {SESSION_ID_RULE}");
-        SessionId::parse(&text).map(Self).ok_or_else(|| ApiError::at(Code::OutOfBounds, "sessionId", message()))
+        SessionId::from_unique(&text).map(Self).ok_or_else(|| ApiError::at(Code::OutOfBounds, "sessionId", message()))
     }
 }
 

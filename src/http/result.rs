@@ -97,8 +97,7 @@ pub(super) async fn read(
         None => Duration::ZERO,
     };
     let key = access.session(id, params.deployment_id)?;
-    let found =
-        if wait.is_zero() { service.store.session(key.clone()).await? } else { settled(&service, &key, wait).await? };
+    let (key, found) = if wait.is_zero() { service.find(key).await? } else { settled(&service, key, wait).await? };
     match found {
         Lookup::Found(session) => Ok(wire::json(&answer(*session))),
         Lookup::Erased => Err(ApiError::new(Code::SessionErased, "the session with this id was erased")),
@@ -107,18 +106,19 @@ pub(super) async fn read(
 }
 
 /// The session once it is settled, or as it is when the time is up.
-async fn settled(service: &Shared, key: &SessionKey, wait: Duration) -> Result<Lookup, ApiError> {
+async fn settled(service: &Shared, key: SessionKey, wait: Duration) -> Result<(SessionKey, Lookup), ApiError> {
     // Those that find no place to wait are answered at once; so many connections stay free for others.
     let place = service.waits.clone().try_acquire_owned();
     let deadline = Instant::now() + if place.is_ok() { wait } else { Duration::ZERO };
     let mut draining = service.draining();
+    let (key, _) = service.find(key).await?;
     let mut subscription = service.settled.subscribe(key.clone());
     loop {
         let found = service.store.session(key.clone()).await?;
         let waits = matches!(&found, Lookup::Found(session) if !session.entry.state.is_final());
         let now = Instant::now();
         if !waits || now >= deadline || *draining.borrow() {
-            return Ok(found);
+            return Ok((key, found));
         }
         tokio::select! {
             () = subscription.changed() => {}

@@ -119,7 +119,7 @@ pub(super) async fn list(
     let page = match params.session_id {
         Some(id) => {
             let wrong = || ApiError::at(Code::OutOfBounds, "sessionId", format!("sessionId {SESSION_ID_RULE}"));
-            let id = SessionId::parse(&id).ok_or_else(wrong)?;
+            let id = SessionId::from_unique(&id).ok_or_else(wrong)?;
             one(&service, access.session(id, params.deployment_id)?, &query).await?
         }
         None => service.store.results(query).await?,
@@ -129,7 +129,7 @@ pub(super) async fn list(
 
 /// The page of one session: its result, when it has one and no filter leaves it out.
 async fn one(service: &Shared, key: SessionKey, query: &ResultQuery) -> Result<Page<ResultRow>, ApiError> {
-    let Lookup::Found(session) = service.store.session(key).await? else {
+    let Lookup::Found(session) = service.find(key).await?.1 else {
         return Ok(Page { rows: vec![], next: None });
     };
     let StoredSession { key, device_type, result, campaign, .. } = *session;

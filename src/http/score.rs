@@ -2,21 +2,22 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Uri, header};
 use axum::response::Response;
 use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Shared;
-use super::auth::{Role, Submitter};
-use super::error::{ApiError, ErrorBody};
-use super::request;
+use super::auth::{self, Access, Role, Submitter};
+use super::error::{ApiError, Code, ErrorBody};
 use super::wire::{self, AnomalyBody, FeatureSummary, ReasonBody};
+use super::{Service, Shared, encoding, request};
+use crate::challenges::Challenges;
 use crate::domain::heuristic::Heuristic;
+use crate::domain::reason::Reason;
 use crate::domain::result::{Thresholds, Verdict};
-use crate::domain::session::Session;
-use crate::intake::Receipt;
+use crate::domain::session::{MAX_STRING, Session};
+use crate::intake::{Receipt, Sender, Submission, SubmitError};
 use crate::metrics::Received;
 
 /// The first verdict on a session; a repeated submission gets it again with the current status.
@@ -58,7 +59,10 @@ pub(super) struct HeuristicBody {
     reasons: Vec<ReasonBody>,
 }
 
-/// What a key with the role submit learns: no score to learn from.
+/// The route; the gate lets requests without a key through to it, which need the token of a challenge.
+pub(super) const ROUTE: &str = "/api/v1/score";
+
+/// What a page learns, by a submit key or a challenge's token: no score to learn from.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SubmitAnswer<'a> {
@@ -73,13 +77,15 @@ pub(super) struct SubmitAnswer<'a> {
 #[schema(as = Session, rename_all = "camelCase")]
 #[expect(dead_code, reason = "documents what the session parser reads")]
 pub(super) struct SessionSchema {
-    /// Unique per deployment; at most 256 bytes in UTF-8.
+    /// Unique per deployment; at most 256 bytes in UTF-8. With a challenge's token it is the challenge's; with a submit key
+    /// it is unique among those of pages alone.
     #[schema(
         pattern = "^(?!\\.{1,2}$)[^\\s/\\x00-\\x1f\\x7f-\\x9f]([^/\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]{0,254}[^\\s/\\x00-\\x1f\\x7f-\\x9f])?$",
         example = "s-1"
     )]
     session_id: String,
-    /// For erasure; never a feature.
+    /// For erasure; never a feature. With a challenge's token it is what the token says. A submit key vouches for nobody: no
+    /// override applies.
     #[schema(max_length = 256)]
     user_id: Option<String>,
     /// Ids are unique per deployment; a key bound to a deployment sets it.
@@ -94,20 +100,28 @@ pub(super) struct SessionSchema {
     /// The client's own measure.
     #[schema(minimum = -1e15, maximum = 1e15)]
     duration_ms: Option<f64>,
-    /// Pointer samples in arrival order.
-    #[schema(min_items = 1, max_items = 20000)]
+    /// Pointer samples in arrival order. None at all is a session, too: of somebody who used a keyboard or a screen reader.
+    #[schema(max_items = 20000)]
     movements: Vec<MovementSchema>,
     /// Button presses and taps.
     #[schema(max_items = 2000)]
     clicks: Option<Vec<ClickSchema>>,
-    /// Targets hit.
+    /// Targets hit; left out, none is claimed.
     #[schema(maximum = 1_000_000)]
     hits: Option<u32>,
-    /// Targets missed.
+    /// Targets missed; left out, none is claimed.
     #[schema(maximum = 1_000_000)]
     misses: Option<u32>,
-    /// True: queue for a batch verdict, answer at once. False, the default: score now.
+    /// True: queue for a batch verdict, answer at once. False, the default: score now. What a page sends always waits for
+    /// its batch.
     use_batch: Option<bool>,
+    /// The token of a challenge, in the place of a key. The body may then be sent as text/plain, which needs no preflight.
+    #[schema(max_length = 2048, example = "pc_AQEA...")]
+    token: Option<String>,
+    /// What happened besides the movements: up to 64 counts, lists of counts and short texts, such as the recorder's name.
+    /// Checked and not kept.
+    #[schema(value_type = Option<Object>)]
+    context: Option<()>,
 }
 
 /// A pointer sample.
@@ -142,7 +156,7 @@ pub(super) struct ClickSchema {
     /// Milliseconds from the movements' origin.
     #[schema(minimum = -1e15, maximum = 1e15)]
     timestamp: f64,
-    /// Whether a target was hit.
+    /// Whether a target was hit; left out, no hit is claimed.
     target_hit: Option<bool>,
 }
 
@@ -151,22 +165,25 @@ pub(super) struct ClickSchema {
 /// With `useBatch: true` the session is durable on disk and `queued` for a batch verdict before the answer leaves; with
 /// `false` it is `processed`. The embedded model gives the verdict, or, where the service is set so, the fixed rules give
 /// that of a queued session; what they say is in `heuristic` either way. Which traits of the movement are unlike people's is
-/// told with the batch verdict. The same session sent again gets the first answer again. A key with the role submit gets
-/// `{sessionId, status}` only.
+/// told with the batch verdict. The same session sent again gets the first answer again.
+///
+/// A page sends its session with the token of a challenge, as `Authorization: Bearer TOKEN` or in the field `token`, or with
+/// a submit key. It gets `{sessionId, status}` only. A token is good for one session, whose id, user and deployment it sets. The body may be gzip, named by
+/// `Content-Encoding` or by its first bytes.
 #[utoipa::path(
     post, path = "/api/v1/score", operation_id = "submitSession", tag = "sessions",
-    request_body(content = SessionSchema, content_type = "application/json"),
+    request_body(content((SessionSchema = "application/json"), (SessionSchema = "text/plain"))),
     responses(
-        (status = 200, description = "The first verdict (roles ingest and admin), or the status alone (role submit)",
+        (status = 200, description = "The first verdict (roles ingest and admin), or the status alone (role submit, or a token)",
             content((ScoreAnswer = "application/json"))),
         (status = 400, description = "Malformed", body = ErrorBody),
-        (status = 401, description = "No valid key", body = ErrorBody),
-        (status = 403, description = "Foreign host, origin or deployment", body = ErrorBody),
+        (status = 401, description = "No valid key or token", body = ErrorBody),
+        (status = 403, description = "Foreign host, origin, deployment or token, or one whose time is over", body = ErrorBody),
         (status = 408, description = "The body did not arrive in time", body = ErrorBody),
-        (status = 409, description = "Same id with other content", body = ErrorBody),
+        (status = 409, description = "Same id with other content, or a token that was used", body = ErrorBody),
         (status = 410, description = "The id was erased", body = ErrorBody),
         (status = 413, description = "Body too large", body = ErrorBody),
-        (status = 415, description = "Wrong content type or an encoded body", body = ErrorBody),
+        (status = 415, description = "Wrong content type, or an encoding other than gzip", body = ErrorBody),
         (status = 422, description = "A value out of bounds, or times that are not milliseconds, with the field's path", body = ErrorBody),
         (status = 429, description = "Rate limit", body = ErrorBody),
         (status = 503, description = "Queue or store full or away; see Retry-After", body = ErrorBody),
@@ -178,32 +195,103 @@ pub(super) async fn submit(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let received = service.clock.now();
-    let taken = async {
-        request::check_type(&headers, request::is_json, "application/json")?;
-        let body = request::read(&headers, body, service.body_limits()).await?;
-        let mut session = parse(&service, &body)?;
-        drop(body);
-        access.submit_to(&mut session.deployment_id)?;
-        Ok::<Receipt, ApiError>(service.intake.submit(session, received, access.forced).await?)
-    };
-    let receipt = taken.await.inspect_err(|_| service.metrics.received(Received::Refused))?;
+    let taken = take(&service, access.as_ref(), &headers, body).await;
+    let (receipt, by_page) = taken.inspect_err(|_| service.metrics.received(Received::Refused))?;
     service.metrics.received(if receipt.duplicate { Received::Duplicate } else { Received::Accepted });
     let thresholds = service.intake.thresholds().of(&receipt.key.deployment);
-    Ok(answer(&receipt, &thresholds, access.role))
+    Ok(answer(&receipt, &thresholds, by_page))
 }
 
-fn parse(service: &Shared, body: &Bytes) -> Result<Session, ApiError> {
+/// Takes the session of a body; also whether a page sent it.
+async fn take(
+    service: &Service,
+    access: Option<&Access>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(Receipt, bool), ApiError> {
+    let received = service.clock.now();
+    request::check_kind(headers, request::is_json_or_text, "application/json")?;
+    encoding::check(headers)?;
+    let limits = if access.is_some() { service.body_limits() } else { service.page_body_limits() };
+    let body = request::read(headers, body, limits).await?;
+    let body = encoding::decoded(body, service.settings.body_limit)?;
+    let bearer = auth::token(headers).map(str::to_owned);
+    if access.is_none() && bearer.is_none() && !names_token(&body) {
+        let message = "send a key as `Authorization: Bearer KEY`, or the token of a challenge in its place or as the \
+                       field token";
+        return Err(ApiError::new(Code::Unauthorized, message));
+    }
+    let mut session = parse(service, &body)?;
+    drop(body);
+    let token = session.token.take();
+    let (forced, sender) = match (bearer.or(token), access) {
+        (Some(token), _) => by_token(service, &token, headers, &mut session)?,
+        (None, Some(access)) => {
+            // A page of any origin may send text without asking first.
+            request::check_kind(headers, request::is_json, "application/json, or text/plain with a token,")?;
+            access.submit_to(&mut session.deployment_id)?;
+            (access.forced, if access.role == Role::Submit { Sender::Page } else { Sender::Server })
+        }
+        (None, None) => return Err(ApiError::malformed("token", "token is empty; send the token of a challenge")),
+    };
+    let (by_page, by_token) = (sender != Sender::Server, matches!(sender, Sender::Challenged { .. }));
+    match service.intake.submit(session, Submission { received, forced, sender }).await {
+        Ok(receipt) => Ok((receipt, by_page)),
+        Err(SubmitError::Conflict) if by_token => {
+            let message = "another session came with this token; ask for a challenge for each session";
+            Err(ApiError::at(Code::UsedToken, "token", message))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether a body may hold a token: one that does not is not worth reading for a caller without a key.
+fn names_token(body: &[u8]) -> bool {
+    const NAME: &[u8] = b"\"token\"";
+    body.windows(NAME.len()).any(|window| window == NAME)
+}
+
+/// Makes `session` the one of a challenge; what its test key says of it, and where it is from.
+fn by_token(
+    service: &Service,
+    token: &str,
+    headers: &HeaderMap,
+    session: &mut Session,
+) -> Result<(Option<Reason>, Sender), ApiError> {
+    let challenge = service.challenges.read(token)?;
+    let foreign = |field: &str| {
+        let message = format!("{field} must be the one of the challenge that the token is of, or left out");
+        ApiError::at(Code::ForeignToken, field, message)
+    };
+    if session.id != challenge.session_id() {
+        return Err(foreign("sessionId"));
+    }
+    if !session.deployment_id.is_empty() && session.deployment_id != challenge.deployment {
+        return Err(foreign("deploymentId"));
+    }
+    session.deployment_id.clone_from(&challenge.deployment);
+    session.user_id.clone_from(&challenge.user_id);
+    let used = Challenges::used(&challenge, hostname(headers));
+    Ok((challenge.forced.map(Reason::of_test), Sender::Challenged { vouched: challenge.vouched, used }))
+}
+
+/// The host of the page that sends a request, in its browser's words.
+fn hostname(headers: &HeaderMap) -> Option<String> {
+    let origin: Uri = headers.get(header::ORIGIN)?.to_str().ok()?.parse().ok()?;
+    origin.host().filter(|host| host.len() <= MAX_STRING).map(str::to_owned)
+}
+
+fn parse(service: &Service, body: &Bytes) -> Result<Session, ApiError> {
     if body.is_empty() {
         return Err(ApiError::malformed("body", "the body is empty; send a session as JSON"));
     }
     Ok(service.intake.parse(body, &service.settings.bounds)?)
 }
 
-fn answer(receipt: &Receipt, thresholds: &Thresholds, role: Role) -> Response {
+fn answer(receipt: &Receipt, thresholds: &Thresholds, by_page: bool) -> Response {
     let session_id = receipt.key.id.as_str();
     let status = wire::status(receipt.state);
-    if role == Role::Submit {
+    if by_page {
         return wire::json(&SubmitAnswer { session_id, status });
     }
     let verdict = &receipt.first.verdict;

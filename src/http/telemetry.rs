@@ -88,7 +88,7 @@ impl TelemetryAnswer {
 
 /// A session and the record of its telemetry, which may be gone before it.
 pub(super) async fn kept(service: &Service, key: SessionKey) -> Result<(StoredSession, Vec<u8>), ApiError> {
-    let session = match service.store.session(key).await? {
+    let session = match service.find(key).await?.1 {
         Lookup::Found(session) => *session,
         Lookup::Erased => return Err(ApiError::new(Code::SessionErased, "the session with this id was erased")),
         Lookup::Unknown => return Err(ApiError::new(Code::UnknownSession, "there is no such session")),

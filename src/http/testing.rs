@@ -40,9 +40,9 @@ use crate::store::deliveries::{Attempt, Delivery, DeliveryRow, DeliveryStore, Ev
 use crate::store::labels::{Label, LabelRow, LabelStore};
 use crate::store::sqlite::{Room, SqliteSettings, SqliteStore};
 use crate::store::{
-    Acceptance, BatchRow, Claim, ClaimRequest, ControlStore, DeadRow, DecisionStore, DeploymentRetention, Lease,
-    Lookup, NewSession, Page, Pruned, ResultQuery, ResultRow, Retention, Settlement, Snapshot, Store, StoreError,
-    StoreResult,
+    Acceptance, BatchRow, ChallengeStore, Claim, ClaimRequest, ControlStore, DeadRow, DecisionStore,
+    DeploymentRetention, Lease, Lookup, NewSession, Page, Pruned, ResultQuery, ResultRow, Retention, Settlement,
+    Snapshot, Store, StoreError, StoreResult,
 };
 
 pub(super) const START: Timestamp = Timestamp(1_769_860_800_000);
@@ -110,6 +110,11 @@ macro_rules! behind_the_switch {
             self.inner.user_pseudonym(user)
         }
     };
+    (rest ChallengeStore) => {
+        fn challenge_key(&self) -> [u8; 32] {
+            self.inner.challenge_key()
+        }
+    };
     (rest $other:ident) => {};
 }
 
@@ -122,6 +127,10 @@ behind_the_switch! { ControlStore:
 behind_the_switch! { AuditStore:
     record(entry: NewEntry) -> ();
     audit(before: Option<i64>, limit: u32) -> Vec<Entry>;
+}
+
+behind_the_switch! { ChallengeStore:
+    redeem(number: crate::store::challenges::ChallengeNumber, now: Timestamp) -> crate::store::challenges::Redemption;
 }
 
 behind_the_switch! { DeliveryStore:

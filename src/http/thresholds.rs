@@ -18,7 +18,7 @@ use super::{Service, Shared, wire};
 use crate::domain::calibration::MAX_SCORE;
 use crate::domain::id::Seq;
 use crate::domain::redecision::Redecision;
-use crate::domain::result::{Decision, Thresholds};
+use crate::domain::result::{Decision, NoPointer, Thresholds};
 use crate::domain::session::MAX_STRING;
 use crate::store::controls::THRESHOLDS;
 use crate::store::decisions::{Cause, Revision};
@@ -39,6 +39,10 @@ pub(super) struct ThresholdsRequest {
     /// Up to here it is reviewed, above it fails; larger than `pass`, at most 6.
     #[schema(example = 2.5, minimum = 0, maximum = 6)]
     review: f64,
+    /// review or pass: what becomes of a session without movement, of somebody with a keyboard or a screen reader. Left out, it
+    /// stays as it is.
+    #[schema(example = "review", pattern = "^(review|pass)$")]
+    no_pointer: Option<String>,
     /// Only this deployment; left out, every one without thresholds of its own. A bound key has its own.
     deployment_id: Option<String>,
 }
@@ -49,6 +53,9 @@ pub(super) struct ThresholdsRequest {
 pub(super) struct ThresholdsBody {
     pass: f64,
     review: f64,
+    /// review or pass: what becomes of a session without movement.
+    #[schema(example = "review")]
+    no_pointer: &'static str,
     /// `setting`, or `applied` where an operator put others in place of the settings'.
     #[schema(example = "setting")]
     origin: &'static str,
@@ -123,14 +130,13 @@ pub(super) struct SimulationAnswer {
 }
 
 fn general(applied: Option<&Applied>, setting: Thresholds) -> ThresholdsBody {
-    match applied {
-        Some(applied) => ThresholdsBody {
-            pass: applied.pass,
-            review: applied.review,
-            origin: "applied",
-            applied_at: Some(wire::iso(crate::domain::time::Timestamp(applied.at))),
-        },
-        None => ThresholdsBody { pass: setting.pass, review: setting.review, origin: "setting", applied_at: None },
+    let Thresholds { pass, review, no_pointer } = applied.map_or(setting, |applied| (*applied).into());
+    ThresholdsBody {
+        pass,
+        review,
+        no_pointer: no_pointer.decision().name(),
+        origin: if applied.is_some() { "applied" } else { "setting" },
+        applied_at: applied.map(|applied| wire::iso(crate::domain::time::Timestamp(applied.at))),
     }
 }
 
@@ -201,9 +207,11 @@ pub(super) async fn apply(
 ) -> Result<Response, ApiError> {
     let (name, thresholds) = asked(&service, &access, &headers, body).await?;
     let at = service.clock.now().wall.0;
-    let applied = Applied { pass: thresholds.pass, review: thresholds.review, at };
+    let no_pointer_passes = thresholds.no_pointer == NoPointer::Pass;
+    let applied = Applied { pass: thresholds.pass, review: thresholds.review, no_pointer_passes, at };
     let value = serde_json::to_string(&applied).map_err(|e| ApiError::internal(e.to_string()))?;
-    let detail = serde_json::json!({"deploymentId": name, "pass": applied.pass, "review": applied.review});
+    let detail = serde_json::json!({"deploymentId": name, "pass": applied.pass, "review": applied.review,
+        "noPointer": thresholds.no_pointer.decision().name()});
     service.note(&access, "thresholds.apply", "", detail).await?;
     Ok(wire::json(&change(&service, name, Some(value)).await?))
 }
@@ -240,7 +248,7 @@ async fn asked(
     request::check_type(headers, request::is_json, "application/json")?;
     let body = request::read(headers, body, service.body_limits()).await?;
     let missing = || ApiError::malformed("body", "send {\"pass\": number, \"review\": number}".to_owned());
-    let ThresholdsRequest { pass, review, deployment_id } = request::json(&body)?.ok_or_else(missing)?;
+    let ThresholdsRequest { pass, review, no_pointer, deployment_id } = request::json(&body)?.ok_or_else(missing)?;
     for (field, value) in [("pass", pass), ("review", review)] {
         if !(0.0..=MAX_SCORE).contains(&value) {
             return Err(ApiError::at(Code::OutOfBounds, field, format!("{field} must be from 0 to {MAX_SCORE}")));
@@ -253,7 +261,13 @@ async fn asked(
         let message = format!("deploymentId must be at most {MAX_STRING} bytes long");
         return Err(ApiError::at(Code::OutOfBounds, "deploymentId", message));
     }
-    Ok((access.deployment(deployment_id)?.unwrap_or_default(), Thresholds { pass, review }))
+    let name = access.deployment(deployment_id)?.unwrap_or_default();
+    let wrong = || ApiError::at(Code::OutOfBounds, "noPointer", "noPointer must be review or pass");
+    let no_pointer = match no_pointer {
+        Some(no_pointer) => NoPointer::parse(&no_pointer).ok_or_else(wrong)?,
+        None => service.intake.thresholds().of(&name).no_pointer,
+    };
+    Ok((name, Thresholds { pass, review, no_pointer }))
 }
 
 /// Puts thresholds in place, or takes them away, and decides what is stored anew.

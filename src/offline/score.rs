@@ -85,6 +85,9 @@ impl<'m> Scorer<'m> {
 
     /// The verdict on one session.
     pub fn verdict(&mut self, session: &Session) -> Verdict {
+        if session.movements.is_empty() {
+            return Verdict::without_pointer(&self.thresholds);
+        }
         let inputs = self.extractor.rule_inputs(session);
         let rules = heuristic::rules(&inputs);
         self.extractor.extract(self.model.feature_set(), session, &mut self.features);

@@ -160,7 +160,10 @@ fn taps_without_a_path_are_reviewed_with_the_reason() {
         taps.movements.t.push(f64::from(i) * 640.0);
     }
     let model = Model::bundled().unwrap();
-    for thresholds in [Thresholds { pass: 5.9, review: 6.0 }, Thresholds { pass: 0.0, review: 0.1 }] {
+    for thresholds in [
+        Thresholds { pass: 5.9, review: 6.0, ..Thresholds::default() },
+        Thresholds { pass: 0.0, review: 0.1, ..Thresholds::default() },
+    ] {
         let verdict = Scorer::new(&model, thresholds).verdict(&taps);
         assert_eq!(verdict.decision.name(), "review");
         assert!(verdict.reasons.contains(Reason::TooLittleMovement));

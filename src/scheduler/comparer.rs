@@ -61,7 +61,7 @@ async fn turn(engine: &Engine) -> StoreResult<usize> {
     let mut records = Vec::with_capacity(count);
     for Uncompared { standing, record, only_sketch, .. } in waiting {
         compared.push(Compared { seq: standing.seq, matches: Vec::new(), found: None });
-        records.push((standing.seq, standing.key.deployment.clone(), record, only_sketch));
+        records.push((standing.seq, standing.key.clone(), record, only_sketch));
         standings.insert(standing.seq, standing);
     }
     if never {
@@ -69,9 +69,9 @@ async fn turn(engine: &Engine) -> StoreResult<usize> {
     }
     let (members, only_kept) = off_thread(move || {
         let (mut members, mut only_kept) = (Vec::new(), Vec::new());
-        for (seq, deployment, record, only_sketch) in records {
+        for (seq, key, record, only_sketch) in records {
             let list = if only_sketch { &mut only_kept } else { &mut members };
-            list.extend(Looked::of(seq, &deployment, record));
+            list.extend(Looked::of(seq, &key, record));
         }
         (members, only_kept)
     })

@@ -8,7 +8,7 @@ use super::engine::Engine;
 use super::kept_reaches::{Looked, off_thread};
 use crate::domain::batch::Trigger;
 use crate::domain::evidence::Evidence;
-use crate::domain::id::Seq;
+use crate::domain::id::{Seq, SessionKey};
 use crate::domain::result::{Thresholds, Verdict};
 use crate::store::{Claim, Matches, MemberOutcome, Settlement, StoreResult};
 
@@ -62,9 +62,9 @@ pub(super) async fn add(
     let records = store.telemetry(seqs.clone()).await?;
     let thresholds: HashMap<Seq, Thresholds> =
         claim.members.iter().map(|m| (m.seq, engine.parts.thresholds.of(&m.key.deployment))).collect();
-    let deployments: HashMap<Seq, String> = claim.members.iter().map(|m| (m.seq, m.key.deployment.clone())).collect();
+    let keys: HashMap<Seq, SessionKey> = claim.members.iter().map(|m| (m.seq, m.key.clone())).collect();
     let members = off_thread(move || {
-        let of = |(seq, record): (Seq, _)| Looked::of(seq, deployments.get(&seq).map_or("", String::as_str), record);
+        let of = |(seq, record): (Seq, _)| Looked::of(seq, keys.get(&seq)?, record);
         let mut members: Vec<Looked> = seqs.into_iter().zip(records).filter_map(of).collect();
         members.sort_by_key(|member| member.seq.0);
         members

@@ -50,7 +50,7 @@ fn turned(x: f64, y: f64) -> (f64, f64) {
 }
 
 fn key(id: &str) -> SessionKey {
-    SessionKey { deployment: String::new(), id: SessionId::parse(id).unwrap() }
+    SessionKey { deployment: String::new(), id: SessionId::from_unique(id).unwrap() }
 }
 
 async fn submit(bench: &Bench, id: &str, user: &str, session: Session) {
@@ -58,7 +58,7 @@ async fn submit(bench: &Bench, id: &str, user: &str, session: Session) {
 }
 
 async fn accept(bench: &Bench, id: &str, user: &str, mut session: Session, is_final: bool) {
-    session.id = SessionId::parse(id).unwrap();
+    session.id = key(id).id;
     session.user_id = Some(user.to_owned());
     let mut record = Vec::new();
     record::encode(&session, &mut Vec::new(), &mut record);
@@ -75,6 +75,7 @@ async fn accept(bench: &Bench, id: &str, user: &str, mut session: Session, is_fi
         reasons: verdict.reasons,
         first: FirstVerdict { verdict, scored_at: bench.clock.now().wall, latency_ms: 0.1 },
         is_final,
+        challenge: None,
     };
     bench.store.accept(new).await.unwrap();
 }
@@ -148,6 +149,20 @@ async fn a_client_that_sends_its_own_session_again_is_reviewed_at_worst() {
     assert_eq!(found(&bench, "again").await.0, Decision::Review);
     assert_eq!(found(&bench, "once-more").await.0, Decision::Review);
     assert_eq!(found(&bench, "stolen").await.0, Decision::Fail);
+}
+
+#[tokio::test]
+async fn a_movement_that_a_page_sent_first_fails_nobody_whom_a_server_vouches_for() {
+    let bench = bench(trusting(), false);
+    submit(&bench, "page/captured", "a", drawn(1, same)).await;
+    run(&bench).await;
+    submit(&bench, "real", "a", drawn(1, turned)).await;
+    run(&bench).await;
+    assert_eq!(found(&bench, "real").await, (Decision::Review, true, false, vec!["captured".to_owned()]));
+    // The other way round a page that claims the same user is one that replays.
+    submit(&bench, "page/replayed", "a", drawn(1, turned)).await;
+    run(&bench).await;
+    assert_eq!(found(&bench, "page/replayed").await.0, Decision::Fail);
 }
 
 #[tokio::test]

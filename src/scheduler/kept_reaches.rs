@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::Mutex;
 
 use crate::domain::evidence::{Alike, NAMED};
-use crate::domain::id::Seq;
+use crate::domain::id::{Seq, SessionKey};
 use crate::domain::record;
 use crate::domain::session::Session;
 use crate::domain::sketch::{Likeness, Movement, ReachIndex, Strength};
@@ -27,17 +27,21 @@ const WHOLLY_COPIED: f64 = 0.7;
 /// A session that has a movement to be known by.
 pub(super) struct Looked {
     pub(super) seq: Seq,
+    /// Whose session it is; `None` where a page alone says so.
     pub(super) user_id: Option<String>,
+    /// Whether it came by a submit key alone.
+    pub(super) is_of_page: bool,
     pub(super) movement: Movement,
 }
 
 impl Looked {
     /// The session of a record; `None` where it cannot be read, or says too little to be known by.
-    pub(super) fn of(seq: Seq, deployment_id: &str, record: Option<Vec<u8>>) -> Option<Self> {
+    pub(super) fn of(seq: Seq, key: &SessionKey, record: Option<Vec<u8>>) -> Option<Self> {
         let session = record::decode(&record?).ok()?;
-        let session = Session { deployment_id: deployment_id.to_owned(), ..session };
+        let session = Session { deployment_id: key.deployment.clone(), ..session };
         let movement = Movement::of(&session)?;
-        Some(Self { seq, user_id: session.user_id, movement })
+        let is_of_page = key.id.is_of_page();
+        Some(Self { seq, user_id: session.user_id.filter(|_| !is_of_page), is_of_page, movement })
     }
 }
 
@@ -172,7 +176,9 @@ fn found(member: &Looked, asked: &[Seq], kept: &HashMap<Seq, Candidate>, togethe
     for candidate in asked.iter().filter_map(|seq| kept.get(seq)) {
         let Some(like) = member.movement.compare(&candidate.sketch) else { continue };
         let Some(strength) = like.strength() else { continue };
-        others.push((candidate.seq, like, strength, candidate.user_id == member.user_id));
+        let by_page_alone = candidate.is_of_page && !member.is_of_page;
+        let resubmitted = by_page_alone || (like.identical && candidate.user_id == member.user_id);
+        others.push((candidate.seq, like, strength, resubmitted));
     }
     others.sort_by(|a, b| Likeness::order(&a.1, &b.1).then(a.0.0.cmp(&b.0.0)));
     let is_later = |seq: &Seq| seq.0 > member.seq.0;
@@ -182,10 +188,8 @@ fn found(member: &Looked, asked: &[Seq], kept: &HashMap<Seq, Candidate>, togethe
     #[expect(clippy::cast_precision_loss, reason = "a few")]
     let most = WHOLLY_COPIED * member.movement.reaches() as f64;
     let is_whole = others.len() >= NAMED && others.iter().all(|(_, like, ..)| f64::from(like.reaches) >= most);
-    let resubmitted = |like: &Likeness, same_user: bool| like.identical && same_user;
-    let alike = others
-        .iter()
-        .map(|(_, like, strength, same)| Alike { strength: *strength, resubmitted: resubmitted(like, *same) });
+    let alike =
+        others.iter().map(|(_, _, strength, resubmitted)| Alike { strength: *strength, resubmitted: *resubmitted });
     let found =
         Found { seq: member.seq, matches: others.iter().map(|other| other.0).collect(), alike: alike.collect(), later };
     (found, is_whole)

@@ -117,6 +117,7 @@ impl Bench {
                 reasons: first.verdict.reasons,
                 first,
                 is_final: false,
+                challenge: None,
             };
             assert!(matches!(self.store.accept(new).await.unwrap(), Acceptance::New(_)));
         }

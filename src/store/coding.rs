@@ -95,7 +95,7 @@ impl KeyHasher {
         // A length before the deployment keeps ("a", "bc") and ("ab", "c") apart.
         keyed.update(&(key.deployment.len() as u64).to_le_bytes());
         keyed.update(key.deployment.as_bytes());
-        keyed.update(key.id.as_str().as_bytes());
+        keyed.update(key.id.unique().as_bytes());
         let full = keyed.finalize().into_bytes();
         let (mut mac, mut short) = ([0; 16], [0; 8]);
         mac.copy_from_slice(&full[..16]);
@@ -113,6 +113,14 @@ impl KeyHasher {
         let mut short = [0; 8];
         short.copy_from_slice(&full[..8]);
         i64::from_le_bytes(short)
+    }
+
+    /// A key for a purpose of its own, from which nobody learns the secret or the key for another purpose.
+    pub(super) fn derived(&self, purpose: &str) -> [u8; 32] {
+        let mut keyed = self.0.clone();
+        keyed.update(&(u64::MAX - 2).to_le_bytes());
+        keyed.update(purpose.as_bytes());
+        keyed.finalize().into_bytes().into()
     }
 
     /// What stands for a session where its key must not.

@@ -14,6 +14,8 @@ pub mod audit;
 
 pub mod campaigns;
 
+pub mod challenges;
+
 pub mod controls;
 
 pub mod decisions;
@@ -39,6 +41,7 @@ use tokio::sync::Notify;
 
 pub use audit::AuditStore;
 pub use campaigns::CampaignStore;
+pub use challenges::ChallengeStore;
 pub use controls::ControlStore;
 pub use decisions::DecisionStore;
 pub use deliveries::DeliveryStore;
@@ -60,7 +63,7 @@ pub type StoreResult<T> = Result<T, StoreError>;
 /// The queue's transitions and the questions asked of it.
 #[async_trait]
 pub trait Store:
-    AuditStore + CampaignStore + ControlStore + DecisionStore + DeliveryStore + LabelStore + Send + Sync
+    AuditStore + CampaignStore + ChallengeStore + ControlStore + DecisionStore + DeliveryStore + LabelStore + Send + Sync
 {
     /// Stores a session, unless its key is known. Durable when it returns [`Acceptance::New`].
     async fn accept(&self, session: NewSession) -> StoreResult<Acceptance>;

@@ -15,6 +15,7 @@ use crate::domain::result::{Decision, ModelIdentity, Source, Verdict};
 use crate::domain::sketch::Sketch;
 use crate::domain::time::Timestamp;
 use crate::store::campaigns::CampaignId;
+use crate::store::challenges::UsedChallenge;
 
 /// The verdict that was answered at once, with what a repeated submission must repeat.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +51,8 @@ pub struct NewSession {
     pub first: FirstVerdict,
     /// True: the first verdict is also the result, and the session needs no queue place.
     pub is_final: bool,
+    /// The challenge that it came with, used up when it is stored.
+    pub challenge: Option<UsedChallenge>,
 }
 
 /// What became of a submission.
@@ -59,7 +62,7 @@ pub enum Acceptance {
     New(Seq),
     /// The same session is known; here is how it stands.
     Duplicate(Box<StoredSession>),
-    /// The key is known with other content.
+    /// The key is known with other content, or the challenge was used for a session that is no more.
     Conflict,
     /// The key was erased.
     Erased,
@@ -255,8 +258,10 @@ pub struct Matches {
 pub struct Candidate {
     /// Row id of its session.
     pub seq: Seq,
-    /// Whose session it is.
+    /// Whose session it is; `None` where a page alone says so.
     pub user_id: Option<String>,
+    /// Whether it came by a submit key alone.
+    pub is_of_page: bool,
     /// Whether its own result names [`NAMED`](crate::domain::evidence::NAMED) others: it is one more copy of them, and
     /// they stand for it.
     pub is_copy: bool,

@@ -3,6 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::audit::Entry;
+use super::challenges::KeptChallenge;
 use super::coding::{Numbered as _, features_to_blob};
 use super::controls::Control;
 use super::decisions::Revised;
@@ -57,6 +58,8 @@ pub struct Rest {
     pub erased: Vec<(Vec<u8>, Timestamp)>,
     /// What operators made.
     pub controls: Vec<Control>,
+    /// Challenges that were used.
+    pub challenges: Vec<KeptChallenge>,
     /// What was managed, the first entry first.
     pub audit: Vec<Entry>,
     /// Deliveries about no session, or one that is no more.
@@ -73,7 +76,7 @@ impl Checksum {
         let session = &whole.session;
         self.number(session.seq.0);
         self.text(&session.key.deployment);
-        self.text(session.key.id.as_str());
+        self.text(session.key.id.unique());
         self.text(whole.user_id.as_deref().unwrap_or("\0none"));
         self.text(&session.game_type);
         self.text(&session.device_type);

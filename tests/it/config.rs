@@ -64,7 +64,7 @@ fn the_defaults_are_the_promised_ones() {
 
     assert_eq!((c.detector.kind, c.detector.model), (DetectorKind::Embedded, None));
     assert_eq!(c.detector.first_by, FirstBy::Model);
-    assert_eq!(c.detector.thresholds, playproof_batch::domain::result::Thresholds { pass: 1.0, review: 2.5 });
+    assert_eq!(c.detector.thresholds, playproof_batch::domain::result::Thresholds::default());
 
     let w = c.woodwide;
     assert_eq!((w.generation, w.base_url.as_str(), w.keys), (Generation::Ga, "https://api.woodwide.ai", vec![]));

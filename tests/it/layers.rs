@@ -8,7 +8,7 @@ const LEAVES: [&str; 9] =
     ["clock", "controls", "metrics", "shutdown", "logging", "secret", "settled", "thresholds", "tls"];
 
 /// Every part, and the parts it may know beside the leaves.
-const LAYERS: [(&str, &[&str]); 25] = [
+const LAYERS: [(&str, &[&str]); 26] = [
     ("domain", &[]),
     ("clock", &["domain"]),
     ("shutdown", &[]),
@@ -26,10 +26,14 @@ const LAYERS: [(&str, &[&str]); 25] = [
     ("generator", &["domain"]),
     ("offline", &["detector", "adversary", "domain"]),
     ("intake", &["store", "detector", "domain"]),
+    ("challenges", &["store", "domain"]),
     ("scheduler", &["store", "detector", "domain"]),
     ("registry", &["store", "detector", "domain"]),
     ("operations", &["registry", "intake", "store", "detector", "domain"]),
-    ("http", &["operations", "registry", "webhooks", "scheduler", "intake", "store", "detector", "domain"]),
+    (
+        "http",
+        &["operations", "registry", "webhooks", "scheduler", "challenges", "intake", "store", "detector", "domain"],
+    ),
     ("config", &["http", "scheduler", "intake", "store", "detector", "domain"]),
     (
         "app",

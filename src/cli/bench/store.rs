@@ -152,6 +152,7 @@ pub(super) fn template(movements: usize) -> NewSession {
         reasons: verdict.reasons,
         first: FirstVerdict { verdict, scored_at: NOW.wall, latency_ms: 0.1 },
         is_final: false,
+        challenge: None,
     }
 }
 

@@ -95,7 +95,8 @@ mod tests {
         let model = Arc::new(Model::bundled().unwrap());
         let [alone, together] = [(); 2].map(|()| EmbeddedDetector::new(Arc::clone(&model)));
         for detector in [&alone, &together] {
-            detector.set_shadow(Some((Arc::clone(&model), Thresholds { pass: 0.1, review: 0.2 })));
+            detector
+                .set_shadow(Some((Arc::clone(&model), Thresholds { pass: 0.1, review: 0.2, ..Thresholds::default() })));
         }
         let (mut extractor, mut row) = (Extractor::default(), Vec::new());
         let mut rows = Vec::new();

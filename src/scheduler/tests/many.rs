@@ -52,6 +52,7 @@ async fn drain(nodes: usize) -> Duration {
         reasons: verdict.reasons,
         first: FirstVerdict { verdict: verdict.clone(), scored_at: stores[0].clock().now().wall, latency_ms: 0.1 },
         is_final: false,
+        challenge: None,
     };
     futures_util::future::join_all((0..batches() * 50).map(|n| stores[0].accept(new(n)))).await;
     let mut running = Vec::new();

@@ -5,6 +5,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod campaigns;
+pub(crate) mod challenges;
 pub(crate) mod claiming;
 pub(crate) mod decisions;
 pub(crate) mod deliveries;
@@ -81,6 +82,11 @@ macro_rules! store_contract {
                 controls_are_kept_and_every_change_is_a_version, results_stand_as_they_were_decided,
                 a_decision_changes_once_and_says_why, the_first_verdict_outlives_a_revision,
                 a_revised_session_leaves_no_history_behind,
+            }
+            challenges: {
+                a_used_challenge_is_answered_once, of_many_questions_at_once_one_is_answered,
+                a_used_challenge_outlives_its_session, challenges_are_forgotten_when_they_cannot_be_used_any_more,
+                a_store_signs_with_a_key_of_its_own,
             }
             audit: {
                 entries_are_chained_in_the_order_of_writing, entries_written_at_once_make_one_chain,

@@ -51,6 +51,7 @@ pub(crate) fn session(id: &str, now: Now) -> NewSession {
         reasons,
         first: FirstVerdict { verdict, scored_at: now.wall, latency_ms: 1.5 },
         is_final: false,
+        challenge: None,
     }
 }
 

@@ -34,7 +34,7 @@ impl Core {
         let statement = held.prepare_cached(sql).await?;
         for new in sessions {
             let at = new.first.scored_at.0;
-            held.execute(&statement, &[&new.key.id.as_str(), &at, &new.digest.0.as_slice(), &new.record]).await?;
+            held.execute(&statement, &[&new.key.id.unique(), &at, &new.digest.0.as_slice(), &new.record]).await?;
         }
         held.batch_execute("DROP TABLE bench_plain").await?;
         held.release();

@@ -95,7 +95,7 @@ pub(super) async fn forget(
 fn key(row: &Row) -> Result<Option<SessionKey>, Fault> {
     let Some(id) = row.try_get::<_, Option<&str>>("sid")? else { return Ok(None) };
     let wrong = || StoreError::Corrupt("a session identifier that is none".to_owned());
-    let id = SessionId::parse(id).ok_or_else(wrong)?;
+    let id = SessionId::from_unique(id).ok_or_else(wrong)?;
     Ok(Some(SessionKey { deployment: rows::text(row, "deployment")?, id }))
 }
 

@@ -15,7 +15,7 @@ use super::schema;
 use crate::store::StoreError;
 
 /// In the order in which they are read; partitions are part of their table.
-pub(super) const TABLES: [&str; 25] = [
+pub(super) const TABLES: [&str; 26] = [
     "meta",
     "scheduler",
     "counters",
@@ -28,6 +28,7 @@ pub(super) const TABLES: [&str; 25] = [
     "batches",
     "memory",
     "erased",
+    "challenges",
     "retention",
     "sketches",
     "sketch_keys",

@@ -122,6 +122,8 @@ async fn answer(store: &Arc<Core>, group: Vec<Waiting>) -> Vec<Waiting> {
 enum Known {
     As(i64, SessionDigest),
     Erased,
+    /// Its challenge was used for a session that is no more.
+    Used,
 }
 
 impl Core {
@@ -144,6 +146,7 @@ impl Core {
         for (place, session) in group.iter().enumerate() {
             outcomes[place] = match known.get(&place) {
                 Some(Known::Erased) => Some(Acceptance::Erased),
+                Some(Known::Used) => Some(Acceptance::Conflict),
                 Some(Known::As(_, digest)) if *digest != session.digest => Some(Acceptance::Conflict),
                 Some(Known::As(seq, _)) => {
                     repeated.push((place, *seq));
@@ -192,18 +195,21 @@ impl Core {
         group: &[&NewSession],
     ) -> Result<(HashMap<usize, Known>, u64), Fault> {
         let deployments: Vec<&[u8]> = group.iter().map(|new| new.key.deployment.as_bytes()).collect();
-        let ids: Vec<&str> = group.iter().map(|new| new.key.id.as_str()).collect();
+        let ids: Vec<&str> = group.iter().map(|new| new.key.id.unique()).collect();
         let hashes: Vec<[u8; 16]> = group.iter().map(|new| self.hasher.hash(&new.key).mac).collect();
         let macs: Vec<&[u8]> = hashes.iter().map(<[u8; 16]>::as_slice).collect();
+        let numbers = challenge_numbers(group);
         let sql = "SELECT a.place, s.seq, s.digest FROM unnest($1::bytea[], $2::text[]) \
                    WITH ORDINALITY AS a(deployment, id, place) JOIN sessions s \
                    ON s.id = a.id AND s.deployment = a.deployment \
                    UNION ALL SELECT a.place, NULL, NULL FROM unnest($3::bytea[]) WITH ORDINALITY AS a(mac, place) \
                    JOIN erased e ON e.mac = a.mac \
+                   UNION ALL SELECT a.place, 1, NULL FROM unnest($4::bytea[]) WITH ORDINALITY AS a(number, place) \
+                   JOIN challenges c ON c.number = a.number \
                    UNION ALL SELECT 0, sum(ready + leased + delayed)::bigint, NULL FROM counters";
         let statement = client.prepare_cached(sql).await?;
         let (mut known, mut unprocessed) = (HashMap::new(), 0);
-        for row in client.query(&statement, &[&deployments, &ids, &macs]).await? {
+        for row in client.query(&statement, &[&deployments, &ids, &macs, &numbers]).await? {
             let place: i64 = row.get(0);
             let seq: Option<i64> = row.get(1);
             let Some(place) = usize::try_from(place).ok().and_then(|place| place.checked_sub(1)) else {
@@ -213,8 +219,10 @@ impl Core {
             let digest = row.get::<_, Option<&[u8]>>(2).and_then(|digest| <[u8; 16]>::try_from(digest).ok());
             match (seq, digest) {
                 (Some(seq), Some(digest)) => known.insert(place, Known::As(seq, SessionDigest(digest))),
-                // A live session is no erased one, whatever was before it.
-                _ => Some(*known.entry(place).or_insert(Known::Erased)),
+                // A live session is no erased one, whatever was before it; and an erased one used its challenge.
+                (Some(_), None) => Some(*known.entry(place).or_insert(Known::Used)),
+                (None, _) if matches!(known.get(&place), Some(Known::As(..))) => None,
+                (None, _) => known.insert(place, Known::Erased),
             };
         }
         Ok((known, unprocessed))
@@ -230,7 +238,7 @@ impl Core {
     ) -> Result<Vec<(usize, i64)>, Fault> {
         let new: Vec<&NewSession> = places.iter().map(|place| group[*place]).collect();
         let deployments: Vec<&[u8]> = new.iter().map(|n| n.key.deployment.as_bytes()).collect();
-        let ids: Vec<&str> = new.iter().map(|n| n.key.id.as_str()).collect();
+        let ids: Vec<&str> = new.iter().map(|n| n.key.id.unique()).collect();
         let users: Vec<Option<&[u8]>> = new.iter().map(|n| n.user_id.as_deref().map(str::as_bytes)).collect();
         let hashes: Vec<Option<i64>> =
             new.iter().map(|n| n.user_id.as_deref().map(|user| self.hasher.hash_user(user))).collect();
@@ -265,6 +273,11 @@ impl Core {
         let surely: Vec<Option<bool>> = finals.iter().map(|v| basis(*v).map(|b| b.surely_replayed)).collect();
         let bodies: Vec<Option<String>> =
             finals.iter().map(|v| v.map(|v| plain(&final_body(v)).into_owned())).collect();
+        let numbers = challenge_numbers(&new);
+        let expiries: Vec<Option<i64>> =
+            new.iter().map(|n| n.challenge.as_ref().map(|used| used.expires_at.0)).collect();
+        let hostnames: Vec<Option<&str>> =
+            new.iter().map(|n| n.challenge.as_ref().and_then(|used| used.hostname.as_deref())).collect();
         let at = self.time.given(new.first().map_or(0, |n| n.first.scored_at.0));
         let statement = client.prepare_cached(&insertion()).await?;
         let stored = client
@@ -300,6 +313,9 @@ impl Core {
                     &surely,
                     &bodies,
                     &first_models,
+                    &numbers,
+                    &expiries,
+                    &hostnames,
                 ],
             )
             .await?;
@@ -313,6 +329,11 @@ impl Core {
     }
 }
 
+/// The challenges that sessions came with, in their order.
+fn challenge_numbers<'a>(sessions: &[&'a NewSession]) -> Vec<Option<&'a [u8]>> {
+    sessions.iter().map(|new| new.challenge.as_ref().map(|used| used.number.as_slice())).collect()
+}
+
 /// One statement, hence one transaction and one round trip. A key that another node stored since the look makes the whole
 /// of it fail, and the group is looked at again; that is rare, and telling the rows apart would cost every group a join.
 fn insertion() -> String {
@@ -321,9 +342,10 @@ fn insertion() -> String {
            FROM unnest($1::bytea[], $2::text[], $3::bytea[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bytea[], \
            $8::bytea[], $9::bigint[], $10::float8[], $11::bigint[], $12::smallint[], $13::float8[], $14::float8[], \
            $15::bytea[], $17::int[], $18::float8[], $19::float8[], $20::smallint[], $21::smallint[], $22::boolean[], \
-           $23::boolean[], $24::text[], $25::float8[], $26::bigint[], $27::boolean[], $28::text[], $29::bytea[]) WITH ORDINALITY AS u(deployment, id, user_id, user_hash, game, device, digest, \
+           $23::boolean[], $24::text[], $25::float8[], $26::bigint[], $27::boolean[], $28::text[], $29::bytea[], $30::bytea[], \
+           $31::bigint[], $32::text[]) WITH ORDINALITY AS u(deployment, id, user_id, user_hash, game, device, digest, \
            features, at, latency, reasons, decision, confidence, first_score, record, model, score, raw, kind, source, \
-           extrapolated, fallback, class, supported, noted, surely_replayed, body, first_model, place)), \
+           extrapolated, fallback, class, supported, noted, surely_replayed, body, first_model, challenge, expires_at, hostname, place)), \
          keys AS (INSERT INTO sessions (seq, accepted_at, user_hash, latency_ms, reasons, first_confidence, \
            first_score, hour, first_decision, id, deployment, digest, game, device, user_id, features, first_model) \
            SELECT seq, at, user_hash, latency, reasons, confidence, first_score, hour, decision, id, deployment, \
@@ -340,6 +362,8 @@ fn insertion() -> String {
            JOIN controls c ON c.kind = 'webhook' AND (c.value::json->>'final')::boolean \
            AND coalesce(convert_to(c.value::json->>'deploymentId', 'UTF8'), i.deployment) = i.deployment \
            WHERE i.model IS NOT NULL ORDER BY i.seq), \
+         used AS (INSERT INTO challenges (number, expires_at, hostname) SELECT challenge, expires_at, hostname FROM input \
+           WHERE challenge IS NOT NULL), \
          later AS (INSERT INTO uncompared (seq, since) SELECT seq, at FROM input WHERE model IS NOT NULL ORDER BY seq), \
          counted AS (UPDATE counters SET ready = ready + c.waiting, processed = processed + c.finished, \
            accepted = accepted + c.waiting + c.finished \

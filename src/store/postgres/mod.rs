@@ -7,6 +7,7 @@ mod attached;
 mod audit;
 mod bench;
 mod campaigns;
+mod challenges;
 mod clock;
 mod controls;
 mod counts;

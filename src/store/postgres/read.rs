@@ -169,7 +169,7 @@ impl Core {
     pub(super) async fn session_once(&self, key: &SessionKey) -> Result<Lookup, Fault> {
         let held = self.pool.get().await?;
         let statement = held.prepare_cached(&joined("s.id = $1 AND s.deployment = $2")).await?;
-        let params: [&(dyn ToSql + Sync); 2] = [&key.id.as_str(), &key.deployment.as_bytes()];
+        let params: [&(dyn ToSql + Sync); 2] = [&key.id.unique(), &key.deployment.as_bytes()];
         let found = held.query_opt(&statement, &params).await?;
         let lookup = if let Some(row) = found {
             let mut found = rows::session(&row)?;

@@ -36,7 +36,7 @@ impl Core {
         let mut held = self.pool.get().await?;
         let transaction = held.transaction().await?;
         let statement = transaction.prepare_cached(sql).await?;
-        let found = transaction.query(&statement, &[&key.id.as_str(), &key.deployment.as_bytes()]).await?;
+        let found = transaction.query(&statement, &[&key.id.unique(), &key.deployment.as_bytes()]).await?;
         let erased = self.remove(&transaction, &found, Removal::Erased, at).await?;
         transaction.commit().await?;
         held.release();
@@ -156,7 +156,7 @@ impl Core {
 
     pub(super) async fn requeue_keys_once(&self, keys: &[SessionKey]) -> Result<u64, Fault> {
         let deployments: Vec<&[u8]> = keys.iter().map(|key| key.deployment.as_bytes()).collect();
-        let ids: Vec<&str> = keys.iter().map(|key| key.id.as_str()).collect();
+        let ids: Vec<&str> = keys.iter().map(|key| key.id.unique()).collect();
         let sql = "SELECT seq, state, attempts, lost_leases, not_before FROM queue WHERE state = 4 AND seq = ANY( \
                    SELECT s.seq FROM unnest($1::bytea[], $2::text[]) AS v(deployment, id) \
                    JOIN sessions s ON s.id = v.id AND s.deployment = v.deployment) ORDER BY seq FOR UPDATE";

@@ -10,6 +10,7 @@ use deadpool_postgres::Transaction;
 use tokio_postgres::Row;
 
 use super::Core;
+use super::challenges;
 use super::fault::Fault;
 use super::pool::Held;
 use super::removal::{Removal, STEP};
@@ -67,8 +68,9 @@ impl Core {
         let told = "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE created_at < $1 \
                     ORDER BY created_at LIMIT $2)";
         let told = held.execute(told, &[&old, &STEP]).await?;
+        let challenges = challenges::forget(&held, now).await?;
         held.release();
-        pruned.more |= sessions.max(batches).max(erased).max(told) >= STEP.unsigned_abs();
+        pruned.more |= sessions.max(batches).max(erased).max(told).max(challenges) >= STEP.unsigned_abs();
         Ok(pruned)
     }
 

@@ -56,7 +56,7 @@ pub(super) fn plain(text: &str) -> std::borrow::Cow<'_, str> {
 }
 
 pub(super) fn key(row: &Row) -> Result<SessionKey, Fault> {
-    let id = SessionId::parse(row.try_get("id")?)
+    let id = SessionId::from_unique(row.try_get("id")?)
         .ok_or_else(|| StoreError::Corrupt("a session identifier that is none".to_owned()))?;
     Ok(SessionKey { deployment: text(row, "deployment")?, id })
 }

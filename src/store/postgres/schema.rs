@@ -16,17 +16,18 @@ struct Step {
 }
 
 /// Every version, the first one first.
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     Step { oldest: 1, sql: V1 },
     Step { oldest: 1, sql: V2 },
     Step { oldest: 1, sql: V3 },
     Step { oldest: 1, sql: V4 },
     Step { oldest: 1, sql: V5 },
     Step { oldest: 1, sql: V6 },
+    Step { oldest: 7, sql: V7 },
 ];
 
 /// The version that this program writes.
-pub(super) const VERSION: i64 = 6;
+pub(super) const VERSION: i64 = 7;
 
 /// Who holds this advisory lock migrates; everybody else waits.
 const LOCK: i64 = 0x706c_6179_7072;
@@ -336,6 +337,19 @@ CREATE TABLE campaign_members (
 CREATE INDEX campaign_members_by_campaign ON campaign_members (campaign, seq);
 -- The campaign that the session was labelled with; null where it was labelled alone.
 ALTER TABLE labels ADD COLUMN campaign bigint;
+";
+
+/// Challenges that were used. From this version on `sessions.id` begins with `page/` where a submit key alone sent it: no
+/// id to a node of version 6, which leaves batches with such a session to others while it is replaced, and does not start
+/// again.
+const V7: &str = "
+CREATE TABLE challenges (
+    number bytea PRIMARY KEY,          -- the random number in its token
+    expires_at bigint NOT NULL,
+    hostname text,                     -- of the page that sent the session, in the browser's words
+    redeemed_at bigint                 -- when its one answer was given
+);
+CREATE INDEX challenges_by_time ON challenges (expires_at);
 ";
 
 /// The version of the database and the oldest version of this program that can work with it; `None` when it is empty.

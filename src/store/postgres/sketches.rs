@@ -17,7 +17,7 @@ use crate::store::{
 };
 
 /// Sessions and users of kept sketches.
-pub(super) const CANDIDATES: &str = "SELECT k.seq, k.sketch, s.user_id, \
+pub(super) const CANDIDATES: &str = "SELECT k.seq, k.sketch, s.user_id, s.id, \
     (SELECT count(*) >= $2 FROM matches m WHERE m.seq = k.seq) AS is_copy \
     FROM sketches k JOIN sessions s ON s.seq = k.seq WHERE k.seq = ANY($1)";
 /// Sketches by the transaction that kept them. Whatever a transaction keeps that was not over when the page was read, and
@@ -45,9 +45,11 @@ impl Core {
         held.release();
         rows::all(&found, |row| {
             let user: Option<Vec<u8>> = row.try_get("user_id")?;
+            let is_of_page = SessionId::from_unique(row.try_get("id")?).is_some_and(|id| id.is_of_page());
             Ok(Candidate {
                 seq: Seq(row.try_get("seq")?),
-                user_id: user.map(|user| String::from_utf8_lossy(&user).into_owned()),
+                user_id: user.filter(|_| !is_of_page).map(|user| String::from_utf8_lossy(&user).into_owned()),
+                is_of_page,
                 is_copy: row.try_get("is_copy")?,
                 sketch: Sketch::from_bytes(row.try_get("sketch")?),
             })

@@ -5,13 +5,14 @@ use crate::domain::reason::Reasons;
 use crate::domain::result::{Decided, Decision};
 use crate::store::MemberOutcome;
 use crate::store::audit::NewEntry;
+use crate::store::challenges::{Redemption, UsedChallenge};
 use crate::store::contract::{
     Fixture, all_compared, at, check_random_histories, claim, final_session, scored, session, settle_all,
     store_contract, submit, verdict,
 };
 use crate::store::decisions::{Cause, Revision};
 use crate::store::labels::{Label, Truth};
-use crate::store::{AuditStore as _, ControlStore as _, LabelStore as _};
+use crate::store::{AuditStore as _, ChallengeStore as _, ControlStore as _, LabelStore as _, NewSession};
 
 #[path = "../../../tests/cluster/mod.rs"]
 pub(crate) mod cluster;
@@ -97,6 +98,29 @@ async fn many_nodes_may_start_at_once_and_a_later_schema_is_refused() {
     cluster::psql(&settings.url, "UPDATE schema_version SET oldest = 99");
     let refused = PostgresStore::open(&settings, at(0).wall).await.err();
     assert_eq!(refused, Some(StoreError::Newer { found: 99, known: schema::VERSION }));
+}
+
+#[tokio::test]
+async fn a_challenge_used_on_one_node_is_used_on_all() {
+    let settings = settings(100);
+    let one = PostgresStore::open(&settings, at(0).wall).await.unwrap();
+    let other = PostgresStore::open(&settings, at(0).wall).await.unwrap();
+    let elsewhere = PostgresStore::open(&super::tests::settings(100), at(0).wall).await.unwrap();
+    assert_eq!(one.challenge_key(), other.challenge_key());
+    assert_ne!(one.challenge_key(), elsewhere.challenge_key());
+    let used = UsedChallenge { number: [1; 16], expires_at: at(300).wall, hostname: None };
+    let first = NewSession { challenge: Some(used), ..session("a", at(0)) };
+    let second = NewSession { digest: crate::domain::record::SessionDigest([7; 16]), ..first.clone() };
+    let (a, b) = tokio::join!(one.accept(first), other.accept(second));
+    let answers = [a.unwrap(), b.unwrap()];
+    assert_eq!(answers.iter().filter(|answer| matches!(answer, Acceptance::New(_))).count(), 1, "{answers:?}");
+    assert_eq!(answers.iter().filter(|answer| **answer == Acceptance::Conflict).count(), 1, "{answers:?}");
+    let now = at(1).wall;
+    let asked = (0..20).map(|n| if n % 2 == 0 { one.redeem([1; 16], now) } else { other.redeem([1; 16], now) });
+    let told = futures_util::future::join_all(asked).await;
+    let first = Ok(Redemption::First { hostname: None });
+    assert_eq!(told.iter().filter(|answer| **answer == first).count(), 1, "{told:?}");
+    assert_eq!(told.iter().filter(|answer| **answer == Ok(Redemption::Repeated)).count(), 19);
 }
 
 #[tokio::test]

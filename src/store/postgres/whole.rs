@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use super::fault::Fault;
 use super::pool::called;
 use super::rows::{self, QUEUE_COLUMNS, RESULT_COLUMNS, SESSION_COLUMNS, number, plain, whole as int};
-use super::{Core, PostgresStore, attached, audit, campaigns, controls, sketches};
+use super::{Core, PostgresStore, attached, audit, campaigns, challenges, controls, sketches};
 use crate::domain::id::Seq;
 use crate::domain::queue::State;
 use crate::domain::record::SessionDigest;
@@ -142,7 +142,7 @@ impl Core {
                         &first.confidence,
                         &first.anomaly_score.unwrap_or(0.0),
                         &number(first.decision),
-                        &s.key.id.as_str(),
+                        &s.key.id.unique(),
                         &deployment,
                         &whole.digest.0.as_slice(),
                         &s.game_type.as_bytes(),
@@ -287,6 +287,7 @@ impl Core {
             let sql = "INSERT INTO erased (mac, erased_at) VALUES ($1, $2) ON CONFLICT (mac) DO NOTHING";
             transaction.execute(sql, &[mac, &at.0]).await?;
         }
+        challenges::take(&transaction, &rest.challenges).await?;
         // Of sessions that are no more only their number is left.
         let gone = [counts.erased, counts.pruned, counts.erased + counts.pruned];
         let [erased, pruned, accepted] = gone.map(|count| i64::try_from(count).unwrap_or(i64::MAX));

@@ -7,7 +7,7 @@ use rusqlite::params;
 use super::fault::Fault;
 use super::intake::{TELEMETRY_KEPT, TELEMETRY_KEPT_LONGER};
 use super::state::{WriterState, stored};
-use super::{deliveries, rows, sketches};
+use super::{challenges, deliveries, rows, sketches};
 use crate::domain::id::SessionKey;
 use crate::domain::queue::{Entry, State};
 use crate::domain::time::Timestamp;
@@ -68,7 +68,7 @@ impl WriterState {
         for seq in self.keys.recent().candidates(&self.connection, hasher.hash(key).short)? {
             let sql = "SELECT seq, state FROM sessions WHERE seq = ? AND deployment = ? AND id = ?";
             let mut statement = self.connection.prepare_cached(sql)?;
-            let params = params![seq, key.deployment, key.id.as_str()];
+            let params = params![seq, key.deployment, key.id.unique()];
             found.extend(rows::collect(&mut statement, params, seq_and_state)?);
         }
         for (seq, state) in &found {
@@ -150,7 +150,9 @@ impl WriterState {
                 "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE created_at < ? LIMIT ?)",
             )?
             .execute(params![old, STEP])?;
-        let most = pruned.telemetry.max(pruned.sessions).max(batches.max(tombstones).max(told) as u64);
+        let challenges = challenges::forget(&self.connection, now)?;
+        let others = batches.max(tombstones).max(told).max(challenges);
+        let most = pruned.telemetry.max(pruned.sessions).max(others as u64);
         pruned.more = most >= u64::from(STEP);
         self.recheck_room();
         Ok(pruned)
@@ -289,7 +291,7 @@ impl WriterState {
                 let sql = "SELECT seq, state, attempts AS session_attempts, lost_leases, not_before FROM sessions \
                            WHERE seq = ? AND deployment = ? AND id = ? AND state = 4";
                 let mut statement = self.connection.prepare_cached(sql)?;
-                let params = params![seq, key.deployment, key.id.as_str()];
+                let params = params![seq, key.deployment, key.id.unique()];
                 failed.extend(rows::collect(&mut statement, params, seq_and_entry)?);
             }
             for (seq, entry) in failed {

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension as _, params};
 
 use super::fault::Fault;
 use super::state::{WriterState, stored};
-use super::{deliveries, read};
+use super::{challenges, deliveries, read};
 use crate::domain::id::Seq;
 use crate::domain::queue::{Entry, State};
 use crate::domain::record::SessionDigest;
@@ -41,7 +41,7 @@ impl WriterState {
                 let mut statement = self
                     .connection
                     .prepare_cached("SELECT digest FROM sessions WHERE seq = ? AND deployment = ? AND id = ?")?;
-                let params = params![seq, new.key.deployment, new.key.id.as_str()];
+                let params = params![seq, new.key.deployment, new.key.id.unique()];
                 let digest: Option<[u8; 16]> = statement.query_row(params, |row| row.get(0)).optional()?;
                 known = digest.map(|digest| (seq, SessionDigest(digest))).or(known);
             }
@@ -55,6 +55,11 @@ impl WriterState {
         }
         if self.counts.erased > 0 && self.is_erased(hash)? {
             return Ok(Acceptance::Erased);
+        }
+        if let Some(used) = &new.challenge
+            && challenges::is_used(&self.connection, &used.number)?
+        {
+            return Ok(Acceptance::Conflict);
         }
         if !new.is_final && self.counts.unprocessed() >= self.room.queue_limit {
             return Ok(Acceptance::QueueFull);
@@ -86,7 +91,7 @@ impl WriterState {
                 seq,
                 hash.short,
                 new.key.deployment,
-                new.key.id.as_str(),
+                new.key.id.unique(),
                 new.user_id,
                 new.game_type,
                 new.device_type,
@@ -118,6 +123,9 @@ impl WriterState {
                 scored_at: at,
                 attempts: 1,
             })?;
+        }
+        if let Some(used) = &new.challenge {
+            challenges::write(&self.connection, used)?;
         }
         self.keys.add(hash.short, seq);
         if let Some(user) = &new.user_id {

@@ -6,8 +6,8 @@
 
 mod audit;
 mod backup;
-
 mod campaigns;
+mod challenges;
 mod controls;
 mod decisions;
 mod deliveries;

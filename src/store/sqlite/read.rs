@@ -87,7 +87,7 @@ pub(super) fn session(
 ) -> Result<Lookup, Fault> {
     for seq in recent.candidates(connection, hash.short)? {
         let mut statement = connection.prepare_cached(&joined("s.seq = ? AND s.deployment = ? AND s.id = ?"))?;
-        let params = params![seq, key.deployment, key.id.as_str()];
+        let params = params![seq, key.deployment, key.id.unique()];
         if let Some(found) = rows::collect(&mut statement, params, rows::session)?.into_iter().next() {
             return Ok(Lookup::Found(Box::new(with_matches(connection, found)?)));
         }

@@ -17,7 +17,8 @@ use crate::store::{
 };
 
 fn session_id(text: &str) -> Result<SessionId, Fault> {
-    SessionId::parse(text).ok_or_else(|| StoreError::Corrupt("a session identifier that is none".to_owned()).into())
+    SessionId::from_unique(text)
+        .ok_or_else(|| StoreError::Corrupt("a session identifier that is none".to_owned()).into())
 }
 
 pub(super) fn key(row: &Row<'_>, deployment: &str, id: &str) -> Result<SessionKey, Fault> {

@@ -6,10 +6,10 @@ use crate::store::StoreError;
 use crate::store::sqlite::fault::Fault;
 
 /// The version that this program writes, kept in the file's `user_version`.
-pub(super) const VERSION: i64 = 6;
+pub(super) const VERSION: i64 = 7;
 
 /// One entry per version: what turns a file of the version before into it.
-const STEPS: [&str; 6] = [V1, V2, V3, V4, V5, V6];
+const STEPS: [&str; 7] = [V1, V2, V3, V4, V5, V6, V7];
 
 /// Timestamps are Unix milliseconds. `sessions` holds everything but the telemetry: its rows are small and sit side by
 /// side in order of acceptance, so claiming and settling a batch touches a handful of pages however many there are.
@@ -280,6 +280,17 @@ CREATE TABLE campaign_members (
 CREATE INDEX campaign_members_by_campaign ON campaign_members (campaign, session);
 -- The campaign that the session was labelled with; null where it was labelled alone.
 ALTER TABLE labels ADD COLUMN campaign INTEGER;
+";
+
+/// Challenges that were used. From this version on `sessions.id` begins with `page/` where a submit key alone sent it.
+const V7: &str = "
+CREATE TABLE challenges (
+    number BLOB PRIMARY KEY,           -- the random number in its token
+    expires_at INTEGER NOT NULL,
+    hostname TEXT,                     -- of the page that sent the session, in the browser's words
+    redeemed_at INTEGER                -- when its one answer was given
+) WITHOUT ROWID;
+CREATE INDEX challenges_by_time ON challenges (expires_at);
 ";
 
 /// The version of the file; 0 for an empty one.

@@ -92,16 +92,20 @@ impl WriterState {
 
 pub(super) fn sketches(connection: &Connection, seqs: &[Seq]) -> Result<Vec<Candidate>, Fault> {
     let mut statement = connection.prepare_cached(
-        "SELECT k.sketch, s.user, (SELECT count(*) >= ?2 FROM matches m WHERE m.session = k.session) \
+        "SELECT k.sketch, s.user, s.id, (SELECT count(*) >= ?2 FROM matches m WHERE m.session = k.session) \
          FROM sketches k JOIN sessions s ON s.seq = k.session WHERE k.session = ?1",
     )?;
     let most = i64::try_from(NAMED).unwrap_or(i64::MAX);
     let mut candidates = Vec::with_capacity(seqs.len());
     for seq in seqs {
-        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-        if let Some((sketch, user_id, is_copy)) = statement.query_row(params![seq.0, most], read).optional()? {
-            candidates.push(Candidate { seq: *seq, user_id, is_copy, sketch: Sketch::from_bytes(sketch) });
-        }
+        let read = |row: &rusqlite::Row<'_>| {
+            let id: String = row.get(2)?;
+            let is_of_page = SessionId::from_unique(&id).is_some_and(|id| id.is_of_page());
+            let user_id = row.get::<_, Option<String>>(1)?.filter(|_| !is_of_page);
+            let (sketch, is_copy) = (Sketch::from_bytes(row.get(0)?), row.get(3)?);
+            Ok(Candidate { seq: *seq, user_id, is_of_page, is_copy, sketch })
+        };
+        candidates.extend(statement.query_row(params![seq.0, most], read).optional()?);
     }
     Ok(candidates)
 }

@@ -6,7 +6,7 @@ use super::SqliteStore;
 use super::fault::Fault;
 use super::queue::member_list;
 use super::rows::{self, RESULT_COLUMNS, SESSION_COLUMNS};
-use super::{audit, controls, decisions, deliveries, labels};
+use super::{audit, challenges, controls, decisions, deliveries, labels};
 use crate::domain::id::Seq;
 use crate::domain::record::SessionDigest;
 use crate::domain::sketch::Sketch;
@@ -90,6 +90,7 @@ fn rest(connection: &Connection) -> Result<Rest, Fault> {
     let mut told = connection.prepare("SELECT * FROM deliveries WHERE session = 0 ORDER BY id")?;
     Ok(Rest {
         controls: controls::all(connection)?,
+        challenges: challenges::all(connection)?,
         audit: audit::after(connection, 0, u32::MAX)?,
         deliveries: rows::collect(&mut told, [], deliveries::kept)?,
         secret: connection.query_row("SELECT value FROM meta WHERE name = 'secret'", [], |row| row.get(0))?,

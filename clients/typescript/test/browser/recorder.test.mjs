@@ -1,7 +1,7 @@
 // The recorder in a real Chromium.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { startNode } from './stand_in.mjs';
+import { startNode } from './node.mjs';
 import { launch, startSite } from './site.mjs';
 
 let [node, site, browser] = [];

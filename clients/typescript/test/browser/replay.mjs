@@ -2,7 +2,7 @@
 // same order: `node test/browser/replay.mjs SESSIONS.ndjson OUT.ndjson`. `playproof-batch score` of both tells what the way
 // through the browser changes.
 import { readFileSync, writeFileSync } from 'node:fs';
-import { startNode } from './stand_in.mjs';
+import { startNode } from './node.mjs';
 import { launch, startSite } from './site.mjs';
 
 /** Pages at a time; with more, events come late. */

@@ -2,7 +2,7 @@
 // full count; see README.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { SITEKEY, startNode } from './stand_in.mjs';
+import { SITEKEY, startNode } from './node.mjs';
 import { launch, startSite } from './site.mjs';
 
 const UNLOADS = Number(process.env.UNLOADS ?? 24);

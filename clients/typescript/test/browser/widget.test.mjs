@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
-import { SECRET, SITEKEY, startNode } from './stand_in.mjs';
+import { SECRET, SITEKEY, startNode } from './node.mjs';
 import { launch, startSite } from './site.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
