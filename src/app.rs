@@ -118,7 +118,15 @@ impl Node {
         });
         let stop = shutdown.clone();
         let grace = config.shutdown_grace;
-        let server = tokio::spawn(async move { http::serve(listener, service, stop.soft(), grace).await });
+        let server = tokio::spawn(async move {
+            let leaving = Arc::clone(&service);
+            let ends = async move {
+                stop.leaving().await;
+                leaving.leave();
+                stop.soft().await;
+            };
+            http::serve(listener, service, ends, grace).await
+        });
         Ok(Self { address, server, scheduler, shutdown, life, telling })
     }
 
@@ -157,8 +165,8 @@ pub fn serve(config: &Config) -> anyhow::Result<ExitCode> {
         let node = Node::start(config, shutdown.clone()).await?;
         let mut out = std::io::stdout();
         writeln!(out, "listening on http://{}", node.address).and_then(|()| out.flush())?;
-        let grace = config.shutdown_grace;
-        let listening = tokio::spawn(async move { shutdown.on_signals(signals, grace).await });
+        let (delay, grace) = (config.drain_delay, config.shutdown_grace);
+        let listening = tokio::spawn(async move { shutdown.on_signals(signals, delay, grace).await });
         let well = node.ended().await;
         listening.abort();
         anyhow::Ok(well)
@@ -237,6 +245,7 @@ fn http_settings(config: &Config, address: SocketAddr) -> anyhow::Result<HttpSet
         (Role::Ingest, &config.http.ingest_keys),
         (Role::Analyst, &config.http.analyst_keys),
         (Role::Admin, &config.http.admin_keys),
+        (Role::Metrics, &config.http.metrics_keys),
     ];
     for (role, list) in lists {
         for key in list {
@@ -250,7 +259,10 @@ fn http_settings(config: &Config, address: SocketAddr) -> anyhow::Result<HttpSet
     Ok(HttpSettings {
         keys,
         cors_origins: config.http.cors_origins.clone(),
+        base_path: config.http.base_path.clone(),
         rate_limit: config.http.rate_limit,
+        rate_limit_address: config.http.rate_limit_address,
+        rate_limit_login: config.http.rate_limit_login,
         trusted_proxies: config.http.trusted_proxies.clone(),
         longpoll_max: config.http.longpoll_max,
         body_limit: config.http.max_body,

@@ -31,7 +31,7 @@ pub const MODEL_STAGE: &str = "model-stage";
 pub struct StoredKey {
     /// SHA-256 of the key, as hexadecimal digits.
     pub digest: String,
-    /// submit, ingest, analyst or admin.
+    /// submit, ingest, analyst, admin or metrics.
     pub role: String,
     /// The only deployment that it may see.
     pub deployment_id: Option<String>,

@@ -128,7 +128,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>, env: Env) -> ExitCode {
 /// The settings, with logging started as they say and what is probably not meant logged as warnings.
 fn configure(flags: &Flags, env: Env) -> anyhow::Result<Config> {
     let config = Config::load(flags, env)?;
-    crate::logging::init(&config.log).map_err(anyhow::Error::msg)?;
+    crate::logging::init(&config.log, config.log_format).map_err(anyhow::Error::msg)?;
     for note in &config.notes {
         tracing::warn!("{note}");
     }

@@ -30,6 +30,8 @@ pub enum Role {
     Analyst,
     /// Everything.
     Admin,
+    /// Read `/metrics`, and nothing else.
+    Metrics,
 }
 
 /// What a route asks of a key.
@@ -40,6 +42,7 @@ enum Need {
     Read,
     Review,
     Manage,
+    Measure,
 }
 
 impl Need {
@@ -50,13 +53,14 @@ impl Need {
             Self::Read => &[Role::Ingest, Role::Analyst, Role::Admin],
             Self::Review => &[Role::Analyst, Role::Admin],
             Self::Manage => &[Role::Admin],
+            Self::Measure => &[Role::Metrics, Role::Admin],
         }
     }
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 4] = [Self::Submit, Self::Ingest, Self::Analyst, Self::Admin];
+    pub const ALL: [Self; 5] = [Self::Submit, Self::Ingest, Self::Analyst, Self::Admin, Self::Metrics];
 
     /// The role called `name`.
     pub(super) fn parse(name: &str) -> Option<Self> {
@@ -69,6 +73,7 @@ impl Role {
             Self::Ingest => "ingest",
             Self::Analyst => "analyst",
             Self::Admin => "admin",
+            Self::Metrics => "metrics",
         }
     }
 }
@@ -300,6 +305,8 @@ pub(super) struct Reviewer(pub(super) Access);
 pub(super) struct Admin(pub(super) Access);
 /// A caller that may do everything to all deployments.
 pub(super) struct Operator(pub(super) Access);
+/// A caller that may read the metrics, which are of all deployments.
+pub(super) struct Measurer;
 
 fn access(parts: &Parts, need: Need) -> Result<Access, ApiError> {
     // The gate put it there; without it nobody may do anything.
@@ -352,6 +359,14 @@ impl<S: Sync> FromRequestParts<S> for Operator {
     }
 }
 
+impl<S: Sync> FromRequestParts<S> for Measurer {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        access(parts, Need::Measure)?.require_unbound()?;
+        Ok(Self)
+    }
+}
+
 /// The guard of a service without keys: a page of another site, or a name that somebody pointed at this machine, must
 /// not reach it through a browser.
 pub(super) fn guard_local(settings: &HttpSettings, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
@@ -373,7 +388,7 @@ pub(super) fn guard_local(settings: &HttpSettings, uri: &Uri, headers: &HeaderMa
     if local || settings.allows_origin(origin) {
         return Ok(());
     }
-    let message = "pages of this origin may not call; list it in API_CORS_ORIGINS";
+    let message = "without keys pages of other sites may not call; set keys, and list the origin in API_CORS_ORIGINS";
     Err(ApiError::new(Code::ForeignOrigin, message))
 }
 

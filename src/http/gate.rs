@@ -16,8 +16,9 @@ use futures_util::FutureExt as _;
 
 use super::Service;
 use super::auth::{self, Access};
+use super::base_path::Place;
 use super::error::{ApiError, Cause, Code};
-use super::limits::{self, Peer};
+use super::limits::{self, ClientAddress, Peer};
 use super::login;
 
 /// Routes that need no key: they hold no data. `session` is where a key is exchanged for a cookie.
@@ -60,10 +61,11 @@ pub(super) async fn gate(State(service): State<Arc<Service>>, mut request: Reque
     let method = known(request.method());
     let id = service.request_ids.of(request.headers());
     let matched = request.extensions().get::<MatchedPath>().cloned();
-    let route = matched.as_ref().map_or(UNMATCHED, |m| m.as_str());
+    let place = request.extensions().get::<Place>().copied().unwrap_or(Place::Inside);
+    let route = matched.as_ref().filter(|_| place == Place::Inside).map_or(UNMATCHED, |m| m.as_str());
     let origin = request.headers().get(header::ORIGIN).cloned();
 
-    let mut response = match admit(&service, &mut request, route) {
+    let mut response = match admit(&service, &mut request, route).and_then(|answer| beside(&service, answer, place)) {
         Ok(None) => match AssertUnwindSafe(next.run(request)).catch_unwind().await {
             Ok(response) => response,
             Err(panic) => ApiError::internal(format!("a handler panicked: {}", panic_text(&*panic))).into_response(),
@@ -85,6 +87,10 @@ pub(super) async fn gate(State(service): State<Arc<Service>>, mut request: Reque
         }
     }
     response.headers_mut().insert(REQUEST_ID, id);
+    if service.is_leaving() {
+        // The next request finds a node that stays.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Some(origin) = origin {
         allow(&service, origin, response.headers_mut());
     }
@@ -96,28 +102,51 @@ pub(super) async fn gate(State(service): State<Arc<Service>>, mut request: Reque
 fn admit(service: &Service, request: &mut Request, route: &str) -> Result<Option<Response>, ApiError> {
     let settings = &service.settings;
     auth::guard_local(settings, request.uri(), request.headers())?;
-    if let Some(limiter) = &service.limiter
-        && !UNLIMITED.contains(&route)
-        && let Some(Peer(peer)) = request.extensions().get::<Peer>()
-    {
-        let client = limits::client(peer.ip(), request.headers(), &settings.trusted_proxies);
-        limiter.address(client, service.clock.now().monotonic).map_err(ApiError::rate_limited)?;
+    let peer = request.extensions().get::<Peer>().ok_or_else(|| ApiError::internal("a request without a peer"))?;
+    let client = limits::client(peer.0.ip(), request.headers(), &settings.trusted_proxies);
+    let client = ClientAddress::new(client);
+    request.extensions_mut().insert(client);
+    let limited = !UNLIMITED.contains(&route);
+    let now = service.clock.now().monotonic;
+    if limited {
+        service.limits.address(client, now).map_err(ApiError::rate_limited)?;
     }
     if let Some(answer) = preflight(service, request)? {
         return Ok(Some(answer));
     }
     if route == UNMATCHED || OPEN.contains(&route) {
+        if limited {
+            service.limits.caller(None, client, now).map_err(ApiError::rate_limited)?;
+        }
         return Ok(None);
     }
     let access: Access = login::access(service, request.method(), request.headers())?;
-    if let Some(limiter) = &service.limiter
-        && let Some(key) = access.key
-        && !UNLIMITED.contains(&route)
-    {
-        limiter.key(key, service.clock.now().monotonic).map_err(ApiError::rate_limited)?;
+    if limited {
+        service.limits.caller(Some(&access), client, now).map_err(ApiError::rate_limited)?;
     }
     request.extensions_mut().insert(access);
     Ok(None)
+}
+
+/// The answer to a request that is not under the base path.
+fn beside(service: &Service, answer: Option<Response>, place: Place) -> Result<Option<Response>, ApiError> {
+    match place {
+        _ if answer.is_some() => Ok(answer),
+        Place::Inside => Ok(None),
+        Place::Outside => {
+            let message =
+                format!("routes start at {}/ here; /openapi.json there lists them", service.settings.base_path);
+            Err(ApiError::new(Code::UnknownRoute, message))
+        }
+        Place::Bare => {
+            let mut answer = Response::new(Body::empty());
+            *answer.status_mut() = StatusCode::PERMANENT_REDIRECT;
+            let page = HeaderValue::try_from(format!("{}/", service.settings.base_path));
+            let page = page.map_err(|error| ApiError::internal(error.to_string()))?;
+            answer.headers_mut().insert(header::LOCATION, page);
+            Ok(Some(answer))
+        }
+    }
 }
 
 /// The answer to a browser that asks whether a page may call; `None` for other requests.
@@ -181,6 +210,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::auth::Role;
     use super::super::testing::{TestApp, add_keys, send, session};
     use super::*;
     use serde_json::json;
@@ -259,7 +289,7 @@ mod tests {
         ("POST", "/api/v1/retention", &["admin"], true),
         ("DELETE", "/api/v1/retention", &["admin"], true),
         ("GET", "/api/v1/audit", &["admin"], false),
-        ("GET", "/metrics", &["admin"], false),
+        ("GET", "/metrics", &["admin", "metrics"], false),
     ];
 
     #[tokio::test]
@@ -275,7 +305,7 @@ mod tests {
             let unknown = send(app.request(method, path).bearer_auth("unknown")).await;
             unknown.is_error(401, "unauthorized");
             assert_eq!(unknown.header("www-authenticate"), Some("Bearer"));
-            for role in ["submit", "ingest", "analyst", "admin"] {
+            for role in Role::ALL.map(Role::name) {
                 let reply = send(app.request(method, path).bearer_auth(role)).await;
                 let allowed = reply.status != 403 && reply.status != 401;
                 assert_eq!(allowed, roles.contains(&role), "{method} {path} as {role}: {}", reply.text);
@@ -405,6 +435,45 @@ mod tests {
         assert_eq!(from("192.0.2.2", "admin").await.status, 200);
         from("192.0.2.3", "admin").await.is_error(429, "rate_limited");
         assert_eq!(from("192.0.2.4", "admin-eu").await.status, 200);
+    }
+
+    #[tokio::test]
+    async fn one_visitor_cannot_use_up_the_key_of_a_page() {
+        let app = TestApp::with(|choice| {
+            add_keys(&mut choice.http);
+            choice.http.rate_limit = Some("2/s".parse().unwrap());
+            choice.http.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+        })
+        .await;
+        let submit = |client: &str, id: &str| {
+            let request = app.request("POST", "/api/v1/score").bearer_auth("submit");
+            send(request.header("x-forwarded-for", client).json(&session(id)))
+        };
+        assert_eq!((submit("192.0.2.1", "a").await.status, submit("192.0.2.1", "b").await.status), (200, 200));
+        submit("192.0.2.1", "c").await.is_error(429, "rate_limited");
+        assert_eq!(submit("192.0.2.2", "d").await.status, 200, "the page's other visitors go on");
+    }
+
+    #[tokio::test]
+    async fn addresses_and_log_ins_have_rates_of_their_own() {
+        let app = TestApp::with(|choice| {
+            add_keys(&mut choice.http);
+            choice.http.rate_limit = Some("100/s".parse().unwrap());
+            choice.http.rate_limit_address = Some("4/s".parse().unwrap());
+            choice.http.rate_limit_login = Some("2/m".parse().unwrap());
+            choice.http.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+        })
+        .await;
+        let from = |method: &str, path: &str, client: &str| app.request(method, path).header("x-forwarded-for", client);
+        let log_in = || send(from("POST", "/api/v1/session", "192.0.2.1").json(&json!({"key": "admin"})));
+        assert_eq!((log_in().await.status, log_in().await.status), (200, 200));
+        log_in().await.is_error(429, "rate_limited");
+        let ask = |client: &'static str| send(from("GET", "/api/v1/models", client).bearer_auth("admin"));
+        assert_eq!(ask("192.0.2.1").await.status, 200, "the key has not been used up by log-ins");
+        ask("192.0.2.1").await.is_error(429, "rate_limited");
+        assert_eq!(ask("192.0.2.2").await.status, 200, "another address with the same key goes on");
+        app.clock.advance(Duration::from_secs(30));
+        assert_eq!(log_in().await.status, 200);
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use utoipa::ToSchema;
 
 use super::Shared;
-use super::auth::Operator;
+use super::auth::Measurer;
 use super::error::{ApiError, ErrorBody};
 use super::wire;
 
@@ -73,7 +73,7 @@ pub(super) async fn health() -> Response {
     )
 )]
 pub(super) async fn ready(State(service): State<Shared>) -> Response {
-    let draining = *service.draining.borrow();
+    let draining = service.is_leaving();
     let store = held(&service.readiness.store, STORE_HOLDS, "store", service.store.health());
     let detector = held(&service.readiness.detector, DETECTOR_HOLDS, "detector", service.detector.health());
     let (store, detector) = tokio::join!(store, detector);
@@ -121,10 +121,10 @@ async fn held<T, E: std::fmt::Display>(
     responses(
         (status = 200, description = "Metrics", body = String, content_type = "text/plain"),
         (status = 401, description = "No valid key", body = ErrorBody),
-        (status = 403, description = "Role below admin, or a bound key", body = ErrorBody),
+        (status = 403, description = "Role neither metrics nor admin, or a bound key", body = ErrorBody),
     )
 )]
-pub(super) async fn metrics(State(service): State<Shared>, _: Operator) -> Result<Response, ApiError> {
+pub(super) async fn metrics(State(service): State<Shared>, _: Measurer) -> Result<Response, ApiError> {
     // Without the store the process's own metrics are still worth having: they say why.
     let snapshot = match timeout(CHECK, service.store.snapshot()).await {
         Ok(Ok(snapshot)) => Some(snapshot),
@@ -174,6 +174,12 @@ mod tests {
         app.detector.set_healthy(false);
         let ready = app.get("/ready").await;
         assert_eq!((ready.status, &ready.json()["checks"]["detector"]), (503, &json!("unavailable")));
+        let app = TestApp::start().await;
+        app.service.leave();
+        let ready = app.get("/ready").await;
+        assert_eq!((ready.status, &ready.json()["status"]), (503, &json!("draining")));
+        let taken = app.post("/api/v1/score", &session("late")).await;
+        assert_eq!((taken.status, taken.header("connection")), (200, Some("close")), "taken, the last one here");
         let app = TestApp::start().await;
         app.service.drain();
         let ready = app.get("/ready").await;

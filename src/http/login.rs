@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::{IntoResponse as _, Response};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -19,6 +19,7 @@ use utoipa::ToSchema;
 
 use super::auth::Access;
 use super::error::{ApiError, Code, ErrorBody};
+use super::limits::ClientAddress;
 use super::{Service, Shared, request, wire};
 use crate::domain::time::Timestamp;
 
@@ -230,9 +231,16 @@ pub(super) async fn read(State(service): State<Shared>, headers: HeaderMap) -> R
         (status = 403, description = "The role is neither admin nor analyst", body = ErrorBody),
         (status = 413, description = "Body too large", body = ErrorBody),
         (status = 415, description = "Wrong content type or an encoded body", body = ErrorBody),
+        (status = 429, description = "Too many attempts from this address; see Retry-After", body = ErrorBody),
     )
 )]
-pub(super) async fn begin(State(service): State<Shared>, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
+pub(super) async fn begin(
+    State(service): State<Shared>,
+    Extension(client): Extension<ClientAddress>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    service.limits.login(client, service.clock.now().monotonic).map_err(ApiError::rate_limited)?;
     request::check_type(&headers, request::is_json, "application/json")?;
     let body = request::read(&headers, body, service.body_limits()).await?;
     let asked = request::json::<LoginRequest>(&body)?;
@@ -253,7 +261,7 @@ pub(super) async fn begin(State(service): State<Shared>, headers: HeaderMap, bod
     let login = Login { end: Timestamp(now.0.saturating_add(held)), number: rand::random() };
     let value = login.cookie(digest).ok_or_else(|| ApiError::internal("no code could be made"))?;
     let answer = fresh(wire::json(&LoginAnswer::of(&service, access, login, digest)));
-    Ok(with_cookie(answer, &headers, &value, HOLDS.as_secs()))
+    Ok(with_cookie(answer, &service, &headers, &value, HOLDS.as_secs()))
 }
 
 /// Ends a login.
@@ -270,7 +278,7 @@ pub(super) async fn end(State(service): State<Shared>, headers: HeaderMap) -> Re
         service.ended_logins.note(&proven.login, service.clock.now().wall);
     }
     let answer = wire::json(&LoginAnswer::new(&service, None));
-    Ok(with_cookie(fresh(answer), &headers, "", 0))
+    Ok(with_cookie(fresh(answer), &service, &headers, "", 0))
 }
 
 fn fresh(mut response: Response) -> Response {
@@ -278,11 +286,12 @@ fn fresh(mut response: Response) -> Response {
     response
 }
 
-fn with_cookie(mut response: Response, headers: &HeaderMap, value: &str, seconds: u64) -> Response {
+fn with_cookie(mut response: Response, service: &Service, headers: &HeaderMap, value: &str, seconds: u64) -> Response {
     // A proxy that speaks TLS says so. A client that says it by itself loses its own cookie at worst.
     let https = headers.get("x-forwarded-proto").is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"));
     let secure = if https { "; Secure" } else { "" };
-    let cookie = format!("{COOKIE}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
+    let path = Some(service.settings.base_path.as_str()).filter(|path| !path.is_empty()).unwrap_or("/");
+    let cookie = format!("{COOKIE}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
     match HeaderValue::try_from(cookie) {
         Ok(cookie) => {
             response.headers_mut().append(header::SET_COOKIE, cookie);

@@ -6,6 +6,7 @@
 
 mod audit;
 mod auth;
+mod base_path;
 mod batches;
 #[cfg(test)]
 mod bounds_tests;
@@ -48,6 +49,7 @@ mod verdicts;
 mod webhooks;
 mod wire;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
@@ -119,7 +121,7 @@ pub struct Service {
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     settings: HttpSettings,
-    limiter: Option<limits::Limiter>,
+    limits: limits::Limits,
     request_ids: gate::RequestIds,
     large_bodies: Semaphore,
     tables: Semaphore,
@@ -129,6 +131,8 @@ pub struct Service {
     readiness: health::Readiness,
     events: events::Events,
     ended_logins: login::Ended,
+    /// Whether requests are still taken, but soon no more.
+    leaving: AtomicBool,
     draining: watch::Sender<bool>,
 }
 
@@ -154,7 +158,7 @@ impl Service {
             metrics.expect_route(&route, method);
         }
         Arc::new(Self {
-            limiter: settings.rate_limit.map(limits::Limiter::new),
+            limits: limits::Limits::new(&settings),
             request_ids: gate::RequestIds::new(),
             large_bodies: Semaphore::new(request::LARGE_BODIES),
             tables: Semaphore::new(training::TABLES),
@@ -164,6 +168,7 @@ impl Service {
             readiness: health::Readiness::default(),
             events: events::Events::default(),
             ended_logins: login::Ended::default(),
+            leaving: AtomicBool::new(false),
             draining: watch::Sender::new(false),
             store,
             intake,
@@ -180,6 +185,17 @@ impl Service {
             clock,
             settings,
         })
+    }
+
+    /// From now on the service says that it is not ready, and asks clients to come back on another connection; requests
+    /// are answered as before.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the service is about to end, or ends.
+    fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed) || *self.draining.borrow()
     }
 
     /// From now on the service is not ready, waits end, bulk intakes take no more. [`serve`] calls it on shutdown.
@@ -226,6 +242,7 @@ impl Service {
             bytes: self.settings.body_limit,
             time: self.settings.body_timeout,
             large: &self.large_bodies,
+            draining: self.draining(),
         }
     }
 }

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, Uri, header};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::error::{ApiError, Code};
 use crate::domain::id::{SESSION_ID_RULE, SessionId};
@@ -20,11 +20,16 @@ const SMALL: usize = 64 << 10;
 /// Most bodies beyond [`SMALL`] in memory at a time.
 pub(super) const LARGE_BODIES: usize = 128;
 
+/// How long a body may go on arriving once the service ends.
+const HALF_SENT: Duration = Duration::from_millis(3_500);
+
 /// Bounds on reading a body.
 pub(super) struct BodyLimits<'a> {
     pub(super) bytes: usize,
     pub(super) time: Duration,
     pub(super) large: &'a Semaphore,
+    /// Whether the service ends.
+    pub(super) draining: watch::Receiver<bool>,
 }
 
 /// Refuses a content type other than `accepted` and every content encoding. No content type is fine: clients of the
@@ -63,9 +68,21 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, limits: BodyLimits<'_>
     if announced.is_some_and(|length| length > limits.bytes) {
         return Err(ApiError::too_large(limits.bytes));
     }
-    match tokio::time::timeout(limits.time, collect(body, announced.unwrap_or(0), &limits)).await {
-        Ok(read) => read,
-        Err(_) => Err(ApiError::timeout()),
+    let mut draining = limits.draining.clone();
+    let ended = async {
+        if draining.wait_for(|draining| *draining).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(HALF_SENT).await;
+    };
+    tokio::select! {
+        biased;
+        read = collect(body, announced.unwrap_or(0), &limits) => read,
+        () = tokio::time::sleep(limits.time) => Err(ApiError::timeout()),
+        () = ended => {
+            let message = "the service ends and the body is not there in whole; send the request again";
+            Err(ApiError::new(Code::ShuttingDown, message))
+        }
     }
 }
 

@@ -18,13 +18,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep};
 use tower_service::Service as _;
 
 use super::limits::Peer;
-use super::{HttpSettings, Service};
+use super::{HttpSettings, Service, base_path};
 
 /// Largest request head, and most bytes of a body read ahead.
 const BUFFER: usize = 64 << 10;
@@ -33,6 +33,10 @@ const OTHER_FILES: u64 = 96;
 /// How long, and how far, the rest of a refused body is read, so that its sender gets to read the answer.
 const LINGER: Duration = Duration::from_secs(10);
 const LINGER_BYTES: u64 = 256 << 20;
+/// How long after the end was asked for a connection may go on without a whole request, and how long the last answer may
+/// then take to leave. What is half sent by then is sent again to a node that stays.
+const HALF_SENT: Duration = Duration::from_secs(4);
+const LAST_ANSWER: Duration = Duration::from_secs(1);
 /// How long to wait when no connection can be accepted.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
@@ -94,6 +98,7 @@ pub(super) async fn run(
         }
     }
     drop(listener);
+    service.leave();
     service.drain();
     closing.send_replace(true);
     let drained = async { while connections.join_next().await.is_some() {} };
@@ -119,19 +124,27 @@ fn connection(
     mut closing: watch::Receiver<bool>,
 ) -> impl Future<Output = ()> + Send + use<> {
     let (header_timeout, write_timeout) = (settings.header_timeout, settings.write_timeout);
+    let base_path: Arc<str> = settings.base_path.as_str().into();
     async move {
         // Answers are written whole; waiting to fill a packet would only delay them.
         if stream.set_nodelay(true).is_err() {
             return;
         }
         let io = TokioIo::new(Patient::new(stream, write_timeout));
+        // Held from a request's head to the end of its answer; a connection has one at a time.
+        let exchange = Arc::new(Semaphore::new(1));
+        let exchanges = Arc::clone(&exchange);
         let answer = service_fn(move |request: Request<Incoming>| {
-            let mut router = router.clone();
+            let (mut router, base_path, exchanges) = (router.clone(), Arc::clone(&base_path), Arc::clone(&exchanges));
             async move {
+                let exchange = exchanges.acquire_owned().await.ok();
                 let (mut parts, body) = request.into_parts();
                 parts.extensions.insert(peer);
+                let place = base_path::strip(&base_path, &mut parts.uri);
+                parts.extensions.insert(place);
                 let body = Lingering::body(body, parts.headers.contains_key(header::EXPECT));
-                router.call(Request::from_parts(parts, body)).await
+                let answer = router.call(Request::from_parts(parts, body)).await;
+                answer.map(|answer| answer.map(|body| Answering { body, _exchange: exchange }))
             }
         });
         let connection = http1::Builder::new()
@@ -144,12 +157,43 @@ fn connection(
             ended = connection.as_mut() => ended,
             () = async { drop(closing.wait_for(|closing| *closing).await) } => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                let half_sent = async {
+                    tokio::time::sleep(HALF_SENT).await;
+                    drop(exchange.acquire().await);
+                    tokio::time::sleep(LAST_ANSWER).await;
+                };
+                tokio::select! {
+                    ended = connection => ended,
+                    () = half_sent => return,
+                }
             }
         };
         if let Err(error) = ended {
             tracing::debug!(%error, "a connection ended early");
         }
+    }
+}
+
+/// An answer's body, and the exchange that is over with it.
+struct Answering {
+    body: Body,
+    _exchange: Option<OwnedSemaphorePermit>,
+}
+
+impl hyper::body::Body for Answering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -388,6 +388,7 @@ pub(super) fn add_keys(http: &mut HttpSettings) {
         (Role::Analyst, "analyst"),
         (Role::Admin, "admin-eu@eu"),
         (Role::Admin, "admin"),
+        (Role::Metrics, "metrics"),
     ] {
         http.keys.add(role, key).unwrap();
     }

@@ -187,7 +187,8 @@ pub(super) async fn upload(
     let training = configured(&service)?;
     let is_csv = |essence: &str| essence == "text/csv";
     request::check_type(&headers, |e| request::is_json(e) || is_csv(e), "application/json or text/csv")?;
-    let limits = BodyLimits { bytes: MOST_BYTES, time: BODY_TIME, large: &service.tables };
+    let limits =
+        BodyLimits { bytes: MOST_BYTES, time: BODY_TIME, large: &service.tables, draining: service.draining() };
     let body = request::read(&headers, body, limits).await.map_err(|mut error| {
         if error.code == Code::BodyTooLarge {
             "the body must be at most 30 MiB; send fewer rows".clone_into(&mut error.message);

@@ -23,6 +23,8 @@ mod dashboard;
 
 mod erasure;
 
+mod front;
+
 mod determinism;
 
 mod fuzz;

@@ -454,7 +454,7 @@ export type KeyRequest = {
   deploymentId?: string | null;
   /** What people call it; at most 100 bytes. */
   name?: string;
-  /** submit, ingest, analyst or admin. */
+  /** submit, ingest, analyst, admin or metrics. */
   role: string;
   /** pass, review or fail: makes it a test key, of which every session gets this verdict. For submit and ingest. */
   testVerdict?: string | null;
