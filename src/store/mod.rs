@@ -10,6 +10,8 @@ mod coding;
 
 mod first;
 
+mod private;
+
 pub mod audit;
 
 pub mod controls;

@@ -23,6 +23,8 @@ mod dashboard;
 
 mod erasure;
 
+mod folder;
+
 mod front;
 
 mod determinism;
