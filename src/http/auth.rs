@@ -178,6 +178,11 @@ impl Keys {
         found
     }
 
+    /// Whether a key is still among these.
+    pub(super) fn hold(&self, key: u64) -> bool {
+        self.0.iter().any(|one| one.access.key == Some(key))
+    }
+
     /// The key for whose digest `holds`; every key is looked at.
     pub(super) fn for_which(&self, holds: impl Fn(&[u8; 32]) -> bool) -> Option<(&[u8; 32], &Access)> {
         self.0.iter().fold(None, |found, key| if holds(&key.digest) { Some((&key.digest, &key.access)) } else { found })
@@ -213,6 +218,8 @@ pub(super) struct Access {
     pub(super) key: Option<u64>,
     /// Who it is in the audit log: part of a digest of the key's digest.
     pub(super) actor: Arc<str>,
+    /// The login that stands for the key, where one does.
+    pub(super) login: Option<super::login::Login>,
     /// Of a test key, what decides about the sessions sent with it.
     pub(super) forced: Option<Reason>,
 }
@@ -227,13 +234,14 @@ impl Access {
             deployment: deployment.map(Arc::from),
             key: Some(u64::from_le_bytes(number)),
             actor: super::login::hex(&again[..6]).into(),
+            login: None,
             forced: None,
         }
     }
 
     /// Somebody on this machine, where the service has no keys.
     fn local() -> Self {
-        Self { role: Role::Admin, deployment: None, key: None, actor: "local".into(), forced: None }
+        Self { role: Role::Admin, deployment: None, key: None, actor: "local".into(), login: None, forced: None }
     }
 
     /// Whether it may use the dashboard.

@@ -14,12 +14,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 
-use super::Service;
 use super::auth::{self, Access};
 use super::base_path::Place;
 use super::error::{ApiError, Cause, Code};
 use super::limits::{self, ClientAddress, Peer};
 use super::login;
+use super::{Service, Shared};
 
 /// Routes that need no key: they hold no data. `session` is where a key is exchanged for a cookie.
 const OPEN: [&str; 6] = ["/", "/dashboard/{*file}", "/health", "/ready", "/openapi.json", "/api/v1/session"];
@@ -99,7 +99,7 @@ pub(super) async fn gate(State(service): State<Arc<Service>>, mut request: Reque
 }
 
 /// Lets a request through, answers a preflight, or refuses. Puts the caller's access into the request.
-fn admit(service: &Service, request: &mut Request, route: &str) -> Result<Option<Response>, ApiError> {
+fn admit(service: &Shared, request: &mut Request, route: &str) -> Result<Option<Response>, ApiError> {
     let settings = &service.settings;
     auth::guard_local(settings, request.uri(), request.headers())?;
     let peer = request.extensions().get::<Peer>().ok_or_else(|| ApiError::internal("a request without a peer"))?;
@@ -120,7 +120,8 @@ fn admit(service: &Service, request: &mut Request, route: &str) -> Result<Option
         }
         return Ok(None);
     }
-    let access: Access = login::access(service, request.method(), request.headers())?;
+    let access = login::access(service, request.method(), request.headers());
+    let access: Access = service.judge_attempt(request.headers(), client, access)?;
     if limited {
         service.limits.caller(Some(&access), client, now).map_err(ApiError::rate_limited)?;
     }

@@ -4,6 +4,7 @@
 //! Statuses are chosen in `error` alone, shapes in `wire`. Nothing here knows a detector beyond its health and
 //! its training, and nothing decides about sessions.
 
+mod attempts;
 mod audit;
 mod auth;
 mod base_path;
@@ -35,6 +36,7 @@ mod result;
 mod results;
 mod retention;
 mod review;
+mod revocation;
 mod scheduler;
 mod score;
 mod server;
@@ -122,6 +124,7 @@ pub struct Service {
     clock: Arc<dyn Clock>,
     settings: HttpSettings,
     limits: limits::Limits,
+    attempts: attempts::Attempts,
     request_ids: gate::RequestIds,
     large_bodies: Semaphore,
     tables: Semaphore,
@@ -130,7 +133,6 @@ pub struct Service {
     spool: Arc<spool::Budget>,
     readiness: health::Readiness,
     events: events::Events,
-    ended_logins: login::Ended,
     /// Whether requests are still taken, but soon no more.
     leaving: AtomicBool,
     draining: watch::Sender<bool>,
@@ -159,6 +161,7 @@ impl Service {
         }
         Arc::new(Self {
             limits: limits::Limits::new(&settings),
+            attempts: attempts::Attempts::new(settings.free_attempts),
             request_ids: gate::RequestIds::new(),
             large_bodies: Semaphore::new(request::LARGE_BODIES),
             tables: Semaphore::new(training::TABLES),
@@ -167,7 +170,6 @@ impl Service {
             spool: spool::Budget::new(settings.spool_limit, settings.spool_folder.clone()),
             readiness: health::Readiness::default(),
             events: events::Events::default(),
-            ended_logins: login::Ended::default(),
             leaving: AtomicBool::new(false),
             draining: watch::Sender::new(false),
             store,

@@ -26,6 +26,8 @@ pub struct HttpSettings {
     pub rate_limit_address: Option<RateLimit>,
     /// Attempts to log in per client address.
     pub rate_limit_login: Option<RateLimit>,
+    /// Different wrong keys that cost a client address nothing; further ones slow it.
+    pub free_attempts: u32,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Most bytes in a body, and in a line of a bulk intake.
@@ -64,6 +66,7 @@ impl HttpSettings {
             rate_limit: None,
             rate_limit_address: None,
             rate_limit_login: Some(RateLimit { requests: 10, per: Duration::from_secs(60) }),
+            free_attempts: 10,
             trusted_proxies: Vec::new(),
             body_limit: 2 << 20,
             bounds: Bounds::default(),

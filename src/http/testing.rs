@@ -367,7 +367,12 @@ impl TestApp {
 
     /// The value of a metric, by its name and labels as exposed.
     pub(super) async fn metric(&self, name: &str) -> f64 {
-        let text = self.get("/metrics").await.text;
+        self.metric_as("", name).await
+    }
+
+    /// The same of a service with keys.
+    pub(super) async fn metric_as(&self, key: &str, name: &str) -> f64 {
+        let text = self.get_as(key, "/metrics").await.text;
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("no metric {name} in:\n{text}")).parse().unwrap()
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use utoipa::{IntoParams, ToSchema};
 
-use super::auth::Reader;
+use super::auth::{Access, Reader};
 use super::error::{ApiError, Code, ErrorBody};
 use super::request::Params;
 use super::{Shared, wire};
@@ -123,7 +123,7 @@ pub(super) async fn follow(
     if *draining.borrow() {
         return Err(ApiError::new(Code::ShuttingDown, "the service shuts down; follow another node"));
     }
-    let follower = Follower { service, after, deployment, draining, _seat: seat };
+    let follower = Follower { service, access, after, deployment, draining, _seat: seat };
     let pieces = stream::unfold(follower, |mut follower| async {
         let piece = follower.next().await?;
         Some((Ok::<_, Infallible>(piece), follower))
@@ -139,6 +139,7 @@ pub(super) async fn follow(
 
 struct Follower {
     service: Shared,
+    access: Access,
     after: Place,
     deployment: Option<String>,
     draining: watch::Receiver<bool>,
@@ -150,6 +151,9 @@ impl Follower {
         let silent = tokio::time::sleep(SILENCE);
         tokio::pin!(silent);
         loop {
+            if !self.service.holds(&self.access) {
+                return None;
+            }
             // A store that is away is waited for; nothing is missed, the place is kept.
             if let Ok(events) = self.look().await
                 && let Some(last) = events.last()

@@ -43,4 +43,6 @@ mod signals;
 
 mod surface;
 
+mod trust;
+
 mod woodwide;
