@@ -117,7 +117,7 @@ impl Node {
             settings: http_settings(config, address)?,
         });
         let stop = shutdown.clone();
-        let grace = config.shutdown_grace;
+        let grace = config.shutdown_grace.saturating_sub(config.drain_delay);
         let server = tokio::spawn(async move {
             let leaving = Arc::clone(&service);
             let ends = async move {

@@ -135,6 +135,10 @@ pub(super) async fn submit(
     body: Body,
 ) -> Result<Response, ApiError> {
     request::check_type(&headers, is_ndjson, "application/x-ndjson")?;
+    let share = access.key.map(|key| service.bulk_by_key.take(key).ok_or_else(|| {
+        ApiError::new(Code::Busy, "too many bulk intakes run with this key; end one, or try again later")
+    }));
+    let share = share.transpose()?;
     let place = service.bulk.clone().try_acquire_owned();
     let place = place.map_err(|_| ApiError::new(Code::Busy, "too many bulk intakes run at once; try again later"))?;
     let (writer, reader) = spool::spool(&service.spool);
@@ -143,7 +147,7 @@ pub(super) async fn submit(
     // A task of its own: it goes on reading and storing whatever the response's reader does.
     tokio::spawn(async move {
         run.run(lines, writer).await;
-        drop(place);
+        drop((place, share));
     });
     Ok(wire::bytes(StatusCode::OK, "application/x-ndjson", Body::from_stream(reader.into_stream())))
 }

@@ -19,6 +19,8 @@ use super::base_path::Place;
 use super::error::{ApiError, Cause, Code};
 use super::limits::{self, ClientAddress, Peer};
 use super::login;
+use super::newcomers::Newcomer;
+use super::server::Seat;
 use super::{Service, Shared};
 
 /// Routes that need no key: they hold no data. `session` is where a key is exchanged for a cookie.
@@ -64,6 +66,7 @@ pub(super) async fn gate(State(service): State<Arc<Service>>, mut request: Reque
     let place = request.extensions().get::<Place>().copied().unwrap_or(Place::Inside);
     let route = matched.as_ref().filter(|_| place == Place::Inside).map_or(UNMATCHED, |m| m.as_str());
     let origin = request.headers().get(header::ORIGIN).cloned();
+    let seat = request.extensions().get::<Seat>().copied().unwrap_or(Seat::Any);
 
     let mut response = match admit(&service, &mut request, route).and_then(|answer| beside(&service, answer, place)) {
         Ok(None) => match AssertUnwindSafe(next.run(request)).catch_unwind().await {
@@ -87,7 +90,7 @@ pub(super) async fn gate(State(service): State<Arc<Service>>, mut request: Reque
         }
     }
     response.headers_mut().insert(REQUEST_ID, id);
-    if service.is_leaving() {
+    if service.is_leaving() || seat == Seat::ForProbes {
         // The next request finds a node that stays.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -107,6 +110,10 @@ fn admit(service: &Shared, request: &mut Request, route: &str) -> Result<Option<
     let client = ClientAddress::new(client);
     request.extensions_mut().insert(client);
     let limited = !UNLIMITED.contains(&route);
+    let seat = request.extensions().get::<Seat>().copied().unwrap_or(Seat::Any);
+    if limited && seat == Seat::ForProbes {
+        return Err(ApiError::new(Code::Busy, "all connections are in use; close one, or try again later"));
+    }
     let now = service.clock.now().monotonic;
     if limited {
         service.limits.address(client, now).map_err(ApiError::rate_limited)?;
@@ -118,6 +125,9 @@ fn admit(service: &Shared, request: &mut Request, route: &str) -> Result<Option<
         if limited {
             service.limits.caller(None, client, now).map_err(ApiError::rate_limited)?;
         }
+        if settings.keys.is_empty() {
+            stays(request);
+        }
         return Ok(None);
     }
     let access = login::access(service, request.method(), request.headers());
@@ -125,8 +135,16 @@ fn admit(service: &Shared, request: &mut Request, route: &str) -> Result<Option<
     if limited {
         service.limits.caller(Some(&access), client, now).map_err(ApiError::rate_limited)?;
     }
+    stays(request);
     request.extensions_mut().insert(access);
     Ok(None)
+}
+
+/// The request's connection has shown a right to be here.
+fn stays(request: &Request) {
+    if let Some(newcomer) = request.extensions().get::<Newcomer>() {
+        newcomer.stays();
+    }
 }
 
 /// The answer to a request that is not under the base path.

@@ -98,7 +98,7 @@ pub(super) async fn required<T: DeserializeOwned>(
     such: &str,
 ) -> Result<T, ApiError> {
     request::check_type(headers, request::is_json, "application/json")?;
-    let body = request::read(headers, body, service.body_limits()).await?;
+    let body = request::read(headers, body, service.body_limits(request::FORM)).await?;
     request::json(&body)?.ok_or_else(|| ApiError::malformed("body", format!("the body is empty; send {such}")))
 }
 

@@ -241,7 +241,7 @@ pub(super) async fn begin(
         ApiError::rate_limited(wait)
     })?;
     request::check_type(&headers, request::is_json, "application/json")?;
-    let body = request::read(&headers, body, service.body_limits()).await?;
+    let body = request::read(&headers, body, service.body_limits(request::LOGIN)).await?;
     let asked = request::json::<LoginRequest>(&body)?;
     let asked = asked.ok_or_else(|| ApiError::malformed("key", "key is missing; send the admin key"))?;
     if service.settings.keys.is_empty() {

@@ -9,6 +9,7 @@ mod audit;
 mod auth;
 mod base_path;
 mod batches;
+mod bodies;
 #[cfg(test)]
 mod bounds_tests;
 mod bulk;
@@ -27,6 +28,7 @@ mod labels;
 mod limits;
 mod login;
 mod models;
+mod newcomers;
 mod nodes;
 pub mod openapi;
 mod overrides;
@@ -41,6 +43,7 @@ mod scheduler;
 mod score;
 mod server;
 mod settings;
+mod shares;
 mod spool;
 mod telemetry;
 #[cfg(test)]
@@ -78,6 +81,8 @@ use crate::store::Store;
 use crate::store::audit::NewEntry;
 use auth::Access;
 use error::{ApiError, Code};
+use limits::ClientAddress;
+use shares::Shares;
 
 /// What the API stands on; the composition root puts it together.
 pub struct Parts {
@@ -127,6 +132,10 @@ pub struct Service {
     attempts: attempts::Attempts,
     request_ids: gate::RequestIds,
     large_bodies: Semaphore,
+    page_bodies: Semaphore,
+    bodies_by_address: Shares<ClientAddress>,
+    bulk_by_key: Shares<u64>,
+    followers_by_key: Shares<u64>,
     tables: Semaphore,
     waits: Arc<Semaphore>,
     bulk: Arc<Semaphore>,
@@ -164,6 +173,10 @@ impl Service {
             attempts: attempts::Attempts::new(settings.free_attempts),
             request_ids: gate::RequestIds::new(),
             large_bodies: Semaphore::new(request::LARGE_BODIES),
+            page_bodies: Semaphore::new(request::LARGE_BODIES / 2),
+            bodies_by_address: Shares::new(request::LARGE_BODIES / 8),
+            bulk_by_key: Shares::new(settings.max_bulk / 2),
+            followers_by_key: Shares::new(verdicts::FOLLOWERS / 2),
             tables: Semaphore::new(training::TABLES),
             waits: Arc::new(Semaphore::new(settings.max_connections / 2)),
             bulk: Arc::new(Semaphore::new(settings.max_bulk)),
@@ -239,11 +252,23 @@ impl Service {
         Ok(self.store.record(entry).await?)
     }
 
-    fn body_limits(&self) -> request::BodyLimits<'_> {
+    /// The bounds of a body that is a session.
+    fn session_body(&self, access: &Access, client: ClientAddress) -> request::BodyLimits<'_> {
+        let page = (access.role == Role::Submit).then_some(request::PageShare {
+            places: &self.page_bodies,
+            by_address: &self.bodies_by_address,
+            client,
+        });
+        request::BodyLimits { page, ..self.body_limits(self.settings.body_limit) }
+    }
+
+    /// The bounds of a body of at most `bytes`: what its route needs.
+    fn body_limits(&self, bytes: usize) -> request::BodyLimits<'_> {
         request::BodyLimits {
-            bytes: self.settings.body_limit,
+            bytes: bytes.min(self.settings.body_limit),
             time: self.settings.body_timeout,
             large: &self.large_bodies,
+            page: None,
             draining: self.draining(),
         }
     }

@@ -1,7 +1,7 @@
 //! `POST /api/v1/score`: one session in, its first verdict out. The hot path.
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::Shared;
 use super::auth::{Role, Submitter};
+use super::limits::ClientAddress;
 use super::error::{ApiError, ErrorBody};
 use super::request;
 use super::wire::{self, AnomalyBody, FeatureSummary, ReasonBody};
@@ -172,13 +173,14 @@ pub(super) struct ClickSchema {
 pub(super) async fn submit(
     State(service): State<Shared>,
     Submitter(access): Submitter,
+    Extension(client): Extension<ClientAddress>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     let received = service.clock.now();
     let taken = async {
         request::check_type(&headers, request::is_json, "application/json")?;
-        let body = request::read(&headers, body, service.body_limits()).await?;
+        let body = request::read(&headers, body, service.session_body(&access, client)).await?;
         let mut session = parse(&service, &body)?;
         drop(body);
         access.submit_to(&mut session.deployment_id)?;

@@ -188,7 +188,7 @@ pub(super) async fn upload(
     let is_csv = |essence: &str| essence == "text/csv";
     request::check_type(&headers, |e| request::is_json(e) || is_csv(e), "application/json or text/csv")?;
     let limits =
-        BodyLimits { bytes: MOST_BYTES, time: BODY_TIME, large: &service.tables, draining: service.draining() };
+        BodyLimits { bytes: MOST_BYTES, time: BODY_TIME, large: &service.tables, page: None, draining: service.draining() };
     let body = request::read(&headers, body, limits).await.map_err(|mut error| {
         if error.code == Code::BodyTooLarge {
             "the body must be at most 30 MiB; send fewer rows".clone_into(&mut error.message);
@@ -245,7 +245,7 @@ pub(super) async fn start(
 ) -> Result<Response, ApiError> {
     let training = configured(&service)?;
     request::check_type(&headers, request::is_json, "application/json")?;
-    let body = request::read(&headers, body, service.body_limits()).await?;
+    let body = request::read(&headers, body, service.body_limits(request::LIST)).await?;
     let missing = || ApiError::malformed("body", "the body is empty; send {datasetName, modelName}");
     let wanted: StartBody = request::json(&body)?.ok_or_else(missing)?;
     named("datasetName", &wanted.dataset_name)?;
