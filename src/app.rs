@@ -1,6 +1,8 @@
 //! The composition root: from a [`Config`] to the parts of the service. Nothing else knows which store and which
 //! detector there are.
 
+mod restored;
+
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -269,6 +271,7 @@ fn http_settings(config: &Config, address: SocketAddr) -> anyhow::Result<HttpSet
         max_connections: config.http.max_connections,
         bounds: config.http.bounds,
         spool_folder,
+        queue_limit: config.store.queue_limit,
         webhook_private: config.http.webhook_private,
         ..HttpSettings::new(address)
     })
@@ -455,14 +458,18 @@ pub fn backup(config: &Config, folder: &Path) -> anyhow::Result<String> {
     Ok(format!("copied {} to {}", data.display(), folder.display()))
 }
 
-/// Puts the copy in `folder` in the store's place and says what was written.
+/// Puts the copy in `folder` in the store's place and says what was written, and which keys it revives. `replaced` is the
+/// folder that the copy stands in for; keys that its audit log says were revoked are revoked again.
 ///
 /// # Errors
 /// When the store is in use, or the copy is none.
-pub fn restore(config: &Config, folder: &Path) -> anyhow::Result<String> {
-    let data = sqlite_settings(config)?.folder;
-    sqlite::restore(folder, &data)?;
-    Ok(format!("restored {} from {}", data.display(), folder.display()))
+pub fn restore(config: &Config, folder: &Path, replaced: Option<&Path>) -> anyhow::Result<String> {
+    let settings = sqlite_settings(config)?;
+    sqlite::restore(folder, &settings.folder)?;
+    let now = SystemClock::new().now().wall;
+    let store = SqliteStore::open(&settings, now)?;
+    let keys = waiting(restored::keys(&store, replaced, now))??;
+    Ok(format!("restored {} from {}{keys}", settings.folder.display(), folder.display()))
 }
 
 /// The OpenAPI document.

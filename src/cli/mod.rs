@@ -81,7 +81,7 @@ enum Command {
     /// Makes a consistent copy of the embedded store while it runs.
     Backup(backup::Args),
     /// Puts a copy made by `backup` in the store's place.
-    Restore(backup::Args),
+    Restore(backup::RestoreArgs),
     /// Moves an embedded store into a PostgreSQL database; may be broken off and run again.
     Copy(copy::Args),
     /// Checks that the log of what was managed is what was written.
@@ -137,10 +137,11 @@ fn configure(flags: &Flags, env: Env) -> anyhow::Result<Config> {
 
 /// Writes a line to stdout; a reader that went away is an error, not a panic.
 fn say(line: &str) -> anyhow::Result<()> {
+    let line = crate::domain::printable::printable(line);
     writeln!(std::io::stdout().lock(), "{line}").context("cannot write to stdout; keep its reader open")
 }
 
 /// Writes a line to stderr, where nobody may be reading.
 fn complain(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "playproof-batch: {line}");
+    let _ = writeln!(std::io::stderr().lock(), "playproof-batch: {}", crate::domain::printable::printable(line));
 }

@@ -189,13 +189,11 @@ impl Service {
                 }
             });
         }
-        match wait {
-            Some(wait) => self.slowed(wait),
-            None => {
-                self.metrics.login(kind);
-                refusal
-            }
+        if let Some(wait) = wait {
+            return self.slowed(wait);
         }
+        self.metrics.login(kind);
+        refusal
     }
 
     fn slowed(&self, wait: Duration) -> ApiError {

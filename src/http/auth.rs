@@ -3,7 +3,7 @@
 //! A key is written `KEY`, or `KEY@deployment` when it is bound to a deployment. Only digests of keys are kept, and all
 //! of them are compared on every look-up, so that time tells nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -176,6 +176,12 @@ impl Keys {
             }
         }
         found
+    }
+
+    /// The deployments that keys are bound to.
+    pub(super) fn deployments(&self) -> impl Iterator<Item = &str> {
+        let bound: BTreeSet<&str> = self.0.iter().filter_map(|key| key.access.deployment.as_deref()).collect();
+        bound.into_iter()
     }
 
     /// Whether a key is still among these.
@@ -377,16 +383,24 @@ impl<S: Sync> FromRequestParts<S> for Measurer {
 
 /// The guard of a service without keys: a page of another site, or a name that somebody pointed at this machine, must
 /// not reach it through a browser.
+///
+/// A request without a host, or with several, is refused whether there are keys or not: whoever stands in front may have
+/// looked at another one.
 pub(super) fn guard_local(settings: &HttpSettings, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+    let mut hosts = headers.get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or("?"));
+    let host = match (uri.authority(), hosts.next(), hosts.next()) {
+        (_, _, Some(_)) => return Err(ApiError::at(Code::Malformed, "Host", "send one Host header, not several")),
+        (Some(authority), ..) => authority.as_str(),
+        (None, Some(host), None) => host,
+        (None, None, None) => {
+            return Err(ApiError::at(Code::Malformed, "Host", "send a Host header, such as localhost"));
+        }
+    };
     if !settings.keys.is_empty() {
         return Ok(());
     }
     let listen = settings.listen.ip();
-    let host = match uri.authority() {
-        Some(authority) => Some(authority.as_str()),
-        None => headers.get(header::HOST).map(|host| host.to_str().unwrap_or("?")),
-    };
-    if host.is_some_and(|host| !is_local(host, listen)) {
+    if !is_local(host, listen) {
         let message = "without keys the service answers to localhost only; call it by that name, or set keys";
         return Err(ApiError::new(Code::ForeignHost, message));
     }
@@ -402,13 +416,19 @@ pub(super) fn guard_local(settings: &HttpSettings, uri: &Uri, headers: &HeaderMa
 
 /// Whether `authority` (`host`, `host:port`) is this machine or the address listened at.
 fn is_local(authority: &str, listen: std::net::IpAddr) -> bool {
-    let Ok(authority) = authority.parse::<axum::http::uri::Authority>() else { return false };
-    if authority.as_str().contains('@') {
+    let (bare, rest) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((v6, rest)) if v6.parse::<std::net::Ipv6Addr>().is_ok() => (v6, rest),
+        Some(_) => return false,
+        None => authority.find(':').map_or((authority, ""), |colon| authority.split_at(colon)),
+    };
+    // Nothing but a port may follow.
+    let is_port =
+        |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    if !rest.is_empty() && !rest.strip_prefix(':').is_some_and(is_port) {
         return false;
     }
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse::<std::net::IpAddr>().is_ok_and(|ip| {
+    bare.eq_ignore_ascii_case("localhost")
+        || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| {
             ip == std::net::IpAddr::from([127, 0, 0, 1]) || ip == std::net::Ipv6Addr::LOCALHOST || ip == listen
         })
 }
@@ -483,6 +503,13 @@ mod tests {
             "localhost.evil.example",
             "127.0.0.1.nip.io",
             "localhost@evil",
+            "[::1]evil.com",
+            "[::1].evil.com:80",
+            "[::1]:80evil.com",
+            "127.0.0.1:80@evil.com",
+            "localhost:",
+            "::1",
+            "[127.0.0.1]",
             "10.0.0.1",
             "",
             "null",

@@ -135,9 +135,11 @@ pub(super) async fn submit(
     body: Body,
 ) -> Result<Response, ApiError> {
     request::check_type(&headers, is_ndjson, "application/x-ndjson")?;
-    let share = access.key.map(|key| service.bulk_by_key.take(key).ok_or_else(|| {
-        ApiError::new(Code::Busy, "too many bulk intakes run with this key; end one, or try again later")
-    }));
+    let share = access.key.map(|key| {
+        service.bulk_by_key.take(key).ok_or_else(|| {
+            ApiError::new(Code::Busy, "too many bulk intakes run with this key; end one, or try again later")
+        })
+    });
     let share = share.transpose()?;
     let place = service.bulk.clone().try_acquire_owned();
     let place = place.map_err(|_| ApiError::new(Code::Busy, "too many bulk intakes run at once; try again later"))?;
@@ -230,6 +232,7 @@ impl Run {
                 Event::Line(Line::Blank) => {}
                 Event::Line(Line::End) => ended = true,
                 Event::Line(line) => {
+                    self.service.look_who_waits().await;
                     let number = lines.number;
                     ended |= matches!(line, Line::TimedOut);
                     if let Some((size, outcome)) = self.take(number, line) {
@@ -298,6 +301,7 @@ impl Run {
         let mut session = self.service.intake.parse(text, &self.service.settings.bounds)?;
         session.use_batch = true;
         self.access.submit_to(&mut session.deployment_id)?;
+        self.service.check_share(&session.deployment_id)?;
         Ok(session)
     }
 

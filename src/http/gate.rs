@@ -251,7 +251,7 @@ mod tests {
     }
 
     /// Every route that needs a key: method, path, the roles that may call it, and whether a bound admin may.
-    const GUARDED: [(&str, &str, &[&str], bool); 57] = [
+    const GUARDED: [(&str, &str, &[&str], bool); 58] = [
         ("POST", "/api/v1/score", &["submit", "ingest", "admin"], true),
         ("POST", "/api/v1/batch/sessions", &["ingest", "admin"], true),
         ("GET", "/api/v1/batch/result/a", &["ingest", "analyst", "admin"], true),
@@ -281,9 +281,9 @@ mod tests {
         ("POST", "/api/v1/thresholds/simulate", &["analyst", "admin"], true),
         ("GET", "/api/v1/events", &["admin"], false),
         ("GET", "/api/v1/models", &["analyst", "admin"], true),
-        ("POST", "/api/v1/datasets/upload", &["admin"], true),
-        ("POST", "/api/v1/training/start", &["admin"], true),
-        ("GET", "/api/v1/training/m", &["admin"], true),
+        ("POST", "/api/v1/datasets/upload", &["admin"], false),
+        ("POST", "/api/v1/training/start", &["admin"], false),
+        ("GET", "/api/v1/training/m", &["admin"], false),
         ("POST", "/api/v1/models/train", &["admin"], false),
         ("POST", "/api/v1/models/rollback", &["admin"], false),
         ("POST", "/api/v1/models/v/shadow", &["admin"], false),
@@ -307,6 +307,7 @@ mod tests {
         ("GET", "/api/v1/retention", &["admin"], true),
         ("POST", "/api/v1/retention", &["admin"], true),
         ("DELETE", "/api/v1/retention", &["admin"], true),
+        ("POST", "/api/v1/retention/resume", &["admin"], false),
         ("GET", "/api/v1/audit", &["admin"], false),
         ("GET", "/metrics", &["admin", "metrics"], false),
     ];
@@ -347,6 +348,40 @@ mod tests {
         names.into_iter().chain(more).fold(path.to_owned(), |path, (name, value)| path.replace(name, value))
     }
 
+    /// The table of `docs/roles.md`, from what the tests hold the routes to.
+    fn table() -> String {
+        let mut rows = vec![
+            format!("| route | {} | bound admin |", Role::ALL.map(Role::name).join(" | ")),
+            format!("|{}", " --- |".repeat(Role::ALL.len() + 2)),
+        ];
+        for (route, method) in super::super::openapi::operations() {
+            let guarded = GUARDED.iter().find(|(of, path, ..)| *of == method && *path == filled(&route));
+            let word = |may: bool| if may { "yes" } else { "-" };
+            let cells: Vec<&str> = match guarded {
+                Some((_, _, roles, bound)) => {
+                    let of_roles = Role::ALL.map(|role| word(roles.contains(&role.name())));
+                    of_roles.into_iter().chain([word(*bound)]).collect()
+                }
+                None => vec!["open"; Role::ALL.len() + 1],
+            };
+            rows.push(format!("| {method} {route} | {} |", cells.join(" | ")));
+        }
+        rows.join("\n")
+    }
+
+    #[test]
+    fn the_table_of_roles_is_what_the_routes_ask_for() {
+        let file = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/roles.md")).unwrap();
+        assert!(file.contains(&table()), "docs/roles.md is stale; its table is\n{}", table());
+        for role in Role::ALL {
+            assert!(
+                file.contains(&format!("**{}**", role.name())),
+                "docs/roles.md does not say what {} is",
+                role.name()
+            );
+        }
+    }
+
     #[test]
     fn every_documented_route_is_open_or_guarded() {
         let guarded: std::collections::HashSet<_> =
@@ -380,6 +415,14 @@ mod tests {
         }
         for foreign in ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:3000"] {
             host(foreign).await.is_error(403, "foreign_host");
+        }
+        for heads in ["", "Host: localhost\r\nHost: localhost\r\n", "Host: [::1]evil.com\r\n"] {
+            let mut stream = app.connect().await;
+            let request = format!("GET /api/v1/batch/stats HTTP/1.1\r\nConnection: close\r\n{heads}\r\n");
+            tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();
+            let answer = super::super::testing::read_all(&mut stream).await;
+            let refused = ["HTTP/1.1 400 ", "HTTP/1.1 403 "].iter().any(|status| answer.starts_with(status));
+            assert!(refused, "{heads:?}: {answer}");
         }
         let origin = |name: &str| send(app.request("POST", "/api/v1/batch/process").header("origin", name));
         assert_eq!(origin("http://localhost:8080").await.status, 200);

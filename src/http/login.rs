@@ -104,7 +104,8 @@ fn proven(service: &Service, headers: &HeaderMap) -> Option<Proven> {
     let keys = service.keys();
     let (digest, access) = keys.for_which(holds)?;
     let access = Access { login: Some(login), ..access.clone() };
-    (!service.is_over(&access, login)).then(|| Proven { login, digest: *digest, access })
+    let over = service.is_over(&access, login);
+    if over { None } else { Some(Proven { login, digest: *digest, access }) }
 }
 
 pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {

@@ -18,6 +18,7 @@ mod erasure;
 mod error;
 mod events;
 mod explanation;
+mod fairness;
 #[cfg(test)]
 mod first_tests;
 mod gate;
@@ -134,6 +135,7 @@ pub struct Service {
     large_bodies: Semaphore,
     page_bodies: Semaphore,
     bodies_by_address: Shares<ClientAddress>,
+    fairness: fairness::Fairness,
     bulk_by_key: Shares<u64>,
     followers_by_key: Shares<u64>,
     tables: Semaphore,
@@ -175,6 +177,7 @@ impl Service {
             large_bodies: Semaphore::new(request::LARGE_BODIES),
             page_bodies: Semaphore::new(request::LARGE_BODIES / 2),
             bodies_by_address: Shares::new(request::LARGE_BODIES / 8),
+            fairness: fairness::Fairness::default(),
             bulk_by_key: Shares::new(settings.max_bulk / 2),
             followers_by_key: Shares::new(verdicts::FOLLOWERS / 2),
             tables: Semaphore::new(training::TABLES),
@@ -321,6 +324,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/api/v1/overrides/{overrideId}", delete(overrides::remove))
         .route("/api/v1/audit", get(audit::list))
         .route("/api/v1/retention", get(retention::list).post(retention::set).delete(retention::reset))
+        .route("/api/v1/retention/resume", post(retention::resume))
         .route("/api/v1/thresholds", get(thresholds::read).post(thresholds::apply).delete(thresholds::reset))
         .route("/api/v1/thresholds/simulate", post(thresholds::simulate))
         .route("/api/v1/users/{userId}", delete(erasure::user))

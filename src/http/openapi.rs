@@ -27,7 +27,7 @@ use super::{
                        (all), metrics (GET /metrics). Without keys only this machine may call."
     ),
     paths(
-        score::submit, bulk::submit, result::read, explanation::read, telemetry::read, history::read, labels::put, labels::take_back, labels::list, review::list, verdicts::follow, webhooks::list, webhooks::create, webhooks::remove, webhooks::deliveries, webhooks::test, webhooks::redeliver, keys::list, keys::create, keys::revoke, overrides::list, overrides::create, overrides::remove, retention::list, retention::set, retention::reset, audit::list, thresholds::read, thresholds::simulate, thresholds::apply, thresholds::reset, results::list, batches::list, batches::read, batches::process,
+        score::submit, bulk::submit, result::read, explanation::read, telemetry::read, history::read, labels::put, labels::take_back, labels::list, review::list, verdicts::follow, webhooks::list, webhooks::create, webhooks::remove, webhooks::deliveries, webhooks::test, webhooks::redeliver, keys::list, keys::create, keys::revoke, overrides::list, overrides::create, overrides::remove, retention::list, retention::set, retention::reset, retention::resume, audit::list, thresholds::read, thresholds::simulate, thresholds::apply, thresholds::reset, results::list, batches::list, batches::read, batches::process,
         queue::stats, queue::dead, queue::requeue, nodes::list, scheduler::start, scheduler::stop, scheduler::status,
         erasure::session, erasure::user, erasure::clear, models::list, models::train, models::roll_back, models::shadow, models::unshadow, models::backtest, models::promote, events::listen, login::begin, login::read,
         login::end, training::upload,

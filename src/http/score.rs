@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 
 use super::Shared;
 use super::auth::{Role, Submitter};
-use super::limits::ClientAddress;
 use super::error::{ApiError, ErrorBody};
+use super::limits::ClientAddress;
 use super::request;
 use super::wire::{self, AnomalyBody, FeatureSummary, ReasonBody};
 use crate::domain::heuristic::Heuristic;
@@ -184,6 +184,10 @@ pub(super) async fn submit(
         let mut session = parse(&service, &body)?;
         drop(body);
         access.submit_to(&mut session.deployment_id)?;
+        if session.use_batch {
+            service.look_who_waits().await;
+            service.check_share(&session.deployment_id)?;
+        }
         Ok::<Receipt, ApiError>(service.intake.submit(session, received, access.forced).await?)
     };
     let receipt = taken.await.inspect_err(|_| service.metrics.received(Received::Refused))?;

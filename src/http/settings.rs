@@ -50,6 +50,8 @@ pub struct HttpSettings {
     pub spool_limit: u64,
     /// Where unread answers are spooled; the system's temporary folder when `None`.
     pub spool_folder: Option<PathBuf>,
+    /// Sessions that may wait for a verdict.
+    pub queue_limit: u64,
     /// Whether webhooks may lead to private addresses.
     pub webhook_private: bool,
 }
@@ -78,6 +80,7 @@ impl HttpSettings {
             max_bulk: 16,
             spool_limit: 1 << 30,
             spool_folder: None,
+            queue_limit: u64::MAX,
             webhook_private: false,
         }
     }

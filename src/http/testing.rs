@@ -165,6 +165,7 @@ behind_the_switch! { Store:
     sketched(after: crate::store::SketchCursor, limit: u32) -> crate::store::SketchPage;
     uncompared(limit: u32, now: Now) -> Vec<crate::store::Uncompared>;
     compared(compared: Vec<crate::store::Compared>, again: Vec<Seq>, now: Now) -> u64;
+    waiting_deployments() -> std::collections::BTreeMap<String, u64>;
     comparison_backlog() -> crate::store::ComparisonBacklog;
     erase_session(key: SessionKey, now: Now) -> bool;
     erase_user(deployment: Option<String>, user: String, now: Now) -> u64;
@@ -233,6 +234,7 @@ impl TestApp {
             first_by: FirstBy::Model,
         };
         choose(&mut choice);
+        choice.http.queue_limit = choice.queue_limit;
         let folder = tempfile::tempdir().unwrap();
         let room = Room { queue_limit: choice.queue_limit, store_limit: None, min_free_disk: 0 };
         let open = SqliteSettings { folder: folder.path().to_owned(), room, autostart: false };

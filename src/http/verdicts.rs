@@ -118,9 +118,12 @@ pub(super) async fn follow(
         Some(last) => place(&last).ok_or_else(wrong)?,
         None => Place { at: service.clock.now().wall.0, ..Place::default() },
     };
-    let share = access.key.map(|key| service.followers_by_key.take(key).ok_or_else(|| {
-        ApiError::new(Code::Busy, "too many follow with this key; end one, or come back later")
-    }));
+    let share = access.key.map(|key| {
+        service
+            .followers_by_key
+            .take(key)
+            .ok_or_else(|| ApiError::new(Code::Busy, "too many follow with this key; end one, or come back later"))
+    });
     let share = share.transpose()?;
     let busy = |_| ApiError::new(Code::Busy, format!("{FOLLOWERS} follow already; come back later"));
     let seat = std::sync::Arc::clone(&service.followers).try_acquire_owned().map_err(busy)?;

@@ -83,6 +83,51 @@ async fn a_folder_that_lost_its_database_is_refused_with_the_mend() {
     assert!(run(&["check"], &store).status.success(), "the file that was put back is taken");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_names_the_keys_it_revives_and_revokes_those_that_were_revoked_since() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = |name: &str| place.path().join(name);
+    let store = |name: &str| format!("embedded:{}", folder(name).display());
+    let admin = ("PLAYPROOF_ADMIN_KEYS", "admin-key-0123456789");
+    let node = Process::on(&store("data"), &[admin]);
+    let client = playproof_batch::tls::http_client().no_proxy().build().unwrap();
+    let mut keys = Vec::new();
+    for name in ["stays", "goes"] {
+        let body = serde_json::json!({"role": "ingest", "deploymentId": "eu", "name": name});
+        let made =
+            client.post(format!("{}/api/v1/keys", node.url)).bearer_auth(admin.1).json(&body).send().await.unwrap();
+        let made: serde_json::Value = made.json().await.unwrap();
+        keys.push((made["id"].as_str().unwrap().to_owned(), made["key"].as_str().unwrap().to_owned()));
+    }
+    let copy = folder("copy").display().to_string();
+    assert!(run(&["backup", &copy], &store("data")).status.success());
+    let gone =
+        client.delete(format!("{}/api/v1/keys/{}", node.url, keys[1].0)).bearer_auth(admin.1).send().await.unwrap();
+    assert_eq!(gone.status(), 200);
+    node.kill();
+
+    let told = |output: Output| {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let plain = told(run(&["restore", &copy], &store("plain")));
+    for (id, key) in &keys {
+        assert!(plain.contains(&format!("{id} (ingest, deployment eu")) && !plain.contains(key), "{plain}");
+    }
+    assert!(plain.contains("--audit"), "{plain}");
+    let data = folder("data").display().to_string();
+    let mended = told(run(&["restore", &copy, "--audit", &data], &store("mended")));
+    let (ended, valid) = mended.split_once("valid again").unwrap();
+    assert!(ended.contains(&keys[1].0) && valid.contains(&keys[0].0) && !valid.contains(&keys[1].0), "{mended}");
+    let node = Process::on(&store("mended"), &[admin]);
+    for ((_, key), status) in keys.iter().zip([404, 401]) {
+        let asked = client.get(format!("{}/api/v1/batch/result/none", node.url)).bearer_auth(key).send().await.unwrap();
+        assert_eq!(asked.status().as_u16(), status);
+    }
+    node.terminate();
+    assert!(run(&["audit", "verify"], &store("mended")).status.success(), "the chain goes on");
+}
+
 #[test]
 fn a_backup_that_was_interrupted_is_begun_anew() {
     let place = tempfile::tempdir().unwrap();

@@ -18,7 +18,8 @@ async fn a_node_behind_a_proxy_has_a_prefix_and_prometheus_a_key_for_metrics_alo
         ("PLAYPROOF_METRICS_KEYS_FILE", keys.path().to_str().unwrap()),
         ("PLAYPROOF_ADMIN_KEYS", "admin-key-0123456789"),
     ];
-    let node = Process::begin(&Place::embedded().url, &settings).unwrap();
+    let place = Place::embedded();
+    let node = Process::begin(&place.url, &settings).unwrap();
     let client = playproof_batch::tls::http_client().no_proxy().build().unwrap();
     let ask = async |path: &str, key: &str| {
         client.get(format!("{}{path}", node.url)).bearer_auth(key).send().await.unwrap().status().as_u16()
@@ -57,7 +58,8 @@ fn the_log_has_the_form_that_was_asked_for() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn log_ins_are_limited_as_the_settings_say() {
     let settings = [("PLAYPROOF_ADMIN_KEYS", "admin-key-0123456789"), ("PLAYPROOF_RATE_LIMIT_LOGIN", "1/h")];
-    let node = Process::on(&Place::embedded().url, &settings);
+    let place = Place::embedded();
+    let node = Process::on(&place.url, &settings);
     let client = playproof_batch::tls::http_client().no_proxy().build().unwrap();
     let log_in = async || {
         let body = serde_json::json!({"key": "admin-key-0123456789"});

@@ -27,7 +27,7 @@ const LAYERS: [(&str, &[&str]); 24] = [
     ("offline", &["detector", "adversary", "domain"]),
     ("intake", &["store", "detector", "domain"]),
     ("scheduler", &["store", "detector", "domain"]),
-    ("registry", &["store", "detector", "domain"]),
+    ("registry", &["generator", "store", "detector", "domain"]),
     ("http", &["registry", "webhooks", "scheduler", "intake", "store", "detector", "domain"]),
     ("config", &["http", "scheduler", "intake", "store", "detector", "domain"]),
     ("app", &["config", "http", "registry", "webhooks", "scheduler", "intake", "store", "detector", "domain"]),

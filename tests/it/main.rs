@@ -37,6 +37,8 @@ mod nodes;
 
 mod process;
 
+mod ready;
+
 mod retention;
 
 mod signals;

@@ -39,9 +39,11 @@ mod room_tests;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -101,6 +103,8 @@ pub struct SqliteStore {
     readers: Arc<Readers>,
     hasher: KeyHasher,
     recent: RecentKeys,
+    /// Whether a reader came upon damage.
+    damaged: AtomicBool,
     node: Mutex<Option<(NodeRow, Instant)>>,
     ready: Arc<Notify>,
     _lock: File,
@@ -134,7 +138,17 @@ impl SqliteStore {
         let ready = Arc::new(Notify::new());
         let readers = Arc::new(Readers { path, idle: Mutex::new(Vec::new()), places: Semaphore::new(READERS) });
         let writer = Writer::start(state, Arc::clone(&ready))?;
-        Ok(Self { folder: folder.clone(), writer, readers, hasher, recent, node: Mutex::default(), ready, _lock: lock })
+        Ok(Self {
+            folder: folder.clone(),
+            writer,
+            readers,
+            hasher,
+            recent,
+            damaged: AtomicBool::new(false),
+            node: Mutex::default(),
+            ready,
+            _lock: lock,
+        })
     }
 
     async fn read<T, F>(&self, run: F) -> StoreResult<T>
@@ -147,7 +161,11 @@ impl SqliteStore {
         let place = self.readers.places.acquire().await.map_err(|e| closed(e.to_string()))?;
         let outcome = tokio::task::spawn_blocking(move || readers.run(run)).await;
         drop(place);
-        outcome.map_err(|e| closed(e.to_string()))?.map_err(|fault| fault.for_callers())
+        let outcome = outcome.map_err(|e| closed(e.to_string()))?.map_err(|fault| fault.for_callers());
+        if matches!(outcome, Err(StoreError::Corrupt(_))) {
+            self.damaged.store(true, Ordering::Relaxed);
+        }
+        outcome
     }
 
     /// Removes what an erasure left in unused parts of the file and in the write-ahead log; a reader may be in the way for
@@ -436,6 +454,10 @@ impl Store for SqliteStore {
         self.writer.execute(move |state| state.compared(&compared, &again, now.wall)).await
     }
 
+    async fn waiting_deployments(&self) -> StoreResult<BTreeMap<String, u64>> {
+        self.read(read::waiting_deployments).await
+    }
+
     async fn comparison_backlog(&self) -> StoreResult<ComparisonBacklog> {
         self.read(sketches::backlog).await
     }
@@ -497,6 +519,9 @@ impl Store for SqliteStore {
     }
 
     async fn health(&self) -> StoreResult<()> {
+        if self.damaged.load(Ordering::Relaxed) {
+            return Err(StoreError::Corrupt("a part of it could not be read; restore a backup".to_owned()));
+        }
         self.writer.execute(WriterState::probe).await
     }
 
