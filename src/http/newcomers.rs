@@ -2,6 +2,7 @@
 //! have so many; where one more comes, the oldest of that address gives way, so that idle sockets shut nobody out.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
@@ -20,6 +21,8 @@ pub(super) struct Newcomer(Arc<Place>);
 
 struct Place {
     address: ClientAddress,
+    /// Whether it is no newcomer any more; asked with every request.
+    left: AtomicBool,
     gives_way: Arc<Notify>,
     all: Arc<Newcomers>,
 }
@@ -41,7 +44,7 @@ impl Newcomers {
             oldest.notify_one();
         }
         own.push_back(Arc::clone(&gives_way));
-        Newcomer(Arc::new(Place { address, gives_way, all: Arc::clone(self) }))
+        Newcomer(Arc::new(Place { address, left: AtomicBool::new(false), gives_way, all: Arc::clone(self) }))
     }
 }
 
@@ -59,6 +62,9 @@ impl Newcomer {
 
 impl Place {
     fn leave(&self) {
+        if self.left.swap(true, Ordering::Relaxed) {
+            return;
+        }
         let mut waiting = self.all.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(own) = waiting.get_mut(&self.address) {
             own.retain(|other| !Arc::ptr_eq(other, &self.gives_way));
