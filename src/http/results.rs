@@ -215,7 +215,7 @@ fn write_csv(page: &Page<ResultRow>) -> Result<Vec<u8>, Box<dyn std::error::Erro
         let ResultItem { session_id, deployment_id, device_type, result } = item(row);
         let codes: Vec<_> = result.reasons.iter().map(|r| r.code).collect();
         out.write_record([
-            &inert(&session_id),
+            inert(&session_id).as_str(),
             &inert(&deployment_id),
             &number(result.anomaly_score),
             &number(result.raw_score),

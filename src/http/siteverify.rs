@@ -72,7 +72,7 @@ pub(super) struct SiteverifyRefusal {
     /// timeout-or-duplicate and internal-error.
     #[serde(rename = "error-codes")]
     error_codes: [&'static str; 1],
-    /// The same more closely, such as expired_token or used_token.
+    /// The same more closely, such as `expired_token` or `used_token`.
     #[schema(example = "used_token")]
     code: &'static str,
     /// A sentence that names the cause and the mend.

@@ -14,7 +14,7 @@ use playproof_batch::domain::batch::Policy;
 use playproof_batch::domain::id::{BatchId, SessionKey};
 use playproof_batch::domain::queue::State;
 use playproof_batch::domain::result::{ScoreKind, Source, Thresholds, Verdict};
-use playproof_batch::intake::{FirstBy, Intake};
+use playproof_batch::intake::{FirstBy, Intake, Sender, Submission};
 use playproof_batch::metrics::Metrics;
 use playproof_batch::scheduler::{self, Scheduler};
 use playproof_batch::settled::Settled;
@@ -122,7 +122,8 @@ impl Node {
             Arc::clone(&metrics),
             controls,
         );
-        let submissions = cast.sessions.iter().map(|session| intake.submit(session.clone(), clock.now(), None));
+        let submission = || Submission { received: clock.now(), forced: None, sender: Sender::Server };
+        let submissions = cast.sessions.iter().map(|session| intake.submit(session.clone(), submission()));
         for receipt in futures_util::future::join_all(submissions).await {
             assert_eq!(receipt.unwrap().state, State::Ready);
         }
