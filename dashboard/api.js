@@ -1,5 +1,8 @@
 // Requests to the service, with the cookie of the login and, where something is changed, its token.
 
+/** Where the service's routes start: this file is one folder below. */
+const base = new URL('..', import.meta.url).pathname.replace(/\/$/, '');
+
 let token = null;
 
 /** An answer that is an error, with the service's own words. */
@@ -17,7 +20,7 @@ async function ask(method, path, { body, accept = 'application/json', signal } =
   if (body !== undefined) headers['content-type'] = 'application/json';
   let response;
   try {
-    response = await fetch(path, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
+    response = await fetch(base + path, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
   } catch (error) {
     if (error.name === 'AbortError') throw error;
     throw new Error('The service does not answer. It may be restarting; try again in a moment.');
@@ -63,7 +66,7 @@ export function listen({ moment, trouble, state }) {
   let source;
   let again;
   const open = () => {
-    source = new EventSource('/api/v1/events');
+    source = new EventSource(`${base}/api/v1/events`);
     source.addEventListener('moment', (event) => { state(true); moment(JSON.parse(event.data)); });
     source.addEventListener('trouble', (event) => trouble(JSON.parse(event.data).message));
     source.addEventListener('error', () => {

@@ -1,6 +1,8 @@
 //! The composition root: from a [`Config`] to the parts of the service. Nothing else knows which store and which
 //! detector there are.
 
+mod restored;
+
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -117,8 +119,16 @@ impl Node {
             settings: http_settings(config, address)?,
         });
         let stop = shutdown.clone();
-        let grace = config.shutdown_grace;
-        let server = tokio::spawn(async move { http::serve(listener, service, stop.soft(), grace).await });
+        let grace = config.shutdown_grace.saturating_sub(config.drain_delay);
+        let server = tokio::spawn(async move {
+            let leaving = Arc::clone(&service);
+            let ends = async move {
+                stop.leaving().await;
+                leaving.leave();
+                stop.soft().await;
+            };
+            http::serve(listener, service, ends, grace).await
+        });
         Ok(Self { address, server, scheduler, shutdown, life, telling })
     }
 
@@ -157,8 +167,8 @@ pub fn serve(config: &Config) -> anyhow::Result<ExitCode> {
         let node = Node::start(config, shutdown.clone()).await?;
         let mut out = std::io::stdout();
         writeln!(out, "listening on http://{}", node.address).and_then(|()| out.flush())?;
-        let grace = config.shutdown_grace;
-        let listening = tokio::spawn(async move { shutdown.on_signals(signals, grace).await });
+        let (delay, grace) = (config.drain_delay, config.shutdown_grace);
+        let listening = tokio::spawn(async move { shutdown.on_signals(signals, delay, grace).await });
         let well = node.ended().await;
         listening.abort();
         anyhow::Ok(well)
@@ -237,6 +247,7 @@ fn http_settings(config: &Config, address: SocketAddr) -> anyhow::Result<HttpSet
         (Role::Ingest, &config.http.ingest_keys),
         (Role::Analyst, &config.http.analyst_keys),
         (Role::Admin, &config.http.admin_keys),
+        (Role::Metrics, &config.http.metrics_keys),
     ];
     for (role, list) in lists {
         for key in list {
@@ -250,13 +261,17 @@ fn http_settings(config: &Config, address: SocketAddr) -> anyhow::Result<HttpSet
     Ok(HttpSettings {
         keys,
         cors_origins: config.http.cors_origins.clone(),
+        base_path: config.http.base_path.clone(),
         rate_limit: config.http.rate_limit,
+        rate_limit_address: config.http.rate_limit_address,
+        rate_limit_login: config.http.rate_limit_login,
         trusted_proxies: config.http.trusted_proxies.clone(),
         longpoll_max: config.http.longpoll_max,
         body_limit: config.http.max_body,
         max_connections: config.http.max_connections,
         bounds: config.http.bounds,
         spool_folder,
+        queue_limit: config.store.queue_limit,
         webhook_private: config.http.webhook_private,
         ..HttpSettings::new(address)
     })
@@ -443,14 +458,18 @@ pub fn backup(config: &Config, folder: &Path) -> anyhow::Result<String> {
     Ok(format!("copied {} to {}", data.display(), folder.display()))
 }
 
-/// Puts the copy in `folder` in the store's place and says what was written.
+/// Puts the copy in `folder` in the store's place and says what was written, and which keys it revives. `replaced` is the
+/// folder that the copy stands in for; keys that its audit log says were revoked are revoked again.
 ///
 /// # Errors
 /// When the store is in use, or the copy is none.
-pub fn restore(config: &Config, folder: &Path) -> anyhow::Result<String> {
-    let data = sqlite_settings(config)?.folder;
-    sqlite::restore(folder, &data)?;
-    Ok(format!("restored {} from {}", data.display(), folder.display()))
+pub fn restore(config: &Config, folder: &Path, replaced: Option<&Path>) -> anyhow::Result<String> {
+    let settings = sqlite_settings(config)?;
+    sqlite::restore(folder, &settings.folder)?;
+    let now = SystemClock::new().now().wall;
+    let store = SqliteStore::open(&settings, now)?;
+    let keys = waiting(restored::keys(&store, replaced, now))??;
+    Ok(format!("restored {} from {}{keys}", settings.folder.display(), folder.display()))
 }
 
 /// The OpenAPI document.

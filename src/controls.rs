@@ -20,6 +20,8 @@ use crate::thresholds::{REFRESH, ThresholdBook};
 pub const KEY: &str = "key";
 /// Kind of a [`Control`] that is an [`Override`].
 pub const OVERRIDE: &str = "override";
+/// Kind of a [`Control`] that is a login which somebody ended, until its time is over; Unix milliseconds.
+pub const ENDED_LOGIN: &str = "ended-login";
 /// Kind of a [`Control`] that is a [`Made`] model; its name is the version.
 pub const MODEL: &str = "model";
 /// Kind of the one [`Control`] that says which model does what: [`Stages`].
@@ -31,7 +33,7 @@ pub const MODEL_STAGE: &str = "model-stage";
 pub struct StoredKey {
     /// SHA-256 of the key, as hexadecimal digits.
     pub digest: String,
-    /// submit, ingest, analyst or admin.
+    /// submit, ingest, analyst, admin or metrics.
     pub role: String,
     /// The only deployment that it may see.
     pub deployment_id: Option<String>,
@@ -118,6 +120,8 @@ pub struct Held {
     pub webhooks: BTreeMap<String, Webhook>,
     /// By deployment.
     pub retention: BTreeMap<String, RetentionRule>,
+    /// When each would have ended, by key and number; without a number, up to when all of the key's are over.
+    pub ended_logins: BTreeMap<String, i64>,
     /// By version.
     pub models: BTreeMap<String, Made>,
     /// Which of them does what.
@@ -140,6 +144,7 @@ impl Held {
             overrides: of(OVERRIDE).filter_map(parse).collect(),
             webhooks: of(WEBHOOK).filter_map(parse).collect(),
             retention: of(RETENTION).filter_map(parse).collect(),
+            ended_logins: of(ENDED_LOGIN).filter_map(parse).collect(),
             models: of(MODEL).filter_map(parse).collect(),
             stages: of(MODEL_STAGE).find_map(parse).map(|(_, stages)| stages).unwrap_or_default(),
             by_user: HashMap::new(),

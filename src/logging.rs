@@ -22,15 +22,27 @@ pub fn filter(text: &str) -> Result<EnvFilter, String> {
     EnvFilter::builder().parse(text).map_err(|e| format!("is no log filter: {e}; write info or module=level"))
 }
 
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON anywhere else.
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
 /// Starts logging by the filter `text`. Later calls change nothing.
 ///
 /// # Errors
 /// As [`filter`].
-pub fn init(text: &str) -> Result<(), String> {
+pub fn init(text: &str, format: LogFormat) -> Result<(), String> {
+    let terminal = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt().with_env_filter(filter(text)?).with_writer(std::io::stderr);
     // An error means that logging has been started before.
-    let _ = if std::io::stderr().is_terminal() {
-        lines.try_init()
+    let _ = if format == LogFormat::Text || (format == LogFormat::Auto && terminal) {
+        lines.with_ansi(terminal).try_init()
     } else {
         lines.json().flatten_event(true).with_ansi(false).try_init()
     };

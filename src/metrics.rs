@@ -82,6 +82,39 @@ impl Told {
     }
 }
 
+/// What became of a key that somebody sent to log in, or of a request whose key was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// Logged in.
+    Succeeded,
+    /// Nobody's key.
+    UnknownKey,
+    /// A key that may not use the dashboard.
+    WrongRole,
+    /// Over the rate of log-ins of its address.
+    Limited,
+    /// A request with a key or cookie that is not known, or no more.
+    RefusedKey,
+    /// Not looked at: its address tried too many.
+    Slowed,
+}
+
+impl Login {
+    const ALL: [Self; 6] =
+        [Self::Succeeded, Self::UnknownKey, Self::WrongRole, Self::Limited, Self::RefusedKey, Self::Slowed];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::UnknownKey => "unknown_key",
+            Self::WrongRole => "wrong_role",
+            Self::Limited => "limited",
+            Self::RefusedKey => "refused_key",
+            Self::Slowed => "slowed",
+        }
+    }
+}
+
 /// The registry and its instruments.
 pub struct Metrics {
     registry: Registry,
@@ -96,6 +129,7 @@ pub struct Metrics {
     fallbacks: IntCounterVec,
     evidence: IntCounterVec,
     told: IntCounterVec,
+    logins: IntCounterVec,
     shadow_agreement: Histogram,
     shadow_flips: IntCounter,
     decisions: IntCounterVec,
@@ -194,6 +228,11 @@ impl Metrics {
                 "Attempts to tell a webhook, by what became of them.",
                 &["outcome"],
             )?,
+            logins: b.counters(
+                "playproof_logins_total",
+                "Attempts to log in, and requests whose key was refused, by outcome.",
+                &["outcome"],
+            )?,
             evidence: b.counters(
                 "playproof_evidence_total",
                 "Scored sessions by evidence: those compared with others, replays, ones of a campaign; later: compared after their verdict; none: never compared.",
@@ -278,6 +317,9 @@ impl Metrics {
         for outcome in Told::ALL {
             self.told.with_label_values(&[outcome.name()]);
         }
+        for outcome in Login::ALL {
+            self.logins.with_label_values(&[outcome.name()]);
+        }
         for trigger in Trigger::ALL {
             for outcome in [BatchOutcome::Scored, BatchOutcome::Partial, BatchOutcome::Retried, BatchOutcome::Failed] {
                 self.batches.with_label_values(&[outcome.name(), trigger.name()]);
@@ -320,6 +362,11 @@ impl Metrics {
         for (state, count) in [("alive", alive), ("silent", nodes.len() - alive)] {
             self.nodes.with_label_values(&[state]).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
+    }
+
+    /// Counts an attempt to log in, or a refused key.
+    pub fn login(&self, outcome: Login) {
+        self.logins.with_label_values(&[outcome.name()]).inc();
     }
 
     /// Counts a received session.

@@ -2,6 +2,8 @@
 //! active one as its shadow, is tested on what is stored, and scores once it is promoted, if it is no worse on labelled
 //! sessions that it has not learned from. The step can be taken back. Every node on the store follows.
 
+mod own_bots;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -443,6 +445,13 @@ impl Registry {
                 words(&told.other),
                 words(&told.active)
             )));
+        }
+        let other = self.load(version).await?.ok_or(RegistryError::Unknown)?;
+        let (active, thresholds) = (self.embedded.model(), self.controls.thresholds().of(""));
+        let held_to = tokio::task::spawn_blocking(move || own_bots::fault(&other, &active, &thresholds));
+        let fault = held_to.await.map_err(|error| RegistryError::Unusable(format!("the test died: {error}")))?;
+        if let Some(fault) = fault {
+            return Err(RegistryError::Worse(fault));
         }
         let mut stages = self.stages();
         let next = (version != self.base.identity().version).then(|| version.to_owned());

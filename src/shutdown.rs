@@ -1,5 +1,5 @@
-//! The end in two steps. Soft: take no new work, finish or give back what is in flight. Hard: the time for that is over,
-//! or somebody asked twice.
+//! The end in steps. Leaving: say so, and go on. Soft: take no new work, finish or give back what is in flight. Hard: the
+//! time for that is over, or somebody asked twice.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use tokio::sync::watch;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Running,
+    Leaving,
     Soft,
     Hard,
 }
@@ -56,6 +57,11 @@ impl Shutdown {
         *self.0.borrow() >= Phase::Hard
     }
 
+    /// Returns once the end is known to come; at once when it was before.
+    pub async fn leaving(&self) {
+        self.reached(Phase::Leaving).await;
+    }
+
     /// Returns once the soft end has been asked for; at once when it was before.
     pub async fn soft(&self) {
         self.reached(Phase::Soft).await;
@@ -66,29 +72,42 @@ impl Shutdown {
         self.reached(Phase::Hard).await;
     }
 
-    /// Ends softly at the first of `signals`, or when something else asked; hard at the next signal or `grace` later.
-    /// Returns with the hard end; drop it when everything has ended before.
-    pub async fn on_signals(&self, mut signals: Signals, grace: Duration) {
+    /// Leaves at the first of `signals`, and ends softly `delay` later, or when something else asked; hard at the next
+    /// signal or `grace` after the first. Returns with the hard end; drop it when everything has ended before.
+    pub async fn on_signals(&self, mut signals: Signals, delay: Duration, grace: Duration) {
         let signals = stream::poll_fn(|context| signals.poll(context).map(Some));
-        self.escalate(signals, || tokio::time::sleep(grace)).await;
+        self.escalate(signals, || tokio::time::sleep(delay), || tokio::time::sleep(grace)).await;
     }
 
-    /// The steps of [`Self::on_signals`]; `deadline` is called when the soft end begins.
-    async fn escalate<D>(&self, mut signals: impl Stream<Item = ()> + Unpin, deadline: impl FnOnce() -> D)
-    where
+    /// The steps of [`Self::on_signals`]; `delay` and `deadline` are called at the first signal.
+    async fn escalate<W, D>(
+        &self,
+        mut signals: impl Stream<Item = ()> + Unpin,
+        delay: impl FnOnce() -> W,
+        deadline: impl FnOnce() -> D,
+    ) where
+        W: Future<Output = ()>,
         D: Future<Output = ()>,
     {
         tokio::select! {
             _ = signals.next() => {
-                tracing::info!("ending: no new work is taken; a second signal ends at once");
-                self.trigger();
+                tracing::info!("ending: soon no new work is taken; a second signal ends at once");
+                self.raise(Phase::Leaving);
             }
             () = self.soft() => {}
         }
+        let soft = async {
+            tokio::select! {
+                () = delay() => self.trigger(),
+                () = self.soft() => {}
+            }
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
             _ = signals.next() => tracing::warn!("ending at once: a second signal came"),
             () = deadline() => tracing::warn!("ending at once: the grace period is over"),
             () = self.hard() => {}
+            () = soft => {}
         }
         self.trigger_hard();
     }
@@ -147,12 +166,17 @@ mod tests {
     async fn the_first_signal_is_soft_and_the_second_hard() {
         let shutdown = Shutdown::new();
         let (send, mut signals) = mpsc::channel::<()>(1);
+        let (delay_over, delayed) = tokio::sync::oneshot::channel::<()>();
         let steps = shutdown.clone();
         let task = tokio::spawn(async move {
-            steps.escalate(stream::poll_fn(|context| signals.poll_recv(context)), pending).await;
+            let delay = async { drop(delayed.await) };
+            steps.escalate(stream::poll_fn(|context| signals.poll_recv(context)), || delay, pending).await;
         });
         assert!(!shutdown.is_soft());
         send.send(()).await.unwrap();
+        shutdown.leaving().await;
+        assert!(!shutdown.is_soft(), "work is still taken during the delay");
+        drop(delay_over);
         shutdown.soft().await;
         assert!(!shutdown.is_hard(), "one signal leaves time to finish");
         send.send(()).await.unwrap();
@@ -164,7 +188,7 @@ mod tests {
     async fn the_grace_period_runs_whoever_asked_for_the_end() {
         let shutdown = Shutdown::new();
         shutdown.trigger();
-        shutdown.escalate(stream::pending(), || ready(())).await;
+        shutdown.escalate(stream::pending(), pending, || ready(())).await;
         assert!(shutdown.is_hard());
     }
 
@@ -173,7 +197,8 @@ mod tests {
         let shutdown = Shutdown::new();
         let signals = Signals::listen().unwrap();
         let waiting = shutdown.clone();
-        let task = tokio::spawn(async move { waiting.on_signals(signals, Duration::from_secs(3600)).await });
+        let task =
+            tokio::spawn(async move { waiting.on_signals(signals, Duration::ZERO, Duration::from_secs(3600)).await });
         shutdown.trigger_hard();
         task.await.unwrap();
     }

@@ -13,7 +13,7 @@ use crate::store::controls::{Control, THRESHOLDS};
 use crate::store::{Store, StoreResult};
 
 /// How long a change made on another node may go unnoticed.
-pub const REFRESH: Duration = Duration::from_secs(2);
+pub const REFRESH: Duration = Duration::from_secs(1);
 
 /// Thresholds that an operator applied.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

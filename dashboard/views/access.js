@@ -47,7 +47,7 @@ const drop = (title, text, button, run) => h('button', { type: 'button', class: 
 const base = (kind, id) => `/api/v1/${kind}/${encodeURIComponent(id)}`;
 
 async function keys(log) {
-  const role = choice('key-role', 'Role', [['submit', 'submit: a web page'], ['ingest', 'ingest: a server'], ['analyst', 'analyst: reviews'], ['admin', 'admin: everything']]);
+  const role = choice('key-role', 'Role', [['submit', 'submit: a web page'], ['ingest', 'ingest: a server'], ['analyst', 'analyst: reviews'], ['admin', 'admin: everything'], ['metrics', 'metrics: Prometheus']]);
   const deployment = field('key-deployment', 'Deployment', { maxlength: 256, placeholder: 'all' });
   const name = field('key-name', 'Name', { maxlength: 100 });
   const test = choice('key-test', 'Test key', [['', 'no'], ['pass', 'always passes'], ['review', 'is always reviewed'], ['fail', 'always fails']]);

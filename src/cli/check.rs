@@ -10,7 +10,7 @@ use crate::config::{Config, Flags, StoreSettings, StoreUrl};
 
 pub(super) fn run(flags: &Flags, env: Env) -> anyhow::Result<ExitCode> {
     let config = Config::load(flags, env)?;
-    crate::logging::init(&config.log).map_err(anyhow::Error::msg)?;
+    crate::logging::init(&config.log, config.log_format).map_err(anyhow::Error::msg)?;
     say("ok    settings")?;
     for note in &config.notes {
         say(&format!("note  {note}"))?;

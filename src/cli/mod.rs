@@ -81,7 +81,7 @@ enum Command {
     /// Makes a consistent copy of the embedded store while it runs.
     Backup(backup::Args),
     /// Puts a copy made by `backup` in the store's place.
-    Restore(backup::Args),
+    Restore(backup::RestoreArgs),
     /// Moves an embedded store into a PostgreSQL database; may be broken off and run again.
     Copy(copy::Args),
     /// Checks that the log of what was managed is what was written.
@@ -128,7 +128,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>, env: Env) -> ExitCode {
 /// The settings, with logging started as they say and what is probably not meant logged as warnings.
 fn configure(flags: &Flags, env: Env) -> anyhow::Result<Config> {
     let config = Config::load(flags, env)?;
-    crate::logging::init(&config.log).map_err(anyhow::Error::msg)?;
+    crate::logging::init(&config.log, config.log_format).map_err(anyhow::Error::msg)?;
     for note in &config.notes {
         tracing::warn!("{note}");
     }
@@ -137,10 +137,11 @@ fn configure(flags: &Flags, env: Env) -> anyhow::Result<Config> {
 
 /// Writes a line to stdout; a reader that went away is an error, not a panic.
 fn say(line: &str) -> anyhow::Result<()> {
+    let line = crate::domain::printable::printable(line);
     writeln!(std::io::stdout().lock(), "{line}").context("cannot write to stdout; keep its reader open")
 }
 
 /// Writes a line to stderr, where nobody may be reading.
 fn complain(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "playproof-batch: {line}");
+    let _ = writeln!(std::io::stderr().lock(), "playproof-batch: {}", crate::domain::printable::printable(line));
 }

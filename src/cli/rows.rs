@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::domain::printable::printable;
 use crate::offline::input::{DEFAULT_LINE_LIMIT, Lines, Progress};
 use crate::offline::output::{self, Output};
 use crate::offline::pipeline::{self, Totals, Worker};
@@ -142,7 +143,8 @@ impl Bar {
 
     /// A line on standard error that does not tear the bar.
     fn say(&self, line: &dyn fmt::Display) {
-        self.bar.suspend(|| eprintln!("{line}"));
+        let line = line.to_string();
+        self.bar.suspend(|| eprintln!("{}", printable(&line)));
     }
 
     pub(super) fn finish(&self) {

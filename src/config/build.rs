@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::load::{Layers, Origin, Reader};
 use super::value::{self, Parsed};
 use super::{
-    Config, DetectorKind, DetectorSettings, Faults, FirstBy, Flags, Generation, HttpSettings, SchedulerSettings,
-    Secret, StoreSettings, StoreUrl, Timing, WoodwideSettings, check,
+    Config, DetectorKind, DetectorSettings, Faults, FirstBy, Flags, Generation, HttpSettings, LogFormat,
+    SchedulerSettings, Secret, StoreSettings, StoreUrl, Timing, WoodwideSettings, check,
 };
 use crate::domain::backoff::Backoff;
 use crate::domain::batch::Policy;
@@ -67,7 +67,14 @@ fn read(flags: &Flags, env: impl IntoIterator<Item = (String, String)>) -> (Conf
     let mut config = Config {
         listen: listen(&mut r),
         log: r.text("log", |text| crate::logging::filter(text).map(|_| text.to_owned())),
+        log_format: r.text("log_format", |text| match text {
+            "auto" => Ok(LogFormat::Auto),
+            "json" => Ok(LogFormat::Json),
+            "text" => Ok(LogFormat::Text),
+            _ => Err(format!("is {text:?}; write auto, json or text")),
+        }),
         shutdown_grace: r.duration("shutdown_grace", MILLISECOND),
+        drain_delay: r.duration("drain_delay", Duration::ZERO),
         http: http(&mut r),
         store: store(&mut r),
         scheduler: scheduler(&mut r),
@@ -95,8 +102,12 @@ fn http(r: &mut Reader) -> HttpSettings {
         ingest_keys: r.keys("ingest_keys", "ingest_keys_file"),
         analyst_keys: r.keys("analyst_keys", "analyst_keys_file"),
         admin_keys: r.keys("admin_keys", "admin_keys_file"),
+        metrics_keys: r.keys("metrics_keys", "metrics_keys_file"),
+        base_path: r.optional("base_path", value::base_path).unwrap_or_default(),
         cors_origins: r.list("api_cors_origins", value::origin),
         rate_limit: r.optional("rate_limit", value::rate),
+        rate_limit_address: r.optional("rate_limit_address", value::rate),
+        rate_limit_login: r.optional("rate_limit_login", value::rate),
         trusted_proxies: r.list("trusted_proxies", value::network),
         longpoll_max: r.duration("longpoll_max", Duration::ZERO),
         max_body: usize::try_from(r.size("max_body", 1024..=256 * MIB)).unwrap_or(usize::MAX),

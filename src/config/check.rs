@@ -33,15 +33,30 @@ pub(super) fn faults(config: &Config, broken: &BTreeSet<&'static str>) -> Vec<St
             scheduler.backoff.base, scheduler.backoff.max
         )
     });
+    let key_settings = |first: &'static [&'static str]| {
+        [first, &["submit_keys", "ingest_keys", "analyst_keys", "admin_keys", "metrics_keys"]].concat()
+    };
+    rule(&key_settings(&["listen", "api_host"]), config.http.has_keys() || config.listen.ip().is_loopback(), &|| {
+        format!(
+            "PLAYPROOF_LISTEN: {} is reachable from other machines and no keys are set; set PLAYPROOF_ADMIN_KEYS, \
+                 or bind to loopback such as 127.0.0.1:{}",
+            config.listen,
+            config.listen.port()
+        )
+    });
+    rule(&key_settings(&["api_cors_origins"]), config.http.has_keys() || config.http.cors_origins.is_empty(), &|| {
+        "API_CORS_ORIGINS: pages of other sites would need no key; set PLAYPROOF_SUBMIT_KEYS and PLAYPROOF_ADMIN_KEYS, \
+         or leave it out"
+            .to_owned()
+    });
     rule(
-        &["listen", "api_host", "submit_keys", "ingest_keys", "analyst_keys", "admin_keys"],
-        config.http.has_keys() || config.listen.ip().is_loopback(),
+        &["drain_delay", "shutdown_grace"],
+        config.drain_delay.is_zero() || config.drain_delay < config.shutdown_grace,
         &|| {
             format!(
-                "PLAYPROOF_LISTEN: {} is reachable from other machines and no keys are set; set PLAYPROOF_ADMIN_KEYS, \
-                 or bind to loopback such as 127.0.0.1:{}",
-                config.listen,
-                config.listen.port()
+                "PLAYPROOF_DRAIN_DELAY: {:?} leaves nothing of PLAYPROOF_SHUTDOWN_GRACE, {:?}; lower the one or raise \
+                 the other",
+                config.drain_delay, config.shutdown_grace
             )
         },
     );
@@ -60,11 +75,12 @@ pub(super) fn faults(config: &Config, broken: &BTreeSet<&'static str>) -> Vec<St
 
 /// A key says one thing about who holds it: one role, one deployment.
 fn keys(config: &Config) -> Vec<String> {
-    let roles: [(&str, &[Secret]); 4] = [
+    let roles: [(&str, &[Secret]); 5] = [
         ("PLAYPROOF_SUBMIT_KEYS", &config.http.submit_keys),
         ("PLAYPROOF_INGEST_KEYS", &config.http.ingest_keys),
         ("PLAYPROOF_ANALYST_KEYS", &config.http.analyst_keys),
         ("PLAYPROOF_ADMIN_KEYS", &config.http.admin_keys),
+        ("PLAYPROOF_METRICS_KEYS", &config.http.metrics_keys),
     ];
     let mut faults = Vec::new();
     let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
@@ -78,6 +94,10 @@ fn keys(config: &Config) -> Vec<String> {
             if deployment.is_some_and(|d| d.len() > MAX_STRING) {
                 faults
                     .push(format!("{role}: entry {n} names a deployment of more than {MAX_STRING} bytes; shorten it"));
+            } else if role == "PLAYPROOF_METRICS_KEYS" && deployment.is_some() {
+                faults.push(format!(
+                    "{role}: entry {n} is bound to a deployment, and metrics are of all; write KEY without @DEPLOYMENT"
+                ));
             } else if key.is_empty() || deployment == Some("") {
                 faults.push(format!("{role}: entry {n} is incomplete; write KEY or KEY@DEPLOYMENT"));
             } else if let Some(first) = seen.insert(key, role) {
@@ -103,7 +123,7 @@ pub(super) fn notes(config: &Config) -> Vec<String> {
         "PLAYPROOF_ADMIN_KEYS is not set while other keys are; nobody can use the dashboard, metrics or the scheduler",
     );
     let http = &config.http;
-    let keys = [&http.submit_keys, &http.ingest_keys, &http.analyst_keys, &http.admin_keys];
+    let keys = [&http.submit_keys, &http.ingest_keys, &http.analyst_keys, &http.admin_keys, &http.metrics_keys];
     note(
         keys.into_iter().flatten().any(|key| key.expose().split('@').next().is_some_and(|key| key.len() < 16)),
         "a key is shorter than 16 characters and may be guessed; use longer random ones",

@@ -198,7 +198,8 @@ impl Reader {
             let Some(path) = raw.optional()? else { return Ok(None) };
             let text = std::fs::read_to_string(path)
                 .map_err(|e| format!("names {path}, which cannot be read: {e}; name a readable file"))?;
-            let keys = text.split([',', '\n']).map(str::trim).filter(|k| !k.is_empty());
+            let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+            let keys = lines.flat_map(|line| line.split(',')).map(str::trim).filter(|k| !k.is_empty());
             let keys: Vec<Secret> = keys.map(secret).collect::<Parsed<_>>()?;
             if keys.is_empty() {
                 return Err(format!("names {path}, which holds no key; write one a line"));

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 pub use crate::detector::woodwide::{Generation, Timing, WoodwideSettings};
 pub use crate::intake::FirstBy;
+pub use crate::logging::LogFormat;
 pub use crate::secret::Secret;
 pub use flags::Flags;
 pub use load::Faults;
@@ -38,8 +39,12 @@ pub struct Config {
     pub listen: SocketAddr,
     /// What to log, as [`crate::logging::init`] reads it.
     pub log: String,
+    /// In which form.
+    pub log_format: LogFormat,
     /// From the first signal to the end.
     pub shutdown_grace: Duration,
+    /// From the first signal until no more requests are accepted.
+    pub drain_delay: Duration,
     /// Of the HTTP API.
     pub http: HttpSettings,
     /// Of the store.
@@ -65,10 +70,18 @@ pub struct HttpSettings {
     pub analyst_keys: Vec<Secret>,
     /// Keys that may do everything, each `KEY` or `KEY@DEPLOYMENT`.
     pub admin_keys: Vec<Secret>,
+    /// Keys that may read the metrics.
+    pub metrics_keys: Vec<Secret>,
+    /// Prefix of every route: empty, or `/name` without a slash at its end.
+    pub base_path: String,
     /// Origins that browsers may call from: `*` or `scheme://host[:port]` in lower case.
     pub cors_origins: Vec<String>,
-    /// Allowed to each key and each client address.
+    /// Requests allowed to each key.
     pub rate_limit: Option<RateLimit>,
+    /// Requests allowed to each client address.
+    pub rate_limit_address: Option<RateLimit>,
+    /// Attempts to log in allowed to each client address.
+    pub rate_limit_login: Option<RateLimit>,
     /// Networks whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<ipnet::IpNet>,
     /// Longest `?wait=`.
@@ -87,7 +100,7 @@ impl HttpSettings {
     /// Whether requests must carry a key.
     #[must_use]
     pub fn has_keys(&self) -> bool {
-        let all = [&self.submit_keys, &self.ingest_keys, &self.analyst_keys, &self.admin_keys];
+        let all = [&self.submit_keys, &self.ingest_keys, &self.analyst_keys, &self.admin_keys, &self.metrics_keys];
         all.iter().any(|keys| !keys.is_empty())
     }
 }

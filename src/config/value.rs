@@ -158,6 +158,23 @@ pub(super) fn origin(text: &str) -> Parsed<String> {
     Err(format!("names {text:?}; write an origin such as https://play.example.org without a path, or *"))
 }
 
+/// A prefix of paths, without a slash at its end: `/playproof`.
+pub(super) fn base_path(text: &str) -> Parsed<String> {
+    let plain = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.~-".contains(&b))
+    };
+    let path = text.strip_suffix('/').unwrap_or(text);
+    if path.is_empty() && text == "/" {
+        return Ok(String::new());
+    }
+    if path.len() <= 256 && path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(plain)) {
+        return Ok(path.to_owned());
+    }
+    Err(format!("is {text:?}; write a path such as /playproof, of letters, digits, _, -, ~ and . between slashes"))
+}
+
 /// An http or https address, without a slash at its end.
 pub(super) fn base_url(text: &str) -> Parsed<String> {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
@@ -214,6 +231,15 @@ mod tests {
         assert!(network("10.0.0.0/33").is_err() && network("proxy").is_err());
         assert_eq!(rate("5000/m").unwrap().per, Duration::from_secs(60));
         assert!(rate("0/s").is_err() && rate("5").is_err() && rate("5/w").is_err());
+    }
+
+    #[test]
+    fn a_base_path_is_plain_and_has_no_slash_at_its_end() {
+        assert_eq!(base_path("/playproof/").unwrap(), "/playproof");
+        assert_eq!((base_path("/a/b-1").unwrap().as_str(), base_path("/").unwrap().as_str()), ("/a/b-1", ""));
+        for wrong in ["", "playproof", "//", "/a//b", "/..", "/a?b", "/a b", "/%61", "https://a"] {
+            assert!(base_path(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub mod id;
 
 pub mod json;
 
+pub mod printable;
+
 pub mod redecision;
 pub mod refusal;
 

@@ -3,7 +3,7 @@
 //! A key is written `KEY`, or `KEY@deployment` when it is bound to a deployment. Only digests of keys are kept, and all
 //! of them are compared on every look-up, so that time tells nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -31,6 +31,8 @@ pub enum Role {
     Analyst,
     /// Everything.
     Admin,
+    /// Read `/metrics`, and nothing else.
+    Metrics,
 }
 
 /// What a route asks of a key.
@@ -41,6 +43,7 @@ enum Need {
     Read,
     Review,
     Manage,
+    Measure,
 }
 
 impl Need {
@@ -51,13 +54,14 @@ impl Need {
             Self::Read => &[Role::Ingest, Role::Analyst, Role::Admin],
             Self::Review => &[Role::Analyst, Role::Admin],
             Self::Manage => &[Role::Admin],
+            Self::Measure => &[Role::Metrics, Role::Admin],
         }
     }
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 4] = [Self::Submit, Self::Ingest, Self::Analyst, Self::Admin];
+    pub const ALL: [Self; 5] = [Self::Submit, Self::Ingest, Self::Analyst, Self::Admin, Self::Metrics];
 
     /// The role called `name`.
     pub(super) fn parse(name: &str) -> Option<Self> {
@@ -70,6 +74,7 @@ impl Role {
             Self::Ingest => "ingest",
             Self::Analyst => "analyst",
             Self::Admin => "admin",
+            Self::Metrics => "metrics",
         }
     }
 }
@@ -179,6 +184,17 @@ impl Keys {
         found
     }
 
+    /// The deployments that keys are bound to.
+    pub(super) fn deployments(&self) -> impl Iterator<Item = &str> {
+        let bound: BTreeSet<&str> = self.0.iter().filter_map(|key| key.access.deployment.as_deref()).collect();
+        bound.into_iter()
+    }
+
+    /// Whether a key is still among these.
+    pub(super) fn hold(&self, key: u64) -> bool {
+        self.0.iter().any(|one| one.access.key == Some(key))
+    }
+
     /// The key for whose digest `holds`; every key is looked at.
     pub(super) fn for_which(&self, holds: impl Fn(&[u8; 32]) -> bool) -> Option<(&[u8; 32], &Access)> {
         self.0.iter().fold(None, |found, key| if holds(&key.digest) { Some((&key.digest, &key.access)) } else { found })
@@ -214,6 +230,8 @@ pub(super) struct Access {
     pub(super) key: Option<u64>,
     /// Who it is in the audit log: part of a digest of the key's digest.
     pub(super) actor: Arc<str>,
+    /// The login that stands for the key, where one does.
+    pub(super) login: Option<super::login::Login>,
     /// Of a test key, what decides about the sessions sent with it.
     pub(super) forced: Option<Reason>,
 }
@@ -228,13 +246,14 @@ impl Access {
             deployment: deployment.map(Arc::from),
             key: Some(u64::from_le_bytes(number)),
             actor: super::login::hex(&again[..6]).into(),
+            login: None,
             forced: None,
         }
     }
 
     /// Somebody on this machine, where the service has no keys.
     fn local() -> Self {
-        Self { role: Role::Admin, deployment: None, key: None, actor: "local".into(), forced: None }
+        Self { role: Role::Admin, deployment: None, key: None, actor: "local".into(), login: None, forced: None }
     }
 
     /// Whether it may use the dashboard.
@@ -313,6 +332,8 @@ pub(super) struct Reviewer(pub(super) Access);
 pub(super) struct Admin(pub(super) Access);
 /// A caller that may do everything to all deployments.
 pub(super) struct Operator(pub(super) Access);
+/// A caller that may read the metrics, which are of all deployments.
+pub(super) struct Measurer;
 
 fn access(parts: &Parts, need: Need) -> Result<Access, ApiError> {
     // The gate put it there; without it nobody may do anything.
@@ -386,18 +407,34 @@ pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer ") && token.starts_with(challenge::PREFIX)).then_some(token)
 }
 
+impl<S: Sync> FromRequestParts<S> for Measurer {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        access(parts, Need::Measure)?.require_unbound()?;
+        Ok(Self)
+    }
+}
+
 /// The guard of a service without keys: a page of another site, or a name that somebody pointed at this machine, must
 /// not reach it through a browser.
+///
+/// A request without a host, or with several, is refused whether there are keys or not: whoever stands in front may have
+/// looked at another one.
 pub(super) fn guard_local(settings: &HttpSettings, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+    let mut hosts = headers.get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or("?"));
+    let host = match (uri.authority(), hosts.next(), hosts.next()) {
+        (_, _, Some(_)) => return Err(ApiError::at(Code::Malformed, "Host", "send one Host header, not several")),
+        (Some(authority), ..) => authority.as_str(),
+        (None, Some(host), None) => host,
+        (None, None, None) => {
+            return Err(ApiError::at(Code::Malformed, "Host", "send a Host header, such as localhost"));
+        }
+    };
     if !settings.keys.is_empty() {
         return Ok(());
     }
     let listen = settings.listen.ip();
-    let host = match uri.authority() {
-        Some(authority) => Some(authority.as_str()),
-        None => headers.get(header::HOST).map(|host| host.to_str().unwrap_or("?")),
-    };
-    if host.is_some_and(|host| !is_local(host, listen)) {
+    if !is_local(host, listen) {
         let message = "without keys the service answers to localhost only; call it by that name, or set keys";
         return Err(ApiError::new(Code::ForeignHost, message));
     }
@@ -407,19 +444,25 @@ pub(super) fn guard_local(settings: &HttpSettings, uri: &Uri, headers: &HeaderMa
     if local || settings.allows_origin(origin) {
         return Ok(());
     }
-    let message = "pages of this origin may not call; list it in API_CORS_ORIGINS";
+    let message = "without keys pages of other sites may not call; set keys, and list the origin in API_CORS_ORIGINS";
     Err(ApiError::new(Code::ForeignOrigin, message))
 }
 
 /// Whether `authority` (`host`, `host:port`) is this machine or the address listened at.
 fn is_local(authority: &str, listen: std::net::IpAddr) -> bool {
-    let Ok(authority) = authority.parse::<axum::http::uri::Authority>() else { return false };
-    if authority.as_str().contains('@') {
+    let (bare, rest) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((v6, rest)) if v6.parse::<std::net::Ipv6Addr>().is_ok() => (v6, rest),
+        Some(_) => return false,
+        None => authority.find(':').map_or((authority, ""), |colon| authority.split_at(colon)),
+    };
+    // Nothing but a port may follow.
+    let is_port =
+        |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    if !rest.is_empty() && !rest.strip_prefix(':').is_some_and(is_port) {
         return false;
     }
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse::<std::net::IpAddr>().is_ok_and(|ip| {
+    bare.eq_ignore_ascii_case("localhost")
+        || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| {
             ip == std::net::IpAddr::from([127, 0, 0, 1]) || ip == std::net::Ipv6Addr::LOCALHOST || ip == listen
         })
 }
@@ -494,6 +537,13 @@ mod tests {
             "localhost.evil.example",
             "127.0.0.1.nip.io",
             "localhost@evil",
+            "[::1]evil.com",
+            "[::1].evil.com:80",
+            "[::1]:80evil.com",
+            "127.0.0.1:80@evil.com",
+            "localhost:",
+            "::1",
+            "[127.0.0.1]",
             "10.0.0.1",
             "",
             "null",

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use super::request::LARGE_BODIES;
-use super::testing::{TestApp, lines, read_all, session};
+use super::testing::{TestApp, add_keys, lines, read_all, send, session};
 
 async fn until(condition: impl Fn() -> bool) {
     let wait = async {
@@ -40,6 +40,90 @@ async fn only_so_many_large_bodies_are_in_memory_at_a_time() {
     drop(unfinished);
     until(|| places() == LARGE_BODIES).await;
     app.post_text("/api/v1/score", large).await.is_error(400, "malformed");
+}
+
+/// The head of a POST, as a client sends it that may be slow to send the rest.
+fn head(path: &str, key: &str, length: usize) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\nContent-Length: {length}\r\n\r\n"
+    )
+}
+
+#[tokio::test]
+async fn a_route_takes_no_more_than_it_needs() {
+    let app = TestApp::with_keys().await;
+    for (path, bytes) in [
+        ("/api/v1/session", 5_000),
+        ("/api/v1/keys", 20_000),
+        ("/api/v1/batch/clear", 20_000),
+        ("/api/v1/batch/dead/requeue", 600_000),
+    ] {
+        let mut stream = app.connect().await;
+        stream.write_all(head(path, "admin", bytes).as_bytes()).await.unwrap();
+        let answer = read_all(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn pages_have_a_share_of_the_large_bodies_and_leave_the_rest() {
+    let app = TestApp::with(|choice| add_keys(&mut choice.http)).await;
+    let begun = head("/api/v1/score", "submit", 100_000) + &" ".repeat(80_000);
+    let mut unfinished = Vec::new();
+    for _ in 0..LARGE_BODIES / 8 {
+        let mut stream = app.connect().await;
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        unfinished.push(stream);
+    }
+    until(|| app.service.large_bodies.available_permits() == LARGE_BODIES - LARGE_BODIES / 8).await;
+    let large = |key: &str| app.request("POST", "/api/v1/score").bearer_auth(key).body(" ".repeat(100_000));
+    send(large("submit")).await.is_error(503, "busy");
+    send(large("ingest")).await.is_error(400, "malformed");
+    assert_eq!(app.post_as("submit", "/api/v1/score", &session("small")).await.status, 200);
+    drop(unfinished);
+    until(|| app.service.large_bodies.available_permits() == LARGE_BODIES).await;
+    send(large("submit")).await.is_error(400, "malformed");
+}
+
+#[tokio::test]
+async fn who_sends_a_large_body_too_slowly_loses_the_place() {
+    let app = TestApp::with(|choice| choice.http.body_timeout = Duration::from_secs(6)).await;
+    let begun = head("/api/v1/score", "none", 2_000_000) + &" ".repeat(80_000);
+    let mut slow = app.connect().await;
+    slow.write_all(begun.as_bytes()).await.unwrap();
+    until(|| app.service.large_bodies.available_permits() == LARGE_BODIES - 1).await;
+    let began = std::time::Instant::now();
+    until(|| app.service.large_bodies.available_permits() == LARGE_BODIES).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}: it held the place for all its time", began.elapsed());
+    let answer = read_all(&mut slow).await;
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+}
+
+#[tokio::test]
+async fn one_key_has_no_more_than_half_of_the_uploads_and_followers() {
+    let app = TestApp::with(|choice| {
+        add_keys(&mut choice.http);
+        choice.http.max_bulk = 4;
+    })
+    .await;
+    let upload = |key: &str| {
+        let body = reqwest::Body::wrap_stream(futures_util::stream::pending::<std::io::Result<Vec<u8>>>());
+        let request = app.request("POST", "/api/v1/batch/sessions").bearer_auth(key).body(body);
+        request.header("content-type", "application/x-ndjson").send()
+    };
+    let held = (upload("ingest").await.unwrap(), upload("ingest").await.unwrap());
+    assert_eq!((held.0.status().as_u16(), held.1.status().as_u16()), (200, 200));
+    assert_eq!(upload("ingest").await.unwrap().status(), 503);
+    assert_eq!(upload("ingest-eu").await.unwrap().status(), 200, "another key has its own");
+    let follow = |key: &str| app.request("GET", "/api/v1/verdicts").bearer_auth(key).send();
+    let mut followers = Vec::new();
+    for _ in 0..super::verdicts::FOLLOWERS / 2 {
+        let follower = follow("analyst").await.unwrap();
+        assert_eq!(follower.status(), 200);
+        followers.push(follower);
+    }
+    assert_eq!(follow("analyst").await.unwrap().status(), 503);
+    assert_eq!(follow("ingest").await.unwrap().status(), 200);
 }
 
 #[tokio::test]

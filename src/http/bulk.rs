@@ -5,6 +5,7 @@
 //! anything. What is in memory is bounded: lines in flight by number and bytes, unread answers by the spool.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -134,6 +135,12 @@ pub(super) async fn submit(
     body: Body,
 ) -> Result<Response, ApiError> {
     request::check_type(&headers, is_ndjson, "application/x-ndjson")?;
+    let share = access.key.map(|key| {
+        service.bulk_by_key.take(key).ok_or_else(|| {
+            ApiError::new(Code::Busy, "too many bulk intakes run with this key; end one, or try again later")
+        })
+    });
+    let share = share.transpose()?;
     let place = service.bulk.clone().try_acquire_owned();
     let place = place.map_err(|_| ApiError::new(Code::Busy, "too many bulk intakes run at once; try again later"))?;
     let (writer, reader) = spool::spool(&service.spool);
@@ -142,7 +149,7 @@ pub(super) async fn submit(
     // A task of its own: it goes on reading and storing whatever the response's reader does.
     tokio::spawn(async move {
         run.run(lines, writer).await;
-        drop(place);
+        drop((place, share));
     });
     Ok(wire::bytes(StatusCode::OK, "application/x-ndjson", Body::from_stream(reader.into_stream())))
 }
@@ -167,6 +174,7 @@ enum Event {
     Line(Line),
     Answer(Box<Outcome>),
     Draining,
+    Revoked,
 }
 
 /// How lines are refused that are not looked at any more.
@@ -194,6 +202,8 @@ impl Run {
         let mut draining = self.service.draining();
         let mut in_flight = InFlight::new();
         let (mut bytes, mut ended, mut read_until) = (0, false, None);
+        let (service, access) = (Arc::clone(&self.service), self.access.clone());
+        let mut revoked = std::pin::pin!(service.revoked(&access).fuse());
         while !ended || !in_flight.is_empty() {
             if read_until.is_some_and(|until| Instant::now() >= until) {
                 ended = true;
@@ -202,6 +212,13 @@ impl Run {
             let watched = read_until.is_none().then_some(&mut draining);
             let event = {
                 let next = next_event(&mut lines, &mut in_flight, room, read_until, watched);
+                let next = async {
+                    tokio::select! {
+                        biased;
+                        () = &mut revoked => Event::Revoked,
+                        event = next => event,
+                    }
+                };
                 let mut next = std::pin::pin!(next);
                 if let Some(event) = next.as_mut().now_or_never() {
                     event
@@ -215,6 +232,7 @@ impl Run {
                 Event::Line(Line::Blank) => {}
                 Event::Line(Line::End) => ended = true,
                 Event::Line(line) => {
+                    self.service.look_who_waits().await;
                     let number = lines.number;
                     ended |= matches!(line, Line::TimedOut);
                     if let Some((size, outcome)) = self.take(number, line) {
@@ -226,6 +244,13 @@ impl Run {
                     bytes -= outcome.bytes;
                     lines.touch();
                     self.answer(*outcome);
+                }
+                Event::Revoked => {
+                    if self.stop != Some(Stop::Silent) {
+                        self.stop = Some(Stop::Once(Code::Unauthorized));
+                    }
+                    in_flight.extend(self.take(lines.number + 1, Line::End).map(|(_, outcome)| outcome));
+                    ended = true;
                 }
                 Event::Draining => {
                     read_until = Some(Instant::now() + DRAIN);
@@ -276,6 +301,7 @@ impl Run {
         let mut session = self.service.intake.parse(text, &self.service.settings.bounds)?;
         session.use_batch = true;
         self.access.submit_to(&mut session.deployment_id)?;
+        self.service.check_share(&session.deployment_id)?;
         Ok(session)
     }
 
@@ -332,6 +358,7 @@ impl Run {
 /// The refusal of a line and all after it.
 fn rest_refused(code: Code) -> ApiError {
     let message = match code {
+        Code::Unauthorized => "the key was revoked; this line and the rest were not taken, send them with another key",
         Code::ShuttingDown => "the service shuts down; this line and the rest were not taken, send them again",
         _ => {
             "too many answers wait to be read; this line and the rest were not taken, read while sending or use              ?report=refused"

@@ -81,7 +81,7 @@ pub(super) async fn create(
     body: Body,
 ) -> Result<Response, ApiError> {
     request::check_type(&headers, request::is_json_or_text, "application/json")?;
-    let body = request::read(&headers, body, service.body_limits()).await?;
+    let body = request::read(&headers, body, service.body_limits(request::FORM)).await?;
     let asked = request::json::<ChallengeRequest>(&body)?.unwrap_or_default();
     if access.role == Role::Submit {
         check_page(&service, &headers, &asked)?;

@@ -135,7 +135,7 @@ pub(super) async fn clear(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let body = request::read(&headers, body, service.body_limits()).await?;
+    let body = request::read(&headers, body, service.body_limits(request::FORM)).await?;
     // Who says something must say the right thing; without keys saying nothing is enough.
     let confirmed = match request::json::<ClearRequest>(&body)? {
         Some(request) => request.confirm == "clear",

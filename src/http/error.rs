@@ -218,7 +218,7 @@ impl ApiError {
 
     pub(super) fn too_large(limit: usize) -> Self {
         let details = Details { path: Some("body".to_owned()), limit: u64::try_from(limit).ok() };
-        let message = format!("the body must be at most {limit} bytes long; split the session");
+        let message = format!("the body must be at most {limit} bytes long; send less at once");
         Self { details: Some(details), ..Self::new(Code::BodyTooLarge, message) }
     }
 

@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::MissedTickBehavior;
 use utoipa::ToSchema;
 
-use super::auth::Operator;
+use super::auth::{Access, Operator};
 use super::error::{ApiError, Code, ErrorBody};
 use super::nodes::NodeBody;
 use super::queue::{DriftState, QueueCounts, SchedulerState, last_processed};
@@ -293,7 +293,7 @@ impl Service {
         (status = 503, description = "Too many listen, or the service shuts down; see Retry-After", body = ErrorBody),
     )
 )]
-pub(super) async fn listen(State(service): State<Shared>, _: Operator) -> Result<Response, ApiError> {
+pub(super) async fn listen(State(service): State<Shared>, Operator(access): Operator) -> Result<Response, ApiError> {
     let busy = |_| ApiError::new(Code::Busy, format!("{LISTENERS} listen already; close a page, or come back later"));
     let place = Arc::clone(&service.events.places).try_acquire_owned().map_err(busy)?;
     let draining = service.draining();
@@ -304,7 +304,7 @@ pub(super) async fn listen(State(service): State<Shared>, _: Operator) -> Result
     service.watch();
     // Those who come while others listen need not wait for the next second.
     told.mark_changed();
-    let listener = Listener { told, draining, _place: place };
+    let listener = Listener { service, access, told, draining, _place: place };
     let pieces = stream::unfold(listener, |mut listener| async {
         let piece = listener.next().await?;
         Some((Ok::<_, Infallible>(piece), listener))
@@ -317,6 +317,8 @@ pub(super) async fn listen(State(service): State<Shared>, _: Operator) -> Result
 }
 
 struct Listener {
+    service: Shared,
+    access: Access,
     told: watch::Receiver<Bytes>,
     draining: watch::Receiver<bool>,
     _place: OwnedSemaphorePermit,
@@ -326,6 +328,7 @@ impl Listener {
     async fn next(&mut self) -> Option<Bytes> {
         tokio::select! {
             biased;
+            () = self.service.revoked(&self.access) => None,
             _ = self.draining.wait_for(|draining| *draining) => None,
             changed = self.told.changed() => {
                 changed.ok()?;

@@ -14,11 +14,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 
-use super::Service;
 use super::auth::{self, Access, ByToken};
+use super::base_path::Place;
 use super::error::{ApiError, Cause, Code};
-use super::limits::{self, Peer};
-use super::{login, score};
+use super::limits::{self, ClientAddress, Peer};
+use super::newcomers::Newcomer;
+use super::server::Seat;
+use super::{Service, Shared, login, score};
 
 /// Routes that need no key: they hold no data. `session` is where a key is exchanged for a cookie.
 const OPEN: [&str; 9] = [
@@ -71,10 +73,12 @@ pub(super) async fn gate(State(service): State<Arc<Service>>, mut request: Reque
     let method = known(request.method());
     let id = service.request_ids.of(request.headers());
     let matched = request.extensions().get::<MatchedPath>().cloned();
-    let route = matched.as_ref().map_or(UNMATCHED, |m| m.as_str());
+    let place = request.extensions().get::<Place>().copied().unwrap_or(Place::Inside);
+    let route = matched.as_ref().filter(|_| place == Place::Inside).map_or(UNMATCHED, |m| m.as_str());
     let origin = request.headers().get(header::ORIGIN).cloned();
+    let seat = request.extensions().get::<Seat>().copied().unwrap_or(Seat::Any);
 
-    let mut response = match admit(&service, &mut request, route) {
+    let mut response = match admit(&service, &mut request, route).and_then(|answer| beside(&service, answer, place)) {
         Ok(None) => match AssertUnwindSafe(next.run(request)).catch_unwind().await {
             Ok(response) => response,
             Err(panic) => ApiError::internal(format!("a handler panicked: {}", panic_text(&*panic))).into_response(),
@@ -96,6 +100,10 @@ pub(super) async fn gate(State(service): State<Arc<Service>>, mut request: Reque
         }
     }
     response.headers_mut().insert(REQUEST_ID, id);
+    if service.is_leaving() || seat == Seat::ForProbes {
+        // The next request finds a node that stays.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Some(origin) = origin {
         allow(&service, origin, response.headers_mut());
     }
@@ -104,35 +112,50 @@ pub(super) async fn gate(State(service): State<Arc<Service>>, mut request: Reque
 }
 
 /// Lets a request through, answers a preflight, or refuses. Puts the caller's access into the request.
-fn admit(service: &Service, request: &mut Request, route: &str) -> Result<Option<Response>, ApiError> {
+fn admit(service: &Shared, request: &mut Request, route: &str) -> Result<Option<Response>, ApiError> {
     let settings = &service.settings;
     auth::guard_local(settings, request.uri(), request.headers())?;
-    if let Some(limiter) = &service.limiter
-        && !UNLIMITED.contains(&route)
-        && let Some(Peer(peer)) = request.extensions().get::<Peer>()
-    {
-        let client = limits::client(peer.ip(), request.headers(), &settings.trusted_proxies);
-        limiter.address(client, service.clock.now().monotonic).map_err(ApiError::rate_limited)?;
+    let peer = request.extensions().get::<Peer>().ok_or_else(|| ApiError::internal("a request without a peer"))?;
+    let client = limits::client(peer.0.ip(), request.headers(), &settings.trusted_proxies);
+    let client = ClientAddress::new(client);
+    request.extensions_mut().insert(client);
+    let limited = !UNLIMITED.contains(&route);
+    let seat = request.extensions().get::<Seat>().copied().unwrap_or(Seat::Any);
+    if limited && seat == Seat::ForProbes {
+        return Err(ApiError::new(Code::Busy, "all connections are in use; close one, or try again later"));
+    }
+    let now = service.clock.now().monotonic;
+    if limited {
+        service.limits.address(client, now).map_err(ApiError::rate_limited)?;
     }
     if let Some(answer) = preflight(service, request)? {
         return Ok(Some(answer));
     }
     if route == UNMATCHED || OPEN.contains(&route) {
+        if limited {
+            service.limits.caller(None, client, now).map_err(ApiError::rate_limited)?;
+        }
+        if settings.keys.is_empty() {
+            stays(request);
+        }
         return Ok(None);
     }
-    let access: Access = match login::access(service, request.method(), request.headers()) {
+    let access = match login::access(service, request.method(), request.headers()) {
         Err(_) if route == score::ROUTE && may_bring_token(request.headers()) => {
+            // Its token is read with the body; until then it is a newcomer.
+            if limited {
+                service.limits.caller(None, client, now).map_err(ApiError::rate_limited)?;
+            }
             request.extensions_mut().insert(ByToken);
             return Ok(None);
         }
-        access => access?,
+        access => access,
     };
-    if let Some(limiter) = &service.limiter
-        && let Some(key) = access.key
-        && !UNLIMITED.contains(&route)
-    {
-        limiter.key(key, service.clock.now().monotonic).map_err(ApiError::rate_limited)?;
+    let access: Access = service.judge_attempt(request.headers(), client, access)?;
+    if limited {
+        service.limits.caller(Some(&access), client, now).map_err(ApiError::rate_limited)?;
     }
+    stays(request);
     request.extensions_mut().insert(access);
     Ok(None)
 }
@@ -140,6 +163,34 @@ fn admit(service: &Service, request: &mut Request, route: &str) -> Result<Option
 /// Whether a request without a key may have the token of a challenge, as its header or in its body.
 fn may_bring_token(headers: &HeaderMap) -> bool {
     auth::token(headers).is_some() || !headers.contains_key(header::AUTHORIZATION)
+}
+
+/// The request's connection has shown a right to be here.
+fn stays(request: &Request) {
+    if let Some(newcomer) = request.extensions().get::<Newcomer>() {
+        newcomer.stays();
+    }
+}
+
+/// The answer to a request that is not under the base path.
+fn beside(service: &Service, answer: Option<Response>, place: Place) -> Result<Option<Response>, ApiError> {
+    match place {
+        _ if answer.is_some() => Ok(answer),
+        Place::Inside => Ok(None),
+        Place::Outside => {
+            let message =
+                format!("routes start at {}/ here; /openapi.json there lists them", service.settings.base_path);
+            Err(ApiError::new(Code::UnknownRoute, message))
+        }
+        Place::Bare => {
+            let mut answer = Response::new(Body::empty());
+            *answer.status_mut() = StatusCode::PERMANENT_REDIRECT;
+            let page = HeaderValue::try_from(format!("{}/", service.settings.base_path));
+            let page = page.map_err(|error| ApiError::internal(error.to_string()))?;
+            answer.headers_mut().insert(header::LOCATION, page);
+            Ok(Some(answer))
+        }
+    }
 }
 
 /// The answer to a browser that asks whether a page may call; `None` for other requests.
@@ -203,6 +254,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::auth::Role;
     use super::super::testing::{TestApp, add_keys, send, session};
     use super::*;
     use serde_json::json;
@@ -224,7 +276,7 @@ mod tests {
     }
 
     /// Every route that needs a key: method, path, the roles that may call it, and whether a bound admin may.
-    const GUARDED: [(&str, &str, &[&str], bool); 63] = [
+    const GUARDED: [(&str, &str, &[&str], bool); 64] = [
         ("POST", "/api/v1/score", &["submit", "ingest", "admin"], true),
         // The role submit only from a page of a listed origin.
         ("POST", "/api/v1/challenges", &["ingest", "admin"], true),
@@ -256,9 +308,9 @@ mod tests {
         ("POST", "/api/v1/thresholds/simulate", &["analyst", "admin"], true),
         ("GET", "/api/v1/events", &["admin"], false),
         ("GET", "/api/v1/models", &["analyst", "admin"], true),
-        ("POST", "/api/v1/datasets/upload", &["admin"], true),
-        ("POST", "/api/v1/training/start", &["admin"], true),
-        ("GET", "/api/v1/training/m", &["admin"], true),
+        ("POST", "/api/v1/datasets/upload", &["admin"], false),
+        ("POST", "/api/v1/training/start", &["admin"], false),
+        ("GET", "/api/v1/training/m", &["admin"], false),
         ("POST", "/api/v1/models/train", &["admin"], false),
         ("POST", "/api/v1/models/rollback", &["admin"], false),
         ("POST", "/api/v1/models/v/shadow", &["admin"], false),
@@ -282,13 +334,14 @@ mod tests {
         ("GET", "/api/v1/retention", &["admin"], true),
         ("POST", "/api/v1/retention", &["admin"], true),
         ("DELETE", "/api/v1/retention", &["admin"], true),
+        ("POST", "/api/v1/retention/resume", &["admin"], false),
         ("GET", "/api/v1/audit", &["admin"], false),
         ("GET", "/api/v1/campaigns", &["ingest", "analyst", "admin"], true),
         ("GET", "/api/v1/campaigns/1", &["ingest", "analyst", "admin"], true),
         ("POST", "/api/v1/campaigns/1/label", &["analyst", "admin"], true),
         ("DELETE", "/api/v1/campaigns/1/label", &["analyst", "admin"], true),
         ("GET", "/api/v1/sessions/a/matches", &["analyst", "admin"], true),
-        ("GET", "/metrics", &["admin"], false),
+        ("GET", "/metrics", &["admin", "metrics"], false),
     ];
 
     #[tokio::test]
@@ -304,7 +357,7 @@ mod tests {
             let unknown = send(app.request(method, path).bearer_auth("unknown")).await;
             unknown.is_error(401, "unauthorized");
             assert_eq!(unknown.header("www-authenticate"), Some("Bearer"));
-            for role in ["submit", "ingest", "analyst", "admin"] {
+            for role in Role::ALL.map(Role::name) {
                 let reply = send(app.request(method, path).bearer_auth(role)).await;
                 let allowed = reply.status != 403 && reply.status != 401;
                 assert_eq!(allowed, roles.contains(&role), "{method} {path} as {role}: {}", reply.text);
@@ -326,6 +379,40 @@ mod tests {
             ("{campaignId}", "1"),
         ];
         names.into_iter().chain(more).fold(path.to_owned(), |path, (name, value)| path.replace(name, value))
+    }
+
+    /// The table of `docs/roles.md`, from what the tests hold the routes to.
+    fn table() -> String {
+        let mut rows = vec![
+            format!("| route | {} | bound admin |", Role::ALL.map(Role::name).join(" | ")),
+            format!("|{}", " --- |".repeat(Role::ALL.len() + 2)),
+        ];
+        for (route, method) in super::super::openapi::operations() {
+            let guarded = GUARDED.iter().find(|(of, path, ..)| *of == method && *path == filled(&route));
+            let word = |may: bool| if may { "yes" } else { "-" };
+            let cells: Vec<&str> = match guarded {
+                Some((_, _, roles, bound)) => {
+                    let of_roles = Role::ALL.map(|role| word(roles.contains(&role.name())));
+                    of_roles.into_iter().chain([word(*bound)]).collect()
+                }
+                None => vec!["open"; Role::ALL.len() + 1],
+            };
+            rows.push(format!("| {method} {route} | {} |", cells.join(" | ")));
+        }
+        rows.join("\n")
+    }
+
+    #[test]
+    fn the_table_of_roles_is_what_the_routes_ask_for() {
+        let file = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/roles.md")).unwrap();
+        assert!(file.contains(&table()), "docs/roles.md is stale; its table is\n{}", table());
+        for role in Role::ALL {
+            assert!(
+                file.contains(&format!("**{}**", role.name())),
+                "docs/roles.md does not say what {} is",
+                role.name()
+            );
+        }
     }
 
     #[test]
@@ -361,6 +448,14 @@ mod tests {
         }
         for foreign in ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:3000"] {
             host(foreign).await.is_error(403, "foreign_host");
+        }
+        for heads in ["", "Host: localhost\r\nHost: localhost\r\n", "Host: [::1]evil.com\r\n"] {
+            let mut stream = app.connect().await;
+            let request = format!("GET /api/v1/batch/stats HTTP/1.1\r\nConnection: close\r\n{heads}\r\n");
+            tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();
+            let answer = super::super::testing::read_all(&mut stream).await;
+            let refused = ["HTTP/1.1 400 ", "HTTP/1.1 403 "].iter().any(|status| answer.starts_with(status));
+            assert!(refused, "{heads:?}: {answer}");
         }
         let origin = |name: &str| send(app.request("POST", "/api/v1/batch/process").header("origin", name));
         assert_eq!(origin("http://localhost:8080").await.status, 200);
@@ -435,6 +530,45 @@ mod tests {
         assert_eq!(from("192.0.2.2", "admin").await.status, 200);
         from("192.0.2.3", "admin").await.is_error(429, "rate_limited");
         assert_eq!(from("192.0.2.4", "admin-eu").await.status, 200);
+    }
+
+    #[tokio::test]
+    async fn one_visitor_cannot_use_up_the_key_of_a_page() {
+        let app = TestApp::with(|choice| {
+            add_keys(&mut choice.http);
+            choice.http.rate_limit = Some("2/s".parse().unwrap());
+            choice.http.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+        })
+        .await;
+        let submit = |client: &str, id: &str| {
+            let request = app.request("POST", "/api/v1/score").bearer_auth("submit");
+            send(request.header("x-forwarded-for", client).json(&session(id)))
+        };
+        assert_eq!((submit("192.0.2.1", "a").await.status, submit("192.0.2.1", "b").await.status), (200, 200));
+        submit("192.0.2.1", "c").await.is_error(429, "rate_limited");
+        assert_eq!(submit("192.0.2.2", "d").await.status, 200, "the page's other visitors go on");
+    }
+
+    #[tokio::test]
+    async fn addresses_and_log_ins_have_rates_of_their_own() {
+        let app = TestApp::with(|choice| {
+            add_keys(&mut choice.http);
+            choice.http.rate_limit = Some("100/s".parse().unwrap());
+            choice.http.rate_limit_address = Some("4/s".parse().unwrap());
+            choice.http.rate_limit_login = Some("2/m".parse().unwrap());
+            choice.http.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+        })
+        .await;
+        let from = |method: &str, path: &str, client: &str| app.request(method, path).header("x-forwarded-for", client);
+        let log_in = || send(from("POST", "/api/v1/session", "192.0.2.1").json(&json!({"key": "admin"})));
+        assert_eq!((log_in().await.status, log_in().await.status), (200, 200));
+        log_in().await.is_error(429, "rate_limited");
+        let ask = |client: &'static str| send(from("GET", "/api/v1/models", client).bearer_auth("admin"));
+        assert_eq!(ask("192.0.2.1").await.status, 200, "the key has not been used up by log-ins");
+        ask("192.0.2.1").await.is_error(429, "rate_limited");
+        assert_eq!(ask("192.0.2.2").await.status, 200, "another address with the same key goes on");
+        app.clock.advance(Duration::from_secs(30));
+        assert_eq!(log_in().await.status, 200);
     }
 
     #[tokio::test]

@@ -11,9 +11,10 @@ use tokio::time::{Instant, timeout};
 use utoipa::ToSchema;
 
 use super::Shared;
-use super::auth::Operator;
+use super::auth::Measurer;
 use super::error::{ApiError, ErrorBody};
 use super::wire;
+use crate::store::StoreError;
 
 /// How long a check of the store, and of the detector, holds: the route is open, and a check may cost a remote call.
 const STORE_HOLDS: Duration = Duration::from_millis(250);
@@ -24,8 +25,48 @@ const CHECK: Duration = Duration::from_secs(3);
 /// The last checks; whoever asks while one runs waits for it.
 #[derive(Default)]
 pub(super) struct Readiness {
-    store: Mutex<Option<(Instant, bool)>>,
+    store: Mutex<Option<(Instant, StoreCheck)>>,
     detector: Mutex<Option<(Instant, bool)>>,
+}
+
+/// What a look at the store found.
+#[derive(Clone, Copy)]
+struct StoreCheck {
+    store: StoreState,
+    queue_full: bool,
+    reads: bool,
+}
+
+/// Whether the store takes sessions, and why not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum StoreState {
+    Ok,
+    Full,
+    Damaged,
+    Unavailable,
+}
+
+impl StoreState {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Full => "full",
+            Self::Damaged => "damaged",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// What is wrong and how to mend it.
+    const fn problem(self) -> Option<&'static str> {
+        match self {
+            Self::Ok => None,
+            Self::Full => Some(
+                "the disk or PLAYPROOF_STORE_LIMIT leaves no room for sessions; free some, intake resumes by itself",
+            ),
+            Self::Damaged => Some("the store is damaged; stop the node and restore a backup"),
+            Self::Unavailable => Some("the store does not answer; the log says why"),
+        }
+    }
 }
 
 /// The process lives.
@@ -44,15 +85,27 @@ pub(super) struct ReadyAnswer {
     #[schema(example = "ready")]
     status: &'static str,
     checks: Checks,
+    /// Whether results and the dashboard can be read, also where sessions are not taken.
+    reads: bool,
+    /// What is wrong, each with its mend; empty when nothing is.
+    problems: Vec<&'static str>,
 }
 
-/// ok or unavailable.
+/// ok, or what is wrong.
 #[derive(Debug, Serialize, ToSchema)]
 struct Checks {
+    /// ok, full, damaged or unavailable.
     #[schema(example = "ok")]
     store: &'static str,
+    /// ok or full.
+    #[schema(example = "ok")]
+    queue: &'static str,
+    /// ok, away (sessions are taken and wait) or unavailable.
     #[schema(example = "ok")]
     detector: &'static str,
+    /// closed, or open while a detector is left alone after an outage.
+    #[schema(example = "closed")]
+    circuit: &'static str,
 }
 
 /// Says that the process lives.
@@ -64,7 +117,8 @@ pub(super) async fn health() -> Response {
     wire::json(&HealthAnswer { status: "ok", version: env!("CARGO_PKG_VERSION") })
 }
 
-/// Says whether store and detector can be used and the service is not shutting down.
+/// Says whether sessions are taken: store and detector can be used, the queue has room, the service is not shutting down.
+/// Where one of them is wrong, `checks` and `problems` say which; `reads` says whether everything can still be read.
 #[utoipa::path(
     get, path = "/ready", operation_id = "ready", tag = "operation", security(()),
     responses(
@@ -73,44 +127,85 @@ pub(super) async fn health() -> Response {
     )
 )]
 pub(super) async fn ready(State(service): State<Shared>) -> Response {
-    let draining = *service.draining.borrow();
-    let store = held(&service.readiness.store, STORE_HOLDS, "store", service.store.health());
-    let detector = held(&service.readiness.detector, DETECTOR_HOLDS, "detector", service.detector.health());
+    let draining = service.is_leaving();
+    let store = held(&service.readiness.store, STORE_HOLDS, look_at_store(&service));
+    let detector = held(&service.readiness.detector, DETECTOR_HOLDS, async {
+        looked("detector", service.detector.health()).await.is_ok()
+    });
     let (store, detector) = tokio::join!(store, detector);
-    let word = |ok| if ok { "ok" } else { "unavailable" };
-    let checks = Checks { store: word(store), detector: word(detector) };
-    let (code, status) = match (draining, store && detector) {
+    let away = service.scheduler.circuit_is_open();
+    let checks = Checks {
+        store: store.store.name(),
+        queue: if store.queue_full { "full" } else { "ok" },
+        detector: match (detector, away) {
+            (false, _) => "unavailable",
+            (true, true) => "away",
+            (true, false) => "ok",
+        },
+        circuit: if away { "open" } else { "closed" },
+    };
+    let takes_sessions = store.store == StoreState::Ok && !store.queue_full && detector;
+    let problems = [
+        store.store.problem(),
+        store
+            .queue_full
+            .then_some("the queue is full (PLAYPROOF_QUEUE_LIMIT); sessions are refused until batches make room"),
+        (!detector).then_some("the detector cannot be used; the log says why"),
+        away.then_some(
+            "the remote detector is away and is probed; sessions are taken and wait, or the fallback answers",
+        ),
+    ];
+    let (reads, problems) = (store.reads, problems.into_iter().flatten().collect());
+    let (code, status) = match (draining, takes_sessions) {
         (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
         (false, true) => (StatusCode::OK, "ready"),
         (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
     };
-    wire::json_with(code, &ReadyAnswer { status, checks })
+    wire::json_with(code, &ReadyAnswer { status, checks, reads, problems })
+}
+
+/// Whether the store takes sessions, and whether it can be read.
+async fn look_at_store(service: &Shared) -> StoreCheck {
+    let health = looked("store", service.store.health());
+    let (health, snapshot) = tokio::join!(health, timeout(CHECK, service.store.snapshot()));
+    let store = match health {
+        Ok(()) => StoreState::Ok,
+        Err(Some(StoreError::Full(_))) => StoreState::Full,
+        Err(Some(StoreError::Corrupt(_))) => StoreState::Damaged,
+        Err(_) => StoreState::Unavailable,
+    };
+    let snapshot = snapshot.ok().and_then(Result::ok);
+    let waiting = snapshot.as_ref().map_or(0, |snapshot| snapshot.counts.unprocessed());
+    StoreCheck { store, queue_full: waiting >= service.settings.queue_limit, reads: snapshot.is_some() }
+}
+
+/// What `check` says; `None` for one that took too long.
+async fn looked<T, E: std::fmt::Display>(
+    name: &str,
+    check: impl Future<Output = Result<T, E>>,
+) -> Result<T, Option<E>> {
+    match timeout(CHECK, check).await {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, check = name, "not ready");
+            Err(Some(error))
+        }
+        Err(_) => {
+            tracing::warn!(check = name, "not ready: the check took too long");
+            Err(None)
+        }
+    }
 }
 
 /// The last outcome of `check` if it still holds, else a new one.
-async fn held<T, E: std::fmt::Display>(
-    last: &Mutex<Option<(Instant, bool)>>,
-    holds: Duration,
-    name: &str,
-    check: impl Future<Output = Result<T, E>>,
-) -> bool {
+async fn held<T: Copy>(last: &Mutex<Option<(Instant, T)>>, holds: Duration, check: impl Future<Output = T>) -> T {
     let mut last = last.lock().await;
     if let Some((at, outcome)) = *last
         && at.elapsed() < holds
     {
         return outcome;
     }
-    let outcome = match timeout(CHECK, check).await {
-        Ok(Ok(_)) => true,
-        Ok(Err(error)) => {
-            tracing::warn!(%error, check = name, "not ready");
-            false
-        }
-        Err(_) => {
-            tracing::warn!(check = name, "not ready: the check took too long");
-            false
-        }
-    };
+    let outcome = check.await;
     *last = Some((Instant::now(), outcome));
     outcome
 }
@@ -121,10 +216,10 @@ async fn held<T, E: std::fmt::Display>(
     responses(
         (status = 200, description = "Metrics", body = String, content_type = "text/plain"),
         (status = 401, description = "No valid key", body = ErrorBody),
-        (status = 403, description = "Role below admin, or a bound key", body = ErrorBody),
+        (status = 403, description = "Role neither metrics nor admin, or a bound key", body = ErrorBody),
     )
 )]
-pub(super) async fn metrics(State(service): State<Shared>, _: Operator) -> Result<Response, ApiError> {
+pub(super) async fn metrics(State(service): State<Shared>, _: Measurer) -> Result<Response, ApiError> {
     // Without the store the process's own metrics are still worth having: they say why.
     let snapshot = match timeout(CHECK, service.store.snapshot()).await {
         Ok(Ok(snapshot)) => Some(snapshot),
@@ -161,7 +256,10 @@ mod tests {
         let app = TestApp::start().await;
         assert_eq!(
             app.get("/ready").await.json(),
-            json!({"status": "ready", "checks": {"store": "ok", "detector": "ok"}})
+            json!({
+                "status": "ready", "reads": true, "problems": [],
+                "checks": {"store": "ok", "queue": "ok", "detector": "ok", "circuit": "closed"}
+            })
         );
         let app = TestApp::start().await;
         app.store.fail(Some(StoreError::Unavailable("/secret".to_owned())));
@@ -175,9 +273,34 @@ mod tests {
         let ready = app.get("/ready").await;
         assert_eq!((ready.status, &ready.json()["checks"]["detector"]), (503, &json!("unavailable")));
         let app = TestApp::start().await;
+        app.service.leave();
+        let ready = app.get("/ready").await;
+        assert_eq!((ready.status, &ready.json()["status"]), (503, &json!("draining")));
+        let taken = app.post("/api/v1/score", &session("late")).await;
+        assert_eq!((taken.status, taken.header("connection")), (200, Some("close")), "taken, the last one here");
+        let app = TestApp::start().await;
         app.service.drain();
         let ready = app.get("/ready").await;
         assert_eq!((ready.status, &ready.json()["status"]), (503, &json!("draining")));
+    }
+
+    #[tokio::test]
+    async fn what_keeps_sessions_out_is_named() {
+        for (fault, name) in
+            [(StoreError::Full("/secret".to_owned()), "full"), (StoreError::Corrupt("/secret".to_owned()), "damaged")]
+        {
+            let app = TestApp::start().await;
+            app.store.fail(Some(fault));
+            let ready = app.get("/ready").await;
+            assert_eq!((ready.status, &ready.json()["checks"]["store"]), (503, &json!(name)));
+            assert!(!ready.text.contains("secret") && ready.json()["problems"][0].is_string(), "{}", ready.text);
+        }
+        let app = TestApp::with(|choice| choice.queue_limit = 1).await;
+        assert_eq!(app.post("/api/v1/score", &session("a")).await.status, 200);
+        let ready = app.get("/ready").await;
+        assert_eq!((ready.status, &ready.json()["checks"]["queue"]), (503, &json!("full")));
+        assert_eq!(ready.json()["reads"], true);
+        assert_eq!(app.get("/api/v1/batch/result/a").await.status, 200);
     }
 
     #[tokio::test]

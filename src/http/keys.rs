@@ -29,8 +29,8 @@ const LONGEST_NAME: usize = 100;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct KeyRequest {
-    /// submit, ingest, analyst or admin.
-    #[schema(example = "ingest", pattern = "^(submit|ingest|analyst|admin)$")]
+    /// submit, ingest, analyst, admin or metrics.
+    #[schema(example = "ingest", pattern = "^(submit|ingest|analyst|admin|metrics)$")]
     role: String,
     /// The only deployment that it may see; left out, all.
     #[schema(min_length = 1, max_length = 256)]
@@ -98,7 +98,7 @@ pub(super) async fn required<T: DeserializeOwned>(
     such: &str,
 ) -> Result<T, ApiError> {
     request::check_type(headers, request::is_json, "application/json")?;
-    let body = request::read(headers, body, service.body_limits()).await?;
+    let body = request::read(headers, body, service.body_limits(request::FORM)).await?;
     request::json(&body)?.ok_or_else(|| ApiError::malformed("body", format!("the body is empty; send {such}")))
 }
 
@@ -156,9 +156,12 @@ pub(super) async fn create(
     let asked: KeyRequest = required(&service, &headers, body, r#"{"role": "ingest"}"#).await?;
     let bounds = |field: &'static str, message: &str| Err(ApiError::at(Code::OutOfBounds, field, message));
     let Some(role) = Role::parse(&asked.role) else {
-        return bounds("role", "role must be submit, ingest, analyst or admin");
+        return bounds("role", "role must be submit, ingest, analyst, admin or metrics");
     };
     check_deployment(asked.deployment_id.as_deref())?;
+    if role == Role::Metrics && asked.deployment_id.is_some() {
+        return bounds("deploymentId", "metrics are of all deployments; leave deploymentId out for this role");
+    }
     if asked.name.len() > LONGEST_NAME {
         return bounds("name", "name must be at most 100 bytes long");
     }
@@ -261,6 +264,7 @@ mod tests {
         for (body, field) in [
             (json!({"role": "king"}), "role"),
             (json!({"role": "ingest", "deploymentId": ""}), "deploymentId"),
+            (json!({"role": "metrics", "deploymentId": "eu"}), "deploymentId"),
             (json!({"role": "ingest", "testVerdict": "maybe"}), "testVerdict"),
             (json!({"role": "admin", "testVerdict": "pass"}), "testVerdict"),
             (json!({"role": "ingest", "name": "x".repeat(101)}), "name"),

@@ -127,7 +127,7 @@ pub(super) async fn label(
     body: Body,
 ) -> Result<Label, ApiError> {
     request::check_type(headers, request::is_json, "application/json")?;
-    let body = request::read(headers, body, service.body_limits()).await?;
+    let body = request::read(headers, body, service.body_limits(request::FORM)).await?;
     let missing = || ApiError::malformed("body", r#"send {"label": "human" or "bot"}"#.to_owned());
     let LabelRequest { label, note } = request::json(&body)?.ok_or_else(missing)?;
     let wrong = || ApiError::at(Code::OutOfBounds, "label", "label must be human or bot".to_owned());

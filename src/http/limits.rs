@@ -1,5 +1,5 @@
-//! How often a caller may ask: a rate per key and per client address, in bounded memory, and who the client is behind
-//! trusted proxies.
+//! How often a caller may ask: rates per key, per client address and for log-ins, each counted apart and in bounded
+//! memory, and who the client is behind trusted proxies.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,7 +10,8 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
-use super::settings::RateLimit;
+use super::auth::{Access, Role};
+use super::settings::{HttpSettings, RateLimit};
 
 /// The socket's other end; put into every request by the server.
 #[derive(Clone, Copy, Debug)]
@@ -22,11 +23,67 @@ const CALLERS: usize = 65_536;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Caller {
     Key(u64),
+    /// A key that many people hold, as one of them uses it.
+    KeyAt(u64, IpAddr),
     Address(IpAddr),
 }
 
-/// The allowances of all callers.
-pub(super) struct Limiter {
+/// The address of a request's client: the socket's other end, or what a trusted proxy says; put into every request by
+/// the gate. An IPv6 client is its /64, which one client owns whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ClientAddress(pub(super) IpAddr);
+
+impl ClientAddress {
+    pub(super) fn new(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+            v4 @ IpAddr::V4(_) => v4,
+        })
+    }
+}
+
+/// Every rate that is limited; each has allowances of its own, so that none uses up another.
+pub(super) struct Limits {
+    keys: Option<Limiter>,
+    addresses: Option<Limiter>,
+    logins: Option<Limiter>,
+}
+
+impl Limits {
+    pub(super) fn new(settings: &HttpSettings) -> Self {
+        let limiter = |rate: Option<RateLimit>| rate.map(Limiter::new);
+        Self {
+            keys: limiter(settings.rate_limit),
+            addresses: limiter(settings.rate_limit_address),
+            logins: limiter(settings.rate_limit_login),
+        }
+    }
+
+    /// Takes one request of an address; else how long to wait.
+    pub(super) fn address(&self, client: ClientAddress, now: Duration) -> Result<(), Duration> {
+        self.addresses.as_ref().map_or(Ok(()), |limiter| limiter.take(Caller::Address(client.0), now))
+    }
+
+    /// Takes one request of whoever `access` stands for; else how long to wait. A submit key is in the hands of everybody
+    /// who opens its page, so each address has its own allowance; without a key the caller is its address.
+    pub(super) fn caller(&self, access: Option<&Access>, client: ClientAddress, now: Duration) -> Result<(), Duration> {
+        let Some(limiter) = &self.keys else { return Ok(()) };
+        let caller = match access.and_then(|access| Some((access.role, access.key?))) {
+            Some((Role::Submit, key)) => Caller::KeyAt(key, client.0),
+            Some((_, key)) => Caller::Key(key),
+            None => Caller::Address(client.0),
+        };
+        limiter.take(caller, now)
+    }
+
+    /// Takes one attempt of an address to log in; else how long to wait.
+    pub(super) fn login(&self, client: ClientAddress, now: Duration) -> Result<(), Duration> {
+        self.logins.as_ref().map_or(Ok(()), |limiter| limiter.take(Caller::Address(client.0), now))
+    }
+}
+
+/// The allowances of all callers at one rate.
+struct Limiter {
     /// Time that one request costs.
     cost: Duration,
     /// How far a caller may run ahead.
@@ -36,22 +93,8 @@ pub(super) struct Limiter {
 }
 
 impl Limiter {
-    pub(super) fn new(limit: RateLimit) -> Self {
+    fn new(limit: RateLimit) -> Self {
         Self { cost: limit.per / limit.requests.max(1), burst: limit.per, full_at: Mutex::new(HashMap::new()) }
-    }
-
-    /// Takes one request of a key; else how long to wait.
-    pub(super) fn key(&self, key: u64, now: Duration) -> Result<(), Duration> {
-        self.take(Caller::Key(key), now)
-    }
-
-    /// Takes one request of an address; else how long to wait. An IPv6 client is its /64, which one client owns whole.
-    pub(super) fn address(&self, address: IpAddr, now: Duration) -> Result<(), Duration> {
-        let address = match address.to_canonical() {
-            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
-            v4 @ IpAddr::V4(_) => v4,
-        };
-        self.take(Caller::Address(address), now)
     }
 
     fn take(&self, caller: Caller, now: Duration) -> Result<(), Duration> {
@@ -118,34 +161,39 @@ mod tests {
         IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, last))
     }
 
+    const fn by(last: u8) -> Caller {
+        Caller::Address(ip(last))
+    }
+
     #[test]
     fn a_burst_passes_and_then_one_at_a_time() {
         let limit = limiter("10/s");
         let at = Duration::from_millis;
         for _ in 0..10 {
-            limit.address(ip(1), at(0)).unwrap();
+            limit.take(by(1), at(0)).unwrap();
         }
-        assert_eq!(limit.address(ip(1), at(0)), Err(at(100)));
-        assert_eq!(limit.address(ip(1), at(60)), Err(at(40)));
-        limit.address(ip(1), at(100)).unwrap();
-        assert!(limit.address(ip(1), at(100)).is_err());
-        limit.address(ip(2), at(100)).unwrap();
-        limit.key(0, at(100)).unwrap();
+        assert_eq!(limit.take(by(1), at(0)), Err(at(100)));
+        assert_eq!(limit.take(by(1), at(60)), Err(at(40)));
+        limit.take(by(1), at(100)).unwrap();
+        assert!(limit.take(by(1), at(100)).is_err());
+        limit.take(by(2), at(100)).unwrap();
+        limit.take(Caller::Key(0), at(100)).unwrap();
     }
 
     #[test]
     fn an_ipv6_client_is_its_network() {
-        let limit = limiter("1/s");
-        limit.address("2001:db8::1".parse().unwrap(), Duration::ZERO).unwrap();
-        assert!(limit.address("2001:db8::2".parse().unwrap(), Duration::ZERO).is_err());
-        limit.address("2001:db8:0:1::1".parse().unwrap(), Duration::ZERO).unwrap();
+        let of = |text: &str| ClientAddress::new(text.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8::2"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), ClientAddress(ip(1)));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
     }
 
     #[test]
     fn memory_stays_bounded_however_many_callers_there_are() {
         let limit = limiter("1/h");
         for n in 0..200_000_u32 {
-            limit.address(IpAddr::V4(n.into()), Duration::ZERO).unwrap();
+            limit.take(Caller::Address(IpAddr::V4(n.into())), Duration::ZERO).unwrap();
         }
         assert!(limit.full_at.lock().unwrap().len() <= CALLERS);
     }

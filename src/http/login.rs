@@ -4,55 +4,36 @@
 //! the same keys takes it, and it dies with its key. Requests that change something also carry a token that only a page
 //! of this service can know.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::{IntoResponse as _, Response};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sha2::Sha256;
 use utoipa::ToSchema;
 
 use super::auth::Access;
 use super::error::{ApiError, Code, ErrorBody};
+use super::limits::ClientAddress;
 use super::{Service, Shared, request, wire};
 use crate::domain::time::Timestamp;
+use crate::metrics::Login as Outcome;
 
 const COOKIE: &str = "playproof_session";
 /// Carries the token.
 const CSRF: &str = "x-csrf-token";
 /// How long a login holds.
-const HOLDS: Duration = Duration::from_secs(12 * 3600);
-/// Most logins remembered as ended before their time.
-const MOST_ENDED: usize = 4096;
-
-/// Logins that somebody ended, until their time is over; known to this process only.
-#[derive(Default)]
-pub(super) struct Ended(Mutex<HashMap<u128, Timestamp>>);
-
-impl Ended {
-    fn note(&self, login: &Login, now: Timestamp) {
-        let mut ended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ended.retain(|_, end| *end > now);
-        if ended.len() < MOST_ENDED {
-            ended.insert(login.number, login.end);
-        }
-    }
-
-    fn has(&self, login: &Login) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&login.number)
-    }
-}
+pub(super) const HOLDS: Duration = Duration::from_secs(12 * 3600);
 
 /// What a cookie says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Login {
-    end: Timestamp,
-    number: u128,
+pub(super) struct Login {
+    pub(super) end: Timestamp,
+    pub(super) number: u128,
 }
 
 /// The use of a code; one made for one is of no use for another.
@@ -63,6 +44,11 @@ enum Use {
 }
 
 impl Login {
+    /// When somebody logged in.
+    pub(super) fn begun(self) -> Timestamp {
+        self.end.minus(HOLDS)
+    }
+
     fn code(self, digest: &[u8; 32], made_for: Use) -> Option<Hmac<Sha256>> {
         let mut code: Hmac<Sha256> = Hmac::new_from_slice(digest).ok()?;
         code.update(match made_for {
@@ -117,11 +103,12 @@ fn proven(service: &Service, headers: &HeaderMap) -> Option<Proven> {
     let holds = |digest: &[u8; 32]| login.code(digest, Use::Cookie).is_some_and(|own| own.verify_slice(&code).is_ok());
     let keys = service.keys();
     let (digest, access) = keys.for_which(holds)?;
-    let over = login.end <= service.clock.now().wall || service.ended_logins.has(&login);
-    (!over).then(|| Proven { login, digest: *digest, access: access.clone() })
+    let access = Access { login: Some(login), ..access.clone() };
+    let over = service.is_over(&access, login);
+    if over { None } else { Some(Proven { login, digest: *digest, access }) }
 }
 
-fn cookie(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
     let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     all.flat_map(|line| line.split(';')).find_map(|one| one.trim().strip_prefix(COOKIE)?.strip_prefix('='))
 }
@@ -202,18 +189,28 @@ impl LoginAnswer {
 /// Says who asks: whether keys are needed, and what the cookie or key sent may do.
 #[utoipa::path(
     get, path = "/api/v1/session", operation_id = "readLogin", tag = "login", security(()),
-    responses((status = 200, description = "Who asks", body = LoginAnswer))
+    responses(
+        (status = 200, description = "Who asks", body = LoginAnswer),
+        (status = 429, description = "Too many wrong keys from this address; see Retry-After", body = ErrorBody),
+    )
 )]
-pub(super) async fn read(State(service): State<Shared>, headers: HeaderMap) -> Response {
+pub(super) async fn read(
+    State(service): State<Shared>,
+    Extension(client): Extension<ClientAddress>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let required = !service.settings.keys.is_empty();
     if required
         && !headers.contains_key(header::AUTHORIZATION)
         && let Some(Proven { login, digest, access }) = proven(&service, &headers)
     {
-        return fresh(wire::json(&LoginAnswer::of(&service, &access, login, &digest)));
+        return Ok(fresh(wire::json(&LoginAnswer::of(&service, &access, login, &digest))));
     }
-    let access = service.keys().access(&headers, required).ok();
-    fresh(wire::json(&LoginAnswer::new(&service, access.as_ref())))
+    let access = match service.judge_attempt(&headers, client, service.keys().access(&headers, required)) {
+        Err(slowed) if slowed.code == Code::RateLimited => return Err(slowed),
+        found => found.ok(),
+    };
+    Ok(fresh(wire::json(&LoginAnswer::new(&service, access.as_ref()))))
 }
 
 /// Exchanges a key for a cookie.
@@ -230,47 +227,68 @@ pub(super) async fn read(State(service): State<Shared>, headers: HeaderMap) -> R
         (status = 403, description = "The role is neither admin nor analyst", body = ErrorBody),
         (status = 413, description = "Body too large", body = ErrorBody),
         (status = 415, description = "Wrong content type or an encoded body", body = ErrorBody),
+        (status = 429, description = "Too many attempts from this address; see Retry-After", body = ErrorBody),
+        (status = 503, description = "The store is away; see Retry-After", body = ErrorBody),
     )
 )]
-pub(super) async fn begin(State(service): State<Shared>, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
+pub(super) async fn begin(
+    State(service): State<Shared>,
+    Extension(client): Extension<ClientAddress>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    service.limits.login(client, service.monotonic()).map_err(|wait| {
+        service.metrics.login(Outcome::Limited);
+        ApiError::rate_limited(wait)
+    })?;
     request::check_type(&headers, request::is_json, "application/json")?;
-    let body = request::read(&headers, body, service.body_limits()).await?;
+    let body = request::read(&headers, body, service.body_limits(request::LOGIN)).await?;
     let asked = request::json::<LoginRequest>(&body)?;
     let asked = asked.ok_or_else(|| ApiError::malformed("key", "key is missing; send the admin key"))?;
     if service.settings.keys.is_empty() {
         return Ok(fresh(wire::json(&LoginAnswer::new(&service, Some(&service.keys().access(&headers, false)?)))));
     }
     let unknown = || ApiError::at(Code::Unauthorized, "key", "this key is not known; check it for typing errors");
-    let keys = service.keys();
-    let (digest, access) = keys.of(asked.key.trim().as_bytes()).ok_or_else(unknown)?;
+    let (keys, sent) = (service.keys(), asked.key.trim().as_bytes());
+    let Some((digest, access)) = keys.of(sent) else {
+        return Err(service.refuse_attempt(sent, client, Outcome::UnknownKey, unknown()));
+    };
+    service.accept_attempt(access.key, client)?;
     if !access.may_look() {
         let role = access.role.name();
         let message = format!("the dashboard needs a key with the role admin or analyst; this one has {role}");
-        return Err(ApiError::at(Code::Forbidden, "key", message));
+        let refusal = ApiError::at(Code::Forbidden, "key", message);
+        return Err(service.refuse_attempt(sent, client, Outcome::WrongRole, refusal));
     }
+    // A login that cannot be written down is none.
+    service.note(access, "login", service.address_name(client), json!({"role": access.role.name()})).await?;
+    service.metrics.login(Outcome::Succeeded);
     let now = service.clock.now().wall;
-    let held = i64::try_from(HOLDS.as_millis()).unwrap_or(i64::MAX);
-    let login = Login { end: Timestamp(now.0.saturating_add(held)), number: rand::random() };
+    let login = Login { end: now.plus(HOLDS), number: rand::random() };
     let value = login.cookie(digest).ok_or_else(|| ApiError::internal("no code could be made"))?;
     let answer = fresh(wire::json(&LoginAnswer::of(&service, access, login, digest)));
-    Ok(with_cookie(answer, &headers, &value, HOLDS.as_secs()))
+    Ok(with_cookie(answer, &service, &headers, &value, HOLDS.as_secs()))
 }
 
-/// Ends a login.
+/// Ends a login, on every node and for good: no copy of the cookie is worth anything from then on.
 #[utoipa::path(
     delete, path = "/api/v1/session", operation_id = "logout", tag = "login", security(()),
     responses(
         (status = 200, description = "Logged out; the cookie is taken back", body = LoginAnswer),
         (status = 403, description = "No valid CSRF token", body = ErrorBody),
+        (status = 503, description = "The store is away: the cookie is taken back, but a copy of it holds until its time \
+            is over", body = ErrorBody),
     )
 )]
 pub(super) async fn end(State(service): State<Shared>, headers: HeaderMap) -> Result<Response, ApiError> {
     if let Some(proven) = proven(&service, &headers) {
         proven.check(&Method::DELETE, &headers)?;
-        service.ended_logins.note(&proven.login, service.clock.now().wall);
+        if let Err(error) = service.end_login(&proven.access, proven.login).await {
+            return Ok(with_cookie(fresh(error.into_response()), &service, &headers, "", 0));
+        }
     }
     let answer = wire::json(&LoginAnswer::new(&service, None));
-    Ok(with_cookie(fresh(answer), &headers, "", 0))
+    Ok(with_cookie(fresh(answer), &service, &headers, "", 0))
 }
 
 fn fresh(mut response: Response) -> Response {
@@ -278,11 +296,12 @@ fn fresh(mut response: Response) -> Response {
     response
 }
 
-fn with_cookie(mut response: Response, headers: &HeaderMap, value: &str, seconds: u64) -> Response {
+fn with_cookie(mut response: Response, service: &Service, headers: &HeaderMap, value: &str, seconds: u64) -> Response {
     // A proxy that speaks TLS says so. A client that says it by itself loses its own cookie at worst.
     let https = headers.get("x-forwarded-proto").is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"));
     let secure = if https { "; Secure" } else { "" };
-    let cookie = format!("{COOKIE}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
+    let path = Some(service.settings.base_path.as_str()).filter(|path| !path.is_empty()).unwrap_or("/");
+    let cookie = format!("{COOKIE}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
     match HeaderValue::try_from(cookie) {
         Ok(cookie) => {
             response.headers_mut().append(header::SET_COOKIE, cookie);
@@ -294,8 +313,6 @@ fn with_cookie(mut response: Response, headers: &HeaderMap, value: &str, seconds
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::super::testing::{TestApp, send};
     use super::*;
 

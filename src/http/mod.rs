@@ -4,9 +4,12 @@
 //! Statuses are chosen in `error` alone, shapes in `wire`. Nothing here knows a detector beyond its health and
 //! its training, and nothing decides about sessions.
 
+mod attempts;
 mod audit;
 mod auth;
+mod base_path;
 mod batches;
+mod bodies;
 #[cfg(test)]
 mod bounds_tests;
 mod bulk;
@@ -19,6 +22,7 @@ mod erasure;
 mod error;
 mod events;
 mod explanation;
+mod fairness;
 #[cfg(test)]
 mod first_tests;
 mod gate;
@@ -30,6 +34,7 @@ mod limits;
 mod login;
 mod matches;
 mod models;
+mod newcomers;
 mod nodes;
 pub mod openapi;
 mod overrides;
@@ -39,10 +44,12 @@ mod result;
 mod results;
 mod retention;
 mod review;
+mod revocation;
 mod scheduler;
 mod score;
 mod server;
 mod settings;
+mod shares;
 mod siteverify;
 mod spool;
 mod telemetry;
@@ -54,6 +61,7 @@ mod verdicts;
 mod webhooks;
 mod wire;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
@@ -82,6 +90,8 @@ use crate::store::audit::NewEntry;
 use crate::store::{Lookup, Store};
 use auth::Access;
 use error::{ApiError, Code};
+use limits::ClientAddress;
+use shares::Shares;
 
 /// What the API stands on; the composition root puts it together.
 pub struct Parts {
@@ -128,18 +138,23 @@ pub struct Service {
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     settings: HttpSettings,
-    limiter: Option<limits::Limiter>,
+    limits: limits::Limits,
+    attempts: attempts::Attempts,
     request_ids: gate::RequestIds,
     large_bodies: Semaphore,
-    /// Places for large bodies of callers without a key.
-    large_page_bodies: Semaphore,
+    page_bodies: Semaphore,
+    bodies_by_address: Shares<ClientAddress>,
+    fairness: fairness::Fairness,
+    bulk_by_key: Shares<u64>,
+    followers_by_key: Shares<u64>,
     tables: Semaphore,
     waits: Arc<Semaphore>,
     bulk: Arc<Semaphore>,
     spool: Arc<spool::Budget>,
     readiness: health::Readiness,
     events: events::Events,
-    ended_logins: login::Ended,
+    /// Whether requests are still taken, but soon no more.
+    leaving: AtomicBool,
     draining: watch::Sender<bool>,
 }
 
@@ -165,18 +180,23 @@ impl Service {
             metrics.expect_route(&route, method);
         }
         Arc::new(Self {
-            limiter: settings.rate_limit.map(limits::Limiter::new),
+            limits: limits::Limits::new(&settings),
+            attempts: attempts::Attempts::new(settings.free_attempts),
             request_ids: gate::RequestIds::new(),
             large_bodies: Semaphore::new(request::LARGE_BODIES),
-            large_page_bodies: Semaphore::new(request::LARGE_BODIES / 2),
             challenges: Challenges::new(Arc::clone(&store), Arc::clone(&clock)),
+            page_bodies: Semaphore::new(request::LARGE_BODIES / 2),
+            bodies_by_address: Shares::new(request::LARGE_BODIES / 8),
+            fairness: fairness::Fairness::default(),
+            bulk_by_key: Shares::new(settings.max_bulk / 2),
+            followers_by_key: Shares::new(verdicts::FOLLOWERS / 2),
             tables: Semaphore::new(training::TABLES),
             waits: Arc::new(Semaphore::new(settings.max_connections / 2)),
             bulk: Arc::new(Semaphore::new(settings.max_bulk)),
             spool: spool::Budget::new(settings.spool_limit, settings.spool_folder.clone()),
             readiness: health::Readiness::default(),
             events: events::Events::default(),
-            ended_logins: login::Ended::default(),
+            leaving: AtomicBool::new(false),
             draining: watch::Sender::new(false),
             store,
             intake,
@@ -193,6 +213,17 @@ impl Service {
             clock,
             settings,
         })
+    }
+
+    /// From now on the service says that it is not ready, and asks clients to come back on another connection; requests
+    /// are answered as before.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the service is about to end, or ends.
+    fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed) || *self.draining.borrow()
     }
 
     /// From now on the service is not ready, waits end, bulk intakes take no more. [`serve`] calls it on shutdown.
@@ -234,16 +265,24 @@ impl Service {
         Ok(self.store.record(entry).await?)
     }
 
-    /// Of callers without a key, who share fewer places.
-    fn page_body_limits(&self) -> request::BodyLimits<'_> {
-        request::BodyLimits { large: &self.large_page_bodies, ..self.body_limits() }
+    /// The bounds of a body that is a session; a page's, with a submit key or with a token, share fewer places.
+    fn session_body(&self, access: Option<&Access>, client: ClientAddress) -> request::BodyLimits<'_> {
+        let page = access.is_none_or(|access| access.role == Role::Submit).then_some(request::PageShare {
+            places: &self.page_bodies,
+            by_address: &self.bodies_by_address,
+            client,
+        });
+        request::BodyLimits { page, ..self.body_limits(self.settings.body_limit) }
     }
 
-    fn body_limits(&self) -> request::BodyLimits<'_> {
+    /// The bounds of a body of at most `bytes`: what its route needs.
+    fn body_limits(&self, bytes: usize) -> request::BodyLimits<'_> {
         request::BodyLimits {
-            bytes: self.settings.body_limit,
+            bytes: bytes.min(self.settings.body_limit),
             time: self.settings.body_timeout,
             large: &self.large_bodies,
+            page: None,
+            draining: self.draining(),
         }
     }
 }
@@ -320,6 +359,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/api/v1/overrides/{overrideId}", delete(overrides::remove))
         .route("/api/v1/audit", get(audit::list))
         .route("/api/v1/retention", get(retention::list).post(retention::set).delete(retention::reset))
+        .route("/api/v1/retention/resume", post(retention::resume))
         .route("/api/v1/thresholds", get(thresholds::read).post(thresholds::apply).delete(thresholds::reset))
         .route("/api/v1/thresholds/simulate", post(thresholds::simulate))
         .route("/api/v1/users/{userId}", delete(erasure::user))

@@ -1,19 +1,20 @@
 //! The OpenAPI 3.1 document, made from the handlers' own types, and its route.
 
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use std::sync::LazyLock;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, Schema};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, Schema, Server};
 use utoipa::{Modify, OpenApi};
 
 use crate::domain::reason::Reason;
 use crate::domain::result::{Decision, Source};
 
 use super::{
-    audit, batches, bulk, campaigns, challenges, client_script, erasure, events, explanation, health, history, keys,
-    labels, login, matches, models, nodes, overrides, queue, result, results, retention, review, scheduler, score,
-    siteverify, telemetry, thresholds, training, verdicts, webhooks, wire,
+    Shared, audit, batches, bulk, campaigns, challenges, client_script, erasure, events, explanation, health, history,
+    keys, labels, login, matches, models, nodes, overrides, queue, result, results, retention, review, scheduler,
+    score, siteverify, telemetry, thresholds, training, verdicts, webhooks, wire,
 };
 
 #[derive(OpenApi)]
@@ -23,10 +24,10 @@ use super::{
         description = "Decides in batches whether a verification session's pointer telemetry is human or bot. Roles: \
                        submit (POST /api/v1/score, answered without scores, and POST /api/v1/challenges from a listed origin), ingest (submit, and read results), \
                        analyst (read everything about sessions, review and label them), admin \
-                       (all). Without keys only this machine may call."
+                       (all), metrics (GET /metrics). Without keys only this machine may call."
     ),
     paths(
-        score::submit, challenges::create, siteverify::verify, client_script::script, client_script::map, bulk::submit, result::read, explanation::read, telemetry::read, history::read, matches::read, labels::put, labels::take_back, labels::list, campaigns::list, campaigns::read, campaigns::label, campaigns::unlabel, review::list, verdicts::follow, webhooks::list, webhooks::create, webhooks::remove, webhooks::deliveries, webhooks::test, webhooks::redeliver, keys::list, keys::create, keys::revoke, overrides::list, overrides::create, overrides::remove, retention::list, retention::set, retention::reset, audit::list, thresholds::read, thresholds::simulate, thresholds::apply, thresholds::reset, results::list, batches::list, batches::read, batches::process,
+        score::submit, challenges::create, siteverify::verify, client_script::script, client_script::map, bulk::submit, result::read, explanation::read, telemetry::read, history::read, matches::read, labels::put, labels::take_back, labels::list, campaigns::list, campaigns::read, campaigns::label, campaigns::unlabel, review::list, verdicts::follow, webhooks::list, webhooks::create, webhooks::remove, webhooks::deliveries, webhooks::test, webhooks::redeliver, keys::list, keys::create, keys::revoke, overrides::list, overrides::create, overrides::remove, retention::list, retention::set, retention::reset, retention::resume, audit::list, thresholds::read, thresholds::simulate, thresholds::apply, thresholds::reset, results::list, batches::list, batches::read, batches::process,
         queue::stats, queue::dead, queue::requeue, nodes::list, scheduler::start, scheduler::stop, scheduler::status,
         erasure::session, erasure::user, erasure::clear, models::list, models::train, models::roll_back, models::shadow, models::unshadow, models::backtest, models::promote, events::listen, login::begin, login::read,
         login::end, training::upload,
@@ -128,8 +129,18 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(document);
 #[expect(dead_code, reason = "carries the route's text; `serve` answers")]
 fn document_route() {}
 
-pub(super) async fn serve() -> Response {
-    wire::bytes(StatusCode::OK, "application/json", DOCUMENT.as_str())
+pub(super) async fn serve(State(service): State<Shared>) -> Response {
+    match service.settings.base_path.as_str() {
+        "" => wire::bytes(StatusCode::OK, "application/json", DOCUMENT.as_str()),
+        base => wire::bytes(StatusCode::OK, "application/json", document_at(base)),
+    }
+}
+
+/// The document of a service whose routes start at `base`.
+fn document_at(base: &str) -> String {
+    let mut api = Api::openapi();
+    api.servers = Some(vec![Server::new(base)]);
+    api.to_pretty_json().unwrap_or_else(|_| DOCUMENT.clone())
 }
 
 #[cfg(test)]

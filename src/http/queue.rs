@@ -262,7 +262,7 @@ pub(super) async fn requeue(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let body = request::read(&headers, body, service.body_limits()).await?;
+    let body = request::read(&headers, body, service.body_limits(request::LIST)).await?;
     if !body.trim_ascii().is_empty() {
         request::check_type(&headers, request::is_json, "application/json")?;
     }

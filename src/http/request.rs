@@ -9,9 +9,12 @@ use axum::http::{HeaderMap, Uri, header};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 
 use super::error::{ApiError, Code};
+use super::limits::ClientAddress;
+use super::shares::Shares;
 use crate::domain::id::{SESSION_ID_RULE, SessionId};
 use crate::domain::time::Timestamp;
 
@@ -20,11 +23,34 @@ const SMALL: usize = 64 << 10;
 /// Most bodies beyond [`SMALL`] in memory at a time.
 pub(super) const LARGE_BODIES: usize = 128;
 
+/// How long a body may go on arriving once the service ends.
+const HALF_SENT: Duration = Duration::from_millis(3_500);
+
+/// Most bytes of a body that holds a few fields, of one that holds a key, and of one that lists sessions.
+pub(super) const FORM: usize = 16 << 10;
+pub(super) const LOGIN: usize = 4 << 10;
+pub(super) const LIST: usize = 512 << 10;
+/// What a body beyond [`SMALL`] must bring in each sixth of the time it may take: whoever sends more slowly has no place.
+const PACE_BYTES: usize = 32 << 10;
+const PACES: u32 = 6;
+
+/// What callers from pages, whom nobody vouches for, have of the places for large bodies: half of all, an eighth of that
+/// half for each address.
+#[derive(Clone, Copy)]
+pub(super) struct PageShare<'a> {
+    pub(super) places: &'a Semaphore,
+    pub(super) by_address: &'a Shares<ClientAddress>,
+    pub(super) client: ClientAddress,
+}
+
 /// Bounds on reading a body.
 pub(super) struct BodyLimits<'a> {
     pub(super) bytes: usize,
     pub(super) time: Duration,
     pub(super) large: &'a Semaphore,
+    pub(super) page: Option<PageShare<'a>>,
+    /// Whether the service ends.
+    pub(super) draining: watch::Receiver<bool>,
 }
 
 /// Refuses a content type other than `accepted` and every content encoding. No content type is fine: clients of the
@@ -73,17 +99,35 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, limits: BodyLimits<'_>
     if announced.is_some_and(|length| length > limits.bytes) {
         return Err(ApiError::too_large(limits.bytes));
     }
-    match tokio::time::timeout(limits.time, collect(body, announced.unwrap_or(0), &limits)).await {
-        Ok(read) => read,
-        Err(_) => Err(ApiError::timeout()),
+    let mut draining = limits.draining.clone();
+    let ended = async {
+        if draining.wait_for(|draining| *draining).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(HALF_SENT).await;
+    };
+    tokio::select! {
+        biased;
+        read = collect(body, announced.unwrap_or(0), &limits) => read,
+        () = tokio::time::sleep(limits.time) => Err(ApiError::timeout()),
+        () = ended => {
+            let message = "the service ends and the body is not there in whole; send the request again";
+            Err(ApiError::new(Code::ShuttingDown, message))
+        }
     }
 }
 
 async fn collect(mut body: Body, announced: usize, limits: &BodyLimits<'_>) -> Result<Bytes, ApiError> {
     let mut whole = Vec::new();
     let mut place = None;
+    let mut pace = (Instant::now() + limits.time / PACES, 0);
     loop {
-        let Some(frame) = body.frame().await else { return Ok(whole.into()) };
+        let frame = if place.is_some() {
+            tokio::time::timeout_at(pace.0, body.frame()).await.map_err(|_| ApiError::timeout())?
+        } else {
+            body.frame().await
+        };
+        let Some(frame) = frame else { return Ok(whole.into()) };
         let Ok(frame) = frame else {
             return Err(ApiError::malformed("body", "the body ended before it was complete; send it again"));
         };
@@ -97,7 +141,18 @@ async fn collect(mut body: Body, announced: usize, limits: &BodyLimits<'_>) -> R
         }
         if length > SMALL && place.is_none() {
             let busy = || ApiError::new(Code::Busy, "too many large bodies arrive at once; send this one again later");
-            place = Some(limits.large.try_acquire().map_err(|_| busy())?);
+            let page = match limits.page {
+                Some(page) => Some((
+                    page.by_address.take(page.client).ok_or_else(busy)?,
+                    page.places.try_acquire().map_err(|_| busy())?,
+                )),
+                None => None,
+            };
+            place = Some((limits.large.try_acquire().map_err(|_| busy())?, page));
+            pace = (Instant::now() + limits.time / PACES, length);
+        }
+        if length >= pace.1 + PACE_BYTES {
+            pace = (Instant::now() + limits.time / PACES, length);
         }
         if whole.is_empty() {
             whole.reserve(announced.clamp(data.len(), SMALL.max(data.len())));

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Shared;
-use super::auth::Reader;
+use super::auth::{Access, Reader};
 use super::error::{ApiError, Code, ErrorBody};
 use super::request::{self, Params, SessionPath};
 use super::wire::{self, First, ResultBody};
@@ -97,7 +97,8 @@ pub(super) async fn read(
         None => Duration::ZERO,
     };
     let key = access.session(id, params.deployment_id)?;
-    let (key, found) = if wait.is_zero() { service.find(key).await? } else { settled(&service, key, wait).await? };
+    let (key, found) =
+        if wait.is_zero() { service.find(key).await? } else { settled(&service, &access, key, wait).await? };
     match found {
         Lookup::Found(session) => Ok(wire::json(&answer(*session))),
         Lookup::Erased => Err(ApiError::new(Code::SessionErased, "the session with this id was erased")),
@@ -106,7 +107,12 @@ pub(super) async fn read(
 }
 
 /// The session once it is settled, or as it is when the time is up.
-async fn settled(service: &Shared, key: SessionKey, wait: Duration) -> Result<(SessionKey, Lookup), ApiError> {
+async fn settled(
+    service: &Shared,
+    access: &Access,
+    key: SessionKey,
+    wait: Duration,
+) -> Result<(SessionKey, Lookup), ApiError> {
     // Those that find no place to wait are answered at once; so many connections stay free for others.
     let place = service.waits.clone().try_acquire_owned();
     let deadline = Instant::now() + if place.is_ok() { wait } else { Duration::ZERO };
@@ -115,6 +121,9 @@ async fn settled(service: &Shared, key: SessionKey, wait: Duration) -> Result<(S
     let mut subscription = service.settled.subscribe(key.clone());
     loop {
         let found = service.store.session(key.clone()).await?;
+        if !service.holds(access) {
+            return Err(ApiError::new(Code::Unauthorized, "the key was revoked while the request waited"));
+        }
         let waits = matches!(&found, Lookup::Found(session) if !session.entry.state.is_final());
         let now = Instant::now();
         if !waits || now >= deadline || *draining.borrow() {

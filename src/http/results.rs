@@ -12,6 +12,7 @@ use super::error::{ApiError, Code, ErrorBody};
 use super::request::{self, Params};
 use super::wire::{self, ResultBody};
 use crate::domain::id::{SESSION_ID_RULE, SessionId, SessionKey};
+use crate::domain::printable::printable;
 use crate::domain::reason::Reason;
 use crate::domain::result::{Decision, Source};
 use crate::domain::time::Timestamp;
@@ -214,8 +215,8 @@ fn write_csv(page: &Page<ResultRow>) -> Result<Vec<u8>, Box<dyn std::error::Erro
         let ResultItem { session_id, deployment_id, device_type, result } = item(row);
         let codes: Vec<_> = result.reasons.iter().map(|r| r.code).collect();
         out.write_record([
-            inert(session_id).as_str(),
-            &inert(deployment_id),
+            inert(&session_id).as_str(),
+            &inert(&deployment_id),
             &number(result.anomaly_score),
             &number(result.raw_score),
             if result.is_anomaly { "true" } else { "false" },
@@ -232,15 +233,16 @@ fn write_csv(page: &Page<ResultRow>) -> Result<Vec<u8>, Box<dyn std::error::Erro
             result.score_kind,
             if result.extrapolated { "true" } else { "false" },
             &result.calibration_class,
-            &inert(device_type),
+            &inert(&device_type),
         ])?;
     }
     Ok(out.into_inner()?)
 }
 
-/// Text of a client that a spreadsheet must not run.
-fn inert(text: String) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text }
+/// Text of a client that neither a spreadsheet nor a terminal must run.
+fn inert(text: &str) -> String {
+    let text = printable(text).into_owned();
+    if text.starts_with(['=', '+', '-', '@', '\t']) { format!("'{text}") } else { text }
 }
 
 /// Opaque to clients.
@@ -275,8 +277,8 @@ mod tests {
 
     #[test]
     fn spreadsheets_run_nothing() {
-        assert_eq!(inert("=1+1".into()), "'=1+1");
-        assert_eq!(inert("eu-1".into()), "eu-1");
+        assert_eq!(inert("=1+1"), "'=1+1");
+        assert_eq!((inert("eu-1").as_str(), inert("eu\u{1b}[2J").as_str()), ("eu-1", "eu\u{fffd}[2J"));
     }
 
     #[test]
@@ -290,19 +292,32 @@ mod tests {
         assert!(!wants("*/*") && !wants("application/json") && !wants_csv(&HeaderMap::new()));
     }
 
+    /// An identifier as it stands in a path.
+    fn in_path(id: &str) -> String {
+        let write = |mut path: String, byte: u8| {
+            path.extend([
+                '%',
+                char::from(b"0123456789ABCDEF"[usize::from(byte >> 4)]),
+                char::from(b"0123456789ABCDEF"[usize::from(byte & 15)]),
+            ]);
+            path
+        };
+        id.bytes().fold(String::new(), write)
+    }
+
     #[tokio::test]
     async fn identifiers_of_every_kind_come_back_as_they_were() {
         let app = TestApp::start().await;
         let ids = ["{3F2504E0-4F89}", "mira+test@shop.example", "=1+1", "東京 1, \"2\"", "50%?#&"];
         for id in ids {
             app.post("/api/v1/score", &session(id)).await;
-            let path: String = id.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let path = in_path(id);
             let found = app.get(&format!("/api/v1/batch/result/{path}")).await.json();
             assert_eq!((&found["sessionId"], &found["status"]), (&json!(id), &json!("queued")));
         }
         send(app.request("POST", "/api/v1/batch/process")).await;
         for id in ids {
-            let path: String = id.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let path = in_path(id);
             app.post(&format!("/api/v1/sessions/{path}/label"), &json!({"label": "bot"})).await;
         }
         let read = |text: String| -> Vec<String> {

@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::auth::Admin;
+use super::auth::{Admin, Operator};
 use super::erasure::DeploymentParams;
 use super::error::{ApiError, Code, ErrorBody};
 use super::request::Params;
 use super::{Shared, keys, wire};
+use crate::scheduler::retention as clock;
 use crate::store::controls::{RETENTION, RetentionRule};
 
 /// Most deployments with a rule; each is looked after in turn.
@@ -48,8 +49,44 @@ pub(super) struct RetentionBody {
 
 /// Every deployment with a rule of its own.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct RetentionAnswer {
     deployments: Vec<RetentionBody>,
+    /// Where nothing is pruned because the clock is far ahead of its last look: when that was; ISO 8601, UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused_since: Option<String>,
+}
+
+/// That pruning goes on.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RetentionResumed {
+    /// Whether it was paused.
+    resumed: bool,
+    /// The clock that is taken for right; ISO 8601, UTC.
+    clock: String,
+}
+
+/// Lets what is past its time be pruned again, by the clock as it is.
+///
+/// Nothing is pruned while the clock is over three days ahead of the last look at it: it was set wrongly, the service was
+/// away for longer, or the store comes from an old backup.
+#[utoipa::path(
+    post, path = "/api/v1/retention/resume", operation_id = "resumeRetention", tag = "retention",
+    responses(
+        (status = 200, description = "Agreed", body = RetentionResumed),
+        (status = 401, description = "No valid key", body = ErrorBody),
+        (status = 403, description = "Role below admin, or a bound key", body = ErrorBody),
+        (status = 503, description = "The store is away; see Retry-After", body = ErrorBody),
+    )
+)]
+pub(super) async fn resume(State(service): State<Shared>, Operator(access): Operator) -> Result<Response, ApiError> {
+    let now = service.clock.now().wall;
+    let paused = clock::paused(service.store.as_ref(), now).await?;
+    let detail = json!({"clock": wire::iso(now), "pausedSince": paused.map(wire::iso)});
+    service.note(&access, "retention.resume", "", detail).await?;
+    clock::resume(service.store.as_ref(), now).await?;
+    Ok(wire::json(&RetentionResumed { resumed: paused.is_some(), clock: wire::iso(now) }))
 }
 
 fn shown(deployment: &str, rule: &RetentionRule) -> RetentionBody {
@@ -82,7 +119,9 @@ pub(super) async fn list(
     let only = access.deployment(params.deployment_id)?;
     let held = service.controls.held();
     let asked = held.retention.iter().filter(|(deployment, _)| only.as_ref().is_none_or(|only| only == *deployment));
-    Ok(wire::json(&RetentionAnswer { deployments: asked.map(|(deployment, rule)| shown(deployment, rule)).collect() }))
+    let paused = clock::paused(service.store.as_ref(), service.clock.now().wall).await?;
+    let deployments = asked.map(|(deployment, rule)| shown(deployment, rule)).collect();
+    Ok(wire::json(&RetentionAnswer { deployments, paused_since: paused.map(wire::iso) }))
 }
 
 /// Keeps a deployment's finished sessions for less time than the settings say, in place of its rule before. What is past

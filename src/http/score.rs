@@ -1,7 +1,7 @@
 //! `POST /api/v1/score`: one session in, its first verdict out. The hot path.
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::Response;
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::auth::{self, Access, Role, Submitter};
 use super::error::{ApiError, Code, ErrorBody};
+use super::limits::ClientAddress;
 use super::wire::{self, AnomalyBody, FeatureSummary, ReasonBody};
 use super::{Service, Shared, encoding, request};
 use crate::challenges::Challenges;
@@ -192,10 +193,11 @@ pub(super) struct ClickSchema {
 pub(super) async fn submit(
     State(service): State<Shared>,
     Submitter(access): Submitter,
+    Extension(client): Extension<ClientAddress>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let taken = take(&service, access.as_ref(), &headers, body).await;
+    let taken = take(&service, access.as_ref(), client, &headers, body).await;
     let (receipt, by_page) = taken.inspect_err(|_| service.metrics.received(Received::Refused))?;
     service.metrics.received(if receipt.duplicate { Received::Duplicate } else { Received::Accepted });
     let thresholds = service.intake.thresholds().of(&receipt.key.deployment);
@@ -206,14 +208,14 @@ pub(super) async fn submit(
 async fn take(
     service: &Service,
     access: Option<&Access>,
+    client: ClientAddress,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<(Receipt, bool), ApiError> {
     let received = service.clock.now();
     request::check_kind(headers, request::is_json_or_text, "application/json")?;
     encoding::check(headers)?;
-    let limits = if access.is_some() { service.body_limits() } else { service.page_body_limits() };
-    let body = request::read(headers, body, limits).await?;
+    let body = request::read(headers, body, service.session_body(access, client)).await?;
     let body = encoding::decoded(body, service.settings.body_limit)?;
     let bearer = auth::token(headers).map(str::to_owned);
     if access.is_none() && bearer.is_none() && !names_token(&body) {
@@ -234,6 +236,10 @@ async fn take(
         }
         (None, None) => return Err(ApiError::malformed("token", "token is empty; send the token of a challenge")),
     };
+    if session.use_batch {
+        service.look_who_waits().await;
+        service.check_share(&session.deployment_id)?;
+    }
     let (by_page, by_token) = (sender != Sender::Server, matches!(sender, Sender::Challenged { .. }));
     match service.intake.submit(session, Submission { received, forced, sender }).await {
         Ok(receipt) => Ok((receipt, by_page)),

@@ -7,11 +7,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use bytes::Bytes;
-use http_body_util::BodyExt as _;
 use hyper::Request;
-use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::header;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -23,16 +20,22 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep};
 use tower_service::Service as _;
 
-use super::limits::Peer;
-use super::{HttpSettings, Service};
+use super::bodies::{Answering, Lingering};
+use super::limits::{ClientAddress, Peer};
+use super::newcomers::{Newcomer, Newcomers};
+use super::{HttpSettings, Service, base_path};
 
 /// Largest request head, and most bytes of a body read ahead.
 const BUFFER: usize = 64 << 10;
 /// Open files that are not connections.
 const OTHER_FILES: u64 = 96;
-/// How long, and how far, the rest of a refused body is read, so that its sender gets to read the answer.
-const LINGER: Duration = Duration::from_secs(10);
-const LINGER_BYTES: u64 = 256 << 20;
+/// How long after the end was asked for a connection may go on without a whole request, and how long the last answer may
+/// then take to leave. What is half sent by then is sent again to a node that stays.
+const HALF_SENT: Duration = Duration::from_secs(4);
+const LAST_ANSWER: Duration = Duration::from_secs(1);
+/// Connections beyond all places, for whoever watches the process, and how long such a one may take to say what it wants.
+const KEPT: usize = 16;
+const KEPT_HEADER: Duration = Duration::from_secs(2);
 /// How long to wait when no connection can be accepted.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
@@ -65,22 +68,32 @@ pub(super) async fn run(
     grace: Duration,
 ) -> io::Result<()> {
     let closing = watch::Sender::new(false);
-    let places = Arc::new(Semaphore::new(most_connections(service.settings.max_connections)));
+    let most = most_connections(service.settings.max_connections);
+    let (places, kept) = (Arc::new(Semaphore::new(most)), Arc::new(Semaphore::new(KEPT)));
+    let newcomers = Newcomers::new(most / 2);
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         // The place comes first: without one, connections wait in the listener's backlog.
         let accepted = async {
-            let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
-            Ok::<_, io::Error>((place, listener.accept().await?))
+            let (place, seat) = tokio::select! {
+                biased;
+                place = Arc::clone(&places).acquire_owned() => (place, Seat::Any),
+                place = Arc::clone(&kept).acquire_owned() => (place, Seat::ForProbes),
+            };
+            Ok::<_, io::Error>((place.map_err(io::Error::other)?, seat, listener.accept().await?))
         };
         tokio::select! {
             biased;
             () = &mut shutdown => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = accepted => match accepted {
-                Ok((place, (stream, peer))) => {
-                    let connection = connection(stream, Peer(peer), router.clone(), &service.settings, closing.subscribe());
+                Ok((place, seat, (stream, peer))) => {
+                    // All clients of a proxy come from its address.
+                    let proxied = service.settings.trusted_proxies.iter().any(|net| net.contains(&peer.ip().to_canonical()));
+                    let newcomer = (!proxied).then(|| newcomers.take_in(ClientAddress::new(peer.ip())));
+                    let guest = Guest { peer: Peer(peer), seat, newcomer };
+                    let connection = connection(stream, guest, router.clone(), &service.settings, closing.subscribe());
                     connections.spawn(async move {
                         connection.await;
                         drop(place);
@@ -94,6 +107,7 @@ pub(super) async fn run(
         }
     }
     drop(listener);
+    service.leave();
     service.drain();
     closing.send_replace(true);
     let drained = async { while connections.join_next().await.is_some() {} };
@@ -104,34 +118,73 @@ pub(super) async fn run(
     Ok(())
 }
 
+/// What a connection may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seat {
+    Any,
+    /// All others are taken: whether the process lives, is ready, and its metrics.
+    ForProbes,
+}
+
+/// Who is at the other end of a connection, and how it got in.
+#[derive(Clone)]
+struct Guest {
+    peer: Peer,
+    seat: Seat,
+    newcomer: Option<Newcomer>,
+}
+
 /// `wanted`, or what the limit of open files leaves.
 fn most_connections(wanted: usize) -> usize {
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let left = files.map_or(u64::MAX, |files| files.saturating_sub(OTHER_FILES)).max(16);
+    let left = files.map_or(u64::MAX, |files| files.saturating_sub(OTHER_FILES + KEPT as u64)).max(16);
     wanted.min(usize::try_from(left).unwrap_or(usize::MAX)).min(Semaphore::MAX_PERMITS)
 }
 
 fn connection(
     stream: TcpStream,
-    peer: Peer,
+    guest: Guest,
     router: Router,
     settings: &HttpSettings,
     mut closing: watch::Receiver<bool>,
 ) -> impl Future<Output = ()> + Send + use<> {
-    let (header_timeout, write_timeout) = (settings.header_timeout, settings.write_timeout);
+    let (mut header_timeout, write_timeout) = (settings.header_timeout, settings.write_timeout);
+    if guest.seat == Seat::ForProbes {
+        header_timeout = header_timeout.min(KEPT_HEADER);
+    }
+    let base_path: Arc<str> = settings.base_path.as_str().into();
     async move {
         // Answers are written whole; waiting to fill a packet would only delay them.
         if stream.set_nodelay(true).is_err() {
             return;
         }
         let io = TokioIo::new(Patient::new(stream, write_timeout));
+        // Held from a request's head to the end of its answer; a connection has one at a time.
+        let exchange = Arc::new(Semaphore::new(1));
+        let exchanges = Arc::clone(&exchange);
+        let newcomer = guest.newcomer.clone();
+        let gives_way = async {
+            match &newcomer {
+                Some(newcomer) => newcomer.gives_way().await,
+                None => std::future::pending().await,
+            }
+        };
         let answer = service_fn(move |request: Request<Incoming>| {
-            let mut router = router.clone();
+            let (mut router, base_path, exchanges) = (router.clone(), Arc::clone(&base_path), Arc::clone(&exchanges));
+            let guest = guest.clone();
             async move {
+                let exchange = exchanges.acquire_owned().await.ok();
                 let (mut parts, body) = request.into_parts();
-                parts.extensions.insert(peer);
+                parts.extensions.insert(guest.peer);
+                parts.extensions.insert(guest.seat);
+                if let Some(newcomer) = guest.newcomer {
+                    parts.extensions.insert(newcomer);
+                }
+                let place = base_path::strip(&base_path, &mut parts.uri);
+                parts.extensions.insert(place);
                 let body = Lingering::body(body, parts.headers.contains_key(header::EXPECT));
-                router.call(Request::from_parts(parts, body)).await
+                let answer = router.call(Request::from_parts(parts, body)).await;
+                answer.map(|answer| answer.map(|body| Answering::new(body, exchange)))
             }
         });
         let connection = http1::Builder::new()
@@ -142,69 +195,23 @@ fn connection(
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
+            () = gives_way => return,
             () = async { drop(closing.wait_for(|closing| *closing).await) } => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                let half_sent = async {
+                    tokio::time::sleep(HALF_SENT).await;
+                    drop(exchange.acquire().await);
+                    tokio::time::sleep(LAST_ANSWER).await;
+                };
+                tokio::select! {
+                    ended = connection => ended,
+                    () = half_sent => return,
+                }
             }
         };
         if let Err(error) = ended {
             tracing::debug!(%error, "a connection ended early");
         }
-    }
-}
-
-/// A body that, when its handler is done with it before its end, is read on and thrown away for a while: a client that
-/// is cut off while it writes may never see the answer.
-struct Lingering {
-    body: Option<Incoming>,
-    /// The client waits to be asked for the body, and was not.
-    unasked: bool,
-}
-
-impl Lingering {
-    fn body(body: Incoming, expects: bool) -> Body {
-        if body.is_end_stream() {
-            return Body::empty();
-        }
-        Body::new(Self { body: Some(body), unasked: expects })
-    }
-}
-
-impl hyper::body::Body for Lingering {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        self.unasked = false;
-        match &mut self.body {
-            Some(body) => Pin::new(body).poll_frame(cx),
-            None => Poll::Ready(None),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Incoming::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
-    }
-}
-
-impl Drop for Lingering {
-    fn drop(&mut self) {
-        let Some(mut body) = self.body.take().filter(|body| !body.is_end_stream() && !self.unasked) else { return };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        runtime.spawn(tokio::time::timeout(LINGER, async move {
-            let mut left = LINGER_BYTES;
-            while let Some(Ok(frame)) = body.frame().await {
-                let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-                left = left.saturating_sub(length);
-                if left == 0 {
-                    return;
-                }
-            }
-        }));
     }
 }
 
@@ -325,19 +332,54 @@ mod tests {
         assert_eq!(app.get("/health").await.status, 200);
     }
 
+    /// Asks on a connection of its own; the first line of the answer.
+    async fn ask(app: &TestApp, path: &str) -> String {
+        let mut stream = app.connect().await;
+        let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        read_all(&mut stream).await.lines().next().unwrap_or_default().to_owned()
+    }
+
     #[tokio::test]
-    async fn connections_beyond_the_bound_wait_for_a_place() {
+    async fn beyond_all_places_only_whoever_watches_the_process_is_answered() {
         let app = TestApp::with(|choice| choice.http.max_connections = 1).await;
         let mut first = app.connect().await;
         first.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
         first.read_exact(&mut [0; 15]).await.unwrap();
-        let mut second = app.connect().await;
-        second.write_all(b"GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n").await.unwrap();
-        let mut byte = [0];
-        let waits = tokio::time::timeout(Duration::from_millis(100), second.read(&mut byte)).await;
-        assert!(waits.is_err(), "it was answered beyond the bound");
+        for path in ["/health", "/ready", "/metrics"] {
+            assert!(ask(&app, path).await.starts_with("HTTP/1.1 200 "), "{path}");
+        }
+        assert!(ask(&app, "/api/v1/batch/stats").await.starts_with("HTTP/1.1 503 "));
         drop(first);
-        assert!(second.read(&mut byte).await.unwrap() == 1);
+        while !ask(&app, "/api/v1/batch/stats").await.starts_with("HTTP/1.1 200 ") {}
+    }
+
+    #[tokio::test]
+    async fn idle_connections_shut_nobody_out() {
+        let app = TestApp::with(|choice| {
+            super::super::testing::add_keys(&mut choice.http);
+            choice.http.max_connections = 8;
+        })
+        .await;
+        let mut in_use = app.connect().await;
+        let head = "GET /api/v1/models HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer admin\r\n\r\n";
+        in_use.write_all(head.as_bytes()).await.unwrap();
+        in_use.read_exact(&mut [0; 15]).await.unwrap();
+        let mut idle = Vec::new();
+        for n in 0..40 {
+            let mut stream = app.connect().await;
+            if n % 2 == 0 {
+                stream.write_all(b"GET /api/v1/models HTTP/1.1\r\nHost:").await.unwrap();
+            }
+            idle.push(stream);
+            if n % 10 == 9 {
+                assert_eq!(app.get("/health").await.status, 200);
+                assert_eq!(app.get_as("admin", "/metrics").await.status, 200);
+                assert_eq!(app.get_as("admin", "/api/v1/models").await.status, 200);
+            }
+        }
+        in_use.write_all(head.as_bytes()).await.unwrap();
+        assert!(in_use.read(&mut [0; 100]).await.unwrap() > 0, "a connection in use is not the one that gives way");
     }
 
     #[tokio::test]

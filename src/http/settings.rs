@@ -18,8 +18,16 @@ pub struct HttpSettings {
     pub keys: Keys,
     /// Origins of web pages that may call, such as `https://example.com`; `*` allows every origin.
     pub cors_origins: Vec<String>,
-    /// Requests per key and per client address.
+    /// Prefix of every route: empty, or `/name` without a slash at its end.
+    pub base_path: String,
+    /// Requests per key; of submit keys, per key and client address.
     pub rate_limit: Option<RateLimit>,
+    /// Requests per client address.
+    pub rate_limit_address: Option<RateLimit>,
+    /// Attempts to log in per client address.
+    pub rate_limit_login: Option<RateLimit>,
+    /// Different wrong keys that cost a client address nothing; further ones slow it.
+    pub free_attempts: u32,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Most bytes in a body, and in a line of a bulk intake.
@@ -42,6 +50,8 @@ pub struct HttpSettings {
     pub spool_limit: u64,
     /// Where unread answers are spooled; the system's temporary folder when `None`.
     pub spool_folder: Option<PathBuf>,
+    /// Sessions that may wait for a verdict.
+    pub queue_limit: u64,
     /// Whether webhooks may lead to private addresses.
     pub webhook_private: bool,
 }
@@ -54,7 +64,11 @@ impl HttpSettings {
             listen,
             keys: Keys::default(),
             cors_origins: Vec::new(),
+            base_path: String::new(),
             rate_limit: None,
+            rate_limit_address: None,
+            rate_limit_login: Some(RateLimit { requests: 10, per: Duration::from_secs(60) }),
+            free_attempts: 10,
             trusted_proxies: Vec::new(),
             body_limit: 2 << 20,
             bounds: Bounds::default(),
@@ -66,11 +80,12 @@ impl HttpSettings {
             max_bulk: 16,
             spool_limit: 1 << 30,
             spool_folder: None,
+            queue_limit: u64::MAX,
             webhook_private: false,
         }
     }
 
-    /// Refuses to be reachable from other machines without keys.
+    /// Refuses to be reachable from other machines, or from pages of other sites, without keys.
     ///
     /// # Errors
     /// A sentence that names the mend.
@@ -80,6 +95,11 @@ impl HttpSettings {
                 "without keys the service listens on loopback only, not on {bound}; set PLAYPROOF_ADMIN_KEYS, \
                  PLAYPROOF_INGEST_KEYS or PLAYPROOF_SUBMIT_KEYS, or listen on 127.0.0.1"
             ));
+        }
+        if self.keys.is_empty() && !self.cors_origins.is_empty() {
+            return Err("without keys no page of another site may call; set PLAYPROOF_SUBMIT_KEYS and \
+                        PLAYPROOF_ADMIN_KEYS, or leave API_CORS_ORIGINS out"
+                .to_owned());
         }
         Ok(())
     }
@@ -151,6 +171,8 @@ mod tests {
         let mut settings = HttpSettings::new(([127, 0, 0, 1], 0).into());
         assert!(settings.check([127, 0, 0, 1].into()).is_ok());
         assert!(settings.check([0, 0, 0, 0].into()).unwrap_err().contains("PLAYPROOF_ADMIN_KEYS"));
+        settings.cors_origins = vec!["*".to_owned()];
+        assert!(settings.check([127, 0, 0, 1].into()).unwrap_err().contains("API_CORS_ORIGINS"));
         settings.keys.add(super::super::auth::Role::Submit, "k").unwrap();
         assert!(settings.check([0, 0, 0, 0].into()).is_ok());
     }

@@ -2,19 +2,21 @@
 //! services of the kind have.
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::auth::Access;
-use super::error::Code;
+use super::error::{ApiError, Code};
+use super::limits::ClientAddress;
 use super::wire::{self, AnomalyBody, ReasonBody};
-use super::{Service, Shared, request};
+use super::{Shared, request};
 use crate::challenges::{RedeemError, Redeemed};
 use crate::domain::challenge::TokenFault;
 use crate::domain::result::{Decision, Verdict};
+use crate::metrics::Login;
 
 /// A question is a key and a token.
 const MAX_BODY: usize = 16 << 10;
@@ -70,7 +72,7 @@ pub(super) struct SiteverifyRefusal {
     /// timeout-or-duplicate and internal-error.
     #[serde(rename = "error-codes")]
     error_codes: [&'static str; 1],
-    /// The same more closely, such as expired_token or used_token.
+    /// The same more closely, such as `expired_token` or `used_token`.
     #[schema(example = "used_token")]
     code: &'static str,
     /// A sentence that names the cause and the mend.
@@ -93,8 +95,13 @@ struct Refused(&'static str, Code, &'static str);
         (status = 503, description = "The store is away; the token is not used up", body = SiteverifyRefusal),
     )
 )]
-pub(super) async fn verify(State(service): State<Shared>, headers: HeaderMap, body: Body) -> Response {
-    match answered(&service, &headers, body).await {
+pub(super) async fn verify(
+    State(service): State<Shared>,
+    Extension(client): Extension<ClientAddress>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    match answered(&service, client, &headers, body).await {
         Ok(redeemed) => wire::json(&answer(redeemed)),
         Err(Refused(theirs, code, message)) => {
             let status = if code == Code::StoreUnavailable { code.status() } else { StatusCode::OK };
@@ -104,12 +111,17 @@ pub(super) async fn verify(State(service): State<Shared>, headers: HeaderMap, bo
     }
 }
 
-async fn answered(service: &Service, headers: &HeaderMap, body: Body) -> Result<Redeemed, Refused> {
+async fn answered(
+    service: &Shared,
+    client: ClientAddress,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Redeemed, Refused> {
     let bad = || Refused("bad-request", Code::Malformed, "send secret and response, as a form or as JSON");
-    let limits = request::BodyLimits { bytes: MAX_BODY, ..service.body_limits() };
+    let limits = service.body_limits(MAX_BODY);
     let body = request::read(headers, body, limits).await.map_err(|_| bad())?;
     let asked = read(headers, &body).ok_or_else(bad)?;
-    let access = allowed(service, headers, asked.secret.as_deref())?;
+    let access = allowed(service, client, headers, asked.secret.as_deref())?;
     let missing =
         || Refused("missing-input-response", Code::Malformed, "send the token of the page as response or token");
     let token = asked.response.or(asked.token).filter(|token| !token.is_empty()).ok_or_else(missing)?;
@@ -144,7 +156,12 @@ fn read(headers: &HeaderMap, body: &[u8]) -> Option<SiteverifyRequest> {
 }
 
 /// The access of a server that may ask: by `secret`, or else by the header.
-fn allowed(service: &Service, headers: &HeaderMap, secret: Option<&str>) -> Result<Access, Refused> {
+fn allowed(
+    service: &Shared,
+    client: ClientAddress,
+    headers: &HeaderMap,
+    secret: Option<&str>,
+) -> Result<Access, Refused> {
     let required = !service.settings.keys.is_empty();
     let secret = secret.filter(|secret| !secret.is_empty());
     if secret.is_none() && required && !headers.contains_key(header::AUTHORIZATION) {
@@ -157,7 +174,15 @@ fn allowed(service: &Service, headers: &HeaderMap, secret: Option<&str>) -> Resu
         Some(secret) => keys.access_of(secret.as_bytes(), required),
         None => keys.access(headers, required).ok(),
     };
-    let access = access.ok_or_else(|| wrong(Code::Unauthorized))?;
+    // Who guesses here is slowed as who guesses in the header is.
+    let Some(access) = access else {
+        let sent = secret.map(str::as_bytes).or_else(|| Some(headers.get(header::AUTHORIZATION)?.as_bytes()));
+        let refusal = ApiError::new(Code::Unauthorized, "unknown key");
+        let code = sent
+            .map_or(Code::Unauthorized, |sent| service.refuse_attempt(sent, client, Login::RefusedKey, refusal).code);
+        return Err(wrong(code));
+    };
+    service.accept_attempt(access.key, client).map_err(|slowed| wrong(slowed.code))?;
     if access.may_verify() { Ok(access) } else { Err(wrong(Code::Forbidden)) }
 }
 

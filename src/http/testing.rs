@@ -182,6 +182,7 @@ behind_the_switch! { Store:
     sketched(after: crate::store::SketchCursor, limit: u32) -> crate::store::SketchPage;
     uncompared(limit: u32, now: Now) -> Vec<crate::store::Uncompared>;
     compared(compared: Vec<crate::store::Compared>, again: Vec<Seq>, now: Now) -> u64;
+    waiting_deployments() -> std::collections::BTreeMap<String, u64>;
     comparison_backlog() -> crate::store::ComparisonBacklog;
     erase_session(key: SessionKey, now: Now) -> bool;
     erase_user(deployment: Option<String>, user: String, now: Now) -> u64;
@@ -250,6 +251,7 @@ impl TestApp {
             first_by: FirstBy::Model,
         };
         choose(&mut choice);
+        choice.http.queue_limit = choice.queue_limit;
         let folder = tempfile::tempdir().unwrap();
         let room = Room { queue_limit: choice.queue_limit, store_limit: None, min_free_disk: 0 };
         let open = SqliteSettings { folder: folder.path().to_owned(), room, autostart: false };
@@ -384,7 +386,12 @@ impl TestApp {
 
     /// The value of a metric, by its name and labels as exposed.
     pub(super) async fn metric(&self, name: &str) -> f64 {
-        let text = self.get("/metrics").await.text;
+        self.metric_as("", name).await
+    }
+
+    /// The same of a service with keys.
+    pub(super) async fn metric_as(&self, key: &str, name: &str) -> f64 {
+        let text = self.get_as(key, "/metrics").await.text;
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("no metric {name} in:\n{text}")).parse().unwrap()
     }
@@ -405,6 +412,7 @@ pub(super) fn add_keys(http: &mut HttpSettings) {
         (Role::Analyst, "analyst"),
         (Role::Admin, "admin-eu@eu"),
         (Role::Admin, "admin"),
+        (Role::Metrics, "metrics"),
     ] {
         http.keys.add(role, key).unwrap();
     }

@@ -246,7 +246,7 @@ async fn asked(
     body: Body,
 ) -> Result<(String, Thresholds), ApiError> {
     request::check_type(headers, request::is_json, "application/json")?;
-    let body = request::read(headers, body, service.body_limits()).await?;
+    let body = request::read(headers, body, service.body_limits(request::FORM)).await?;
     let missing = || ApiError::malformed("body", "send {\"pass\": number, \"review\": number}".to_owned());
     let ThresholdsRequest { pass, review, no_pointer, deployment_id } = request::json(&body)?.ok_or_else(missing)?;
     for (field, value) in [("pass", pass), ("review", review)] {

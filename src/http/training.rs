@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Shared;
-use super::auth::Admin;
+use super::auth::Operator;
 use super::error::{ApiError, Code, ErrorBody};
 use super::request::{self, BodyLimits, Params, TextPath};
 use super::wire;
@@ -168,7 +168,7 @@ fn named(path: &str, name: &str) -> Result<(), ApiError> {
         (status = 200, description = "It is there, now or since an earlier upload", body = UploadAnswer),
         (status = 400, description = "Malformed", body = ErrorBody),
         (status = 401, description = "No valid key", body = ErrorBody),
-        (status = 403, description = "Role below admin", body = ErrorBody),
+        (status = 403, description = "Role below admin, or a bound key", body = ErrorBody),
         (status = 409, description = "Woodwide is not configured, or the name has other content", body = ErrorBody),
         (status = 413, description = "Larger than 30 MiB", body = ErrorBody),
         (status = 415, description = "Neither JSON nor CSV", body = ErrorBody),
@@ -179,7 +179,7 @@ fn named(path: &str, name: &str) -> Result<(), ApiError> {
 )]
 pub(super) async fn upload(
     State(service): State<Shared>,
-    Admin(access): Admin,
+    Operator(access): Operator,
     Params(params): Params<UploadParams>,
     headers: HeaderMap,
     body: Body,
@@ -187,7 +187,13 @@ pub(super) async fn upload(
     let training = configured(&service)?;
     let is_csv = |essence: &str| essence == "text/csv";
     request::check_type(&headers, |e| request::is_json(e) || is_csv(e), "application/json or text/csv")?;
-    let limits = BodyLimits { bytes: MOST_BYTES, time: BODY_TIME, large: &service.tables };
+    let limits = BodyLimits {
+        bytes: MOST_BYTES,
+        time: BODY_TIME,
+        large: &service.tables,
+        page: None,
+        draining: service.draining(),
+    };
     let body = request::read(&headers, body, limits).await.map_err(|mut error| {
         if error.code == Code::BodyTooLarge {
             "the body must be at most 30 MiB; send fewer rows".clone_into(&mut error.message);
@@ -228,7 +234,7 @@ pub(super) async fn upload(
         (status = 200, description = "It was started, now or by an earlier call", body = StartAnswer),
         (status = 400, description = "Malformed", body = ErrorBody),
         (status = 401, description = "No valid key", body = ErrorBody),
-        (status = 403, description = "Role below admin", body = ErrorBody),
+        (status = 403, description = "Role below admin, or a bound key", body = ErrorBody),
         (status = 404, description = "No such dataset", body = ErrorBody),
         (status = 409, description = "Woodwide is not configured", body = ErrorBody),
         (status = 422, description = "A name, type or column that cannot be", body = ErrorBody),
@@ -238,13 +244,13 @@ pub(super) async fn upload(
 )]
 pub(super) async fn start(
     State(service): State<Shared>,
-    Admin(access): Admin,
+    Operator(access): Operator,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     let training = configured(&service)?;
     request::check_type(&headers, request::is_json, "application/json")?;
-    let body = request::read(&headers, body, service.body_limits()).await?;
+    let body = request::read(&headers, body, service.body_limits(request::LIST)).await?;
     let missing = || ApiError::malformed("body", "the body is empty; send {datasetName, modelName}");
     let wanted: StartBody = request::json(&body)?.ok_or_else(missing)?;
     named("datasetName", &wanted.dataset_name)?;
@@ -282,7 +288,7 @@ pub(super) async fn start(
     responses(
         (status = 200, description = "How it stands", body = TrainingBody),
         (status = 401, description = "No valid key", body = ErrorBody),
-        (status = 403, description = "Role below admin", body = ErrorBody),
+        (status = 403, description = "Role below admin, or a bound key", body = ErrorBody),
         (status = 404, description = "No such model", body = ErrorBody),
         (status = 409, description = "Woodwide is not configured", body = ErrorBody),
         (status = 422, description = "No id", body = ErrorBody),
@@ -292,7 +298,7 @@ pub(super) async fn start(
 )]
 pub(super) async fn read(
     State(service): State<Shared>,
-    _: Admin,
+    _: Operator,
     TextPath(model): TextPath,
 ) -> Result<Response, ApiError> {
     let training = configured(&service)?;

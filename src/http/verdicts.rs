@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use utoipa::{IntoParams, ToSchema};
 
-use super::auth::Reader;
+use super::auth::{Access, Reader};
 use super::error::{ApiError, Code, ErrorBody};
 use super::request::Params;
+use super::shares::Share;
 use super::{Shared, wire};
 use crate::domain::result::Decision;
 use crate::store::StoreResult;
@@ -117,13 +118,20 @@ pub(super) async fn follow(
         Some(last) => place(&last).ok_or_else(wrong)?,
         None => Place { at: service.clock.now().wall.0, ..Place::default() },
     };
+    let share = access.key.map(|key| {
+        service
+            .followers_by_key
+            .take(key)
+            .ok_or_else(|| ApiError::new(Code::Busy, "too many follow with this key; end one, or come back later"))
+    });
+    let share = share.transpose()?;
     let busy = |_| ApiError::new(Code::Busy, format!("{FOLLOWERS} follow already; come back later"));
     let seat = std::sync::Arc::clone(&service.followers).try_acquire_owned().map_err(busy)?;
     let draining = service.draining();
     if *draining.borrow() {
         return Err(ApiError::new(Code::ShuttingDown, "the service shuts down; follow another node"));
     }
-    let follower = Follower { service, after, deployment, draining, _seat: seat };
+    let follower = Follower { service, access, after, deployment, draining, _seat: (seat, share) };
     let pieces = stream::unfold(follower, |mut follower| async {
         let piece = follower.next().await?;
         Some((Ok::<_, Infallible>(piece), follower))
@@ -139,10 +147,11 @@ pub(super) async fn follow(
 
 struct Follower {
     service: Shared,
+    access: Access,
     after: Place,
     deployment: Option<String>,
     draining: watch::Receiver<bool>,
-    _seat: OwnedSemaphorePermit,
+    _seat: (OwnedSemaphorePermit, Option<Share<u64>>),
 }
 
 impl Follower {
@@ -150,6 +159,9 @@ impl Follower {
         let silent = tokio::time::sleep(SILENCE);
         tokio::pin!(silent);
         loop {
+            if !self.service.holds(&self.access) {
+                return None;
+            }
             // A store that is away is waited for; nothing is missed, the place is kept.
             if let Ok(events) = self.look().await
                 && let Some(last) = events.last()

@@ -360,7 +360,7 @@ pub(super) async fn redeliver(
     body: Body,
 ) -> Result<Response, ApiError> {
     request::check_type(&headers, request::is_json, "application/json")?;
-    let body = request::read(&headers, body, service.body_limits()).await?;
+    let body = request::read(&headers, body, service.body_limits(request::FORM)).await?;
     let delivery = request::json::<RedeliverRequest>(&body)?.and_then(|asked| asked.delivery_id);
     known(&service, &id)?;
     service.note(&access, "webhook.redeliver", id.as_str(), json!({"deliveryId": delivery})).await?;

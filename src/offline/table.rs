@@ -2,6 +2,7 @@
 //!
 //! Workers fill [`Rows`] in parallel and [`super::output`] only has to put them one after the other.
 
+use crate::domain::printable::printable;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::Arc;
@@ -226,6 +227,7 @@ fn put_number(out: &mut Vec<u8>, value: f64) {
 }
 
 fn put_csv_text(out: &mut Vec<u8>, text: &str, quote: Quote) {
+    let text = printable(text);
     let special = |b: u8| matches!(b, b',' | b'"' | b'\n' | b'\r');
     if quote == Quote::Needed && !text.bytes().any(special) {
         out.extend_from_slice(text.as_bytes());
@@ -288,7 +290,7 @@ mod tests {
             fill(&mut csv_rows, &name, value, maybe, ok);
             let text = [csv_rows.table.header().as_bytes(), &csv_rows.bytes].concat();
             let record = csv::Reader::from_reader(text.as_slice()).records().next().unwrap().unwrap();
-            prop_assert_eq!(&record[0], name.as_str());
+            prop_assert_eq!(&record[0], &*printable(&name));
             prop_assert_eq!(record[1].parse::<f64>().unwrap().to_bits(), value.to_bits());
             prop_assert_eq!(record[2].parse::<f64>().ok(), maybe);
             prop_assert_eq!(record[3].parse::<bool>().unwrap(), ok);

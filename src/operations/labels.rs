@@ -9,18 +9,13 @@ use crate::store::{Store, StoreResult, StoredSession};
 /// The decision about a session that is labelled so; without a label, what `thresholds` make of its score.
 #[must_use]
 pub fn decided(verdict: &Verdict, label: Option<&Label>, thresholds: &Thresholds) -> Decided {
-    match label.map(|label| label.truth) {
-        Some(truth) => Decided {
-            decision: if truth == Truth::Human { Decision::Pass } else { Decision::Fail },
-            confidence: 1.0,
-            reasons: verdict.reasons,
-        },
-        None => {
-            // A result without its basis stays as it is.
-            let anew = verdict.redecided(thresholds).unwrap_or_else(|| verdict.clone());
-            Decided { decision: anew.decision, confidence: anew.confidence, reasons: anew.reasons }
-        }
+    if let Some(truth) = label.map(|label| label.truth) {
+        let decision = if truth == Truth::Human { Decision::Pass } else { Decision::Fail };
+        return Decided { decision, confidence: 1.0, reasons: verdict.reasons };
     }
+    // A result without its basis stays as it is.
+    let anew = verdict.redecided(thresholds).unwrap_or_else(|| verdict.clone());
+    Decided { decision: anew.decision, confidence: anew.confidence, reasons: anew.reasons }
 }
 
 /// Labels a session that has a result, or takes its label back, and revises its decision. The decision now; `None` where the

@@ -11,7 +11,7 @@ mod fallback;
 mod isolate;
 mod kept_reaches;
 mod manual;
-mod retention;
+pub mod retention;
 mod reuse;
 mod shadow;
 

@@ -8,7 +8,7 @@ use super::engine::Engine;
 use crate::domain::time::{Now, Timestamp};
 use crate::shutdown::Shutdown;
 use crate::store::controls::{RETENTION, RetentionRule};
-use crate::store::{DeploymentRetention, StoreResult};
+use crate::store::{DeploymentRetention, Store, StoreResult};
 
 /// Time between looks.
 const EVERY: Duration = Duration::from_secs(30);
@@ -18,12 +18,53 @@ const OVERLAP: Duration = Duration::from_secs(60);
 /// A wall clock that moves this far against the monotonic one was set by somebody.
 const JUMP: Duration = Duration::from_secs(3600);
 
+/// A clock that is this far ahead of the last look at it is taken for one that was set wrongly. What was away for longer,
+/// or comes from an old backup, looks alike; in both cases an operator says whether what is old may go.
+const FAR: Duration = Duration::from_secs(3 * 86_400);
+/// How often the clock is written down.
+const WRITTEN_EVERY: Duration = Duration::from_secs(3600);
+/// Where.
+const CLOCK: &str = "retention.clock";
+
+/// When the clock was last written down, if it is so far ahead of that now that nothing is pruned.
+///
+/// # Errors
+/// When the store is away.
+pub async fn paused(store: &dyn Store, now: Timestamp) -> StoreResult<Option<Timestamp>> {
+    Ok(last_look(store).await?.filter(|last| now.since(*last) > FAR))
+}
+
+/// Takes the clock for right: what is past its time by it is pruned from now on.
+///
+/// # Errors
+/// When the store is away.
+pub async fn resume(store: &dyn Store, now: Timestamp) -> StoreResult<()> {
+    store.remember(CLOCK.to_owned(), Some(now.0.to_le_bytes().to_vec())).await
+}
+
+async fn last_look(store: &dyn Store) -> StoreResult<Option<Timestamp>> {
+    let last = store.recall(CLOCK.to_owned()).await?;
+    Ok(last.and_then(|bytes| Some(Timestamp(i64::from_le_bytes(bytes.try_into().ok()?)))))
+}
+
+/// Whether something may be pruned by this clock; writes it down now and then.
+async fn is_trusted(store: &dyn Store, now: Timestamp) -> StoreResult<bool> {
+    let last = last_look(store).await?;
+    if last.is_some_and(|last| now.since(last) > FAR) {
+        return Ok(false);
+    }
+    if last.is_none_or(|last| now.since(last).max(last.since(now)) >= WRITTEN_EVERY) {
+        resume(store, now).await?;
+    }
+    Ok(true)
+}
+
 /// Runs until a soft shutdown.
 pub(super) async fn keep(engine: Arc<Engine>, shutdown: Shutdown) {
     let started = engine.parts.clock.now();
     let mut every = tokio::time::interval(EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut warned = false;
+    let (mut warned, mut paused_before) = (false, false);
     let mut reached = HashMap::new();
     loop {
         tokio::select! {
@@ -37,6 +78,22 @@ pub(super) async fn keep(engine: Arc<Engine>, shutdown: Shutdown) {
                 tracing::error!("the wall clock jumped by over an hour; nothing is pruned until the node is restarted");
             }
             continue;
+        }
+        match is_trusted(engine.parts.store.as_ref(), now.wall).await {
+            Ok(true) => paused_before = false,
+            Ok(false) => {
+                if !std::mem::replace(&mut paused_before, true) {
+                    tracing::error!(
+                        "the clock is over three days ahead of the last look at it; nothing is pruned until an operator \
+                         sets it right, or agrees with POST /api/v1/retention/resume"
+                    );
+                }
+                continue;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "retention could not run; it tries again later");
+                continue;
+            }
         }
         prune(&engine, now, &shutdown).await;
         if let Err(error) = prune_deployments(&engine, now, &mut reached, &shutdown).await {

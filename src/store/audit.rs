@@ -1,6 +1,8 @@
 //! The audit log: what was managed, by whom, each entry bound to the one before, so that none can be changed, taken out
 //! or put in without the chain showing it.
 
+use std::net::IpAddr;
+
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 
@@ -114,6 +116,11 @@ pub trait AuditStore {
 
     /// A keyed hash of a user.
     fn user_pseudonym(&self, user: &str) -> String;
+
+    /// A keyed hash of a client's address; no user is called so.
+    fn address_pseudonym(&self, address: IpAddr) -> String {
+        self.user_pseudonym(&format!("\0address\0{address}"))
+    }
 }
 
 #[cfg(test)]

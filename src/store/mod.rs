@@ -10,6 +10,8 @@ mod coding;
 
 mod first;
 
+mod private;
+
 pub mod audit;
 
 pub mod campaigns;
@@ -34,6 +36,7 @@ pub mod sqlite;
 
 pub mod postgres;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -134,6 +137,10 @@ pub trait Store:
     /// cause [`Cause::Replay`](decisions::Cause::Replay) where it still stands and nobody labelled it. `again` are settled
     /// sessions to be compared once more. How many decisions changed.
     async fn compared(&self, compared: Vec<Compared>, again: Vec<Seq>, now: Now) -> StoreResult<u64>;
+
+    /// The deployments of ready sessions, with how many of those looked at were of each: all of them where they are few, else
+    /// some from evenly spaced places of the queue, at a bounded cost.
+    async fn waiting_deployments(&self) -> StoreResult<BTreeMap<String, u64>>;
 
     /// How much is still to be compared.
     async fn comparison_backlog(&self) -> StoreResult<ComparisonBacklog>;

@@ -17,6 +17,10 @@ use crate::domain::time::Timestamp;
 use crate::store::campaigns::CampaignId;
 use crate::store::challenges::UsedChallenge;
 
+/// Places of a queue that are looked at for the deployments of those who wait, and sessions at each of them.
+pub(crate) const SAMPLED_PLACES: i64 = 20;
+pub(crate) const SAMPLED_SESSIONS: i64 = 50;
+
 /// The verdict that was answered at once, with what a repeated submission must repeat.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FirstVerdict {

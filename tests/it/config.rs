@@ -6,6 +6,7 @@ use std::time::Duration;
 use playproof_batch::config::{Config, DetectorKind, Faults, FirstBy, Flags, Generation, Secret, StoreUrl, catalogue};
 use playproof_batch::domain::evidence::Evidence;
 use playproof_batch::http::RateLimit;
+use playproof_batch::logging::LogFormat;
 
 fn flags(given: &[(&str, &str)]) -> Flags {
     Flags { config: None, values: given.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect() }
@@ -47,6 +48,10 @@ fn the_defaults_are_the_promised_ones() {
 
     assert!(!c.http.has_keys());
     assert_eq!((c.http.rate_limit, c.http.trusted_proxies, c.http.cors_origins), (None, vec![], vec![]));
+    let ten_a_minute = RateLimit { requests: 10, per: 60 * SECOND };
+    assert_eq!((c.http.rate_limit_address, c.http.rate_limit_login), (None, Some(ten_a_minute)));
+    assert_eq!((c.http.metrics_keys, c.http.base_path.as_str(), c.drain_delay), (vec![], "", Duration::ZERO));
+    assert_eq!(c.log_format, LogFormat::Auto);
     assert_eq!((c.http.longpoll_max, c.http.max_body), (60 * SECOND, 2 << 20));
     assert_eq!((c.http.bounds.movements, c.http.bounds.clicks, c.http.max_connections), (20_000, 2_000, 4096));
 
@@ -78,7 +83,8 @@ fn every_promised_variable_exists() {
                     SCHEDULER_MIN_BATCH SCHEDULER_MAX_WAIT BATCH_SIZE BATCH_CONCURRENCY BATCH_EVIDENCE QUEUE_LIMIT \
                     RETRY_MAX_ATTEMPTS RETRY_BASE RETRY_MAX LEASE SHUTDOWN_GRACE FALLBACK_AFTER CIRCUIT_PROBE \
                     LONGPOLL_MAX RETENTION_RESULTS RETENTION_TELEMETRY RETENTION_TELEMETRY_FLAGGED SUBMIT_KEYS \
-                    SUBMIT_KEYS_FILE INGEST_KEYS INGEST_KEYS_FILE ANALYST_KEYS ANALYST_KEYS_FILE ADMIN_KEYS ADMIN_KEYS_FILE WEBHOOK_PRIVATE RATE_LIMIT \
+                    SUBMIT_KEYS_FILE INGEST_KEYS INGEST_KEYS_FILE ANALYST_KEYS ANALYST_KEYS_FILE ADMIN_KEYS ADMIN_KEYS_FILE METRICS_KEYS METRICS_KEYS_FILE \
+                    WEBHOOK_PRIVATE RATE_LIMIT RATE_LIMIT_ADDRESS RATE_LIMIT_LOGIN DRAIN_DELAY BASE_PATH LOG_FORMAT \
                     TRUSTED_PROXIES LOG MAX_BODY MAX_MOVEMENTS MAX_CLICKS MAX_CONNECTIONS STORE_CONNECTIONS";
     let bare = "ANOMALY_THRESHOLD_PASS ANOMALY_THRESHOLD_REVIEW ANOMALY_MODEL_ID WOODWIDE_API_KEYS WOODWIDE_API_KEY \
                 WOODWIDE_API_KEYS_FILE WOODWIDE_API_KEY_FILE WOODWIDE_BASE_URL WOODWIDE_API \
@@ -176,6 +182,18 @@ fn rules_between_settings_name_the_mend() {
     let open = one(&[("PLAYPROOF_LISTEN", "0.0.0.0:3000")]);
     assert!(open.contains("set PLAYPROOF_ADMIN_KEYS, or bind to loopback such as 127.0.0.1:3000"), "{open}");
     assert!(load(&[("PLAYPROOF_LISTEN", "0.0.0.0:3000"), ("PLAYPROOF_ADMIN_KEYS", "admin-key-0123456789")]).is_ok());
+    for origins in ["*", "https://play.example.org"] {
+        let open = one(&[("API_CORS_ORIGINS", origins)]);
+        assert!(open.starts_with("API_CORS_ORIGINS: ") && open.contains("set PLAYPROOF_SUBMIT_KEYS"), "{open}");
+        let keyed = [("API_CORS_ORIGINS", origins), ("PLAYPROOF_ADMIN_KEYS", "admin-key-0123456789")];
+        assert!(load(&keyed).is_ok());
+    }
+    let long = one(&[("PLAYPROOF_DRAIN_DELAY", "25s")]);
+    assert!(long.contains("PLAYPROOF_SHUTDOWN_GRACE"), "{long}");
+    let bound = one(&[("PLAYPROOF_METRICS_KEYS", "metrics-key-0123456789@eu")]);
+    assert!(bound.contains("PLAYPROOF_METRICS_KEYS: entry 1 is bound"), "{bound}");
+    assert!(one(&[("PLAYPROOF_LOG_FORMAT", "xml")]).contains("write auto, json or text"));
+    assert!(one(&[("PLAYPROOF_BASE_PATH", "playproof")]).contains("write a path such as /playproof"));
     assert!(one(&[("PLAYPROOF_RETRY_BASE", "11m")]).contains("PLAYPROOF_RETRY_MAX"));
     assert!(one(&[("PLAYPROOF_DETECTOR", "woodwide")]).contains("WOODWIDE_API_KEYS"));
     assert!(load(&[("PLAYPROOF_DETECTOR", "woodwide"), ("WOODWIDE_API_KEY", "sk_sim")]).is_ok());

@@ -28,7 +28,7 @@ const LAYERS: [(&str, &[&str]); 26] = [
     ("intake", &["store", "detector", "domain"]),
     ("challenges", &["store", "domain"]),
     ("scheduler", &["store", "detector", "domain"]),
-    ("registry", &["store", "detector", "domain"]),
+    ("registry", &["generator", "store", "detector", "domain"]),
     ("operations", &["registry", "intake", "store", "detector", "domain"]),
     (
         "http",

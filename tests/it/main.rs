@@ -24,6 +24,9 @@ mod dashboard;
 mod erasure;
 
 mod detection;
+mod folder;
+
+mod front;
 
 mod determinism;
 
@@ -35,10 +38,14 @@ mod nodes;
 
 mod process;
 
+mod ready;
+
 mod retention;
 
 mod signals;
 
 mod surface;
+
+mod trust;
 
 mod woodwide;

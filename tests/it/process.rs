@@ -94,6 +94,13 @@ impl Process {
         Self::spawn(&mut command, store, log.into()).unwrap().ready()
     }
 
+    /// Starts a node under a umask and waits until it is ready.
+    pub(crate) fn with_umask(umask: &str, store: &str, settings: &[(&str, &str)]) -> Self {
+        let mut command = program("sh", settings);
+        command.args(["-c", &format!("umask {umask}; exec {PROGRAM}")]);
+        Self::spawn(&mut command, store, Stdio::inherit()).unwrap().ready()
+    }
+
     fn ready(self) -> Self {
         let mut process = self;
         let begun = Instant::now();
@@ -146,6 +153,11 @@ impl Process {
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
+    }
+
+    /// Waits until it has ended; the exit status.
+    pub(crate) fn ended(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
     }
 
     /// SIGTERM; the exit status and how long it took.

@@ -41,7 +41,9 @@ on_both_stores!(
     an_idle_node_ends_at_once_whatever_connections_are_open,
     a_loaded_node_ends_in_time_and_its_sessions_are_finished_after_the_next_start,
     a_stopped_and_a_started_scheduler_stay_so,
-    requests_that_never_end_hold_a_node_up_for_its_grace_period_and_no_longer
+    requests_that_never_end_hold_a_node_up_for_its_grace_period_and_no_longer,
+    what_is_half_sent_holds_a_node_up_for_five_seconds_at_most,
+    a_node_that_leaves_answers_for_its_delay_and_says_so
 );
 
 async fn an_idle_node_ends_at_once_whatever_connections_are_open(place: Place) {
@@ -163,22 +165,63 @@ async fn a_copy_made_while_a_node_runs_answers_for_what_was_acknowledged() {
     assert_eq!(told.lost(&all_results(&node.url).await), 0);
 }
 
-async fn requests_that_never_end_hold_a_node_up_for_its_grace_period_and_no_longer(place: Place) {
-    let node = Process::on(&place.url, &[("PLAYPROOF_SHUTDOWN_GRACE", "1s")]);
-    let address = node.url.strip_prefix("http://").unwrap();
+/// Requests of which the rest never comes, on connections of their own.
+fn half_sent(node: &Process) -> Vec<std::net::TcpStream> {
     let begin = |text: &str| {
-        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let mut stream = std::net::TcpStream::connect(node.url.strip_prefix("http://").unwrap()).unwrap();
         stream.write_all(text.as_bytes()).unwrap();
         stream
     };
-    let stalled = [
+    vec![
         begin("POST /api/v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{\"sessionId\""),
         begin(
             "POST /api/v1/batch/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n\
              Transfer-Encoding: chunked\r\n\r\n5\r\n{\"ses\r\n",
         ),
         begin("GET /health HTTP/1.1\r\nHost: loc"),
-    ];
+        begin(""),
+    ]
+}
+
+async fn what_is_half_sent_holds_a_node_up_for_five_seconds_at_most(place: Place) {
+    let node = Process::on(&place.url, &[]);
+    let stalled = half_sent(&node);
+    // They are being served once a later request was answered.
+    assert_eq!(get(&node.url, "/api/v1/batch/stats").await["queue"]["total"], 0);
+    let (status, took) = node.terminate();
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(7), "{took:?}");
+    drop(stalled);
+}
+
+async fn a_node_that_leaves_answers_for_its_delay_and_says_so(place: Place) {
+    let delay = Duration::from_secs(3);
+    let node = Process::on(&place.url, &[("PLAYPROOF_DRAIN_DELAY", "3s")]);
+    let client = playproof_batch::tls::http_client().no_proxy().build().unwrap();
+    let begun = std::time::Instant::now();
+    node.signal("TERM");
+    let ready = async || client.get(format!("{}/ready", node.url)).send().await.unwrap();
+    let mut leaving = ready().await;
+    while leaving.status() == 200 {
+        leaving = ready().await;
+    }
+    assert_eq!(leaving.status(), 503);
+    assert_eq!(leaving.json::<serde_json::Value>().await.unwrap()["status"], "draining");
+    let told = Told::default();
+    fill(&node.url, &told, 20).await;
+    assert!(begun.elapsed() < delay, "this machine is too slow to tell");
+    let url = node.url.clone();
+    assert_eq!(node.ended().code(), Some(0));
+    assert!(begun.elapsed() >= delay, "{:?}", begun.elapsed());
+    assert!(client.get(format!("{url}/health")).send().await.is_err());
+    let node = Process::on(&place.url, &[]);
+    finish(&node.url).await;
+    assert_eq!(told.lost(&all_results(&node.url).await), 0, "what was taken while leaving is there");
+}
+
+async fn requests_that_never_end_hold_a_node_up_for_its_grace_period_and_no_longer(place: Place) {
+    let node = Process::on(&place.url, &[("PLAYPROOF_SHUTDOWN_GRACE", "1s")]);
+    let stalled = half_sent(&node);
     // They are being served once a later request was answered.
     assert_eq!(get(&node.url, "/api/v1/batch/stats").await["queue"]["total"], 0);
     let (status, took) = node.terminate();

@@ -93,9 +93,15 @@ export type BatchesAnswer = {
   nextCursor?: string | null;
 };
 
-/** ok or unavailable. */
+/** ok, or what is wrong. */
 export type Checks = {
+  /** closed, or open while a detector is left alone after an outage. */
+  circuit: string;
+  /** ok, away (sessions are taken and wait) or unavailable. */
   detector: string;
+  /** ok or full. */
+  queue: string;
+  /** ok, full, damaged or unavailable. */
   store: string;
 };
 
@@ -454,7 +460,7 @@ export type KeyRequest = {
   deploymentId?: string | null;
   /** What people call it; at most 100 bytes. */
   name?: string;
-  /** submit, ingest, analyst or admin. */
+  /** submit, ingest, analyst, admin or metrics. */
   role: string;
   /** pass, review or fail: makes it a test key, of which every session gets this verdict. For submit and ingest. */
   testVerdict?: string | null;
@@ -739,6 +745,10 @@ export type QueuedAnswer = {
 /** What can be used. */
 export type ReadyAnswer = {
   checks: Checks;
+  /** What is wrong, each with its mend; empty when nothing is. */
+  problems: Array<string>;
+  /** Whether results and the dashboard can be read, also where sessions are not taken. */
+  reads: boolean;
   /** ready, `not_ready` or draining. */
   status: string;
 };
@@ -847,6 +857,8 @@ export type ResultsAnswer = {
 /** Every deployment with a rule of its own. */
 export type RetentionAnswer = {
   deployments: Array<RetentionBody>;
+  /** Where nothing is pruned because the clock is far ahead of its last look: when that was; ISO 8601, UTC. */
+  pausedSince?: string | null;
 };
 
 /** How long a deployment's sessions are kept. */
@@ -866,6 +878,14 @@ export type RetentionRequest = {
   resultsHours?: number | null;
   /** Hours for which telemetry is kept, whatever the decision; not more than `resultsHours`. */
   telemetryHours?: number | null;
+};
+
+/** That pruning goes on. */
+export type RetentionResumed = {
+  /** The clock that is taken for right; ISO 8601, UTC. */
+  clock: string;
+  /** Whether it was paused. */
+  resumed: boolean;
 };
 
 /** The first of the queue. */

@@ -7,7 +7,7 @@ use super::{Movement, Part};
 /// Points by which two parts are laid over each other.
 const POINTS: usize = 48;
 /// Most points of a part that is drawn.
-const MAX_DRAWN: usize = 400;
+const MAX_DRAWN: u16 = 400;
 
 /// A part of a movement with the part of another laid over it.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,9 +60,8 @@ fn sampled(path: &Path, (begin, end): (f64, f64)) -> [(f64, f64); POINTS] {
 fn drawn(path: &Path, (begin, end): (f64, f64)) -> Vec<(f64, f64)> {
     let (begin, end) = (begin / STEP_MS, end / STEP_MS);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "held within 2 and MAX_DRAWN")]
-    let count = (end - begin).clamp(2.0, MAX_DRAWN as f64) as usize;
-    #[expect(clippy::cast_precision_loss, reason = "at most MAX_DRAWN")]
-    (0..=count).map(|i| path.at(begin + (end - begin) * i as f64 / count as f64)).collect()
+    let count = (end - begin).clamp(2.0, f64::from(MAX_DRAWN)) as u16;
+    (0..=count).map(|i| path.at(begin + (end - begin) * f64::from(i) / f64::from(count))).collect()
 }
 
 fn laid([a, b, c, d, e, f]: &[f64; 6], (x, y): (f64, f64)) -> (f64, f64) {
@@ -132,7 +131,7 @@ mod tests {
             for (value, wanted) in one.map.iter().zip([-0.8, 0.3, 0.2, 1.1]) {
                 assert!((value - wanted).abs() < 0.15, "{:?}", one.map);
             }
-            assert!(one.laid.len() > 2 && one.laid.len() <= MAX_DRAWN + 1);
+            assert!(one.laid.len() > 2 && one.laid.len() <= usize::from(MAX_DRAWN) + 1);
         }
     }
 

@@ -29,6 +29,22 @@ pub(crate) async fn a_snapshot_tells_the_queue(store: &dyn Store) {
     assert_eq!((later.queue.next_due, later.counts.delayed, later.last_seq), (Some(at(50).wall), 1, Seq(2)));
 }
 
+pub(crate) async fn who_waits_is_told_by_deployment(store: &dyn Store) {
+    assert!(store.waiting_deployments().await.unwrap().is_empty());
+    for n in 0..90 {
+        let mut session = session(&format!("s{n}"), at(1));
+        session.key.deployment = ["eu", "us", ""][n % 3].to_owned();
+        submit(store, session).await;
+    }
+    claim(store, 30, at(2)).await;
+    let waiting: Vec<_> = store.waiting_deployments().await.unwrap().into_iter().collect();
+    assert_eq!(
+        waiting,
+        [(String::new(), 20), ("eu".to_owned(), 20), ("us".to_owned(), 20)],
+        "each once, and no leased one"
+    );
+}
+
 pub(crate) async fn the_last_run_is_the_last_claim(store: &dyn Store) {
     let start = store.snapshot().await.unwrap().queue.last_run;
     submit_all(store, &["a", "b"], at(1)).await;

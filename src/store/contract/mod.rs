@@ -73,7 +73,7 @@ macro_rules! store_contract {
                 results_are_listed_newest_first, results_are_filtered, pages_neither_skip_nor_repeat,
                 filters_without_an_index_look_at_a_window_and_go_on,
                 batches_are_listed_with_their_members, dead_sessions_are_listed, dead_sessions_are_requeued,
-                an_unknown_session_is_unknown, telemetry_comes_in_the_order_asked, a_backup_opens_by_itself,
+                an_unknown_session_is_unknown, who_waits_is_told_by_deployment, telemetry_comes_in_the_order_asked, a_backup_opens_by_itself,
             }
             memory: {
                 a_memory_is_kept_replaced_and_forgotten, a_memory_is_bounded, clearing_leaves_memories,

@@ -38,13 +38,12 @@ impl Core {
         let sql = "UPDATE challenges SET redeemed_at = $2 WHERE number = $1 AND redeemed_at IS NULL RETURNING hostname";
         let number = number.as_slice();
         let statement = held.prepare_cached(sql).await?;
-        let redemption = match held.query_opt(&statement, &[&number, &now.0]).await? {
-            Some(row) => Redemption::First { hostname: row.try_get(0)? },
-            None => {
-                let statement = held.prepare_cached("SELECT 1 FROM challenges WHERE number = $1").await?;
-                let known = held.query_opt(&statement, &[&number]).await?.is_some();
-                if known { Redemption::Repeated } else { Redemption::Unused }
-            }
+        let redemption = if let Some(row) = held.query_opt(&statement, &[&number, &now.0]).await? {
+            Redemption::First { hostname: row.try_get(0)? }
+        } else {
+            let statement = held.prepare_cached("SELECT 1 FROM challenges WHERE number = $1").await?;
+            let known = held.query_opt(&statement, &[&number]).await?.is_some();
+            if known { Redemption::Repeated } else { Redemption::Unused }
         };
         held.release();
         Ok(redemption)

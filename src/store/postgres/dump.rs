@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use super::Core;
 use super::fault::Fault;
 use super::schema;
-use crate::store::StoreError;
+use crate::store::{StoreError, private};
 
 /// In the order in which they are read; partitions are part of their table.
 pub(super) const TABLES: [&str; 26] = [
@@ -52,7 +52,7 @@ impl Core {
             let message = format!("{} holds a copy already; name an empty folder", folder.display());
             return Err(StoreError::Unavailable(message).into());
         }
-        fs::create_dir_all(folder).map_err(cannot)?;
+        private::folder(folder).map_err(cannot)?;
         let mut held = self.pool.get().await?;
         held.batch_execute("SET enable_seqscan = on; SET statement_timeout = 0").await?;
         let transaction = held
@@ -79,7 +79,8 @@ impl Core {
             );
         }
         for table in TABLES {
-            let mut file = fs::File::create(folder.join(format!("{table}.copy"))).map_err(cannot)?;
+            let mut file = private::file(&folder.join(format!("{table}.copy"))).map_err(cannot)?;
+            file.set_len(0).map_err(cannot)?;
             let rows = transaction.copy_out(&format!("COPY (SELECT * FROM {table}) TO STDOUT")).await?;
             let mut rows = pin!(rows);
             while let Some(piece) = rows.next().await {
@@ -96,7 +97,7 @@ impl Core {
         }
         let _ = writeln!(text, "SELECT setval('session_seq', {last});\nCOMMIT;");
         // A copy without its script is none.
-        fs::write(&script, text).map_err(cannot)?;
+        private::file(&script).and_then(|mut file| file.write_all(text.as_bytes())).map_err(cannot)?;
         fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(cannot)?;
         // The connection has other settings now; it is closed.
         Ok(())

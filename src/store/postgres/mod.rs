@@ -39,6 +39,7 @@ mod plan_tests;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -394,6 +395,10 @@ impl Store for PostgresStore {
 
     async fn compared(&self, compared: Vec<Compared>, again: Vec<Seq>, now: Now) -> StoreResult<u64> {
         called!(self.core.compared_once(&compared, &again, now.wall))
+    }
+
+    async fn waiting_deployments(&self) -> StoreResult<BTreeMap<String, u64>> {
+        called!(self.core.waiting_deployments_once())
     }
 
     async fn comparison_backlog(&self) -> StoreResult<ComparisonBacklog> {

@@ -1,5 +1,7 @@
 //! Questions asked of the store, each one statement and hence one snapshot.
 
+use std::collections::BTreeMap;
+
 use deadpool_postgres::GenericClient;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -14,6 +16,7 @@ use crate::domain::batch::QueueView;
 use crate::domain::id::{BatchId, Seq, SessionKey};
 use crate::domain::reason::{Reason, Reasons};
 use crate::domain::time::Timestamp;
+use crate::store::model::{SAMPLED_PLACES, SAMPLED_SESSIONS};
 use crate::store::{BatchRow, Cursor, DeadRow, Lookup, Page, ResultQuery, ResultRow, Snapshot, StoredSession};
 
 fn joined(condition: &str) -> String {
@@ -245,6 +248,33 @@ impl Core {
         let found = held.query(&statement, &[&before.map_or(i64::MAX, |seq| seq.0), &i64::from(limit)]).await?;
         held.release();
         rows::all(&found, rows::dead)
+    }
+
+    /// The deployments of ready sessions at evenly spaced places.
+    pub(super) async fn waiting_deployments_once(&self) -> Result<BTreeMap<String, u64>, Fault> {
+        let held = self.pool.get().await?;
+        let mut found = BTreeMap::new();
+        let edges = "SELECT (SELECT seq FROM queue WHERE state = 0 ORDER BY seq LIMIT 1), \
+                     (SELECT seq FROM queue WHERE state = 0 ORDER BY seq DESC LIMIT 1)";
+        let row = held.query_one(&held.prepare_cached(edges).await?, &[]).await?;
+        let (first, last): (Option<i64>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
+        if let (Some(first), Some(last)) = (first, last) {
+            let sql = "SELECT w.seq, s.deployment FROM (SELECT seq FROM queue WHERE state = 0 AND seq >= $1 ORDER BY seq \
+                       LIMIT $2) w JOIN sessions s ON s.seq = w.seq ORDER BY w.seq";
+            let statement = held.prepare_cached(sql).await?;
+            let mut next = first;
+            for place in 0..SAMPLED_PLACES {
+                // No session twice where the places lie close together.
+                let from = next.max(first + (last - first) / SAMPLED_PLACES * place);
+                for row in held.query(&statement, &[&from, &SAMPLED_SESSIONS]).await? {
+                    next = row.try_get::<_, i64>(0)? + 1;
+                    let deployment: Vec<u8> = row.try_get(1)?;
+                    *found.entry(String::from_utf8_lossy(&deployment).into_owned()).or_default() += 1;
+                }
+            }
+        }
+        held.release();
+        Ok(found)
     }
 
     pub(super) async fn telemetry_once(&self, seqs: &[Seq]) -> Result<Vec<Option<Vec<u8>>>, Fault> {

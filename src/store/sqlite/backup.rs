@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::fault::Fault;
 use super::{DATABASE, schema};
-use crate::store::{StoreError, StoreResult};
+use crate::store::{StoreError, StoreResult, private};
 
 /// Copies the store in `data` to the folder `to`, consistently, whether or not a node has it open.
 ///
@@ -20,8 +20,17 @@ pub fn backup(data: &Path, to: &Path) -> StoreResult<()> {
         let message = format!("{} holds a store already; name an empty folder", to.display());
         return Err(StoreError::Unavailable(message));
     }
-    fs::create_dir_all(to).map_err(|e| folder_fault(to, &e))?;
-    copy(&data.join(DATABASE), &target)
+    private::folder(to).map_err(|e| folder_fault(to, &e))?;
+    copy_whole(&data.join(DATABASE), &to.join("copying.sqlite"), &target)
+}
+
+/// Copies under another name first: a copy that was interrupted must not be taken for a whole one.
+fn copy_whole(from: &Path, partial: &Path, target: &Path) -> StoreResult<()> {
+    let _ = fs::remove_file(partial);
+    copy(from, partial)?;
+    let folder = target.parent().unwrap_or(target);
+    fs::rename(partial, target).map_err(|e| folder_fault(folder, &e))?;
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| folder_fault(folder, &e))
 }
 
 /// Puts the copy in the folder `from` in place as the store in `data`, which must not hold one.
@@ -34,13 +43,8 @@ pub fn restore(from: &Path, data: &Path) -> StoreResult<()> {
         let message = format!("{} holds a store already; move it away first", data.display());
         return Err(StoreError::InUse(message));
     }
-    fs::create_dir_all(data).map_err(|e| folder_fault(data, &e))?;
-    // A partial copy must not be taken for a store: it gets its name when it is whole.
-    let partial = data.join("restoring.sqlite");
-    let _ = fs::remove_file(&partial);
-    copy(&from.join(DATABASE), &partial)?;
-    fs::rename(&partial, &target).map_err(|e| folder_fault(data, &e))?;
-    fs::File::open(data).and_then(|folder| folder.sync_all()).map_err(|e| folder_fault(data, &e))
+    private::folder(data).map_err(|e| folder_fault(data, &e))?;
+    copy_whole(&from.join(DATABASE), &data.join("restoring.sqlite"), &target)
 }
 
 fn folder_fault(folder: &Path, error: &std::io::Error) -> StoreError {
@@ -68,6 +72,7 @@ fn copy_checked(from: &Path, to: &Path) -> Result<(), Fault> {
     if found == 0 {
         return Err(StoreError::Unavailable(format!("{} is no store", from.display())).into());
     }
+    private::file(to).map_err(|e| folder_fault(to, &e))?;
     let mut target = Connection::open(to)?;
     target.pragma_update(None, "synchronous", "FULL")?;
     {

@@ -41,8 +41,11 @@ mod room_tests;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -59,6 +62,7 @@ use self::keys::RecentKeys;
 use self::state::WriterState;
 use self::writer::Writer;
 use super::coding::{KeyHasher, check_memory};
+use super::private;
 use super::{
     Acceptance, BatchRow, Candidate, Claim, ClaimRequest, Compared, ComparisonBacklog, DeadRow, DeploymentRetention,
     Heartbeat, Lease, Lookup, NewSession, NewSketch, NodeRow, Page, Pruned, ResultQuery, ResultRow, Retention, Settled,
@@ -101,6 +105,8 @@ pub struct SqliteStore {
     readers: Arc<Readers>,
     hasher: KeyHasher,
     recent: RecentKeys,
+    /// Whether a reader came upon damage.
+    damaged: AtomicBool,
     node: Mutex<Option<(NodeRow, Instant)>>,
     ready: Arc<Notify>,
     _lock: File,
@@ -119,10 +125,13 @@ impl SqliteStore {
     /// When the folder cannot be written, another process has it, the file is damaged or from a later version.
     pub fn open(settings: &SqliteSettings, now: Timestamp) -> StoreResult<Self> {
         let folder = &settings.folder;
-        let lock = lock_folder(folder)?;
+        let mut lock = lock_folder(folder)?;
         let path = folder.join(DATABASE);
+        refuse_lost(folder, &path)?;
+        keep_private(folder, &path).map_err(|e| cannot_write(folder, &e))?;
         let mut connection = connect(&path, WRITER_CACHE_KIB).map_err(|fault| fault.for_callers())?;
         prepare(&mut connection, &path, settings, now).map_err(|fault| fault.for_callers())?;
+        note_use(&mut lock).map_err(|e| cannot_write(folder, &e))?;
         let hasher = state::hasher(&connection).map_err(|fault| fault.for_callers())?;
         let mut state =
             WriterState::load(connection, folder.clone(), settings.room).map_err(|fault| fault.for_callers())?;
@@ -131,7 +140,17 @@ impl SqliteStore {
         let ready = Arc::new(Notify::new());
         let readers = Arc::new(Readers { path, idle: Mutex::new(Vec::new()), places: Semaphore::new(READERS) });
         let writer = Writer::start(state, Arc::clone(&ready))?;
-        Ok(Self { folder: folder.clone(), writer, readers, hasher, recent, node: Mutex::default(), ready, _lock: lock })
+        Ok(Self {
+            folder: folder.clone(),
+            writer,
+            readers,
+            hasher,
+            recent,
+            damaged: AtomicBool::new(false),
+            node: Mutex::default(),
+            ready,
+            _lock: lock,
+        })
     }
 
     async fn read<T, F>(&self, run: F) -> StoreResult<T>
@@ -144,7 +163,11 @@ impl SqliteStore {
         let place = self.readers.places.acquire().await.map_err(|e| closed(e.to_string()))?;
         let outcome = tokio::task::spawn_blocking(move || readers.run(run)).await;
         drop(place);
-        outcome.map_err(|e| closed(e.to_string()))?.map_err(|fault| fault.for_callers())
+        let outcome = outcome.map_err(|e| closed(e.to_string()))?.map_err(|fault| fault.for_callers());
+        if matches!(outcome, Err(StoreError::Corrupt(_))) {
+            self.damaged.store(true, Ordering::Relaxed);
+        }
+        outcome
     }
 
     /// Removes what an erasure left in unused parts of the file and in the write-ahead log; a reader may be in the way for
@@ -197,23 +220,70 @@ impl Readers {
     }
 }
 
+fn cannot_write(folder: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Unavailable(format!(
+        "cannot write to the data folder {}: {error}; make it writable or name another with PLAYPROOF_STORE",
+        folder.display()
+    ))
+}
+
+/// Refuses to begin anew where a store was: its database is missing or empty, and its sessions are somewhere else.
+fn refuse_lost(folder: &Path, path: &Path) -> StoreResult<()> {
+    let empty = |path: &Path| fs::metadata(path).map_or(true, |found| found.len() == 0);
+    if !empty(path) || empty(&folder.join(LOCK)) {
+        return Ok(());
+    }
+    let found = if path.exists() { "is empty" } else { "is missing" };
+    Err(StoreError::Corrupt(format!(
+        "{} {found}, though the data folder was in use; put the file back or restore a backup; to begin anew, name an \
+         empty folder with PLAYPROOF_STORE",
+        path.display()
+    )))
+}
+
+/// Makes the database's files private, also those that an earlier version made.
+fn keep_private(folder: &Path, path: &Path) -> std::io::Result<()> {
+    // SQLite gives the log beside a database the database's own mode.
+    drop(private::file(path)?);
+    for beside in ["-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(beside);
+        private::tighten(Path::new(&name))?;
+    }
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|end| end == "backup") {
+            private::tighten(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Notes in the lock's file that the folder holds a store, so that a missing database is noticed.
+fn note_use(lock: &mut File) -> std::io::Result<()> {
+    if lock.metadata()?.len() == 0 {
+        lock.write_all(b"in use\n")?;
+        lock.sync_all()?;
+    }
+    Ok(())
+}
+
 fn lock_folder(folder: &Path) -> StoreResult<File> {
-    let cannot = |error: &std::io::Error| {
-        StoreError::Unavailable(format!(
-            "cannot write to the data folder {}: {error}; make it writable or name another with PLAYPROOF_STORE",
-            folder.display()
-        ))
-    };
-    if !folder.exists() {
-        fs::create_dir_all(folder).map_err(|e| cannot(&e))?;
+    let cannot = |error: &std::io::Error| cannot_write(folder, error);
+    // Of a folder that holds a store already it is ours to say who may look into it.
+    if folder.join(LOCK).exists() {
+        private::tighten(folder).map_err(|e| cannot(&e))?;
+    }
+    let new = !folder.exists();
+    private::folder(folder).map_err(|e| cannot(&e))?;
+    if new {
         // Or a power cut could take the folder away again, with all that is in it.
         let parent = folder.canonicalize().ok().and_then(|folder| folder.parent().map(Path::to_path_buf));
         if let Some(parent) = parent {
             File::open(parent).and_then(|parent| parent.sync_all()).map_err(|e| cannot(&e))?;
         }
     }
-    let lock =
-        File::options().create(true).truncate(false).write(true).open(folder.join(LOCK)).map_err(|e| cannot(&e))?;
+    let lock = private::file(&folder.join(LOCK)).map_err(|e| cannot(&e))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse(format!(
@@ -386,6 +456,10 @@ impl Store for SqliteStore {
         self.writer.execute(move |state| state.compared(&compared, &again, now.wall)).await
     }
 
+    async fn waiting_deployments(&self) -> StoreResult<BTreeMap<String, u64>> {
+        self.read(read::waiting_deployments).await
+    }
+
     async fn comparison_backlog(&self) -> StoreResult<ComparisonBacklog> {
         self.read(sketches::backlog).await
     }
@@ -447,6 +521,9 @@ impl Store for SqliteStore {
     }
 
     async fn health(&self) -> StoreResult<()> {
+        if self.damaged.load(Ordering::Relaxed) {
+            return Err(StoreError::Corrupt("a part of it could not be read; restore a backup".to_owned()));
+        }
         self.writer.execute(WriterState::probe).await
     }
 

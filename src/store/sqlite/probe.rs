@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::Fault;
-use super::{DATABASE, LOCK, audit, read, schema};
+use super::{DATABASE, LOCK, audit, read, refuse_lost, schema};
 use crate::store::audit::Entry;
 use crate::store::{StoreError, StoreResult};
 
@@ -20,6 +20,7 @@ const AUDIT_STEP: u32 = 1000;
 /// When the file is damaged or from a later version.
 pub fn probe(folder: &Path) -> StoreResult<String> {
     let path = folder.join(DATABASE);
+    refuse_lost(folder, &path)?;
     if !path.exists() {
         return Ok(format!("{} holds none yet; one is made at the first start", folder.display()));
     }

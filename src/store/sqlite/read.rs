@@ -1,5 +1,7 @@
 //! Questions asked of the store, each in one short read transaction on a connection of its own.
 
+use std::collections::BTreeMap;
+
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
@@ -12,6 +14,7 @@ use crate::domain::id::{BatchId, Seq, SessionKey};
 use crate::domain::reason::{Reason, Reasons};
 use crate::domain::time::Timestamp;
 use crate::store::coding::{KeyHash, Numbered as _};
+use crate::store::model::{SAMPLED_PLACES, SAMPLED_SESSIONS};
 use crate::store::{
     BatchRow, Counts, Cursor, DeadRow, Lookup, Page, ResultQuery, ResultRow, Snapshot, StoreError, StoredSession,
 };
@@ -29,6 +32,29 @@ pub(super) fn counts(row: &Row<'_>) -> rusqlite::Result<Counts> {
         pruned: count("pruned")?,
         accepted: count("accepted")?,
     })
+}
+
+/// The deployments of ready sessions at evenly spaced places.
+pub(super) fn waiting_deployments(connection: &Connection) -> Result<BTreeMap<String, u64>, Fault> {
+    let edge = |order: &str| -> Result<Option<i64>, Fault> {
+        let sql = format!("SELECT seq FROM sessions WHERE state = 0 ORDER BY seq {order} LIMIT 1");
+        Ok(connection.prepare_cached(&sql)?.query_row([], |row| row.get(0)).optional()?)
+    };
+    let mut found = BTreeMap::new();
+    let (Some(first), Some(last)) = (edge("ASC")?, edge("DESC")?) else { return Ok(found) };
+    let sql = "SELECT seq, deployment FROM sessions WHERE state = 0 AND seq >= ? ORDER BY seq LIMIT ?";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut next = first;
+    for place in 0..SAMPLED_PLACES {
+        // No session twice where the places lie close together.
+        let from = next.max(first + (last - first) / SAMPLED_PLACES * place);
+        let mut rows = statement.query([from, SAMPLED_SESSIONS])?;
+        while let Some(row) = rows.next()? {
+            next = row.get::<_, i64>(0)? + 1;
+            *found.entry(row.get(1)?).or_default() += 1;
+        }
+    }
+    Ok(found)
 }
 
 pub(super) fn snapshot(connection: &Connection) -> Result<Snapshot, Fault> {

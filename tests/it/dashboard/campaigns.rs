@@ -8,11 +8,13 @@ use crate::process::{Place, Process};
 
 on_both!(a_campaign_is_found_looked_at_labelled_as_one_and_taken_back);
 
+/// How a movement is laid out.
+type Change = fn(f64, f64) -> (f64, f64);
+
 /// One person's movement in five sessions of different users, each laid out in another way, beside other people.
 fn replayed() -> Vec<Value> {
     let mut all: Vec<Value> = people().into_iter().take(8).collect();
     let longest = all.iter().max_by_key(|session| session["movements"].as_array().map_or(0, Vec::len)).unwrap().clone();
-    type Change = fn(f64, f64) -> (f64, f64);
     let changes: [Change; 5] = [
         |x, y| (x + 40.0, y + 25.0),
         |x, y| (1200.0 - x, y),
