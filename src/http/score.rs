@@ -236,7 +236,8 @@ async fn take(
         }
         (None, None) => return Err(ApiError::malformed("token", "token is empty; send the token of a challenge")),
     };
-    if session.use_batch {
+    // What a page sends waits for its batch, whatever it asks for.
+    if session.use_batch || sender != Sender::Server {
         service.look_who_waits().await;
         service.check_share(&session.deployment_id)?;
     }
