@@ -93,6 +93,48 @@ export type BatchesAnswer = {
   nextCursor?: string | null;
 };
 
+/** A campaign and a page of its sessions, the latest first. */
+export type CampaignAnswer = CampaignBody & {
+  /** Send it as `cursor` for the next page of sessions; `null` at the end. */
+  nextCursor?: string | null;
+  sessions: Array<MemberBody>;
+};
+
+/** Sessions alike as one. */
+export type CampaignBody = {
+  /** The session that most others are most like; `null` where it is gone. */
+  bestSource?: string | null;
+  campaignId: number;
+  decisions: DecisionMix;
+  /** The deployment that all its sessions belong to; empty when none. */
+  deploymentId: string;
+  /** ISO 8601, UTC: when its first session was accepted. */
+  firstSeen: string;
+  growth: Growth;
+  labels: LabelMix;
+  /** ISO 8601, UTC: when its last one was. */
+  lastSeen: string;
+  /** Sessions in it that are still there. */
+  members: number;
+  /** Different users that they name. */
+  users: number;
+};
+
+/** What labelling a campaign did. */
+export type CampaignLabelAnswer = CampaignBody & {
+  /** Sessions left alone: somebody labelled them by themselves. */
+  kept: number;
+  /** Sessions that have the label now, or lost it. */
+  labelled: number;
+};
+
+/** Campaigns, those that grew last first. */
+export type CampaignsAnswer = {
+  campaigns: Array<CampaignBody>;
+  /** Send it as `cursor` for the next page; `null` at the end. */
+  nextCursor?: string | null;
+};
+
 /** ok, or what is wrong. */
 export type Checks = {
   /** closed, or open while a detector is left alone after an outage. */
@@ -164,6 +206,13 @@ export type DecisionCounts = {
   review: number;
 };
 
+/** How many members have which decision. */
+export type DecisionMix = {
+  fail: number;
+  pass: number;
+  review: number;
+};
+
 /** A webhook's log, the newest first. */
 export type DeliveriesAnswer = {
   deliveries: Array<DeliveryBody>;
@@ -178,7 +227,7 @@ export type DeliveryBody = {
   createdAt: string;
   /** What went wrong last. */
   error?: string | null;
-  /** verdict.final, verdict.changed or webhook.test. */
+  /** verdict.final, verdict.changed, campaign.opened, campaign.grown or webhook.test. */
   event: string;
   /** As sent in `playproof-event-id`. */
   eventId: string;
@@ -392,6 +441,12 @@ export type FlipExample = {
   sessionId: string;
 };
 
+/** How many members came lately. */
+export type Growth = {
+  lastDay: number;
+  lastHour: number;
+};
+
 /** The process lives. */
 export type HealthAnswer = {
   /** ok */
@@ -491,6 +546,12 @@ export type LabelBody = {
   sessionId: string;
 };
 
+/** How many members have which label. */
+export type LabelMix = {
+  bot: number;
+  human: number;
+};
+
 /** What somebody says of a session. */
 export type LabelRequest = {
   /** human or bot. */
@@ -549,6 +610,34 @@ export type LoginAnswer = {
 export type LoginRequest = {
   /** One with the role admin or analyst. */
   key: string;
+};
+
+/** A session that the other one is like. */
+export type MatchBody = {
+  /** Parts in common, in order of time. */
+  parts: Array<PartBody>;
+  sessionId: string;
+  /** Whether its telemetry is gone, so that nothing can be laid over. */
+  telemetryGone: boolean;
+};
+
+/** The sessions that a session is like, the closest first. */
+export type MatchesAnswer = {
+  matches: Array<MatchBody>;
+  sessionId: string;
+};
+
+/** A session of a campaign. */
+export type MemberBody = {
+  /** ISO 8601, UTC. */
+  acceptedAt: string;
+  /** pass, review or fail; `null` while its verdict is on the way. */
+  decision?: string | null;
+  /** human or bot; `null` where nobody said. */
+  label?: string | null;
+  sessionId: string;
+  /** The user that it names. */
+  userId?: string | null;
 };
 
 /** A version of a model. */
@@ -692,6 +781,30 @@ export type OverridesAnswer = {
   overrides: Array<OverrideBody>;
 };
 
+/** A part of the session that is a part of another. */
+export type PartBody = {
+  /** Root mean square distance of the two once laid over each other, px. */
+  apart: number;
+  /** Where it begins, ms of the session's own times. */
+  from: number;
+  /** `[a, b, c, d, e, f]`: a point `(x, y)` of the other lies at `(ax + by + e, cx + dy + f)` here. */
+  map: Array<number>;
+  /** Whether the one is the other's mirror image. */
+  mirrored: boolean;
+  /** Where it begins in the other session, ms of its own times. */
+  otherFrom: number;
+  /** Where it ends in the other session, ms of its own times. */
+  otherTo: number;
+  /** How long it takes beside the other's; above 1 it is slower. */
+  pace: number;
+  /** Where it ends, ms of the session's own times. */
+  to: number;
+  /** The other's part laid over this one: x, px. */
+  x: Array<number>;
+  /** The other's part laid over this one: y, px. */
+  y: Array<number>;
+};
+
 /** The path, one list per quantity; all lists have the same length. */
 export type PathBody = {
   /** The client's time, ms from any origin, in the order of arrival. */
@@ -811,6 +924,8 @@ export type ResultBody = {
   batchId?: number | null;
   /** The calibration class used; absent for uncalibrated verdicts. */
   calibrationClass?: string;
+  /** The campaign that the session is in; absent in lists, and where it is in none. */
+  campaignId?: number | null;
   /** 0.5 to 1. */
   confidence: number;
   /** pass, review or fail. */
@@ -1004,7 +1119,7 @@ export type Session = {
   misses?: number | null;
   /** Pointer samples in arrival order. */
   movements: Array<Movement>;
-  /** Unique per deployment. */
+  /** Unique per deployment; at most 256 bytes in UTF-8. */
   sessionId: string;
   /** True: queue for a batch verdict, answer at once. False, the default: score now. */
   useBatch?: boolean | null;
@@ -1265,7 +1380,7 @@ export type WebhookMade = WebhookBody & {
 export type WebhookRequest = {
   /** Only this deployment; left out, all. */
   deploymentId?: string | null;
-  /** `verdict.final`, `verdict.changed`; left out, both. */
+  /** `verdict.final`, `verdict.changed`, `campaign.opened` and `campaign.grown` (both, or none); left out, those of verdicts. */
   events?: Array<string> | null;
   /** Where to; `https` or `http`, and no private address unless `PLAYPROOF_WEBHOOK_PRIVATE` allows it. */
   url: string;

@@ -94,7 +94,7 @@ async fn a_full_disk_acknowledges_nothing_and_recovers() {
 #[tokio::test]
 async fn the_stores_own_limit_holds_and_recovers_when_something_goes() {
     let folder = tempfile::tempdir().unwrap();
-    let limit = 5 << 18;
+    let limit = 6 << 18;
     let room = Room { store_limit: Some(limit), ..ROOMY };
     let store = SqliteStore::open(&settings(folder.path(), room), at(0).wall).unwrap();
     let (mut offered, mut accepted) = (Vec::new(), BTreeSet::new());

@@ -22,7 +22,13 @@ before(async () => {
     check.shadowRoot.querySelector('.start')?.click();
     window.move = (count) => {
       const area = check.shadowRoot.querySelector('.area') ?? document.body;
-      for (let i = 0; i < count; i += 1) area.dispatchEvent(new PointerEvent('pointermove', { clientX: 100 + i % 173, clientY: 60.5 + i % 97, bubbles: true, composed: true, pointerType: 'mouse', isPrimary: true }));
+      const begun = performance.now();
+      for (let i = 0; i < count; i += 1) {
+        const event = new PointerEvent('pointermove', { clientX: 100 + i % 173, clientY: 60.5 + i % 97, bubbles: true, composed: true, pointerType: 'mouse', isPrimary: true });
+        // A node refuses movements so close together that their times must be in seconds.
+        Object.defineProperty(event, 'timeStamp', { value: begun + 2 * i });
+        area.dispatchEvent(event);
+      }
     };`;
   browser = await launch();
 });
