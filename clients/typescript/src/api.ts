@@ -135,6 +135,30 @@ export type CampaignsAnswer = {
   nextCursor?: string | null;
 };
 
+/** A challenge. */
+export type ChallengeAnswer = {
+  /** ISO 8601, UTC. */
+  expiresAt: string;
+  /** Seconds until then. */
+  expiresIn: number;
+  /** The id that the session must have. */
+  sessionId: string;
+  /** The page sends its session with it, and the form to its server. */
+  token: string;
+};
+
+/** A challenge to be made; every field may be left out. */
+export type ChallengeRequest = {
+  /** What the visitor does, such as `login`; siteverify tells it. */
+  action?: string | null;
+  /** The deployment of its session; a key bound to a deployment sets it. */
+  deploymentId?: string | null;
+  /** How long it holds: `90s`, `10m`, or seconds; from a second to an hour, five minutes when left out. */
+  ttl?: string | null;
+  /** Whose session it will be. Not with a submit key, which vouches for nobody. The page can read it in the token. */
+  userId?: string | null;
+};
+
 /** ok, or what is wrong. */
 export type Checks = {
   /** closed, or open while a detector is left alone after an outage. */
@@ -155,7 +179,7 @@ export type ClearRequest = {
 
 /** A button press or tap. */
 export type Click = {
-  /** Whether a target was hit. */
+  /** Whether a target was hit; left out, no hit is claimed. */
   targetHit?: boolean | null;
   /** Milliseconds from the movements' origin. */
   timestamp: number;
@@ -1105,6 +1129,8 @@ export type ScoreAnswer = {
 export type Session = {
   /** Button presses and taps. */
   clicks?: Array<Click> | null;
+  /** What happened besides the movements: up to 64 counts, lists of counts and short texts, such as the recorder's name. Checked and not kept. */
+  context?: Record<string, unknown> | null;
   /** Ids are unique per deployment; a key bound to a deployment sets it. */
   deploymentId?: string | null;
   /** mouse, touch, trackpad, stylus; `unknown` by default. */
@@ -1113,17 +1139,19 @@ export type Session = {
   durationMs?: number | null;
   /** `unknown` by default. */
   gameType?: string | null;
-  /** Targets hit. */
+  /** Targets hit; left out, none is claimed. */
   hits?: number | null;
-  /** Targets missed. */
+  /** Targets missed; left out, none is claimed. */
   misses?: number | null;
-  /** Pointer samples in arrival order. */
+  /** Pointer samples in arrival order. None at all is a session, too: of somebody who used a keyboard or a screen reader. */
   movements: Array<Movement>;
-  /** Unique per deployment; at most 256 bytes in UTF-8. */
+  /** Unique per deployment; at most 256 bytes in UTF-8. With a challenge's token it is the challenge's; with a submit key it is unique among those of pages alone. */
   sessionId: string;
-  /** True: queue for a batch verdict, answer at once. False, the default: score now. */
+  /** The token of a challenge, in the place of a key. The body may then be sent as text/plain, which needs no preflight. */
+  token?: string | null;
+  /** True: queue for a batch verdict, answer at once. False, the default: score now. What a page sends always waits for its batch. */
   useBatch?: boolean | null;
-  /** For erasure; never a feature. */
+  /** For erasure; never a feature. With a challenge's token it is what the token says. A submit key vouches for nobody: no override applies. */
   userId?: string | null;
 };
 
@@ -1163,6 +1191,52 @@ export type SimulationAnswer = {
   tookMs: number;
   /** Results of earlier versions, which say too little to be decided anew. */
   undecidable: number;
+};
+
+/** What is known of a token's session. */
+export type SiteverifyAnswer = {
+  /** What the challenge was asked for. */
+  action?: string | null;
+  anomaly: AnomalyBody;
+  /** When the challenge was made; ISO 8601, UTC. */
+  challenge_ts: string;
+  /** pass, review or fail: that of the batch when the status is processed, else the first one. */
+  decision: string;
+  /** Empty. */
+  "error-codes": Array<string>;
+  /** The host of the page that sent the session, in the browser's words; `null` where it did not say. */
+  hostname?: string | null;
+  reasons: Array<ReasonBody>;
+  /** 0 to 1: from 0.7 for a pass, 0.25 to 0.45 for a review, below that for a fail. */
+  score: number;
+  /** For `GET /api/v1/batch/result/{sessionId}`, where the batch's verdict will stand. */
+  sessionId: string;
+  /** queued, processed or failed. */
+  status: string;
+  /** Whether the token holds and this is the first question about it. What the session is, `decision` says. */
+  success: boolean;
+};
+
+/** Why a question got no answer. */
+export type SiteverifyRefusal = {
+  /** The same more closely, such as `expired_token` or `used_token`. */
+  code: string;
+  /** One of missing-input-secret, invalid-input-secret, missing-input-response, invalid-input-response, bad-request, timeout-or-duplicate and internal-error. */
+  "error-codes": Array<string>;
+  /** A sentence that names the cause and the mend. */
+  message: string;
+  /** Always false. */
+  success: boolean;
+};
+
+/** A question about a token, as JSON or as a form. Other fields, such as `remoteip`, are ignored. */
+export type SiteverifyRequest = {
+  /** The token, as other services call it. */
+  response?: string | null;
+  /** A key with the role ingest; it may stand in the header `Authorization` instead. */
+  secret?: string | null;
+  /** The token. */
+  token?: string | null;
 };
 
 /** A training that was started. */
@@ -1215,7 +1289,7 @@ export type StretchBody = {
   to: number;
 };
 
-/** What a key with the role submit learns: no score to learn from. */
+/** What a page learns, by a submit key or a challenge's token: no score to learn from. */
 export type SubmitAnswer = {
   sessionId: string;
   /** queued, processed or failed. */
@@ -1272,6 +1346,8 @@ export type ThresholdsAnswer = ThresholdsBody & {
 export type ThresholdsBody = {
   /** ISO 8601; `null` for the settings'. */
   appliedAt?: string | null;
+  /** review or pass: what becomes of a session without movement. */
+  noPointer: string;
   /** `setting`, or `applied` where an operator put others in place of the settings'. */
   origin: string;
   pass: number;
@@ -1282,6 +1358,8 @@ export type ThresholdsBody = {
 export type ThresholdsRequest = {
   /** Only this deployment; left out, every one without thresholds of its own. A bound key has its own. */
   deploymentId?: string | null;
+  /** review or pass: what becomes of a session without movement, of somebody with a keyboard or a screen reader. Left out, it stays as it is. */
+  noPointer?: string | null;
   /** Up to here a score passes; 0 to 6. */
   pass: number;
   /** Up to here it is reviewed, above it fails; larger than `pass`, at most 6. */
