@@ -32,14 +32,16 @@ impl Movement {
     }
 
     fn lay(&self, other: &Self, part: Part) -> Option<Aligned> {
-        let (here, there) = (sampled(&self.path, part.here), sampled(&other.path, part.there));
-        let map = affine(&there, &here)?;
-        let square = |(from, to): (&(f64, f64), &(f64, f64))| {
-            let (x, y) = laid(&map, *from);
-            (x - to.0).powi(2) + (y - to.1).powi(2)
-        };
-        #[expect(clippy::cast_precision_loss, reason = "a small constant")]
-        let apart = (there.iter().zip(&here).map(square).sum::<f64>() / POINTS as f64).sqrt();
+        // By time where the pace is even, by time and length where it is not: whichever leaves less.
+        let ways = [
+            (by_time(&self.path, part.here), by_time(&other.path, part.there)),
+            (by_time_and_length(&self.path, part.here), by_time_and_length(&other.path, part.there)),
+        ];
+        let fitted = ways.into_iter().filter_map(|(here, there)| {
+            let map = affine(&there, &here)?;
+            Some((map, apart(&map, &there, &here)))
+        });
+        let (map, apart) = fitted.min_by(|a, b| a.1.total_cmp(&b.1))?;
         let pace = (part.here.1 - part.here.0) / (part.there.1 - part.there.0).max(STEP_MS);
         let drawn = drawn(&other.path, part.there).into_iter().map(|point| laid(&map, point)).collect();
         let recorded =
@@ -49,8 +51,25 @@ impl Movement {
     }
 }
 
+/// Points of a part at equal times.
+fn by_time(path: &Path, (begin, end): (f64, f64)) -> [(f64, f64); POINTS] {
+    #[expect(clippy::cast_precision_loss, reason = "a small constant")]
+    std::array::from_fn(|i| path.at((begin + (end - begin) * i as f64 / (POINTS - 1) as f64) / STEP_MS))
+}
+
+/// Root mean square distance of points laid by `map` from where they belong, px.
+fn apart(map: &[f64; 6], from: &[(f64, f64); POINTS], onto: &[(f64, f64); POINTS]) -> f64 {
+    let square = |(from, onto): (&(f64, f64), &(f64, f64))| {
+        let (x, y) = laid(map, *from);
+        (x - onto.0).powi(2) + (y - onto.1).powi(2)
+    };
+    #[expect(clippy::cast_precision_loss, reason = "a small constant")]
+    let mean = from.iter().zip(onto).map(square).sum::<f64>() / POINTS as f64;
+    mean.sqrt()
+}
+
 /// Points of a part, spread as those of reaches are.
-fn sampled(path: &Path, (begin, end): (f64, f64)) -> [(f64, f64); POINTS] {
+fn by_time_and_length(path: &Path, (begin, end): (f64, f64)) -> [(f64, f64); POINTS] {
     let mut points = [(0.0, 0.0); POINTS];
     reaches::along(path, begin / STEP_MS, end / STEP_MS, &mut points);
     points

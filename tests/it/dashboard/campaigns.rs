@@ -56,6 +56,7 @@ fn a_campaign_is_found_looked_at_labelled_as_one_and_taken_back(place: &Place) {
         }
     }
     page.look(Look::ALL[0]);
+    page.go("about:blank");
     page.go(&format!("{}/#/campaigns", node.url));
     page.press("Campaign 1");
     page.sees("6 sessions");

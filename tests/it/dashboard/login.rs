@@ -56,7 +56,7 @@ fn a_key_opens_the_dashboard_and_logging_out_closes_it() {
     page.until("document.querySelectorAll('tbody tr').length === 9");
     assert_eq!(
         page.eval("[...document.querySelectorAll('nav a')].map(a => a.textContent).join()"),
-        "Sessions,Review,Thresholds,Model"
+        "Sessions,Review,Campaigns,Thresholds,Model"
     );
     page.click("document.querySelector('tbody a')");
     page.sees("Batch verdict");

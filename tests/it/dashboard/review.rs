@@ -122,7 +122,7 @@ fn an_analyst_sees_what_is_theirs(place: &Place) {
     page.press("Log in");
     page.sees("0 labels known; 12 without one");
     let views = "[...document.querySelectorAll('nav a')].map(a => a.textContent).join()";
-    assert_eq!(page.eval(views), "Sessions,Review,Thresholds,Model");
+    assert_eq!(page.eval(views), "Sessions,Review,Campaigns,Thresholds,Model");
     page.until(SETTLED);
     page.key("b");
     page.key("Enter");
