@@ -1,7 +1,7 @@
 import type { Session } from './api.js';
 
 /** Counts that go with a session: what happened besides the movements. A count of zero is left out. */
-export interface SessionContext {
+export type SessionContext = {
   /** The recorder and its version. */
   client: string;
   /** Keys pressed, repeats not counted. Which keys is never looked at. */
@@ -33,7 +33,7 @@ export interface SessionContext {
 }
 
 /** What is sent of a session; whether it waits for a batch is an option of the request. */
-export type Telemetry = Omit<Session, 'useBatch'> & { context?: SessionContext };
+export type Telemetry = Omit<Session, 'useBatch' | 'context'> & { context?: SessionContext };
 
 export interface RecorderOptions {
   /** Such as `bubble-pop`. */
