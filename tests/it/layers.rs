@@ -29,7 +29,7 @@ const LAYERS: [(&str, &[&str]); 26] = [
     ("challenges", &["store", "domain"]),
     ("scheduler", &["store", "detector", "domain"]),
     ("registry", &["generator", "store", "detector", "domain"]),
-    ("operations", &["registry", "intake", "store", "detector", "domain"]),
+    ("operations", &["store", "domain"]),
     (
         "http",
         &["operations", "registry", "webhooks", "scheduler", "challenges", "intake", "store", "detector", "domain"],
