@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use axum::response::Response;
 use sha2::{Digest as _, Sha256};
 
@@ -62,16 +62,7 @@ pub(super) async fn map(uri: Uri, headers: HeaderMap) -> Response {
 }
 
 fn answer(file: &File, uri: &Uri, asked: &HeaderMap) -> Response {
-    let tag = format!("\"{}\"", *file.tag);
-    let known = asked.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
-    let mut response =
-        if known.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag)) {
-            let mut response = Response::default();
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            response
-        } else {
-            wire::bytes(StatusCode::OK, file.kind, file.bytes)
-        };
+    let mut response = wire::tagged(&file.tag, asked, file.kind, file.bytes);
     let named = uri.query().is_some_and(|query| query.split('&').any(|one| one.strip_prefix("v=") == Some(&file.tag)));
     let fixed = [
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
@@ -81,9 +72,6 @@ fn answer(file: &File, uri: &Uri, asked: &HeaderMap) -> Response {
     ];
     for (name, value) in fixed {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    if let Ok(tag) = HeaderValue::try_from(tag) {
-        response.headers_mut().insert(header::ETAG, tag);
     }
     response
 }

@@ -1,7 +1,7 @@
 //! The dashboard: the files of `dashboard/`, compiled in. They hold no data; what they show they ask the API for.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
@@ -43,21 +43,9 @@ fn answer(name: &str, asked: &HeaderMap) -> Response {
     let (Some(kind), Some(file)) = (kind(name), Files::get(name)) else {
         return ApiError::new(Code::UnknownRoute, "the dashboard has no such file; it begins at /").into_response();
     };
-    let tag = tag(&file);
-    let known = asked.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
-    let mut response =
-        if known.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag)) {
-            let mut response = Response::default();
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            response
-        } else {
-            wire::bytes(StatusCode::OK, kind, file.data.into_owned())
-        };
+    let mut response = wire::tagged(&tag(&file), asked, kind, file.data.into_owned());
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    if let Ok(tag) = HeaderValue::try_from(tag) {
-        response.headers_mut().insert(header::ETAG, tag);
     }
     response
 }
@@ -75,7 +63,7 @@ fn kind(name: &str) -> Option<&'static str> {
 
 fn tag(file: &EmbeddedFile) -> String {
     let digest = file.metadata.sha256_hash();
-    format!("\"{}\"", super::login::hex(&digest[..12]))
+    super::login::hex(&digest[..12])
 }
 
 #[cfg(test)]

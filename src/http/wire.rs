@@ -1,7 +1,7 @@
 //! The shapes of answers, and how what the domain knows becomes one of them. Domain types are never serialised.
 
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -33,6 +33,23 @@ pub(super) fn bytes(status: StatusCode, content_type: &'static str, body: impl I
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// A file of the version `tag`, or 304 where the caller has that version.
+pub(super) fn tagged(tag: &str, asked: &HeaderMap, content_type: &'static str, body: impl Into<Body>) -> Response {
+    let tag = format!("\"{tag}\"");
+    let known = asked.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok()).unwrap_or_default();
+    let mut response = if known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag) {
+        let mut response = Response::default();
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    } else {
+        bytes(StatusCode::OK, content_type, body)
+    };
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
     response
 }
 
