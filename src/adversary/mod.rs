@@ -31,6 +31,8 @@ mod rearranged;
 
 mod recorded;
 
+pub mod replay;
+
 mod setting;
 
 mod template;

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
+use super::replay::{self, Replay};
 use super::*;
 use crate::domain::refusal::RefusalKind;
 use crate::domain::session::{Bounds, Click, Movements};
@@ -201,6 +202,31 @@ proptest! {
         let clock = Clock::draw(rng);
         if let Some(bot) = imitate(&human, Family::ALL[family], clock, rng) {
             assert_within_bounds(&bot, Family::ALL[family]);
+        }
+    }
+}
+
+#[test]
+fn every_replay_goes_forward_in_time_and_is_made_again_by_the_same_seed() {
+    let sessions: Vec<Session> = (0..4)
+        .map(|n| {
+            let mut session = person();
+            session.movements.x.iter_mut().for_each(|x| *x += f64::from(n) * 0.1 * *x);
+            session
+        })
+        .collect();
+    assert!(sessions.iter().all(replay::has_five_reaches));
+    let bot = |rng: &mut ChaCha8Rng| imitate(&person(), Family::Straight, Clock::Own, rng).unwrap();
+    for replay in Replay::ALL {
+        for place in 0..sessions.len() {
+            let make = || replay.apply(&sessions, place, bot, &mut ChaCha8Rng::seed_from_u64(place as u64));
+            let (session, sources) = make();
+            assert_eq!((&session, &sources), (&make().0, &make().1), "{}", replay.name());
+            assert_eq!(sources[0], place, "{}", replay.name());
+            let moves = &session.movements;
+            assert!(moves.t.is_sorted() && moves.len() > 50, "{}: {}", replay.name(), moves.len());
+            assert!(moves.x.iter().chain(&moves.y).all(|v| v.is_finite()), "{}", replay.name());
+            assert_eq!(session == sessions[place], replay == Replay::AsItWas, "{}", replay.name());
         }
     }
 }

@@ -124,13 +124,18 @@ impl Target {
 
     /// Asks once, outside of the load.
     pub(super) async fn get_json(&self, path: &str) -> anyhow::Result<serde_json::Value> {
+        Ok(serde_json::from_str(&self.get_text(path).await?)?)
+    }
+
+    /// The same, whatever the form of the answer.
+    pub(super) async fn get_text(&self, path: &str) -> anyhow::Result<String> {
         let mut sender = self.connect().await.with_context(|| format!("cannot reach {}", self.address))?;
         let response = sender.send_request(self.request("GET", path, Empty::<Bytes>::new())?).await?;
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();
         let mend = if matches!(status.as_u16(), 401 | 403) { "; give an admin key with --key" } else { "" };
         anyhow::ensure!(status.is_success(), "{path} answered {status}{mend}");
-        Ok(serde_json::from_slice(&body)?)
+        Ok(String::from_utf8(body.to_vec())?)
     }
 }
 
@@ -184,6 +189,37 @@ pub(super) async fn send(
     }
     tally.elapsed = start.elapsed();
     (tally, next.get())
+}
+
+/// Sends each of `bodies` once over `connections`, again after a pause where the node says that it takes no more now. Runs
+/// in a [`tokio::task::LocalSet`].
+///
+/// # Errors
+/// When the node cannot be reached, or refuses one.
+pub(super) async fn send_all(target: &Target, bodies: Rc<Vec<Bytes>>, connections: usize) -> anyhow::Result<()> {
+    const PAUSE: Duration = Duration::from_millis(50);
+    let next = Rc::new(std::cell::Cell::new(0));
+    let one = |target: Target, bodies: Rc<Vec<Bytes>>, next: Rc<std::cell::Cell<usize>>| async move {
+        let mut sender = target.connect().await?;
+        while let Some(body) = bodies.get(next.replace(next.get() + 1)) {
+            loop {
+                let parts = TwoParts { parts: [Some(body.clone()), None] };
+                match exchange(&target, &mut sender, parts).await? {
+                    200 => break,
+                    429 | 503 => tokio::time::sleep(PAUSE).await,
+                    status => anyhow::bail!("a session was answered with {status}"),
+                }
+            }
+        }
+        anyhow::Ok(())
+    };
+    let tasks: Vec<_> = (0..connections)
+        .map(|_| tokio::task::spawn_local(one(target.clone(), Rc::clone(&bodies), Rc::clone(&next))))
+        .collect();
+    for task in tasks {
+        task.await??;
+    }
+    Ok(())
 }
 
 /// One connection's load until `deadline`; it connects again when the server hangs up.

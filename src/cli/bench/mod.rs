@@ -4,6 +4,7 @@ mod baseline;
 mod beyond;
 mod detection;
 mod drain;
+mod flood;
 mod histogram;
 mod intake;
 mod load;
@@ -24,6 +25,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     Detection(detection::Args),
+    Flood(flood::Args),
     Intake(intake::Args),
     Parse(parse::Args),
     Review(review::Args),
@@ -36,6 +38,7 @@ enum What {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match &args.what {
         What::Detection(args) => detection::run(args),
+        What::Flood(args) => flood::run(args),
         What::Intake(args) => intake::run(args),
         What::Parse(args) => parse::run(args),
         What::Review(args) => review::run(args),

@@ -25,6 +25,8 @@ pub(super) struct Path {
     pub(super) y: Vec<f64>,
     /// Speed, px per step.
     pub(super) speed: Vec<f64>,
+    /// Way from the begin of the path, px.
+    travelled: Vec<f64>,
     /// Times of the samples and where they lie on the clock, ms.
     clock: Vec<(f64, f64)>,
     order: Vec<usize>,
@@ -44,6 +46,24 @@ impl Path {
         let high = (low + 1).min(last);
         let between = |column: &[f64]| column[low] + share * (column[high] - column[low]);
         (between(&self.x), between(&self.y))
+    }
+
+    /// The way from the begin of the path to `step`, px; held within the path like [`Path::at`].
+    pub(super) fn travelled_at(&self, step: f64) -> f64 {
+        let last = self.len().saturating_sub(1);
+        let (low, share) = place(step, last);
+        let high = (low + 1).min(last);
+        self.travelled[low] + share * (self.travelled[high] - self.travelled[low])
+    }
+
+    /// The whole steps between `begin` and `end`, without both: each with its position and the way to it.
+    pub(super) fn whole_steps(&self, begin: f64, end: f64) -> impl Iterator<Item = (f64, (f64, f64), f64)> {
+        let last = self.len().saturating_sub(1);
+        let (from, _) = place(begin, last);
+        let (to, share) = place(end, last);
+        let steps = from + 1..to + usize::from(share > 0.0);
+        #[expect(clippy::cast_precision_loss, reason = "at most MOST_STEPS")]
+        steps.map(|step| (step as f64, (self.x[step], self.y[step]), self.travelled[step]))
     }
 
     /// Where a time of the recording lies on the clock, steps.
@@ -68,6 +88,7 @@ impl Path {
         self.x.clear();
         self.y.clear();
         self.speed.clear();
+        self.travelled.clear();
         self.clock.clear();
         let t = &moves.t;
         self.order.clear();
@@ -81,6 +102,13 @@ impl Path {
                 smooth(column, &mut self.sums);
             }
         }
+        let mut way = 0.0;
+        self.travelled.extend(self.x.first().map(|_| way));
+        self.travelled.extend(self.x.windows(2).zip(self.y.windows(2)).map(|(x, y)| {
+            let (dx, dy) = (x[1] - x[0], y[1] - y[0]);
+            way += (dx * dx + dy * dy).sqrt();
+            way
+        }));
         let last = self.len().saturating_sub(1);
         let between = |before: usize, after: usize| {
             let (dx, dy) = (self.x[after] - self.x[before], self.y[after] - self.y[before]);

@@ -121,10 +121,11 @@ fn reach(kind: Kind, mirrored: bool, begin: f64, end: f64, shape: &shape::Shape)
 fn is_straight(points: &[(f64, f64)]) -> bool {
     let (Some(first), Some(last)) = (points.first(), points.last()) else { return true };
     let (dx, dy) = (last.0 - first.0, last.1 - first.1);
-    let length = dx.hypot(dy);
+    let length = (dx * dx + dy * dy).sqrt();
     let off = points.iter().map(|p| (dx * (p.1 - first.1) - dy * (p.0 - first.0)).abs()).fold(0.0, f64::max);
     // There and back again is not straight.
-    let back = points.iter().map(|p| (p.0 - first.0).hypot(p.1 - first.1)).fold(0.0, f64::max);
+    let squared = |p: &(f64, f64)| (p.0 - first.0) * (p.0 - first.0) + (p.1 - first.1) * (p.1 - first.1);
+    let back = points.iter().map(squared).fold(0.0, f64::max).sqrt();
     off < MIN_BOW * length * length && back <= 1.2 * length
 }
 
@@ -139,38 +140,28 @@ fn is_large(points: &[(f64, f64)]) -> bool {
 /// Points at equal shares of the way from `begin` to `end`, where half of the share is of the time and half of the
 /// length: what re-timing and what stretching change, each by half.
 pub(super) fn along(path: &Path, begin: f64, end: f64, points: &mut [(f64, f64)]) {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most LENGTH.1")]
-    let steps = ((end - begin).ceil() as usize).max(2);
-    #[expect(clippy::cast_precision_loss, reason = "at most LENGTH.1")]
-    let count = steps as f64;
-    #[expect(clippy::cast_precision_loss, reason = "at most LENGTH.1")]
-    let at = |i: usize| path.at(begin + (end - begin) * i as f64 / count);
-    let mut length = 0.0;
-    let mut before = at(0);
-    for i in 1..=steps {
-        let here = at(i);
-        length += (here.0 - before.0).hypot(here.1 - before.1);
-        before = here;
-    }
-    let length = if length > 0.0 { length } else { 1.0 };
+    let from = path.travelled_at(begin);
+    let length = path.travelled_at(end) - from;
+    let (of_time, of_length) = (0.5 / (end - begin), if length > 0.0 { 0.5 / length } else { 0.0 });
     #[expect(clippy::cast_precision_loss, reason = "a small constant")]
     let spacing = 1.0 / (points.len() - 1) as f64;
-    let (mut done, mut next, mut before) = (0.0, 1, at(0));
+    let last = points.len() - 1;
+    let (mut next, mut wanted) = (1, spacing);
+    let (mut before, mut done) = (path.at(begin), 0.0);
     points[0] = before;
-    for i in 1..=steps {
-        let here = at(i);
-        let gain = 0.5 / count + 0.5 * (here.0 - before.0).hypot(here.1 - before.1) / length;
-        #[expect(clippy::cast_precision_loss, reason = "a small constant")]
-        while next + 1 < points.len() && next as f64 * spacing <= done + gain {
-            let share = ((next as f64 * spacing - done) / gain).clamp(0.0, 1.0);
+    // The path bends at whole steps alone.
+    let bends = path.whole_steps(begin, end).chain([(end, path.at(end), path.travelled_at(end))]);
+    for (at, here, travelled) in bends {
+        let reached = of_time * (at - begin) + of_length * (travelled - from);
+        while next < last && wanted <= reached {
+            let share = if reached > done { (wanted - done) / (reached - done) } else { 1.0 };
             points[next] = (before.0 + share * (here.0 - before.0), before.1 + share * (here.1 - before.1));
             next += 1;
+            #[expect(clippy::cast_precision_loss, reason = "a small constant")]
+            let share = next as f64 * spacing;
+            wanted = share;
         }
-        done += gain;
-        before = here;
+        (before, done) = (here, reached);
     }
-    while next < points.len() {
-        points[next] = before;
-        next += 1;
-    }
+    points[next..].fill(before);
 }

@@ -1,8 +1,7 @@
 //! `bench sketches`: how many replays are found among many sketches, and how many sessions match that are no replays.
 
-mod changes;
 mod kept;
-mod relay;
+mod slider;
 
 use std::fmt::Write as _;
 use std::num::NonZeroU64;
@@ -12,12 +11,12 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use rand::SeedableRng as _;
+use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use self::changes::Change;
 use self::kept::Kept;
+use crate::adversary::replay::{self, Replay};
 use crate::domain::session::Session;
 use crate::domain::sketch::{EVIDENT, Index, Likeness, Movement, SAME, SURELY_EVIDENT, SURELY_SAME, Sketch, Strength};
 use crate::generator::{self, Family, Shape};
@@ -98,7 +97,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         crate::cli::say(&pairs(&labels, &sessions, &ids, &index))?;
         crate::cli::say(&generated(args, &ids, &index))?;
         let matched = (0..args.sliders).into_par_iter().filter(|seed| {
-            let slider = changes::slider(&mut ChaCha8Rng::seed_from_u64(args.seed.wrapping_add(*seed)));
+            let slider = slider::slider(&mut ChaCha8Rng::seed_from_u64(args.seed.wrapping_add(*seed)));
             Movement::of(&slider).is_some()
         });
         let matched = matched.count();
@@ -108,6 +107,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         ))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The movement of any of the generator's bots.
+fn bot(rng: &mut ChaCha8Rng) -> Session {
+    let family = Family::ALL[rng.random_range(0..Family::ALL.len())];
+    generator::generate(family, rng.random(), Shape::default())
 }
 
 fn sketch(session: &Session) -> Option<Sketch> {
@@ -151,14 +156,14 @@ fn replays(args: &Args, sessions: &[Session], ids: &[Option<i64>], index: &Index
     let people = people(ids);
     let mut table =
         String::from("change                sessions   found   surely  together p10  p50    p50 ms   p99 ms   wrong\n");
-    for change in Change::ALL {
+    for change in Replay::ALL {
         let looked: Vec<Looked> = (0..sessions.len())
             .into_par_iter()
             .step_by(every)
-            .filter(|i| !change.is_of_reaches() || relay::pieces(&sessions[*i]).len() >= 5)
+            .filter(|i| !change.is_of_reaches() || replay::has_five_reaches(&sessions[*i]))
             .map(|i| {
                 let mut rng = ChaCha8Rng::seed_from_u64(args.seed.wrapping_add(i as u64));
-                let (replay, sources) = change.apply(sessions, i, &mut rng);
+                let (replay, sources) = change.apply(sessions, i, bot, &mut rng);
                 let own: Vec<i64> = sources.iter().filter_map(|place| ids[*place]).collect();
                 let started = Instant::now();
                 let found = Movement::of(&replay).map(|movement| index.find_all(&movement, |_| true));

@@ -3,9 +3,8 @@
 
 use rand::{Rng, RngExt as _};
 
-use super::changes::place;
+use super::place;
 use crate::domain::session::{Click, Movements, Session};
-use crate::generator::{self, Family, Shape};
 
 /// Cuts that are closer together, ms, are one.
 const MIN_PIECE_MS: f64 = 300.0;
@@ -88,15 +87,14 @@ pub(super) fn join(parts: &[Session]) -> Session {
     out
 }
 
-/// Two fifths of a session between generated movement.
-pub(super) fn inside(session: &Session, rng: &mut impl Rng) -> Session {
+/// Two fifths of a session between movement that `bot` makes.
+pub(super) fn inside<R: Rng>(session: &Session, mut bot: impl FnMut(&mut R) -> Session, rng: &mut R) -> Session {
     let begin = rng.random_range(0.0..0.6);
     let own = part(session, begin, begin + 0.4);
     let (first, last) = ends(&own.movements);
     let before = rng.random_range(0.2..0.8);
     let mut around = |share: f64| {
-        let family = Family::ALL[rng.random_range(0..Family::ALL.len())];
-        let bot = generator::generate(family, rng.random(), Shape::default());
+        let bot = bot(rng);
         let (from, to) = ends(&bot.movements);
         part(&bot, 0.0, (1.5 * share * (last - first) / (to - from).max(1.0)).min(1.0))
     };

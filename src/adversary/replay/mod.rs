@@ -1,36 +1,59 @@
-//! What somebody does to a recorded session before sending it again.
+//! Replays: what an attacker with recordings of people does to one before sending it again.
+//!
+//! No motion tells them from people, so no model is trained against them: they measure the comparison of sessions.
+
+mod relay;
 
 use rand::{Rng, RngExt as _};
 
-use super::relay;
 use crate::domain::session::{Click, Movements, Session};
 
-/// One kind of change.
+/// One kind of replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub enum Replay {
+    /// The recording as it is.
     AsItWas,
+    /// Moved on the screen, and begun later.
     Shifted,
+    /// Turned by any angle.
     Turned,
+    /// Scaled by 0.5 to 2.
     Scaled,
+    /// At 0.8 to 1.25 of its times.
     Paced,
+    /// With up to 3 px of noise in each coordinate of each sample.
     Noisy,
+    /// Resampled to 60 Hz.
     At60Hz,
+    /// Resampled to 240 Hz.
     At240Hz,
+    /// Three fifths of it.
     Cut,
+    /// Cut, turned, scaled, paced, resampled, shifted, with up to 1 px of noise.
     Everything,
+    /// Left and right, or top and bottom, exchanged.
     Mirrored,
+    /// Stretched by 0.7 to 1.4 in one direction.
     Stretched,
+    /// Pieces of 0.3 to 1.5 s at paces of 0.85 to 1.18.
     Retimed,
+    /// Re-timed in pieces, then resampled to 60 Hz.
     RetimedAt60Hz,
+    /// The first half of one recording and the second half of another.
     Joined,
+    /// Two fifths of it between the movement of a bot.
     Inside,
+    /// Each reach turned and scaled by 0.75 to 1.3 onto a new target, in order.
     Reaches,
+    /// The same with reaches of three recordings.
     ThreeSources,
+    /// The same with each reach of another recording.
     ManySources,
 }
 
-impl Change {
-    pub(super) const ALL: [Self; 19] = [
+impl Replay {
+    /// All kinds, the plainest first.
+    pub const ALL: [Self; 19] = [
         Self::AsItWas,
         Self::Shifted,
         Self::Turned,
@@ -52,7 +75,9 @@ impl Change {
         Self::ManySources,
     ];
 
-    pub(super) fn name(self) -> &'static str {
+    /// Its name in a table.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::AsItWas => "as it was",
             Self::Shifted => "shifted",
@@ -76,13 +101,23 @@ impl Change {
         }
     }
 
-    /// Whether it is made of single reaches: it is measured on sessions that have at least five.
-    pub(super) fn is_of_reaches(self) -> bool {
+    /// Whether it is made of single reaches: it is measured on sessions that have at least five, see
+    /// [`has_five_reaches`].
+    #[must_use]
+    pub fn is_of_reaches(self) -> bool {
         matches!(self, Self::Reaches | Self::ThreeSources | Self::ManySources)
     }
 
-    /// The session at `place` so changed, and those that it was made from.
-    pub(super) fn apply(self, sessions: &[Session], place: usize, rng: &mut impl Rng) -> (Session, Vec<usize>) {
+    /// The replay of the session at `place`, and the places of all that it was made from. One made of reaches needs a
+    /// session of five ([`has_five_reaches`]). `bot` makes the movement that
+    /// [`Replay::Inside`] hides a recording in.
+    pub fn apply<R: Rng>(
+        self,
+        sessions: &[Session],
+        place: usize,
+        bot: impl FnMut(&mut R) -> Session,
+        rng: &mut R,
+    ) -> (Session, Vec<usize>) {
         let mut session = sessions[place].clone();
         let mut sources = vec![place];
         let clicks = &mut session.clicks;
@@ -118,7 +153,7 @@ impl Change {
                 sources.push(other);
                 session = relay::join(&[relay::part(&session, 0.0, 0.5), relay::part(&sessions[other], 0.5, 1.0)]);
             }
-            Self::Inside => session = relay::inside(&session, rng),
+            Self::Inside => session = relay::inside(&session, bot, rng),
             Self::Reaches => session = relay::lay(&relay::pieces(&session), rng),
             Self::ThreeSources | Self::ManySources => {
                 let own = relay::pieces(&session);
@@ -143,6 +178,12 @@ impl Change {
         }
         (session, sources)
     }
+}
+
+/// Whether a session has five reaches or more between its clicks or stops.
+#[must_use]
+pub fn has_five_reaches(session: &Session) -> bool {
+    relay::pieces(session).len() >= 5
 }
 
 fn shift(moves: &mut Movements, clicks: &mut [Click], rng: &mut impl Rng) {
@@ -171,7 +212,7 @@ fn noise(moves: &mut Movements, most: f64, rng: &mut impl Rng) {
     place(moves, |x, y| (x + rng.random_range(-most..most), y + rng.random_range(-most..most)));
 }
 
-pub(super) fn place(moves: &mut Movements, mut to: impl FnMut(f64, f64) -> (f64, f64)) {
+fn place(moves: &mut Movements, mut to: impl FnMut(f64, f64) -> (f64, f64)) {
     for (x, y) in moves.x.iter_mut().zip(&mut moves.y) {
         (*x, *y) = to(*x, *y);
     }
@@ -205,24 +246,4 @@ fn cut(moves: &mut Movements, rng: &mut impl Rng) {
     let kept: Vec<usize> = (0..moves.len()).filter(|i| within.contains(&moves.t[*i])).collect();
     let pick = |column: &[f64]| kept.iter().map(|i| column[*i]).collect();
     *moves = Movements { x: pick(&moves.x), y: pick(&moves.y), t: pick(&moves.t), trusted: Vec::new() };
-}
-
-/// A short session with one drag to the right, as a slider asks for: minimum jerk (Flash and Hogan, 1985), a correction
-/// at the end, a little bow and tremor.
-pub(super) fn slider(rng: &mut impl Rng) -> Session {
-    let (length, lasting): (f64, f64) = (rng.random_range(200.0..320.0), rng.random_range(500.0..1500.0));
-    let (over, bow) = (rng.random_range(-0.06..0.06), rng.random_range(-12.0..12.0));
-    let step = [1000.0 / 60.0, 8.0, 1000.0 / 144.0][rng.random_range(0..3)];
-    let eased = |s: f64| s * s * s * (10.0 - 15.0 * s + 6.0 * s * s);
-    let mut moves = Movements::default();
-    let (mut now, end) = (0.0f64, 1.4 * lasting);
-    while now <= end {
-        let main = eased((now / lasting).min(1.0));
-        let mend = eased(((now - lasting) / (0.4 * lasting)).clamp(0.0, 1.0));
-        moves.x.push((length * ((1.0 + over) * main - over * mend) + rng.random_range(-0.7..0.7)).round());
-        moves.y.push((bow * 4.0 * main * (1.0 - main) + rng.random_range(-0.7..0.7)).round());
-        moves.t.push(now);
-        now += step;
-    }
-    Session { movements: moves, ..Session::default() }
 }
