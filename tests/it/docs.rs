@@ -103,7 +103,8 @@ fn every_relative_link_leads_somewhere() {
 #[test]
 fn every_guide_is_in_the_index() {
     let index = root().join("docs/README.md");
-    let named: HashSet<PathBuf> = targets(&read(&index)).iter().map(|target| root().join("docs").join(target)).collect();
+    let named: HashSet<PathBuf> =
+        targets(&read(&index)).iter().map(|target| root().join("docs").join(target)).collect();
     let mut files = Vec::new();
     documents(&root().join("docs"), &mut files);
     let missing: Vec<_> = files.iter().filter(|file| **file != index && !named.contains(*file)).collect();
@@ -131,11 +132,13 @@ fn every_setting_and_every_metric_is_described() {
 
 #[test]
 fn the_checker_sees_what_a_reader_would_click() {
-    let text = "# A `b`: c?\n[x](a.md)\n`[y](b.md)`\n```sh\n# no\n[z](c.md)\n```\n## Two\n## Two\n![p](d.png) [q](#two-1)";
+    let text =
+        "# A `b`: c?\n[x](a.md)\n`[y](b.md)`\n```sh\n# no\n[z](c.md)\n```\n## Two\n## Two\n![p](d.png) [q](#two-1)";
     assert_eq!(targets(text), ["a.md", "d.png", "#two-1"]);
     assert_eq!(anchors(text), ["a-b-c", "two", "two-1"].map(str::to_owned).into());
     let here = root().join("README.md");
-    for (target, right) in [("Cargo.toml", true), ("no.md", false), ("#no-such", false), ("https://example.org", true)] {
+    for (target, right) in [("Cargo.toml", true), ("no.md", false), ("#no-such", false), ("https://example.org", true)]
+    {
         assert_eq!(wrong_with(&here, target).is_none(), right, "{target}");
     }
 }
