@@ -334,10 +334,10 @@ mod tests {
 
     #[test]
     fn every_code_is_documented_with_its_sentence() {
-        let readme = include_str!("../../README.md");
+        let reasons = include_str!("../../docs/reasons.md");
         for reason in Reason::ALL {
             let row = format!("| `{}` | {} |", reason.code(), reason.message());
-            assert!(readme.contains(&row), "README.md lacks the row {row}");
+            assert!(reasons.contains(&row), "docs/reasons.md lacks the row {row}");
         }
     }
 

@@ -110,7 +110,7 @@ pub(super) async fn list(
         since: request::time("since", params.since.as_deref())?,
         until: request::time("until", params.until.as_deref())?,
         deployment: access.deployment(params.deployment_id.clone())?,
-        reason: named("reason", params.reason.as_deref(), Reason::parse, "a reason code; the README lists them")?,
+        reason: named("reason", params.reason.as_deref(), Reason::parse, "a reason code; docs/reasons.md lists them")?,
         device: params.device_type,
         campaign: params.campaign.map(CampaignId),
         after: params.cursor.as_deref().map(read_cursor).transpose()?,

@@ -40,10 +40,10 @@ fn lazy(name: &str) -> bool {
 
 #[test]
 fn every_alert_is_explained() {
-    let manual = file("OPERATIONS.md");
+    let manual = file("docs/operate.md");
     for line in file("deploy/prometheus/alerts.yml").lines() {
         if let Some(alert) = line.trim().strip_prefix("- alert: ") {
-            assert!(manual.contains(&format!("### {alert}")), "OPERATIONS.md says nothing of {alert}");
+            assert!(manual.contains(&format!("### {alert}")), "docs/operate.md says nothing of {alert}");
         }
     }
 }

@@ -19,6 +19,8 @@ mod crash;
 
 mod deploy;
 
+mod docs;
+
 mod dashboard;
 
 mod erasure;

@@ -4,7 +4,7 @@ use super::compact::{POINTS, Points};
 use super::path::{Path, SMOOTHED};
 
 /// At most so much is left between a movement and its replay. Among 46 million pairs of sessions of people, evident
-/// copies aside, the closest had 0.040; see ARCHITECTURE.md.
+/// copies aside, the closest had 0.040; see docs/design/sketches.md.
 pub const SAME: f64 = 0.035;
 /// At most so much is left where nothing but a replay is believed.
 pub const SURELY_SAME: f64 = 0.01;

@@ -99,6 +99,6 @@ fn four_nodes_share_a_backlog_and_no_batch_is_run_twice() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(10).enable_all().build().unwrap();
     let (one, four) = runtime.block_on(async { (drain(1).await, drain(4).await) });
     let times = one.as_secs_f64() / four.as_secs_f64();
-    // A figure and no test: how fast depends on what else the machine does. That with a second a batch is in BENCHMARKS.md.
+    // A figure and no test: how fast depends on what else the machine does. That with a second a batch is in docs/benchmarks.md.
     println!("drained by one in {one:?}, by four in {four:?}: {times:.2} times as fast");
 }

@@ -1,5 +1,5 @@
 //! How often an answer about other rows is believed: batches of 50 over real sockets, each answered wrongly, each to a
-//! detector that knows the model. `WOODWIDE_WRONG` sets their number per kind; the figures of `RELIABILITY.md` are the
+//! detector that knows the model. `WOODWIDE_WRONG` sets their number per kind; the figures of `docs/reliability.md` are the
 //! long form's.
 
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The fault matrix: every failure mode of the service that a client can meet, a thousand sessions each, over real
 //! sockets. Whatever the service does, nobody is lost, nobody gets another's score, and no score is invented.
 //!
-//! `cargo test --test it woodwide::matrix -- --nocapture` prints the table of `RELIABILITY.md`.
+//! `cargo test --test it woodwide::matrix -- --nocapture` prints the table of `docs/reliability.md`.
 
 mod cast;
 mod modes;
