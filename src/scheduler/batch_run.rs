@@ -125,14 +125,7 @@ async fn keep_lease(engine: &Engine, lease: Lease) -> StoreError {
 
 /// A settlement that returns every member untouched.
 fn given_back(why: &str) -> Settlement {
-    let end = BatchEnd {
-        outcome: BatchOutcome::Abandoned,
-        attempts: 0,
-        detector_ms: 0.0,
-        error: Some(why.to_owned()),
-        agreement: None,
-        false_discovery: None,
-    };
+    let end = BatchEnd::without_detector(BatchOutcome::Abandoned, Some(why.to_owned()));
     Settlement { outcomes: Vec::new(), end: Some(end), ..Settlement::default() }
 }
 

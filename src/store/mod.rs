@@ -12,6 +12,8 @@ mod first;
 
 mod private;
 
+mod settlement;
+
 pub mod audit;
 
 pub mod campaigns;

@@ -225,6 +225,14 @@ pub struct BatchEnd {
     pub false_discovery: Option<FalseDiscovery>,
 }
 
+impl BatchEnd {
+    /// The end of a batch that asked no detector.
+    #[must_use]
+    pub fn without_detector(outcome: BatchOutcome, error: Option<String>) -> Self {
+        Self { outcome, attempts: 0, detector_ms: 0.0, error, agreement: None, false_discovery: None }
+    }
+}
+
 /// Outcomes for members of a batch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settlement {

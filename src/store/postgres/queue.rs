@@ -2,7 +2,7 @@
 //!
 //! Lock order: a batch's row, then its sessions' rows in the queue by number, then one row of counters.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use deadpool_postgres::Transaction;
 use futures_util::future::try_join3;
@@ -13,17 +13,14 @@ use super::pool::now;
 use super::rows::{self, QUEUE_COLUMNS, SESSION_COLUMNS, number, plain, whole};
 use super::{Core, campaigns, deliveries, results, sketches};
 use crate::domain::batch::Trigger;
-use crate::domain::id::{BatchId, Seq};
-use crate::domain::queue::{Entry, Event, LOST_LEASES_BEFORE_FAILED, State, step};
+use crate::domain::id::BatchId;
+use crate::domain::queue::{Entry, Event, State, step};
 use crate::domain::time::Timestamp;
+use crate::store::settlement::{self, Plan};
 use crate::store::{
-    BatchEnd, BatchOutcome, Claim, ClaimRequest, Lease, Matches, Member, MemberOutcome, Settled, Settlement, StoreError,
+    BatchEnd, Claim, ClaimRequest, Lease, Matches, Member, MemberOutcome, Settled, Settlement, StoreError,
 };
 
-/// The last error of a session whose worker died.
-const LOST: &str = "the worker that held this session died";
-/// What a session fails with whose worker died too often.
-const CRASHED_WORKER: &str = "crashed_worker: the worker died every time it held this session";
 /// Leases that one transaction ends at most.
 const EXPIRED: i64 = 20;
 
@@ -115,37 +112,17 @@ impl Core {
             held.release();
             return Err(lost());
         };
-        let (mut pending, now): (Vec<i64>, i64) = (found.get("pending"), found.get("now"));
-        let mut work = Work::open(&transaction, lease.batch, &pending, Timestamp(now)).await?;
-        for (seq, outcome) in &settlement.outcomes {
-            // A session named twice, or settled before, is no longer a member.
-            let Some(place) = pending.iter().position(|other| *other == seq.0) else { return Err(lost()) };
-            pending.swap_remove(place);
-            work.named.push(seq.0);
-            work.outcome(*seq, outcome)?;
-        }
-        for matches in &settlement.matches {
-            if work.is_scored(matches.seq).ok_or_else(lost)? {
-                work.matches.push(matches.clone());
-            }
-        }
-        for seq in &settlement.uncompared {
-            if work.is_scored(*seq).ok_or_else(lost)? {
-                work.uncompared.push(seq.0);
-            }
-        }
-        if settlement.end.is_some() {
-            for seq in pending.drain(..) {
-                work.event(seq, Event::GiveBack, None)?;
-            }
-        }
-        work.write(&transaction, &models, &pending, settlement.end.as_ref()).await?;
+        let (pending, now): (Vec<i64>, i64) = (found.get("pending"), found.get("now"));
+        let entries = lock(&transaction, lease.batch, &pending).await?;
+        let plan = Plan::settle(lease, pending, |seq| entries.get(&seq).copied(), settlement)?;
+        let work = Work { batch: lease.batch, now: Timestamp(now), plan };
+        let moved = work.write(&transaction, &models, settlement.end.as_ref()).await?;
         transaction.commit().await?;
         held.release();
-        if work.moved.ready > 0 || work.moved.delayed > 0 {
+        if moved.ready > 0 || moved.delayed > 0 {
             self.bell.ring();
         }
-        Ok(work.settled)
+        Ok(work.plan.counts())
     }
 
     /// Ends some leases that have run out; how many, and how many sessions came back.
@@ -162,22 +139,13 @@ impl Core {
         let mut lost = 0;
         for row in &found {
             let (id, pending): (i64, Vec<i64>) = (row.get("id"), row.get("pending"));
-            let mut work = Work::open(&transaction, BatchId(id), &pending, Timestamp(row.get("now"))).await?;
-            for seq in pending {
-                let last = work.entries.get(&seq).is_some_and(|e| e.lost_leases + 1 >= LOST_LEASES_BEFORE_FAILED);
-                let at = work.now;
-                work.event(seq, Event::LeaseLost { at }, Some(if last { CRASHED_WORKER } else { LOST }))?;
-            }
-            let end = BatchEnd {
-                outcome: BatchOutcome::Abandoned,
-                attempts: 0,
-                detector_ms: 0.0,
-                error: Some("the lease was lost".to_owned()),
-                agreement: None,
-                false_discovery: None,
-            };
-            work.write(&transaction, &HashMap::new(), &[], Some(&end)).await?;
-            lost += work.settled.returned + work.settled.delayed + work.settled.failed;
+            let (batch, now) = (BatchId(id), Timestamp(row.get("now")));
+            let entries = lock(&transaction, batch, &pending).await?;
+            let plan = Plan::lose(pending, |seq| entries.get(&seq).copied(), now)?;
+            let work = Work { batch, now, plan };
+            work.write(&transaction, &HashMap::new(), Some(&settlement::lost_batch())).await?;
+            let settled = work.plan.counts();
+            lost += settled.returned + settled.delayed + settled.failed;
         }
         transaction.commit().await?;
         held.release();
@@ -205,9 +173,7 @@ async fn candidates(
         let statement = transaction.prepare_cached(&sql).await?;
         let mut line = rows::all(&transaction.query(&statement, &[&up_to, &max]).await?, rows::member)?;
         line.sort_unstable_by_key(|m| m.seq);
-        // Whoever is further back came later; looking for older ones there could mean reading the whole line.
-        line.truncate(line.iter().position(|m| m.accepted_at.0 > accepted_by).unwrap_or(line.len()));
-        return Ok(line);
+        return Ok(settlement::accepted_by(line, Timestamp(accepted_by)));
     }
     let sql = format!(
         "SELECT {SESSION_COLUMNS}, {QUEUE_COLUMNS} FROM (SELECT * FROM queue WHERE state = 2 \
@@ -219,124 +185,58 @@ async fn candidates(
     let found = transaction.query(&statement, &[&up_to, &max, &accepted_by, &at]).await?;
     let mut due = rows::all(&found, rows::member)?;
     due.sort_unstable_by_key(|m| (m.entry.not_before, m.seq));
-    // One that must run alone goes alone when it comes first, and ends the batch before it when it does not.
-    let alone = due.iter().position(|m| m.entry.alone());
-    due.truncate(alone.map_or(due.len(), |place| place.max(1)));
-    Ok(due)
+    Ok(settlement::alone_or_together(due))
+}
+
+/// Locks the members of a batch that are still there; their places in the queue.
+async fn lock(transaction: &Transaction<'_>, batch: BatchId, pending: &[i64]) -> Result<HashMap<i64, Entry>, Fault> {
+    let sql = "SELECT seq, state, attempts, lost_leases, not_before FROM queue \
+               WHERE seq = ANY($1) AND batch = $2 AND state = 1 ORDER BY seq FOR UPDATE";
+    let statement = transaction.prepare_cached(sql).await?;
+    let found = transaction.query(&statement, &[&pending, &batch.0]).await?;
+    let entries = rows::all(&found, |row| Ok((row.try_get("seq")?, rows::entry(row)?)))?;
+    Ok(entries.into_iter().collect())
 }
 
 /// What a transaction does to the members of one batch.
 struct Work<'a> {
     batch: BatchId,
     now: Timestamp,
-    entries: BTreeMap<i64, Entry>,
-    scored: Vec<results::NewResult<'a>>,
-    stepped: Vec<(i64, Entry, Option<String>)>,
-    moved: Moved,
-    settled: Settled,
-    named: Vec<i64>,
-    matches: Vec<Matches>,
-    uncompared: Vec<i64>,
+    plan: Plan<'a>,
 }
 
-impl<'a> Work<'a> {
-    /// Locks the members that are still there.
-    async fn open(
-        transaction: &Transaction<'_>,
-        batch: BatchId,
-        pending: &[i64],
-        now: Timestamp,
-    ) -> Result<Self, Fault> {
-        let sql = "SELECT seq, state, attempts, lost_leases, not_before FROM queue \
-                   WHERE seq = ANY($1) AND batch = $2 AND state = 1 ORDER BY seq FOR UPDATE";
-        let statement = transaction.prepare_cached(sql).await?;
-        let found = transaction.query(&statement, &[&pending, &batch.0]).await?;
-        let entries = rows::all(&found, |row| Ok((row.try_get("seq")?, rows::entry(row)?)))?;
-        Ok(Self {
-            batch,
-            now,
-            entries: entries.into_iter().collect(),
-            scored: Vec::new(),
-            stepped: Vec::new(),
-            moved: Moved::default(),
-            settled: Settled::default(),
-            named: Vec::new(),
-            matches: Vec::new(),
-            uncompared: Vec::new(),
-        })
-    }
-
-    fn outcome(&mut self, seq: Seq, outcome: &'a MemberOutcome) -> Result<(), Fault> {
-        match outcome {
-            MemberOutcome::Scored(verdict) => {
-                let Some(entry) = self.entries.get(&seq.0) else {
-                    self.settled.gone += 1;
-                    return Ok(());
-                };
-                let next = step(*entry, Event::Score).map_err(|e| StoreError::Corrupt(e.to_string()))?;
-                self.moved.step(Some(entry.state), Some(next.state));
-                self.settled.processed += 1;
-                self.scored.push(results::NewResult { seq: seq.0, entry: next, verdict });
-                Ok(())
-            }
-            MemberOutcome::Retry { not_before, counts, max_attempts, error } => {
-                let event = Event::Retry { not_before: *not_before, counts: *counts, max_attempts: *max_attempts };
-                self.event(seq.0, event, Some(error))
-            }
-            MemberOutcome::Rejected { error } => self.event(seq.0, Event::Reject, Some(error)),
-        }
-    }
-
-    /// Whether a member has its result now; `None` for one that this settlement doesn't name.
-    fn is_scored(&self, seq: Seq) -> Option<bool> {
-        let scored = self.scored.iter().any(|new| new.seq == seq.0);
-        (scored || self.named.contains(&seq.0)).then_some(scored)
-    }
-
-    /// Takes a member one step without a result.
-    fn event(&mut self, seq: i64, event: Event, error: Option<&str>) -> Result<(), Fault> {
-        let Some(entry) = self.entries.get(&seq) else {
-            self.settled.gone += 1;
-            return Ok(());
-        };
-        let next = step(*entry, event).map_err(|e| StoreError::Corrupt(e.to_string()))?;
-        self.moved.step(Some(entry.state), Some(next.state));
-        match next.state {
-            State::Delayed => self.settled.delayed += 1,
-            State::Failed => self.settled.failed += 1,
-            _ => self.settled.returned += 1,
-        }
-        self.stepped.push((seq, next, error.map(|error| plain(error).into_owned())));
-        Ok(())
-    }
-
-    /// Writes all of it; `pending` are the members left, `end` ends the batch.
+impl Work<'_> {
+    /// Writes all of it, `end` as the batch's end; which sessions went from where to where.
     async fn write(
         &self,
         transaction: &Transaction<'_>,
         models: &HashMap<crate::domain::result::ModelIdentity, i32>,
-        pending: &[i64],
         end: Option<&BatchEnd>,
-    ) -> Result<(), Fault> {
+    ) -> Result<Moved, Fault> {
+        let Self { batch, now, plan } = self;
+        let (mut moved, mut scored, mut stepped) = (Moved::default(), Vec::new(), Vec::new());
+        for step in &plan.steps {
+            moved.step(Some(step.from), Some(step.entry.state));
+            match step.verdict {
+                Some(verdict) => scored.push(results::NewResult { seq: step.seq, entry: step.entry, verdict }),
+                None => stepped.push((step.seq, step.entry, step.error.map(|error| plain(error).into_owned()))),
+            }
+        }
+        let left: Vec<i64> = plan.left.iter().copied().collect();
         try_join3(
-            results::write(transaction, &self.scored, models, self.batch, self.now),
-            self.write_steps(transaction),
-            write_batch(transaction, self.batch, pending, end, self.now),
+            results::write(transaction, &scored, models, *batch, *now),
+            write_entries(transaction, &stepped, *now),
+            write_batch(transaction, *batch, &left, end, *now),
         )
         .await?;
-        sketches::keep_matches(transaction, &self.matches).await?;
-        let joining: Vec<i64> = self.matches.iter().map(|one| one.seq.0).collect();
-        campaigns::join(transaction, &joining, Some(self.now)).await?;
-        sketches::compare_later(transaction, &self.uncompared, self.now).await?;
-        deliveries::announce(transaction, &self.scored, self.now).await?;
-        self.moved.write(transaction).await
-    }
-
-    async fn write_steps(&self, transaction: &Transaction<'_>) -> Result<(), Fault> {
-        if self.stepped.is_empty() {
-            return Ok(());
-        }
-        write_entries(transaction, &self.stepped, self.now).await
+        let matches: Vec<Matches> = plan.matches.iter().copied().cloned().collect();
+        sketches::keep_matches(transaction, &matches).await?;
+        let joining: Vec<i64> = matches.iter().map(|one| one.seq.0).collect();
+        campaigns::join(transaction, &joining, Some(*now)).await?;
+        sketches::compare_later(transaction, &plan.uncompared, *now).await?;
+        deliveries::announce(transaction, &scored, *now).await?;
+        moved.write(transaction).await?;
+        Ok(moved)
     }
 }
 
@@ -346,6 +246,9 @@ pub(super) async fn write_entries(
     entries: &[(i64, Entry, Option<String>)],
     now: Timestamp,
 ) -> Result<(), Fault> {
+    if entries.is_empty() {
+        return Ok(());
+    }
     let column = |read: fn(&Entry) -> i64| entries.iter().map(|(_, entry, _)| read(entry)).collect::<Vec<i64>>();
     let seqs: Vec<i64> = entries.iter().map(|(seq, _, _)| *seq).collect();
     let states: Vec<i16> = entries.iter().map(|(_, entry, _)| number(entry.state)).collect();

@@ -11,18 +11,13 @@ use super::intake::{NewResult, TELEMETRY_KEPT_LONGER, telemetry_class};
 use super::rows::{self, SESSION_COLUMNS};
 use super::state::{HeldLease, LeasedMember, WriterState};
 use crate::domain::batch::Trigger;
-use crate::domain::id::{BatchId, Seq};
-use crate::domain::queue::{Entry, Event, LOST_LEASES_BEFORE_FAILED, State, step};
+use crate::domain::id::BatchId;
+use crate::domain::queue::{Entry, Event, State, step};
+use crate::domain::result::Verdict;
 use crate::domain::time::{Now, Timestamp};
 use crate::store::coding::Numbered as _;
-use crate::store::{
-    BatchEnd, BatchOutcome, Claim, ClaimRequest, Lease, Member, MemberOutcome, Settled, Settlement, StoreError,
-};
-
-/// The last error of a session whose worker died.
-const LOST: &str = "the worker that held this session died";
-/// What a session fails with whose worker died too often.
-const CRASHED_WORKER: &str = "crashed_worker: the worker died every time it held this session";
+use crate::store::settlement::{self, MemberStep, Plan};
+use crate::store::{BatchEnd, Claim, ClaimRequest, Lease, Member, Settled, Settlement, StoreError};
 
 impl WriterState {
     pub(super) fn claim(&mut self, request: &ClaimRequest, now: Now) -> Result<Option<Claim>, Fault> {
@@ -75,21 +70,16 @@ impl WriterState {
                 "SELECT {SESSION_COLUMNS} FROM sessions s WHERE s.state = 0 AND s.seq <= ? ORDER BY s.seq LIMIT ?"
             );
             let mut statement = self.connection.prepare_cached(&sql)?;
-            let mut line = rows::collect(&mut statement, params![up_to, request.max], rows::member)?;
-            // Whoever is further back came later; looking for older ones there could mean reading the whole line.
-            line.truncate(line.iter().position(|m| m.accepted_at > accepted_by).unwrap_or(line.len()));
-            return Ok(line);
+            let line = rows::collect(&mut statement, params![up_to, request.max], rows::member)?;
+            return Ok(settlement::accepted_by(line, accepted_by));
         }
         let sql = format!(
             "SELECT {SESSION_COLUMNS} FROM sessions s WHERE s.state = 2 AND s.not_before <= ? AND s.seq <= ? \
              AND s.accepted_at <= ? ORDER BY s.not_before, s.seq LIMIT ?"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
-        let mut due = rows::collect(&mut statement, params![now.0, up_to, accepted_by.0, request.max], rows::member)?;
-        // One that must run alone goes alone when it comes first, and ends the batch before it when it does not.
-        let alone = due.iter().position(|m| m.entry.alone());
-        due.truncate(alone.map_or(due.len(), |place| place.max(1)));
-        Ok(due)
+        let due = rows::collect(&mut statement, params![now.0, up_to, accepted_by.0, request.max], rows::member)?;
+        Ok(settlement::alone_or_together(due))
     }
 
     pub(super) fn renew(&mut self, lease: Lease, now: Now) -> Result<(), Fault> {
@@ -106,108 +96,72 @@ impl WriterState {
     }
 
     pub(super) fn settle(&mut self, lease: Lease, settlement: &Settlement, now: Now) -> Result<Settled, Fault> {
-        let mut held = (*self.held(lease)?).clone();
-        let others = settlement.matches.iter().map(|m| &m.seq).chain(&settlement.uncompared);
-        let named = settlement.outcomes.iter().map(|(seq, _)| seq).chain(others);
-        if named.into_iter().any(|seq| !held.members.contains_key(&seq.0)) {
-            return Err(StoreError::LeaseLost(lease.batch.0).into());
-        }
-        let mut settled = Settled::default();
-        for (seq, outcome) in &settlement.outcomes {
-            // A session named twice in one settlement is no longer a member the second time.
-            let Some(member) = held.members.remove(&seq.0) else {
-                return Err(StoreError::LeaseLost(lease.batch.0).into());
-            };
-            self.settle_member(*seq, &member, outcome, lease.batch, now.wall, &mut settled)?;
-        }
-        for matches in &settlement.matches {
+        let held = self.held(lease)?;
+        let members = &held.members;
+        let entry = |seq: i64| members.get(&seq).map(|member| member.entry);
+        let plan = Plan::settle(lease, members.keys().copied(), entry, settlement)?;
+        let settled = self.write_steps(&plan, members, Some(lease.batch), now.wall)?;
+        for matches in &plan.matches {
             self.keep_matches(matches)?;
         }
-        campaigns::join(&self.connection, settlement.matches.iter().map(|one| one.seq.0), now.wall)?;
-        for seq in &settlement.uncompared {
-            self.compare_later(seq.0, now.wall)?;
+        campaigns::join(&self.connection, plan.matches.iter().map(|one| one.seq.0), now.wall)?;
+        for seq in &plan.uncompared {
+            self.compare_later(*seq, now.wall)?;
         }
-        match &settlement.end {
-            Some(end) => {
-                for (seq, member) in held.members {
-                    self.move_member(seq, &member, Event::GiveBack, None, now.wall, &mut settled)?;
-                }
-                self.leases.remove(&lease.batch.0);
-                self.end_batch(lease.batch.0, end, now.wall)?;
+        if let Some(end) = &settlement.end {
+            self.leases.remove(&lease.batch.0);
+            self.end_batch(lease.batch.0, end, now.wall)?;
+        } else {
+            let mut held = (*held).clone();
+            held.members.retain(|seq, _| plan.left.contains(seq));
+            self.leases.insert(lease.batch.0, Arc::new(held));
+        }
+        Ok(settled)
+    }
+
+    /// Writes the steps of a batch's members. A member whose row is not there any more was erased.
+    fn write_steps(
+        &mut self,
+        plan: &Plan<'_>,
+        members: &HashMap<i64, LeasedMember>,
+        batch: Option<BatchId>,
+        now: Timestamp,
+    ) -> Result<Settled, Fault> {
+        let mut settled = Settled { gone: plan.gone, ..Settled::default() };
+        for step in &plan.steps {
+            let is_there = match step.verdict {
+                Some(verdict) => self.finish(step, verdict, now)?,
+                None => self.write_entry(step.seq, &step.entry, step.error, now)?,
+            };
+            if !is_there {
+                settled.gone += 1;
+                continue;
             }
-            None => {
-                self.leases.insert(lease.batch.0, Arc::new(held));
+            self.count(Some(step.from), Some(step.entry.state));
+            step.count(&mut settled);
+            if let (Some(verdict), Some(member)) = (step.verdict, members.get(&step.seq)) {
+                self.write_result(&NewResult {
+                    session: step.seq,
+                    deployment: &member.deployment,
+                    verdict,
+                    batch: batch.map(|batch| batch.0),
+                    scored_at: now,
+                    attempts: step.entry.attempts + 1,
+                })?;
             }
         }
         Ok(settled)
     }
 
-    fn settle_member(
-        &mut self,
-        seq: Seq,
-        member: &LeasedMember,
-        outcome: &MemberOutcome,
-        batch: BatchId,
-        now: Timestamp,
-        settled: &mut Settled,
-    ) -> Result<(), Fault> {
-        match outcome {
-            MemberOutcome::Scored(verdict) => {
-                let next = step(member.entry, Event::Score).map_err(|e| StoreError::Corrupt(e.to_string()))?;
-                let changed = self
-                    .connection
-                    .prepare_cached(
-                        "UPDATE sessions SET state = ?, finished_at = ?, telemetry = ?, error = NULL WHERE seq = ?",
-                    )?
-                    .execute(params![next.state.number(), now.0, telemetry_class(verdict.decision), seq.0])?;
-                if changed == 0 {
-                    settled.gone += 1;
-                    return Ok(());
-                }
-                self.count(Some(member.entry.state), Some(next.state));
-                self.write_result(&NewResult {
-                    session: seq.0,
-                    deployment: &member.deployment,
-                    verdict,
-                    batch: Some(batch.0),
-                    scored_at: now,
-                    attempts: member.entry.attempts + 1,
-                })?;
-                settled.processed += 1;
-                Ok(())
-            }
-            MemberOutcome::Retry { not_before, counts, max_attempts, error } => {
-                let event = Event::Retry { not_before: *not_before, counts: *counts, max_attempts: *max_attempts };
-                self.move_member(seq.0, member, event, Some(error), now, settled)
-            }
-            MemberOutcome::Rejected { error } => {
-                self.move_member(seq.0, member, Event::Reject, Some(error), now, settled)
-            }
-        }
-    }
-
-    /// Takes a leased member one step without a result.
-    fn move_member(
-        &mut self,
-        seq: i64,
-        member: &LeasedMember,
-        event: Event,
-        error: Option<&str>,
-        now: Timestamp,
-        settled: &mut Settled,
-    ) -> Result<(), Fault> {
-        let next = step(member.entry, event).map_err(|e| StoreError::Corrupt(e.to_string()))?;
-        if !self.write_entry(seq, &next, error, now)? {
-            settled.gone += 1;
-            return Ok(());
-        }
-        self.count(Some(member.entry.state), Some(next.state));
-        match next.state {
-            State::Delayed => settled.delayed += 1,
-            State::Failed => settled.failed += 1,
-            _ => settled.returned += 1,
-        }
-        Ok(())
+    /// Takes a session out of the queue; `false` when it is gone.
+    fn finish(&self, step: &MemberStep<'_>, verdict: &Verdict, now: Timestamp) -> Result<bool, Fault> {
+        let changed = self
+            .connection
+            .prepare_cached(
+                "UPDATE sessions SET state = ?, finished_at = ?, telemetry = ?, error = NULL WHERE seq = ?",
+            )?
+            .execute(params![step.entry.state.number(), now.0, telemetry_class(verdict.decision), step.seq])?;
+        Ok(changed > 0)
     }
 
     /// Writes an entry; `false` when the session is gone.
@@ -290,21 +244,10 @@ impl WriterState {
     }
 
     fn lose_batch(&mut self, batch: i64, members: &HashMap<i64, LeasedMember>, now: Timestamp) -> Result<u64, Fault> {
-        let mut settled = Settled::default();
-        for (seq, member) in members {
-            let last = member.entry.lost_leases + 1 >= LOST_LEASES_BEFORE_FAILED;
-            let error = if last { CRASHED_WORKER } else { LOST };
-            self.move_member(*seq, member, Event::LeaseLost { at: now }, Some(error), now, &mut settled)?;
-        }
-        let end = BatchEnd {
-            outcome: BatchOutcome::Abandoned,
-            attempts: 0,
-            detector_ms: 0.0,
-            error: Some("the lease was lost".to_owned()),
-            agreement: None,
-            false_discovery: None,
-        };
-        self.end_batch(batch, &end, now)?;
+        let entry = |seq: i64| members.get(&seq).map(|member| member.entry);
+        let plan = Plan::lose(members.keys().copied(), entry, now)?;
+        let settled = self.write_steps(&plan, members, None, now)?;
+        self.end_batch(batch, &settlement::lost_batch(), now)?;
         Ok(settled.returned + settled.delayed + settled.failed)
     }
 
