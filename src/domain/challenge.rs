@@ -7,8 +7,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
+use super::decision::Decision;
 use super::id::SessionId;
-use super::result::Decision;
 use super::time::Timestamp;
 
 /// What every token begins with; no key does.

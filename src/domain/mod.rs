@@ -11,8 +11,9 @@ pub mod json;
 
 pub mod printable;
 
-pub mod redecision;
 pub mod refusal;
+
+pub mod decision;
 
 pub mod context;
 pub mod session;
@@ -33,6 +34,8 @@ pub mod sketch;
 
 pub mod reason;
 
+pub mod basis;
+
 pub mod queue;
 
 pub mod backoff;
@@ -47,6 +50,8 @@ pub mod occlusion;
 
 pub mod challenge;
 pub mod result;
+
+pub mod redecision;
 
 pub mod review;
 

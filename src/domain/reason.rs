@@ -1,6 +1,6 @@
 //! Reason codes: the stable names under which a verdict explains itself, and their sentences.
 
-use super::result::Decision;
+use super::decision::Decision;
 
 /// Why a session looks odd or what limits its verdict. The codes are public API; add, never rename.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

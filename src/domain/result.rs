@@ -4,37 +4,8 @@ use super::calibration::Calibrated;
 use super::heuristic::{self, Heuristic};
 use super::reason::{Reason, Reasons};
 
-/// What a site should do with the session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Decision {
-    /// Looks human.
-    Pass,
-    /// Odd enough for a second look.
-    Review,
-    /// Not human by the stated error rate.
-    Fail,
-}
-
-impl Decision {
-    /// Every decision, in the order in which stores number them.
-    pub const ALL: [Self; 3] = [Self::Pass, Self::Review, Self::Fail];
-
-    /// The name used in answers and metrics.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Review => "review",
-            Self::Fail => "fail",
-        }
-    }
-
-    /// The decision called `name`.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|d| d.name() == name)
-    }
-}
+pub use super::basis::{Basis, Decided, ScoreKind};
+pub use super::decision::{Decision, NoPointer, Thresholds};
 
 /// Who scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,103 +39,6 @@ impl Source {
     }
 }
 
-/// What the number in `anomalyScore` is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ScoreKind {
-    /// The heuristic's additive scale.
-    Heuristic,
-    /// `-log10 p`, 0 to 6.
-    Calibrated,
-    /// No number, only flagged or not.
-    Flag,
-}
-
-impl ScoreKind {
-    /// Every kind, in the order in which stores number them.
-    pub const ALL: [Self; 3] = [Self::Heuristic, Self::Calibrated, Self::Flag];
-
-    /// The name used in answers.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Heuristic => "heuristic",
-            Self::Calibrated => "calibrated",
-            Self::Flag => "flag",
-        }
-    }
-}
-
-/// Up to `pass` a score passes, up to `review` it is reviewed, above that it fails. Without a pointer there is no score.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Thresholds {
-    /// `ANOMALY_THRESHOLD_PASS`.
-    pub pass: f64,
-    /// `ANOMALY_THRESHOLD_REVIEW`, larger than `pass`.
-    pub review: f64,
-    /// What becomes of a session without movement.
-    pub no_pointer: NoPointer,
-}
-
-/// What becomes of a session without movement: of somebody with a keyboard or a screen reader, or of a script.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum NoPointer {
-    /// It gets a second look.
-    #[default]
-    Review,
-    /// It passes: the site asks for something else.
-    Pass,
-}
-
-impl NoPointer {
-    /// The decision.
-    #[must_use]
-    pub fn decision(self) -> Decision {
-        match self {
-            Self::Review => Decision::Review,
-            Self::Pass => Decision::Pass,
-        }
-    }
-
-    /// The one with the decision called `name`.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        [Self::Review, Self::Pass].into_iter().find(|one| one.decision().name() == name)
-    }
-}
-
-impl Default for Thresholds {
-    fn default() -> Self {
-        Self { pass: 1.0, review: 2.5, no_pointer: NoPointer::Review }
-    }
-}
-
-impl Thresholds {
-    /// The decision for a score.
-    #[must_use]
-    pub fn decide(&self, score: f64) -> Decision {
-        if score <= self.pass {
-            Decision::Pass
-        } else if score <= self.review {
-            Decision::Review
-        } else {
-            Decision::Fail
-        }
-    }
-
-    /// Confidence in `decision` at `score`, as clients of the original know it: 0.7 to 1 for a pass, 0.7 falling to 0.5
-    /// across review, 0.7 rising to 0.95 for a fail. A score beyond the decision's range counts as its nearest end.
-    #[must_use]
-    pub fn confidence(&self, decision: Decision, score: f64) -> f64 {
-        match decision {
-            Decision::Pass => (1.0 - 0.3 * score.min(self.pass)).max(0.7),
-            Decision::Review => {
-                0.7 - 0.2 * (score.clamp(self.pass, self.review) - self.pass) / (self.review - self.pass)
-            }
-            Decision::Fail => (0.7 + 0.1 * (score - self.review).max(0.0)).min(0.95),
-        }
-    }
-}
-
 /// Which model said so.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ModelIdentity {
@@ -172,28 +46,6 @@ pub struct ModelIdentity {
     pub id: String,
     /// Version of that model.
     pub version: String,
-}
-
-/// What a decision follows from, beside the thresholds. Kept with a result, so that it can be decided anew, exactly.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Basis {
-    /// What is compared with the thresholds; `None` where the source only flags.
-    pub supported: Option<f64>,
-    /// Every reason that was known, whether or not it bears on the decision.
-    pub noted: Reasons,
-    /// Whether the movement is surely that of another session.
-    pub surely_replayed: bool,
-}
-
-/// What thresholds make of a score and its [`Basis`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Decided {
-    /// Pass, review or fail.
-    pub decision: Decision,
-    /// 0.5 to 1.
-    pub confidence: f64,
-    /// Those of the noted reasons that the decision shows, with those that it gives.
-    pub reasons: Reasons,
 }
 
 /// A decision with everything needed to explain it; the one form in which results are kept.
@@ -223,101 +75,6 @@ pub struct Verdict {
     pub fallback: bool,
     /// What the decision follows from; `None` in what versions kept that did not know it.
     pub basis: Option<Basis>,
-}
-
-impl Basis {
-    /// The decision for a score of `kind` with this basis. The first decision about a session and every later one are
-    /// made here.
-    #[must_use]
-    pub fn decide(&self, kind: ScoreKind, score: Option<f64>, thresholds: &Thresholds) -> Decided {
-        let alone = match kind {
-            ScoreKind::Heuristic => self.by_rules(score, thresholds),
-            ScoreKind::Calibrated => self.by_score(score, thresholds),
-            ScoreKind::Flag => self.by_flag(thresholds),
-        };
-        // What people ruled comes before what the movement says.
-        if let Some(decision) = self.noted.forced() {
-            return Decided { decision, confidence: 1.0, ..alone };
-        }
-        // Of a visitor without a pointer nothing is known, whatever was made of a session without movement.
-        if self.noted.contains(Reason::NoPointer) {
-            let reasons = [Reason::NoPointer].into_iter().collect();
-            let decision = thresholds.no_pointer.decision();
-            let nearest = if decision == Decision::Pass { thresholds.pass } else { thresholds.review };
-            return Decided { decision, confidence: thresholds.confidence(decision, nearest), reasons };
-        }
-        // Nothing that is computed from hardly any movement decides, for the session or against it.
-        if self.noted.contains(Reason::TooLittleMovement) {
-            let mut reasons = alone.reasons.without_traits();
-            reasons.remove(Reason::UnfamiliarRecorder);
-            let decision = Decision::Review;
-            return Decided { decision, confidence: thresholds.confidence(decision, thresholds.review), reasons };
-        }
-        let machine = kind == ScoreKind::Calibrated && self.no_person_has();
-        let decision = match alone.decision {
-            _ if self.surely_replayed || machine => Decision::Fail,
-            Decision::Pass if self.noted.contains(Reason::ReplayedMovement) => Decision::Review,
-            Decision::Pass if self.noted.contains(Reason::OutsidePeople) => Decision::Review,
-            decision => decision,
-        };
-        let mut reasons = alone.reasons;
-        if machine {
-            reasons.insert(Reason::MachineMotion);
-        }
-        if decision == alone.decision {
-            return Decided { reasons, ..alone };
-        }
-        // There is no score that says so: the least confidence that such a decision has.
-        Decided { decision, confidence: thresholds.confidence(decision, thresholds.review), reasons }
-    }
-
-    /// Whether rules hold together that no person of the calibration has together. MODEL.md states how many people that
-    /// is, and the error that so many leave possible.
-    fn no_person_has(&self) -> bool {
-        [Reason::NoJitter, Reason::RoboticTiming].into_iter().all(|rule| self.noted.contains(rule))
-    }
-
-    fn by_rules(&self, score: Option<f64>, thresholds: &Thresholds) -> Decided {
-        let score = score.unwrap_or(0.0);
-        let decision = thresholds.decide(score);
-        Decided { decision, confidence: thresholds.confidence(decision, score), reasons: self.noted }
-    }
-
-    /// The decision rests on the supported part of the score alone: where only extrapolation would raise it, the milder
-    /// decision stands and the reasons say why. A recorder unlike any that the model has seen turns a fail into a review,
-    /// and the traits of the movement are told where the session does not pass.
-    fn by_score(&self, score: Option<f64>, thresholds: &Thresholds) -> Decided {
-        let (score, supported) = (score.unwrap_or(0.0), self.supported.unwrap_or(0.0));
-        // A rule that people break too has no effect on a calibrated decision, so it is no reason for one.
-        let mut reasons: Reasons = self.noted.iter().filter(|reason| !reason.is_rule()).collect();
-        let mut decision = thresholds.decide(supported);
-        if decision == Decision::Fail && reasons.contains(Reason::UnfamiliarRecorder) {
-            decision = Decision::Review;
-        } else {
-            reasons.remove(Reason::UnfamiliarRecorder);
-        }
-        if decision == Decision::Pass {
-            reasons = reasons.without_traits();
-        } else {
-            reasons.insert(Reason::UnlikeHumans);
-        }
-        if thresholds.decide(supported) != Decision::Fail && thresholds.decide(score) == Decision::Fail {
-            reasons.insert(Reason::CalibrationTooSmall);
-        }
-        Decided { decision, confidence: thresholds.confidence(decision, score), reasons }
-    }
-
-    /// A flag alone is worth a second look, a heuristic rule alone too, both together fail. There is no score, and the
-    /// confidence is the least that such a decision has.
-    fn by_flag(&self, thresholds: &Thresholds) -> Decided {
-        let flagged = self.noted.contains(Reason::Flagged);
-        let (decision, nearest) = match (flagged, self.noted.iter().any(Reason::is_rule)) {
-            (false, false) => (Decision::Pass, thresholds.pass),
-            (true, true) => (Decision::Fail, thresholds.review),
-            (true, false) | (false, true) => (Decision::Review, thresholds.review),
-        };
-        Decided { decision, confidence: thresholds.confidence(decision, nearest), reasons: self.noted }
-    }
 }
 
 impl Verdict {
@@ -427,25 +184,6 @@ impl Verdict {
 mod tests {
     use super::*;
     use crate::domain::calibration::Calibration;
-
-    #[test]
-    fn decisions_change_just_above_the_thresholds() {
-        let t = Thresholds::default();
-        let decide = |s: f64| t.decide(s).name();
-        assert_eq!(
-            [decide(0.0), decide(1.0), decide(1.001), decide(2.5), decide(2.501)],
-            ["pass", "pass", "review", "review", "fail"]
-        );
-    }
-
-    #[test]
-    fn confidences_are_those_that_clients_know() {
-        let t = Thresholds::default();
-        let confidence = |s: f64| (t.confidence(t.decide(s), s) * 1e9).round() / 1e9;
-        assert_eq!([confidence(0.0), confidence(0.5), confidence(1.0)], [1.0, 0.85, 0.7]);
-        assert_eq!([confidence(1.75), confidence(2.5)], [0.6, 0.5]);
-        assert_eq!([confidence(3.5), confidence(6.0)], [0.8, 0.95]);
-    }
 
     fn calibrated(n: u32, raw: f64) -> Verdict {
         let set = Calibration::new((0..n).map(f64::from).collect());

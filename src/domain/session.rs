@@ -136,7 +136,7 @@ impl Session {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         self.reset();
         Reader { scan: Scanner::new(text), bounds, seen: 0 }.session(self)?;
-        timestamps::check(self)
+        timestamps::check(&self.movements.t, self.clicks.len(), self.duration_ms)
     }
 
     fn reset(&mut self) {

@@ -4,7 +4,6 @@
 //! duration that the client measured. A person who rests, taps or moves for a moment only is neither.
 
 use super::refusal::{FieldPath, Refusal};
-use super::session::Session;
 
 /// Fewest steps in time that tell a unit by themselves.
 const MIN_STEPS: u32 = 10;
@@ -172,18 +171,18 @@ fn apart(more: f64, less: f64) -> Option<u32> {
     })
 }
 
-/// Refuses a session whose times can't be milliseconds.
+/// Refuses a session whose times can't be milliseconds: the times of its movements, beside how many clicks it has and the
+/// duration that the client measured.
 ///
 /// # Errors
 /// A [`Refusal`] that names the likely unit and the mend.
-pub fn check(session: &Session) -> Result<(), Refusal> {
-    let t = &session.movements.t;
+pub fn check(t: &[f64], clicks: usize, duration_ms: f64) -> Result<(), Refusal> {
     let steps = Steps::of(t);
     if steps.all == 0 {
         return Ok(());
     }
-    let alone = steps.alone(session.clicks.len()).map(|unit| (Fault::Times, unit));
-    let Some((fault, unit)) = alone.or_else(|| steps.beside(session.duration_ms)) else { return Ok(()) };
+    let alone = steps.alone(clicks).map(|unit| (Fault::Times, unit));
+    let Some((fault, unit)) = alone.or_else(|| steps.beside(duration_ms)) else { return Ok(()) };
     let (name, mend) = (unit.name(), unit.mend());
     Err(match fault {
         Fault::Times => {

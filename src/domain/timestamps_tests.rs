@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::refusal::RefusalKind;
-use crate::domain::session::{Bounds, Click};
+use crate::domain::session::{Session, Bounds, Click};
 
 /// A person's times: steps of about a frame, with pauses.
 fn person(count: u32, step: f64) -> Vec<f64> {
@@ -28,7 +28,7 @@ fn session(times: impl IntoIterator<Item = f64>, duration_ms: f64) -> Session {
 
 /// The path and the sentence of the refusal.
 fn refused(session: &Session) -> Option<(String, String)> {
-    check(session).err().map(|refusal| {
+    check(&session.movements.t, session.clicks.len(), session.duration_ms).err().map(|refusal| {
         assert_eq!(refusal.kind, RefusalKind::TimestampUnit);
         (refusal.path.to_string(), refusal.message)
     })

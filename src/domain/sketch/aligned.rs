@@ -1,8 +1,8 @@
 //! Parts of one movement laid over those of another that they are copies of: by which shift, turn, stretch and mirroring.
 
+use super::movement::{Movement, Part};
 use super::path::{Path, STEP_MS};
 use super::reaches;
-use super::{Movement, Part};
 
 /// Points by which two parts are laid over each other.
 const POINTS: usize = 48;

@@ -1,6 +1,8 @@
 //! An index of whole sketches in memory, for files and batches.
 
-use super::{Likeness, Movement, ReachIndex, Sketch};
+use super::likeness::Likeness;
+use super::movement::{Movement, Sketch};
+use super::reach_index::ReachIndex;
 
 /// Sketches in memory.
 #[derive(Debug, Default)]

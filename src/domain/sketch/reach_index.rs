@@ -9,8 +9,8 @@
 
 use std::collections::HashMap;
 
-use super::Movement;
-use super::compact::KeptReach;
+use super::compact::{self, KeptReach};
+use super::movement::{Movement, Sketch};
 use super::shape::{Kind, Packed, levels};
 
 /// Most reaches in a cell.
@@ -310,6 +310,15 @@ impl ReachIndex {
             });
             self.insert(session.id, session.salt, reaches);
         }
+    }
+}
+
+impl Sketch {
+    /// Puts its reaches into an index under `id`; `false` where it is damaged, or of a layout that had none.
+    pub fn insert_into(&self, index: &mut ReachIndex, id: i64) -> bool {
+        let Some((salt, reaches)) = compact::reaches(self.bytes()) else { return false };
+        index.insert(id, salt, reaches);
+        true
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sketches of movements made here: what is found again, what is not, and what has none.
 
 use super::*;
-use crate::domain::session::Movements;
+use crate::domain::session::{Movements, Session};
 
 type Change = fn(f64, f64, f64) -> (f64, f64, f64);
 
