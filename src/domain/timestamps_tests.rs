@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::refusal::RefusalKind;
-use crate::domain::session::{Session, Bounds, Click};
+use crate::domain::session::{Bounds, Click, Session};
 
 /// A person's times: steps of about a frame, with pauses.
 fn person(count: u32, step: f64) -> Vec<f64> {

@@ -1,15 +1,19 @@
 //! One batch from lease to settled. No loop over batches here, so that each fault is one test.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::asking::{self, Effort};
+use super::detector_call::{self, Effort};
 use super::engine::{Engine, Scorer};
 use super::evidence::{self, When};
 use super::isolate::{self, Judged, Judgement};
-use super::{fallback, reuse, shadow};
+use super::kept_reaches::Looked;
+use super::records::{Records, Wanted};
+use super::{reuse, shadow};
+use crate::detector::Row;
+use crate::detector::embedded::kept::Traits;
 use crate::domain::batch::Trigger;
 use crate::domain::false_discovery::FalseDiscovery;
 use crate::domain::id::Seq;
@@ -136,9 +140,9 @@ async fn judge(
     claim: &Claim,
     when: When,
 ) -> StoreResult<(Settlement, Vec<(Seq, Verdict)>)> {
-    let (mut settlement, mut verdicts) = work(engine, scorer, claim).await?;
+    let (mut settlement, mut verdicts, movements) = work(engine, scorer, claim, when == When::Before).await?;
     match when {
-        When::Before => evidence::add(engine, claim, &mut settlement, &mut verdicts).await?,
+        When::Before => evidence::add(engine, claim, movements, &mut settlement, &mut verdicts).await?,
         When::After => {
             evidence::later(&mut settlement, &verdicts);
             engine.parts.metrics.compared_later(verdicts.len());
@@ -148,20 +152,36 @@ async fn judge(
     Ok((settlement, verdicts))
 }
 
-/// Scores the members and says what to write about each; verdicts are in the order of the members.
-async fn work(engine: &Engine, scorer: &Scorer, claim: &Claim) -> StoreResult<(Settlement, Vec<(Seq, Verdict)>)> {
+/// Scores the members and says what to write about each; verdicts are in the order of the members. Also the movements of
+/// those that can be compared, where they `compare`.
+async fn work(
+    engine: &Engine,
+    scorer: &Scorer,
+    claim: &Claim,
+    compare: bool,
+) -> StoreResult<(Settlement, Vec<(Seq, Verdict)>, Vec<Looked>)> {
     let set = scorer.detector.feature_set();
-    let store = engine.parts.store.as_ref();
     let split = reuse::split(scorer.detector.as_ref(), &claim.members);
-    let said = split.said(store).await?;
-    let (rows, without) = asking::rows(store, set, &split.unscored).await?;
+    let recalled = split.recall();
+    let shadow = if scorer.fallback { None } else { shadow::prepare(engine, claim) };
+    let unscored: HashSet<Seq> = split.unscored.iter().map(|member| member.seq).collect();
+    let wanted = claim.members.iter().map(|member| Wanted {
+        seq: member.seq,
+        key: member.key.clone(),
+        row: (unscored.contains(&member.seq) || recalled.get(&member.seq) == Some(&Traits::FromRow)).then_some(set),
+        shadow_row: shadow.as_ref().and_then(|shadow| shadow.wanted(member.seq)),
+        movement: compare,
+    });
+    let mut records = Records::read(engine.parts.store.as_ref(), wanted.collect()).await?;
+    let said = split.said(&recalled, &records);
+    let (rows, without) = records.rows(set, &split.unscored);
     let attempts = claim.members.iter().map(|m| m.entry.attempts).max().unwrap_or(0).saturating_add(1);
     let backoff = engine.settings.backoff.delay(attempts, rand::random());
     let mut effort = Effort { backoff, ..Effort::default() };
-    let beside = if scorer.fallback { None } else { shadow::start(engine, claim, &rows) };
+    let shadow = shadow.map(|shadow| shadow.start(claim, &rows, &mut records));
     let mut judged = match (rows.is_empty(), scorer.fallback) {
         (true, _) => Judged::default(),
-        (false, true) => fallback::score(engine, scorer, &rows, &mut effort).await,
+        (false, true) => score_by_fallback(engine, scorer, &rows, &mut effort).await,
         (false, false) => isolate::score(engine, &rows, &mut effort).await,
     };
     judged.outcomes.extend(said);
@@ -191,14 +211,28 @@ async fn work(engine: &Engine, scorer: &Scorer, claim: &Claim) -> StoreResult<(S
     let failed = |seq: Seq| verdicts.iter().any(|(other, v)| *other == seq && v.decision == Decision::Fail);
     let p_values: Vec<(f64, bool)> = p_values.into_iter().map(|(seq, p)| (p, failed(seq))).collect();
     let false_discovery = FalseDiscovery::of(&p_values);
-    let agreement = match beside {
+    let agreement = match shadow {
         Some(shadow) => shadow.agreement(&verdicts).await,
         None => None,
     };
     let detector_ms = effort.spent.as_secs_f64() * 1000.0;
     let end =
         BatchEnd { outcome, attempts: effort.calls, detector_ms, error: judged.error, agreement, false_discovery };
-    Ok((Settlement { outcomes, end: Some(end), ..Settlement::default() }, verdicts))
+    Ok((Settlement { outcomes, end: Some(end), ..Settlement::default() }, verdicts, records.into_movements()))
+}
+
+/// Scores `rows` with the local detector while the remote one is away. A fault costs no attempt: it says nothing of what the detector would answer.
+async fn score_by_fallback(engine: &Engine, scorer: &Scorer, rows: &[Row], effort: &mut Effort) -> Judged {
+    let mut judged = Judged::default();
+    match detector_call::ask(scorer.detector.as_ref(), &engine.parts.metrics, rows, effort).await {
+        Ok((model, outcomes)) => judged.scored(rows, &model, outcomes),
+        Err(error) => {
+            let message = error.to_string();
+            judged.retry(rows, engine.much_later(), false, &message, error.outcome().name());
+            judged.error = Some(message);
+        }
+    }
+    judged
 }
 
 fn member_outcome(engine: &Engine, scorer: &Scorer, member: &Member, judgement: Judgement) -> MemberOutcome {
@@ -214,7 +248,13 @@ fn member_outcome(engine: &Engine, scorer: &Scorer, member: &Member, judgement: 
     match judgement {
         Judgement::Scored(model, outcome) => {
             let source = scorer.detector.source();
-            match asking::verdict(member, outcome, model, source, &engine.parts.thresholds.of(&member.key.deployment)) {
+            match detector_call::verdict(
+                member,
+                outcome,
+                model,
+                source,
+                &engine.parts.thresholds.of(&member.key.deployment),
+            ) {
                 Ok(verdict) => MemberOutcome::Scored(Box::new(Verdict { fallback: scorer.fallback, ..verdict })),
                 Err(error) => rejected(error),
             }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::engine::Engine;
 use super::kept_reaches::{Looked, off_thread};
+use super::records;
 use crate::domain::evidence::{Evidence, noted};
 use crate::domain::id::Seq;
 use crate::shutdown::Shutdown;
@@ -58,10 +59,10 @@ async fn turn(engine: &Engine) -> StoreResult<usize> {
     }
     let mut standings: HashMap<Seq, Standing> = HashMap::with_capacity(count);
     let mut compared: Vec<Compared> = Vec::with_capacity(count);
-    let mut records = Vec::with_capacity(count);
+    let mut waiting_records = Vec::with_capacity(count);
     for Uncompared { standing, record, only_sketch, .. } in waiting {
         compared.push(Compared { seq: standing.seq, matches: Vec::new(), found: None });
-        records.push((standing.seq, standing.key.clone(), record, only_sketch));
+        waiting_records.push((standing.seq, standing.key.clone(), record, only_sketch));
         standings.insert(standing.seq, standing);
     }
     if never {
@@ -69,9 +70,9 @@ async fn turn(engine: &Engine) -> StoreResult<usize> {
     }
     let (members, only_kept) = off_thread(move || {
         let (mut members, mut only_kept) = (Vec::new(), Vec::new());
-        for (seq, key, record, only_sketch) in records {
+        for (seq, key, record, only_sketch) in waiting_records {
             let list = if only_sketch { &mut only_kept } else { &mut members };
-            list.extend(Looked::of(seq, &key, record));
+            list.extend(records::decode(record).ok().and_then(|session| Looked::of(seq, &key, session)));
         }
         (members, only_kept)
     })

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::engine::Engine;
-use super::kept_reaches::{Looked, off_thread};
+use super::kept_reaches::Looked;
 use crate::domain::batch::Trigger;
 use crate::domain::evidence::Evidence;
-use crate::domain::id::{Seq, SessionKey};
+use crate::domain::id::Seq;
 use crate::domain::result::{Thresholds, Verdict};
 use crate::store::{Claim, Matches, MemberOutcome, Settlement, StoreResult};
 
@@ -47,32 +47,24 @@ pub(super) fn later(settlement: &mut Settlement, verdicts: &[(Seq, Verdict)]) {
     settlement.uncompared.extend(verdicts.iter().map(|(seq, _)| *seq));
 }
 
-/// Looks the scored members up and writes what is found into their verdicts and the settlement.
+/// Looks those of the members that were scored up and writes what is found into their verdicts and the settlement.
 pub(super) async fn add(
     engine: &Engine,
     claim: &Claim,
+    movements: Vec<Looked>,
     settlement: &mut Settlement,
     verdicts: &mut [(Seq, Verdict)],
 ) -> StoreResult<()> {
-    if verdicts.is_empty() {
+    let places: HashMap<Seq, usize> = verdicts.iter().enumerate().map(|(place, (seq, _))| (*seq, place)).collect();
+    let members: Vec<Looked> = movements.into_iter().filter(|member| places.contains_key(&member.seq)).collect();
+    if members.is_empty() {
         return Ok(());
     }
     let store = engine.parts.store.as_ref();
-    let seqs: Vec<Seq> = verdicts.iter().map(|(seq, _)| *seq).collect();
-    let records = store.telemetry(seqs.clone()).await?;
     let thresholds: HashMap<Seq, Thresholds> =
         claim.members.iter().map(|m| (m.seq, engine.parts.thresholds.of(&m.key.deployment))).collect();
-    let keys: HashMap<Seq, SessionKey> = claim.members.iter().map(|m| (m.seq, m.key.clone())).collect();
-    let members = off_thread(move || {
-        let of = |(seq, record): (Seq, _)| Looked::of(seq, keys.get(&seq)?, record);
-        let mut members: Vec<Looked> = seqs.into_iter().zip(records).filter_map(of).collect();
-        members.sort_by_key(|member| member.seq.0);
-        members
-    })
-    .await?;
     let members = engine.reaches.keep(store, members).await?;
     let found = engine.reaches.look(store, members).await?;
-    let places: HashMap<Seq, usize> = verdicts.iter().enumerate().map(|(place, (seq, _))| (*seq, place)).collect();
     let mut again = Vec::new();
     for found in found {
         again.extend(found.later);

@@ -6,11 +6,8 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::asking::{self, Effort};
 use super::batch_run;
-use super::engine::{Engine, Scorer};
-use super::isolate::Judged;
-use crate::detector::Row;
+use super::engine::Engine;
 use crate::domain::batch::{QueueView, Trigger};
 use crate::domain::time::{Now, Timestamp};
 use crate::shutdown::Shutdown;
@@ -73,18 +70,4 @@ impl Fallback {
         self.quiet_until = now.monotonic + PAUSE;
         Ok(Some(PAUSE))
     }
-}
-
-/// Scores `rows` locally. A fault costs no attempt: it says nothing of what the detector would answer.
-pub(super) async fn score(engine: &Engine, scorer: &Scorer, rows: &[Row], effort: &mut Effort) -> Judged {
-    let mut judged = Judged::default();
-    match asking::ask(scorer.detector.as_ref(), &engine.parts.metrics, rows, effort).await {
-        Ok((model, outcomes)) => judged.scored(rows, &model, outcomes),
-        Err(error) => {
-            let message = error.to_string();
-            judged.retry(rows, engine.much_later(), false, &message, error.outcome().name());
-            judged.error = Some(message);
-        }
-    }
-    judged
 }

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::asking::{self, CallError, CallResult, Effort};
+use super::detector_call::{self, CallError, CallResult, Effort};
 use super::engine::Engine;
 use crate::detector::{DetectorError, Outcome, Row};
 use crate::domain::id::Seq;
@@ -83,7 +83,8 @@ pub(super) async fn score(engine: &Engine, rows: &[Row], effort: &mut Effort) ->
 
 /// One call to the detector. An answer that refuses every row is a refusal of the whole, whatever its form.
 async fn call(engine: &Engine, rows: &[Row], effort: &mut Effort) -> CallResult {
-    let (model, outcomes) = asking::ask(engine.parts.detector.as_ref(), &engine.parts.metrics, rows, effort).await?;
+    let (model, outcomes) =
+        detector_call::ask(engine.parts.detector.as_ref(), &engine.parts.metrics, rows, effort).await?;
     let refusal = |outcome: &Outcome| match outcome {
         Outcome::Rejected(message) => Some(message.clone()),
         Outcome::Calibrated { .. } | Outcome::Flagged(_) => None,

@@ -11,7 +11,6 @@ use tokio::sync::Mutex;
 
 use crate::domain::evidence::{Alike, NAMED};
 use crate::domain::id::{Seq, SessionKey};
-use crate::domain::record;
 use crate::domain::session::Session;
 use crate::domain::sketch::{Likeness, Movement, ReachIndex, Strength};
 use crate::store::{Candidate, NewSketch, SketchCursor, Store, StoreError, StoreResult};
@@ -35,9 +34,8 @@ pub(super) struct Looked {
 }
 
 impl Looked {
-    /// The session of a record; `None` where it cannot be read, or says too little to be known by.
-    pub(super) fn of(seq: Seq, key: &SessionKey, record: Option<Vec<u8>>) -> Option<Self> {
-        let session = record::decode(&record?).ok()?;
+    /// A session that was read from its record; `None` where it says too little to be known by.
+    pub(super) fn of(seq: Seq, key: &SessionKey, session: Session) -> Option<Self> {
         let session = Session { deployment_id: key.deployment.clone(), ..session };
         let movement = Movement::of(&session)?;
         let is_of_page = key.id.is_of_page();

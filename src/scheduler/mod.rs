@@ -1,9 +1,9 @@
 //! The scheduler: wakes, decides, claims, runs a batch, settles; and the handle by which it is steered.
 
-mod asking;
 mod batch_run;
 mod circuit;
 mod comparer;
+mod detector_call;
 mod driver;
 mod engine;
 mod evidence;
@@ -11,6 +11,7 @@ mod fallback;
 mod isolate;
 mod kept_reaches;
 mod manual;
+mod records;
 pub mod retention;
 mod reuse;
 mod shadow;

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::asking;
 use super::isolate::Judgement;
+use super::records::Records;
 use crate::detector::embedded::kept::{Kept, Traits};
 use crate::detector::{Detector, Outcome};
 use crate::domain::id::Seq;
 use crate::domain::reason::Reasons;
-use crate::store::{FirstScore, Member, Store, StoreResult};
+use crate::store::{FirstScore, Member};
 
 /// Members of a batch, by whether the detector's model has scored them.
 pub(super) struct Split<'m> {
@@ -37,24 +37,24 @@ impl Split<'_> {
         self.scored.iter().map(|(member, first)| (member.seq, judgement(first, Reasons::default())))
     }
 
+    /// The traits of their movements as far as they are remembered; asked once.
+    pub(super) fn recall(&self) -> HashMap<Seq, Traits> {
+        let Some(kept) = &self.kept else { return HashMap::new() };
+        self.scored.iter().map(|(m, first)| (m.seq, kept.recall(m.seq, &first.calibrated))).collect()
+    }
+
     /// What the detector would answer about them. A member without telemetry keeps its score and goes without traits.
-    pub(super) async fn said(&self, store: &dyn Store) -> StoreResult<Vec<(Seq, Judgement)>> {
-        let Some(kept) = &self.kept else { return Ok(Vec::new()) };
-        let recalled: Vec<Traits> =
-            self.scored.iter().map(|(m, first)| kept.recall(m.seq, &first.calibrated)).collect();
-        let from_rows = self.scored.iter().zip(&recalled).filter(|(_, traits)| **traits == Traits::FromRow);
-        let from_rows: Vec<&Member> = from_rows.map(|((member, _), _)| *member).collect();
-        let rows = asking::rows(store, kept.feature_set(), &from_rows).await?.0;
-        let rows: HashMap<Seq, &[f64]> = rows.iter().map(|row| (row.id, &row.features[..])).collect();
-        let said = self.scored.iter().zip(recalled).map(|((member, first), traits)| {
-            let traits = match (traits, rows.get(&member.seq)) {
-                (Traits::Known(traits), _) => traits,
-                (Traits::FromRow, Some(row)) => kept.traits(row, &first.calibrated),
-                (Traits::FromRow, None) => Reasons::default(),
+    pub(super) fn said(&self, recalled: &HashMap<Seq, Traits>, records: &Records) -> Vec<(Seq, Judgement)> {
+        let Some(kept) = &self.kept else { return Vec::new() };
+        let said = self.scored.iter().map(|(member, first)| {
+            let traits = match (recalled.get(&member.seq), records.features(member.seq)) {
+                (Some(Traits::Known(traits)), _) => *traits,
+                (_, Some(row)) => kept.traits(row, &first.calibrated),
+                (_, None) => Reasons::default(),
             };
             (member.seq, judgement(first, traits))
         });
-        Ok(said.collect())
+        said.collect()
     }
 }
 

@@ -8,16 +8,18 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::asking::{self, Effort};
+use super::detector_call::{self, Effort};
 use super::engine::Engine;
 use super::isolate::Judgement;
+use super::records::Records;
 use super::reuse;
 use crate::detector::{Detector, Outcome, Row};
 use crate::domain::agreement::Agreement;
+use crate::domain::features::FeatureSet;
 use crate::domain::id::Seq;
 use crate::domain::result::{ModelIdentity, Verdict};
 use crate::metrics::Metrics;
-use crate::store::{Claim, Member, Store};
+use crate::store::{Claim, Member};
 use crate::thresholds::ThresholdBook;
 
 /// How long a scored batch waits for its shadow.
@@ -26,51 +28,67 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// A shadow at work; dropping it ends the work.
 pub(super) struct Shadow(JoinSet<Result<Vec<(Seq, Verdict)>, String>>);
 
+/// A shadow about to begin.
+pub(super) struct Prepared {
+    detector: Arc<dyn Detector>,
+    metrics: Arc<Metrics>,
+    thresholds: Arc<ThresholdBook>,
+    /// Members without a score of the shadow's model.
+    unscored: HashSet<Seq>,
+    /// Whether it reads the detector's rows: both have one feature set.
+    shares_rows: bool,
+}
+
 /// What the shadow's task owns: it outlives nobody's borrow, and its panic is its own.
 struct Work {
     detector: Arc<dyn Detector>,
-    store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
     thresholds: Arc<ThresholdBook>,
     members: Vec<Member>,
-    /// The detector's rows, where the shadow reads the same feature set.
-    rows: Option<Vec<Row>>,
+    rows: Vec<Row>,
 }
 
-/// Starts scoring the members of `claim` in the shadow; `None` where there is no shadow. `rows` are the detector's.
-pub(super) fn start(engine: &Engine, claim: &Claim, rows: &[Row]) -> Option<Shadow> {
+/// The shadow for the members of `claim`; `None` where there is none.
+pub(super) fn prepare(engine: &Engine, claim: &Claim) -> Option<Prepared> {
     let detector = Arc::clone(engine.parts.local.as_ref()?);
-    let same = detector.feature_set() == engine.parts.detector.feature_set();
-    let work = Work {
-        detector,
-        store: Arc::clone(&engine.parts.store),
-        metrics: Arc::clone(&engine.parts.metrics),
-        thresholds: Arc::clone(&engine.parts.thresholds),
-        members: claim.members.clone(),
-        rows: same.then(|| rows.to_vec()),
-    };
-    let mut task = JoinSet::new();
-    task.spawn(work.score());
-    Some(Shadow(task))
+    let split = reuse::split(detector.as_ref(), &claim.members);
+    let unscored = split.unscored.iter().map(|member| member.seq).collect();
+    let shares_rows = detector.feature_set() == engine.parts.detector.feature_set();
+    let (metrics, thresholds) = (Arc::clone(&engine.parts.metrics), Arc::clone(&engine.parts.thresholds));
+    Some(Prepared { unscored, shares_rows, detector, metrics, thresholds })
+}
+
+impl Prepared {
+    /// The feature set in which it wants a row of its own of a member.
+    pub(super) fn wanted(&self, member: Seq) -> Option<FeatureSet> {
+        (!self.shares_rows && self.unscored.contains(&member)).then(|| self.detector.feature_set())
+    }
+
+    /// Starts scoring; `rows` are the detector's.
+    pub(super) fn start(self, claim: &Claim, rows: &[Row], records: &mut Records) -> Shadow {
+        let Self { detector, metrics, thresholds, unscored, shares_rows } = self;
+        let rows = if shares_rows {
+            rows.iter().filter(|row| unscored.contains(&row.id)).cloned().collect()
+        } else {
+            let members: Vec<&Member> = claim.members.iter().filter(|m| unscored.contains(&m.seq)).collect();
+            records.shadow_rows(detector.feature_set(), &members)
+        };
+        let work = Work { detector, metrics, thresholds, members: claim.members.clone(), rows };
+        let mut task = JoinSet::new();
+        task.spawn(work.score());
+        Shadow(task)
+    }
 }
 
 impl Work {
     async fn score(self) -> Result<Vec<(Seq, Verdict)>, String> {
         let split = reuse::split(self.detector.as_ref(), &self.members);
-        let rows = if let Some(mut rows) = self.rows {
-            let unscored: HashSet<Seq> = split.unscored.iter().map(|member| member.seq).collect();
-            rows.retain(|row| unscored.contains(&row.id));
-            rows
-        } else {
-            let set = self.detector.feature_set();
-            asking::rows(self.store.as_ref(), set, &split.unscored).await.map_err(|e| e.to_string())?.0
-        };
         let members: HashMap<Seq, &Member> = self.members.iter().map(|m| (m.seq, m)).collect();
         let mut verdicts = Vec::with_capacity(self.members.len());
         let mut add = |seq: Seq, model: ModelIdentity, outcome: Outcome| {
             let Some(member) = members.get(&seq) else { return };
             let (source, thresholds) = (self.detector.source(), self.thresholds.of(&member.key.deployment));
-            let verdict = asking::verdict(member, outcome, model, source, &thresholds);
+            let verdict = detector_call::verdict(member, outcome, model, source, &thresholds);
             verdicts.extend(verdict.ok().map(|verdict| (seq, verdict)));
         };
         // Decisions alone are compared.
@@ -79,8 +97,8 @@ impl Work {
                 add(seq, model, outcome);
             }
         }
-        for rows in rows.chunks(self.detector.limits().rows.max(1)) {
-            let answer = asking::ask(self.detector.as_ref(), &self.metrics, rows, &mut Effort::default()).await;
+        for rows in self.rows.chunks(self.detector.limits().rows.max(1)) {
+            let answer = detector_call::ask(self.detector.as_ref(), &self.metrics, rows, &mut Effort::default()).await;
             let (model, outcomes) = answer.map_err(|e| e.to_string())?;
             for (row, outcome) in rows.iter().zip(outcomes) {
                 add(row.id, model.clone(), outcome);

@@ -1,17 +1,15 @@
-//! Asking a detector about the members of a batch: the rows it wants to see, its answer paired by id, and what an
-//! outcome means for a session. The same for the detector, its shadow and its fallback.
+//! One call to a detector: its answer is paired with the rows by id, and each outcome says what it means for a session. The
+//! detector, its shadow and its fallback are called in the same way.
 
 use std::time::{Duration, Instant};
 
 use crate::detector::{Answer, Detector, DetectorError, Outcome, Row};
-use crate::domain::features::{Extractor, FeatureSet};
 use crate::domain::heuristic;
 use crate::domain::id::Seq;
 use crate::domain::pairing::{PairingError, pair};
-use crate::domain::record;
 use crate::domain::result::{ModelIdentity, Source, Thresholds, Verdict};
 use crate::metrics::{CallOutcome, Metrics};
-use crate::store::{Member, Store, StoreError, StoreResult};
+use crate::store::Member;
 
 /// Why a call brought no usable answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -92,50 +90,4 @@ pub(super) fn verdict(
         Outcome::Flagged(flagged) => Ok(Verdict::flagged(flagged, reasons, source, model, thresholds)),
         Outcome::Rejected(error) => Err(error),
     }
-}
-
-/// The members as a detector of `set` wants to see them, and those without the telemetry it needs, with the reason.
-pub(super) async fn rows(
-    store: &dyn Store,
-    set: FeatureSet,
-    members: &[&Member],
-) -> StoreResult<(Vec<Row>, Vec<(Seq, String)>)> {
-    let row = |member: &Member, features| Row {
-        id: member.seq,
-        game_type: member.game_type.clone(),
-        device_type: member.device_type.clone(),
-        features,
-    };
-    if set == FeatureSet::V1 {
-        let rows = members.iter().map(|member| row(member, member.features.values().to_vec())).collect();
-        return Ok((rows, Vec::new()));
-    }
-    if members.is_empty() {
-        return Ok((Vec::new(), Vec::new()));
-    }
-    let records = store.telemetry(members.iter().map(|m| m.seq).collect()).await?;
-    // Off the async workers: a batch of long sessions would keep every request behind it waiting.
-    let extracted = tokio::task::spawn_blocking(move || extract(set, records)).await;
-    let extracted = extracted.map_err(|e| StoreError::Unavailable(format!("features could not be computed: {e}")))?;
-    let (mut rows, mut without) = (Vec::new(), Vec::new());
-    for (member, features) in members.iter().zip(extracted) {
-        match features {
-            Ok(features) => rows.push(row(member, features)),
-            Err(error) => without.push((member.seq, error)),
-        }
-    }
-    Ok((rows, without))
-}
-
-/// The feature rows of compact records, or why there is none.
-fn extract(set: FeatureSet, records: Vec<Option<Vec<u8>>>) -> Vec<Result<Vec<f64>, String>> {
-    let mut extractor = Extractor::default();
-    let mut extract = |record: Option<Vec<u8>>| {
-        let record = record.ok_or("its telemetry is gone, and the model needs it")?;
-        let session = record::decode(&record).map_err(|damaged| damaged.to_string())?;
-        let mut features = Vec::new();
-        extractor.extract(set, &session, &mut features);
-        Ok(features)
-    };
-    records.into_iter().map(&mut extract).collect()
 }
