@@ -36,7 +36,8 @@ pub(super) struct Ran {
 /// belong to somebody else already.
 ///
 /// `permit` is the batch's place among those in flight; it is free for the next one as soon as the detector has
-/// answered, so that waiting for the disk does not keep the detector idle.
+/// answered and the batch has a place among those compared, so that neither comparing nor waiting for the disk keeps the
+/// detector idle.
 pub(super) async fn run(
     engine: &Engine,
     claim: Claim,
@@ -50,15 +51,13 @@ pub(super) async fn run(
     let claimed = claim.members.len();
     let when = evidence::when(engine, &claim, trigger);
     let (settlement, verdicts) = tokio::select! {
-        done = judge(engine, scorer, &claim, when) => done?,
+        done = judge(engine, scorer, &claim, when, permit) => done?,
         lost = keep_lease(engine, lease) => {
             tracing::warn!(batch = lease.batch.0, "the lease was lost; the work on the batch is dropped");
             return Err(lost);
         }
         () = shutdown.hard() => (given_back("the process was stopped"), Vec::new()),
     };
-    drop(permit);
-    engine.changed.notify_one();
     let outcome = settlement.end.as_ref().map_or(BatchOutcome::Abandoned, |end| end.outcome);
     let agreement = settlement.end.as_ref().and_then(|end| end.agreement);
     let settled = engine.parts.store.settle(lease, settlement, engine.parts.clock.now()).await?;
@@ -139,8 +138,13 @@ async fn judge(
     scorer: &Scorer,
     claim: &Claim,
     when: When,
+    permit: OwnedSemaphorePermit,
 ) -> StoreResult<(Settlement, Vec<(Seq, Verdict)>)> {
     let (mut settlement, mut verdicts, movements) = work(engine, scorer, claim, when == When::Before).await?;
+    // Nobody closes the semaphore; without a place the batch would be compared beside too many others, which is no fault.
+    let comparing = if when == When::Before { engine.comparing.acquire().await.ok() } else { None };
+    drop(permit);
+    engine.changed.notify_one();
     match when {
         When::Before => evidence::add(engine, claim, movements, &mut settlement, &mut verdicts).await?,
         When::After => {
@@ -149,6 +153,7 @@ async fn judge(
         }
         When::Never => engine.parts.metrics.not_compared(verdicts.len()),
     }
+    drop(comparing);
     Ok((settlement, verdicts))
 }
 

@@ -87,6 +87,8 @@ pub(super) struct Engine {
     pub(super) permits: Arc<Semaphore>,
     /// One permit per batch of the fallback, so that a detector that hangs does not keep it from working.
     pub(super) local_permits: Arc<Semaphore>,
+    /// One permit per batch that is compared before its verdicts: it no longer counts as in flight.
+    pub(super) comparing: Semaphore,
     /// Claims of the loop that wait for the store.
     pub(super) claiming: AtomicU64,
     /// Notified when a batch ended or somebody changed the scheduler's state.
@@ -108,8 +110,10 @@ impl Engine {
         let permits = Arc::new(Semaphore::new(places(&parts.detector)));
         let local_permits = Arc::new(Semaphore::new(parts.local.as_ref().map_or(0, places)));
         let circuit = Mutex::new(Circuit::new(settings.circuit_probe));
+        let comparing = Semaphore::new(settings.concurrency.max(1));
         Self {
             parts,
+            comparing,
             settings,
             permits,
             local_permits,
