@@ -21,7 +21,7 @@
 
 pub mod adversary;
 
-pub mod domain;
+pub use playproof_domain as domain;
 
 pub mod clock;
 

@@ -343,7 +343,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::super::testing::{TestApp, send, session};
-    use crate::domain::sketch::tests::wandering;
+    use crate::domain::testing::wandering;
 
     /// Sessions `a`, `b`, `c` and `d` with one movement, and their campaign.
     async fn app() -> (TestApp, Value) {

@@ -147,7 +147,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::super::testing::{TestApp, send, session};
-    use crate::domain::sketch::tests::wandering;
+    use crate::domain::testing::wandering;
 
     #[tokio::test]
     async fn the_source_of_a_copy_is_laid_over_it() {

@@ -17,7 +17,7 @@ use crate::domain::reason::{Reason, Reasons};
 use crate::domain::record::{self, SessionDigest};
 use crate::domain::result::{Decision, Thresholds, Verdict};
 use crate::domain::session::Session;
-use crate::domain::sketch::tests::wandering;
+use crate::domain::testing::wandering;
 use crate::store::decisions::{Cause, DecisionStore as _};
 use crate::store::{FirstVerdict, Lookup, NewSession, Store, StoredSession};
 

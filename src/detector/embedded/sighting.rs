@@ -88,7 +88,7 @@ mod tests {
     use crate::detector::embedded::EXPLAINED;
     use crate::detector::embedded::kept::Traits;
     use crate::detector::{Detector as _, Outcome, Row};
-    use crate::domain::sketch::tests::wandering;
+    use crate::domain::testing::wandering;
 
     #[tokio::test]
     async fn a_session_judged_alone_gets_the_verdict_and_the_place_that_a_batch_gives_it() {

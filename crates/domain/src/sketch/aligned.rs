@@ -121,9 +121,9 @@ fn affine(from: &[(f64, f64)], onto: &[(f64, f64)]) -> Option<[f64; 6]> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::wandering;
     use super::*;
-    use crate::domain::session::Session;
+    use crate::session::Session;
+    use crate::testing::wandering;
 
     fn changed(session: &Session, change: impl Fn(f64, f64) -> (f64, f64), pace: f64) -> Session {
         let mut changed = session.clone();

@@ -4,13 +4,13 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::calibration::Calibration;
-use crate::domain::evidence::Alike;
-use crate::domain::features::Extractor;
-use crate::domain::heuristic::{self, Heuristic};
-use crate::domain::reason::{Reason, Reasons};
-use crate::domain::result::{Decision, ModelIdentity, Source, Thresholds, Verdict};
-use crate::domain::session::Click;
+use crate::calibration::Calibration;
+use crate::evidence::Alike;
+use crate::features::Extractor;
+use crate::heuristic::{self, Heuristic};
+use crate::reason::{Reason, Reasons};
+use crate::result::{Decision, ModelIdentity, Source, Thresholds, Verdict};
+use crate::session::Click;
 
 fn session(points: impl IntoIterator<Item = (f64, f64, f64)>) -> Session {
     let mut session = Session::default();
@@ -71,7 +71,7 @@ fn verdicts(session: &Session, thresholds: &Thresholds) -> Vec<Verdict> {
         .map(|raw| Verdict::calibrated(raw, &set.assess(raw), "pooled", noted, Source::Embedded, model(), thresholds));
     let flagged = [false, true].map(|flag| Verdict::flagged(flag, noted, Source::Woodwide, model(), thresholds));
     let alone: Vec<Verdict> = [first].into_iter().chain(scored).chain(flagged).collect();
-    let replay = [Alike { strength: crate::domain::sketch::Strength::SurelySame, resubmitted: false }];
+    let replay = [Alike { strength: crate::sketch::Strength::SurelySame, resubmitted: false }];
     let beside: Vec<Verdict> = alone.iter().map(|verdict| verdict.clone().beside(&replay, thresholds)).collect();
     alone.into_iter().chain(beside).collect()
 }

@@ -69,8 +69,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::reason::Reasons;
-    use crate::domain::result::{Decision, ModelIdentity, Source, Thresholds};
+    use crate::reason::Reasons;
+    use crate::result::{Decision, ModelIdentity, Source, Thresholds};
 
     fn verdict(decision: Decision, raw: Option<f64>) -> Verdict {
         let model = ModelIdentity { id: "m".into(), version: "1".into() };

@@ -142,13 +142,13 @@ const TRAITS: [(&str, Reason); 29] = [
 ];
 
 /// The trait of the movement that a column describes.
-pub(in crate::domain::features) fn describes(column: usize) -> Reason {
+pub(in crate::features) fn describes(column: usize) -> Reason {
     let name = COLUMNS.get(column).copied().unwrap_or_default();
     TRAITS.iter().find(|(start, _)| name.starts_with(start)).map_or(Reason::SpeedSpread, |(_, reason)| *reason)
 }
 
 /// Whether a column describes the recorder and not the movement.
-pub(in crate::domain::features) fn is_recorder(column: usize) -> bool {
+pub(in crate::features) fn is_recorder(column: usize) -> bool {
     column >= WIDTH - recorder::COLUMNS.len()
 }
 
@@ -482,7 +482,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::session::Movements;
+    use crate::session::Movements;
 
     fn row(points: impl Iterator<Item = (f64, f64, f64)>) -> Vec<f64> {
         let mut moves = Movements::default();
@@ -532,7 +532,7 @@ mod tests {
 
     #[test]
     fn every_column_is_described() {
-        let table = include_str!("../../../../models/FEATURES.md");
+        let table = include_str!("../../../../../models/FEATURES.md");
         for column in COLUMNS {
             assert!(table.contains(&format!("| {column} |")), "models/FEATURES.md lacks {column}");
         }

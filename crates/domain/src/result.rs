@@ -426,7 +426,7 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::calibration::Calibration;
+    use crate::calibration::Calibration;
 
     #[test]
     fn decisions_change_just_above_the_thresholds() {
@@ -549,7 +549,7 @@ mod tests {
             &[Reason::NoJitter],
             &[Reason::TooLittleMovement, Reason::Turning],
         ];
-        let [same, surely] = [crate::domain::sketch::Strength::Same, crate::domain::sketch::Strength::SurelySame];
+        let [same, surely] = [crate::sketch::Strength::Same, crate::sketch::Strength::SurelySame];
         let alike = [None, Some((same, false)), Some((surely, false)), Some((surely, true))];
         let mut changed = 0;
         for raw in [1.0, 700.0, 950.0, 998.0, 999.5, 1e4] {
@@ -559,7 +559,7 @@ mod tests {
                     let (score, noted) = (set.assess(raw), noted.iter().copied().collect());
                     let source = Source::Embedded;
                     let alone = Verdict::calibrated(raw, &score, "pooled", noted, source, model, thresholds);
-                    let of = |(strength, resubmitted)| crate::domain::evidence::Alike { strength, resubmitted };
+                    let of = |(strength, resubmitted)| crate::evidence::Alike { strength, resubmitted };
                     let other = other.map(of);
                     alone.beside(other.as_slice(), thresholds)
                 };

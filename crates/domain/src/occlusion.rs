@@ -61,7 +61,7 @@ pub fn without(session: &Session, stretch: Stretch) -> Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::session::Bounds;
+    use crate::session::Bounds;
 
     fn session(count: usize) -> Session {
         let movements: Vec<String> =

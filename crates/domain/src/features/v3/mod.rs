@@ -106,7 +106,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::session::{Click, Movements};
+    use crate::session::{Click, Movements};
 
     fn row(points: impl Iterator<Item = (f64, f64, f64)>) -> Vec<f64> {
         let mut moves = Movements::default();
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn every_column_is_described() {
-        let table = include_str!("../../../../models/FEATURES.md");
+        let table = include_str!("../../../../../models/FEATURES.md");
         for column in COLUMNS {
             assert!(table.contains(&format!("| {column} |")), "models/FEATURES.md lacks {column}");
         }

@@ -2,16 +2,16 @@
 
 /// Moments of a series up to the fourth.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::domain::features) struct Moments {
-    pub(in crate::domain::features) std: f64,
+pub(in crate::features) struct Moments {
+    pub(in crate::features) std: f64,
     /// Third standardised moment; 0 without spread.
-    pub(in crate::domain::features) skew: f64,
+    pub(in crate::features) skew: f64,
     /// Fourth standardised moment (3 for a Gaussian); 0 without spread.
-    pub(in crate::domain::features) kurtosis: f64,
+    pub(in crate::features) kurtosis: f64,
 }
 
 impl Moments {
-    pub(in crate::domain::features) fn of(series: &[f64]) -> Self {
+    pub(in crate::features) fn of(series: &[f64]) -> Self {
         if series.is_empty() {
             return Self::default();
         }
@@ -34,7 +34,7 @@ impl Moments {
 /// Sums of several terms of each value, in four lanes added in a fixed order: vector instructions, the same bits on
 /// every run.
 #[inline]
-pub(in crate::domain::features) fn sums<const N: usize>(series: &[f64], terms: impl Fn(f64) -> [f64; N]) -> [f64; N] {
+pub(in crate::features) fn sums<const N: usize>(series: &[f64], terms: impl Fn(f64) -> [f64; N]) -> [f64; N] {
     let mut lanes = [[0.0; 4]; N];
     let (chunks, rest) = series.as_chunks::<4>();
     for chunk in chunks {
@@ -56,7 +56,7 @@ pub(in crate::domain::features) fn sums<const N: usize>(series: &[f64], terms: i
 
 /// The sum of the products of two series of one length, added as in [`sums`].
 #[inline]
-pub(in crate::domain::features) fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(in crate::features) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut lanes = [0.0; 4];
     let ((left, a), (right, b)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
     for (x, y) in left.iter().zip(right) {
@@ -72,7 +72,7 @@ pub(in crate::domain::features) fn dot(a: &[f64], b: &[f64]) -> f64 {
 /// sqrt 2)` a polynomial in the square of `(m - 1) / (m + 1)`. Without branches, so that loops over it become vector
 /// instructions; anything else gives some finite number or NaN.
 #[inline]
-pub(in crate::domain::features) fn ln(x: f64) -> f64 {
+pub(in crate::features) fn ln(x: f64) -> f64 {
     const HALF_ROOT: u64 = std::f64::consts::FRAC_1_SQRT_2.to_bits();
     const ONE: u64 = 1f64.to_bits();
     const MANTISSA: u64 = (1 << 52) - 1;
@@ -92,7 +92,7 @@ pub(in crate::domain::features) fn ln(x: f64) -> f64 {
 /// The angle of the vector `(x, y)` of length `r`, above zero, to 1e-10: a polynomial in the tangent of a quarter of the
 /// acute angle to the line of the abscissa; without branches.
 #[inline]
-pub(in crate::domain::features) fn angle(y: f64, x: f64, r: f64) -> f64 {
+pub(in crate::features) fn angle(y: f64, x: f64, r: f64) -> f64 {
     let half = y / (r + x.abs());
     let t = half / (1.0 + (1.0 + half * half).sqrt());
     let z = t * t;
@@ -109,7 +109,7 @@ pub(in crate::domain::features) fn angle(y: f64, x: f64, r: f64) -> f64 {
 
 /// Finds quantiles; holds the buffer for it.
 #[derive(Debug, Default)]
-pub(in crate::domain::features) struct Selection(Vec<u64>);
+pub(in crate::features) struct Selection(Vec<u64>);
 
 impl Selection {
     /// Lower empirical quantiles; `empty` for an empty series. The series holds the bits of values that are not negative:
@@ -117,7 +117,7 @@ impl Selection {
     ///
     /// The values are put apart by exponent and first three bits of the mantissa, and only the bins that hold a quantile
     /// are searched further.
-    pub(in crate::domain::features) fn quantiles<const N: usize>(
+    pub(in crate::features) fn quantiles<const N: usize>(
         &mut self,
         series: &[u64],
         shares: [f64; N],
@@ -152,11 +152,7 @@ impl Selection {
 }
 
 /// As [`Selection::quantiles`], of few values of any sign: sorts them.
-pub(in crate::domain::features) fn sorted<const N: usize>(
-    series: &mut [f64],
-    shares: [f64; N],
-    empty: f64,
-) -> [f64; N] {
+pub(in crate::features) fn sorted<const N: usize>(series: &mut [f64], shares: [f64; N], empty: f64) -> [f64; N] {
     let Some(last) = series.len().checked_sub(1) else { return [empty; N] };
     series.sort_unstable_by(f64::total_cmp);
     shares.map(|share| series[place(last, share).min(last)])
@@ -171,17 +167,17 @@ fn place(last: usize, share: f64) -> usize {
 
 /// Running sums for a correlation and a regression line.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::domain::features) struct Pairs {
-    pub(in crate::domain::features) n: f64,
-    pub(in crate::domain::features) x: f64,
-    pub(in crate::domain::features) y: f64,
-    pub(in crate::domain::features) xx: f64,
-    pub(in crate::domain::features) yy: f64,
-    pub(in crate::domain::features) xy: f64,
+pub(in crate::features) struct Pairs {
+    pub(in crate::features) n: f64,
+    pub(in crate::features) x: f64,
+    pub(in crate::features) y: f64,
+    pub(in crate::features) xx: f64,
+    pub(in crate::features) yy: f64,
+    pub(in crate::features) xy: f64,
 }
 
 impl Pairs {
-    pub(in crate::domain::features) fn push(&mut self, x: f64, y: f64) {
+    pub(in crate::features) fn push(&mut self, x: f64, y: f64) {
         self.n += 1.0;
         self.x += x;
         self.y += y;
@@ -191,7 +187,7 @@ impl Pairs {
     }
 
     /// Adds the pairs of `other`.
-    pub(in crate::domain::features) fn add(&mut self, other: Self) {
+    pub(in crate::features) fn add(&mut self, other: Self) {
         self.n += other.n;
         self.x += other.x;
         self.y += other.y;
@@ -201,7 +197,7 @@ impl Pairs {
     }
 
     /// Standard deviation of `y - x`; 0 for no pairs.
-    pub(in crate::domain::features) fn difference_std(&self) -> f64 {
+    pub(in crate::features) fn difference_std(&self) -> f64 {
         let n = self.n.max(1.0);
         let mean = (self.y - self.x) / n;
         ((self.xx + self.yy - 2.0 * self.xy) / n - mean * mean).max(0.0).sqrt()
@@ -215,19 +211,19 @@ impl Pairs {
     }
 
     /// Pearson's r; 0 where it is not defined.
-    pub(in crate::domain::features) fn correlation(&self) -> f64 {
+    pub(in crate::features) fn correlation(&self) -> f64 {
         self.centred().map_or(0.0, |(vx, vy, c)| (c / (vx * vy).sqrt()).clamp(-1.0, 1.0))
     }
 
     /// Slope of the least-squares line of y on x; 0 where it is not defined.
-    pub(in crate::domain::features) fn slope(&self) -> f64 {
+    pub(in crate::features) fn slope(&self) -> f64 {
         self.centred().map_or(0.0, |(vx, _, c)| c / vx)
     }
 }
 
 /// A length as a number.
 #[expect(clippy::cast_precision_loss, reason = "a session's counts are far below 2^53")]
-pub(in crate::domain::features) fn count(n: usize) -> f64 {
+pub(in crate::features) fn count(n: usize) -> f64 {
     n as f64
 }
 

@@ -3,6 +3,17 @@
 //! Nothing here performs I/O, reads a clock, draws a random number or knows about async; time and chance are
 //! arguments. The modules are listed in the order a session meets them.
 
+#![cfg_attr(
+    test,
+    expect(
+        clippy::float_cmp,
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "tests compare exact values and small counts"
+    )
+)]
+
 pub mod time;
 
 pub mod id;
@@ -55,3 +66,6 @@ pub mod evidence;
 pub mod agreement;
 
 pub mod false_discovery;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

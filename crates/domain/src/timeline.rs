@@ -125,4 +125,4 @@ fn shift(moves: &Movements, parts: &[Part], click: &Click) -> f64 {
 
 #[cfg(test)]
 #[path = "timeline_tests.rs"]
-pub(crate) mod tests;
+mod tests;

@@ -21,7 +21,7 @@ mod reaches;
 mod shape;
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 use sha2::{Digest as _, Sha256};
 

@@ -10,30 +10,30 @@ use std::ops::Range;
 use super::super::super::session::Movements;
 
 /// The common clock's step: a little slower than the 60 Hz of most recorders.
-pub(in crate::domain::features) const STEP_MS: f64 = 25.0;
+pub(in crate::features) const STEP_MS: f64 = 25.0;
 /// A longer silence ends a run.
-pub(in crate::domain::features) const GAP_MS: f64 = 120.0;
+pub(in crate::features) const GAP_MS: f64 = 120.0;
 
 /// More points than one interval without a gap can have.
 const ROOM: usize = 16;
 
 /// Steps on the common clock, all runs behind one another.
 #[derive(Debug, Default)]
-pub(in crate::domain::features) struct Steps {
+pub(in crate::features) struct Steps {
     /// Horizontal part: px, mean steps once [`Steps::normalise`] was called.
-    pub(in crate::domain::features) dx: Vec<f64>,
+    pub(in crate::features) dx: Vec<f64>,
     /// Vertical part, likewise.
-    pub(in crate::domain::features) dy: Vec<f64>,
+    pub(in crate::features) dy: Vec<f64>,
     /// Length, likewise.
-    pub(in crate::domain::features) length: Vec<f64>,
+    pub(in crate::features) length: Vec<f64>,
     /// Where each run ends; it starts where the one before ends, and may be empty.
-    pub(in crate::domain::features) ends: Vec<usize>,
+    pub(in crate::features) ends: Vec<usize>,
     /// From the first to the last sample, ms.
-    pub(in crate::domain::features) span_ms: f64,
+    pub(in crate::features) span_ms: f64,
     /// The part of it in gaps, ms.
-    pub(in crate::domain::features) rest_ms: f64,
+    pub(in crate::features) rest_ms: f64,
     /// Sums of `dx`, `dy`, `length` and `length^2` of all steps before, one more than there are steps.
-    pub(in crate::domain::features) before: Vec<[f64; 4]>,
+    pub(in crate::features) before: Vec<[f64; 4]>,
     order: Vec<usize>,
     /// Points on the grid, the first of each run left out but for the very first.
     x: Vec<f64>,
@@ -51,12 +51,12 @@ struct Sample {
 
 impl Steps {
     /// Number of steps.
-    pub(in crate::domain::features) fn len(&self) -> usize {
+    pub(in crate::features) fn len(&self) -> usize {
         self.length.len()
     }
 
     /// The runs that have steps, in order.
-    pub(in crate::domain::features) fn runs(&self) -> impl Iterator<Item = Range<usize>> {
+    pub(in crate::features) fn runs(&self) -> impl Iterator<Item = Range<usize>> {
         let begins = iter::once(0).chain(self.ends.iter().copied());
         begins.zip(self.ends.iter().copied()).filter(|(begin, end)| begin < end).map(|(begin, end)| begin..end)
     }
@@ -64,7 +64,7 @@ impl Steps {
     /// Computes the steps of `moves` over whatever was here before.
     ///
     /// A run spans at most [`GAP_MS`] a sample, so the grid has at most seven points a sample.
-    pub(in crate::domain::features) fn resample(&mut self, moves: &Movements) {
+    pub(in crate::features) fn resample(&mut self, moves: &Movements) {
         self.dx.clear();
         self.dy.clear();
         self.length.clear();
@@ -156,7 +156,7 @@ impl Steps {
     }
 
     /// Measures the steps in multiples of `mean` from here on, and sums them up.
-    pub(in crate::domain::features) fn normalise(&mut self, mean: f64) {
+    pub(in crate::features) fn normalise(&mut self, mean: f64) {
         let unit = 1.0 / mean;
         for series in [&mut self.dx, &mut self.dy, &mut self.length] {
             for value in series {

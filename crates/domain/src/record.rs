@@ -262,7 +262,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::session::Bounds;
+    use crate::session::Bounds;
 
     fn coordinate() -> impl Strategy<Value = f64> {
         prop_oneof![

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::refusal::RefusalKind;
+use crate::refusal::RefusalKind;
 
 fn parse(text: &str) -> Result<Session, Refusal> {
     Session::parse(text.as_bytes(), &Bounds::default())
@@ -45,14 +45,14 @@ fn a_visitor_without_a_pointer_has_a_session_too() {
     let text = "\u{feff}{\"token\":\"pc_x\",\"sessionId\":\"a\",\"movements\":[],\"context\":{\"keys\":7}}";
     let session = parse(text).unwrap();
     assert_eq!((session.movements.len(), session.token.as_deref()), (0, Some("pc_x")));
-    assert_eq!(crate::domain::heuristic::undecidable(&session), Some(crate::domain::reason::Reason::NoPointer));
-    let mut extractor = crate::domain::features::Extractor::default();
-    for set in crate::domain::features::FeatureSet::ALL {
+    assert_eq!(crate::heuristic::undecidable(&session), Some(crate::reason::Reason::NoPointer));
+    let mut extractor = crate::features::Extractor::default();
+    for set in crate::features::FeatureSet::ALL {
         let mut row = Vec::new();
         extractor.extract(set, &session, &mut row);
         assert!(row.iter().all(|value| value.is_finite()), "{set:?}: {row:?}");
     }
-    assert!(crate::domain::sketch::Movement::of(&session).is_none());
+    assert!(crate::sketch::Movement::of(&session).is_none());
 }
 
 #[test]

@@ -61,9 +61,9 @@ pub fn noted(mut basis: Basis, others: &[Alike]) -> Basis {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::heuristic::Heuristic;
-    use crate::domain::reason::Reasons;
-    use crate::domain::result::Decision;
+    use crate::heuristic::Heuristic;
+    use crate::reason::Reasons;
+    use crate::result::Decision;
 
     use Strength::{Same, SurelySame};
 

@@ -3,19 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::features::{Extractor, FeatureSet};
-
-/// The recording of a client whose clock is set back by `back` before each of its movements `at`.
-pub(crate) fn set_back(session: &Session, at: &[usize], back: f64) -> Session {
-    let mut stepped = session.clone();
-    for at in at {
-        let since = session.movements.t[*at];
-        stepped.movements.t[*at..].iter_mut().for_each(|t| *t -= back);
-        let clicks = stepped.clicks.iter_mut().zip(&session.clicks);
-        clicks.filter(|(_, sent)| sent.t >= since).for_each(|(click, _)| click.t -= back);
-    }
-    stepped
-}
+use crate::features::{Extractor, FeatureSet};
+use crate::testing::set_back;
 
 fn row(set: FeatureSet, session: &Session) -> Vec<f64> {
     let mut row = Vec::new();

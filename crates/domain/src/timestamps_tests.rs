@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::refusal::RefusalKind;
-use crate::domain::session::{Bounds, Click};
+use crate::refusal::RefusalKind;
+use crate::session::{Bounds, Click};
 
 /// A person's times: steps of about a frame, with pauses.
 fn person(count: u32, step: f64) -> Vec<f64> {

@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn every_code_is_documented_with_its_sentence() {
-        let readme = include_str!("../../README.md");
+        let readme = include_str!("../../../README.md");
         for reason in Reason::ALL {
             let row = format!("| `{}` | {} |", reason.code(), reason.message());
             assert!(readme.contains(&row), "README.md lacks the row {row}");
