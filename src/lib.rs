@@ -23,7 +23,7 @@ pub mod adversary;
 
 pub use playproof_domain as domain;
 
-pub mod clock;
+pub use playproof_clock as clock;
 
 pub mod tls;
 
@@ -35,7 +35,7 @@ pub mod settled;
 
 pub mod logging;
 
-pub mod store;
+pub use playproof_store as store;
 
 pub mod thresholds;
 

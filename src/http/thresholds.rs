@@ -396,7 +396,7 @@ mod tests {
     use crate::domain::calibration::Calibration;
     use crate::domain::reason::Reason;
     use crate::domain::result::{ModelIdentity, Source, Thresholds, Verdict};
-    use crate::store::contract::{final_session, key_in};
+    use crate::store::testing::{final_session, key_in};
     use crate::store::{NewSession, Store as _};
 
     /// Sessions of two deployments over the whole range of scores, with notes here and there.

@@ -15,10 +15,10 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::domain::reason::Reasons;
 use crate::domain::result::{Decided, Decision, Thresholds};
-use crate::store::contract::{at, process, session, verdict};
 use crate::store::decisions::{Cause, Revision};
 use crate::store::deliveries::WEBHOOK;
 use crate::store::sqlite::{Room, SqliteSettings, SqliteStore};
+use crate::store::testing::{at, process, session, verdict};
 
 /// How a receiver behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,5 @@
 //! Sessions for tests, of this crate and of those above it (feature `testing`). Not part of the product.
-#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test ends at the first surprise")]
 
 use crate::session::{Movements, Session};
 

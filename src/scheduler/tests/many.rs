@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use super::*;
-use crate::store::postgres::tests::cluster;
 use crate::store::postgres::{PostgresSettings, PostgresStore, Time};
+use crate::store::testing::cluster;
 
 #[expect(clippy::disallowed_methods, reason = "the long form is asked for by the environment")]
 fn asked(name: &str, default: u64) -> u64 {
