@@ -20,7 +20,6 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DetectorKind, StoreUrl};
 use crate::controls::Controls;
 use crate::detector::embedded::{EmbeddedDetector, Model};
-use crate::detector::woodwide::{Training, WoodwideDetector};
 use crate::detector::{Detector, Memory, Notebook};
 use crate::domain::time::Timestamp;
 use crate::http::{self, HttpSettings, Keys, Role, Service};
@@ -35,6 +34,7 @@ use crate::store::postgres::{self, PostgresSettings, PostgresStore, Time};
 use crate::store::sqlite::{self, Room, SqliteSettings, SqliteStore};
 use crate::store::{Heartbeat, NodeRow, Store};
 use crate::webhooks::{self, Deliverer};
+use crate::woodwide::{Training, WoodwideDetector};
 
 /// How long a node waits at its start for a database that is away.
 const DATABASE_AT_START: Duration = Duration::from_secs(30);

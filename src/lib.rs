@@ -19,15 +19,13 @@
     )
 )]
 
-pub mod adversary;
+pub use playproof_bots::{adversary, generator};
 
 pub use playproof_domain as domain;
 
 pub use playproof_clock as clock;
 
-pub mod tls;
-
-pub mod secret;
+pub use playproof_outbound::{secret, tls};
 
 pub mod shutdown;
 
@@ -43,7 +41,8 @@ pub mod controls;
 
 pub mod webhooks;
 
-pub mod detector;
+pub use playproof_detector as detector;
+pub use playproof_woodwide as woodwide;
 
 pub mod metrics;
 
@@ -51,8 +50,6 @@ pub mod challenges;
 pub mod intake;
 
 pub mod scheduler;
-
-pub mod generator;
 
 pub mod offline;
 

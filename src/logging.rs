@@ -5,6 +5,27 @@ use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+/// Parts with a crate of their own: the name that rules know them by, and the one that their lines bear.
+const CRATES: [(&str, &str); 2] =
+    [("playproof_batch::store", "playproof_store"), ("playproof_batch::detector::woodwide", "playproof_woodwide")];
+
+/// `text`, and its rules about parts again for the crates of these.
+fn with_crates(text: &str) -> String {
+    let mut rules: Vec<(&str, &str)> = text.split(',').filter_map(|rule| rule.rsplit_once('=')).collect();
+    // The later one of two rules about a crate holds: the narrower one.
+    rules.sort_by_key(|(module, _)| module.len());
+    let mut all = text.to_owned();
+    for (module, level) in rules {
+        for (part, home) in CRATES {
+            let inside = module.strip_prefix(part).or_else(|| part.starts_with(module).then_some(""));
+            if let Some(inside) = inside {
+                all = format!("{all},{home}{inside}={level}");
+            }
+        }
+    }
+    all
+}
+
 /// What the text of a filter means: a level, and `module=level` rules, separated by commas.
 ///
 /// # Errors
@@ -19,7 +40,9 @@ pub fn filter(text: &str) -> Result<EnvFilter, String> {
             ));
         }
     }
-    EnvFilter::builder().parse(text).map_err(|e| format!("is no log filter: {e}; write info or module=level"))
+    EnvFilter::builder()
+        .parse(with_crates(text))
+        .map_err(|e| format!("is no log filter: {e}; write info or module=level"))
 }
 
 /// The form of a log line.
@@ -51,7 +74,7 @@ pub fn init(text: &str, format: LogFormat) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::filter;
+    use super::{filter, with_crates};
 
     #[test]
     fn misspelt_levels_are_refused_rather_than_silencing_the_log() {
@@ -62,5 +85,24 @@ mod tests {
             assert!(filter(wrong).is_err(), "{wrong}");
         }
         assert!(filter("inof").unwrap_err().contains("error, warn, info"));
+    }
+
+    #[test]
+    fn rules_about_parts_hold_for_the_crates_of_these() {
+        for (text, added) in [
+            ("info", ""),
+            ("info,playproof_batch::http=debug", ""),
+            ("info,playproof_batch::store=debug", ",playproof_store=debug"),
+            ("playproof_batch::store::sqlite=trace", ",playproof_store::sqlite=trace"),
+            ("playproof_batch::detector=off", ",playproof_woodwide=off"),
+            (
+                "playproof_batch::store=debug,playproof_batch=warn",
+                ",playproof_store=warn,playproof_woodwide=warn,playproof_store=debug",
+            ),
+        ] {
+            assert_eq!(with_crates(text), format!("{text}{added}"));
+        }
+        let both = filter("playproof_batch::store=debug,playproof_batch=warn").unwrap().to_string();
+        assert!(both.contains("playproof_store=debug") && !both.contains("playproof_store=warn"), "{both}");
     }
 }

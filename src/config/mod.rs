@@ -17,10 +17,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use crate::detector::woodwide::{Generation, Timing, WoodwideSettings};
 pub use crate::intake::FirstBy;
 pub use crate::logging::LogFormat;
 pub use crate::secret::Secret;
+pub use crate::woodwide::{Generation, Timing, WoodwideSettings};
 pub use flags::Flags;
 pub use load::Faults;
 

@@ -20,7 +20,6 @@ use crate::controls::Controls;
 use crate::detector::Detector;
 use crate::detector::embedded::{EmbeddedDetector, Model};
 use crate::detector::scripted::Scripted;
-use crate::detector::woodwide::Training;
 use crate::domain::backoff::Backoff;
 use crate::domain::batch::Policy;
 use crate::domain::id::{BatchId, Seq, SessionKey};
@@ -44,6 +43,7 @@ use crate::store::{
     DeploymentRetention, Lease, Lookup, NewSession, Page, Pruned, ResultQuery, ResultRow, Retention, Settlement,
     Snapshot, Store, StoreError, StoreResult,
 };
+use crate::woodwide::Training;
 
 pub(super) const START: Timestamp = Timestamp(1_769_860_800_000);
 

@@ -14,7 +14,7 @@ use super::auth::Operator;
 use super::error::{ApiError, Code, ErrorBody};
 use super::request::{self, BodyLimits, Params, TextPath};
 use super::wire;
-use crate::detector::woodwide::{Fault, Order, Training, TrainingError};
+use crate::woodwide::{Fault, Order, Training, TrainingError};
 
 /// Largest body of an upload: what Woodwide takes.
 const MOST_BYTES: usize = 30 << 20;

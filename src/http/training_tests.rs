@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use woodwide_sim::{Settings, Simulator};
 
 use super::super::testing::{TestApp, add_keys, send};
-use crate::detector::woodwide::{Generation, Timing, Training, WoodwideSettings};
 use crate::detector::{Memory, Notebook};
 use crate::secret::Secret;
+use crate::woodwide::{Generation, Timing, Training, WoodwideSettings};
 
 const BOTH: [Generation; 2] = [Generation::Ga, Generation::Beta];
 
