@@ -1,9 +1,9 @@
-//! Who may know whom in the root package, that the domain is pure, and other rules that the sources keep: read from the
+//! Who may know whom in the server and the root package, that the domain is pure, and other rules that the sources keep: read from the
 //! sources themselves. Which crate may know which stands in `Cargo.toml`. Also that the document names tests that are there.
 
 use std::path::{Path, PathBuf};
 
-/// May be used by everybody in the root package.
+/// May be used by everybody in the server and the root package.
 const LEAVES: [&str; 9] =
     ["clock", "controls", "metrics", "shutdown", "logging", "secret", "settled", "thresholds", "tls"];
 
@@ -11,7 +11,7 @@ const LEAVES: [&str; 9] =
 const CRATES: [&str; 9] =
     ["adversary", "clock", "detector", "domain", "generator", "secret", "store", "tls", "woodwide"];
 
-/// Every part of the root package, and the parts and crates it may know beside the leaves.
+/// Every part of the server and of the root package, and the parts and crates it may know beside the leaves.
 const LAYERS: [(&str, &[&str]); 18] = [
     ("shutdown", &[]),
     ("logging", &[]),
@@ -173,7 +173,7 @@ fn wrong_with(place: &Path, text: &str) -> Vec<String> {
     if ["util", "utils", "helper", "helpers", "common", "manager"].contains(&stem) {
         wrong.push(format!("{} has a name that says nothing", place.display()));
     }
-    if let Ok(path) = place.strip_prefix("src") {
+    if let Ok(path) = place.strip_prefix("src").or_else(|_| place.strip_prefix("crates/server/src")) {
         wrong.extend(forbidden_arrows(path, text));
     }
     if place.starts_with("crates/domain/src") {
@@ -182,7 +182,7 @@ fn wrong_with(place: &Path, text: &str) -> Vec<String> {
     wrong
 }
 
-/// What a file of the root package knows that it may not; `path` is relative to `src`.
+/// What a file of the server or the root package knows that it may not; `path` is relative to `src`.
 fn forbidden_arrows(path: &Path, text: &str) -> Vec<String> {
     let first = path.iter().next().and_then(|part| part.to_str()).unwrap_or_default();
     let part = first.trim_end_matches(".rs");
@@ -269,32 +269,46 @@ fn the_tests_that_hold_the_promises_exist() {
 fn the_checker_sees_every_kind_of_forbidden_arrow() {
     let check = |path: &str, text: &str| wrong_with(Path::new(path), &format!("//! Words.\n{text}"));
     let bad = [
-        ("src/scheduler/mod.rs", "use crate::intake::Intake;", "scheduler/mod.rs knows intake"),
-        ("src/http/mod.rs", "use crate::{domain::id::{Seq, SessionId}, config::Config};", "http/mod.rs knows config"),
+        ("crates/server/src/scheduler/mod.rs", "use crate::intake::Intake;", "scheduler/mod.rs knows intake"),
+        (
+            "crates/server/src/http/mod.rs",
+            "use crate::{domain::id::{Seq, SessionId}, config::Config};",
+            "http/mod.rs knows config",
+        ),
         ("src/offline/mod.rs", "use crate::store::Store;", "offline/mod.rs knows store"),
-        ("src/http/login/mod.rs", "use super::super::app::serve;", "http/login/mod.rs knows app"),
-        ("src/intake.rs", "fn f() { crate::scheduler::run() }", "intake.rs knows scheduler"),
-        ("src/app.rs", "use crate::generator::Bot;", "app.rs knows generator"),
+        ("crates/server/src/http/login/mod.rs", "use super::super::app::serve;", "http/login/mod.rs knows app"),
+        ("crates/server/src/intake.rs", "fn f() { crate::scheduler::run() }", "intake.rs knows scheduler"),
+        ("crates/server/src/app.rs", "use crate::generator::Bot;", "app.rs knows generator"),
         ("src/main.rs", "fn main() { playproof_batch::app::serve() }", "main.rs knows app"),
         ("crates/domain/src/time.rs", "use std::time::Instant;", "crates/domain/src/time.rs mentions Instant"),
         ("crates/domain/src/time.rs", "pub async fn f() {}", "crates/domain/src/time.rs mentions async"),
         ("crates/store/src/utils.rs", "", "crates/store/src/utils.rs has a name that says nothing"),
-        ("src/cache.rs", "", "cache.rs belongs to no layer; give it one in this test and in ARCHITECTURE.md"),
+        (
+            "crates/server/src/cache.rs",
+            "",
+            "cache.rs belongs to no layer; give it one in this test and in ARCHITECTURE.md",
+        ),
     ];
     for (path, text, wanted) in bad {
         assert_eq!(check(path, text), [wanted], "{text}");
     }
-    assert_eq!(wrong_with(Path::new("src/intake.rs"), "use std::fmt;"), ["src/intake.rs does not open with //!"]);
+    assert_eq!(
+        wrong_with(Path::new("crates/server/src/intake.rs"), "use std::fmt;"),
+        ["crates/server/src/intake.rs does not open with //!"]
+    );
 }
 
 #[test]
 fn the_checker_lets_allowed_arrows_and_prose_pass() {
     let check = |path: &str, text: &str| wrong_with(Path::new(path), &format!("//! Words.\n{text}"));
     for (path, text) in [
-        ("src/http/wire.rs", "use crate::scheduler::{Handle, Status};\nuse crate::{metrics::Metrics, store};"),
-        ("src/scheduler/tests/many.rs", "use super::Row;\nuse super::super::engine::Engine;"),
+        (
+            "crates/server/src/http/wire.rs",
+            "use crate::scheduler::{Handle, Status};\nuse crate::{metrics::Metrics, store};",
+        ),
+        ("crates/server/src/scheduler/tests/many.rs", "use super::Row;\nuse super::super::engine::Engine;"),
         ("crates/domain/src/time.rs", "/// Not a [`std::time::Instant`]; see crate::store.\nlet operand = 1; // tokio"),
-        ("src/operations/mod.rs", "use crate::store::model::Page;"),
+        ("crates/server/src/operations/mod.rs", "use crate::store::model::Page;"),
     ] {
         assert_eq!(check(path, text), Vec::<String>::new(), "{text}");
     }

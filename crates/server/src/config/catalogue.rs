@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 /// The defaults, and the reference page of all settings.
-pub const DEFAULTS: &str = include_str!("../../playproof.default.toml");
+pub const DEFAULTS: &str = include_str!("../../../../playproof.default.toml");
 
 /// One setting.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use super::wire;
 
 /// The page, and what it loads. A debug build reads the folder, a release build holds it.
 #[derive(RustEmbed)]
-#[folder = "dashboard/"]
+#[folder = "../../dashboard/"]
 struct Files;
 
 /// Nothing but files of this service: no script or style in the page, no frame around it, no form sent by the browser.

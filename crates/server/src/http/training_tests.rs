@@ -38,7 +38,7 @@ async fn app(sim: &Simulator, generation: Generation) -> TestApp {
 
 /// As `features` writes it.
 fn table(rows: usize) -> String {
-    let people = include_bytes!("../../data/reference/rows.csv.zst");
+    let people = include_bytes!("../../../../data/reference/rows.csv.zst");
     let people = String::from_utf8(zstd::decode_all(&people[..]).unwrap()).unwrap();
     let lines = people.lines().take(rows + 1).enumerate();
     lines.map(|(i, line)| if i == 0 { format!("sessionId,{line}\n") } else { format!("\"s-{i}\",{line}\n") }).collect()

@@ -9,12 +9,12 @@ use sha2::{Digest as _, Sha256};
 use super::{login, wire};
 
 static SCRIPT: File = File {
-    bytes: include_bytes!("../../clients/typescript/script/client.js"),
+    bytes: include_bytes!("../../../../clients/typescript/script/client.js"),
     kind: "text/javascript; charset=utf-8",
     tag: LazyLock::new(|| tag(SCRIPT.bytes)),
 };
 static MAP: File = File {
-    bytes: include_bytes!("../../clients/typescript/script/client.js.map"),
+    bytes: include_bytes!("../../../../clients/typescript/script/client.js.map"),
     kind: "application/json",
     tag: LazyLock::new(|| tag(MAP.bytes)),
 };

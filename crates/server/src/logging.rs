@@ -6,8 +6,11 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 /// Parts with a crate of their own: the name that rules know them by, and the one that their lines bear.
-const CRATES: [(&str, &str); 2] =
-    [("playproof_batch::store", "playproof_store"), ("playproof_batch::detector::woodwide", "playproof_woodwide")];
+const CRATES: [(&str, &str); 3] = [
+    ("playproof_batch", "playproof_server"),
+    ("playproof_batch::store", "playproof_store"),
+    ("playproof_batch::detector::woodwide", "playproof_woodwide"),
+];
 
 /// `text`, and its rules about parts again for the crates of these.
 fn with_crates(text: &str) -> String {
@@ -91,14 +94,14 @@ mod tests {
     fn rules_about_parts_hold_for_the_crates_of_these() {
         for (text, added) in [
             ("info", ""),
-            ("info,playproof_batch::http=debug", ""),
-            ("info,playproof_batch::store=debug", ",playproof_store=debug"),
-            ("playproof_batch::store::sqlite=trace", ",playproof_store::sqlite=trace"),
-            ("playproof_batch::detector=off", ",playproof_woodwide=off"),
+            ("info,playproof_batch::http=debug", ",playproof_server::http=debug"),
+            ("playproof_batch::store=debug", ",playproof_server::store=debug,playproof_store=debug"),
             (
-                "playproof_batch::store=debug,playproof_batch=warn",
-                ",playproof_store=warn,playproof_woodwide=warn,playproof_store=debug",
+                "playproof_batch::store::sqlite=trace",
+                ",playproof_server::store::sqlite=trace,playproof_store::sqlite=trace",
             ),
+            ("playproof_batch::detector=off", ",playproof_server::detector=off,playproof_woodwide=off"),
+            ("playproof_batch=off", ",playproof_server=off,playproof_store=off,playproof_woodwide=off"),
         ] {
             assert_eq!(with_crates(text), format!("{text}{added}"));
         }
