@@ -14,7 +14,8 @@ use crate::domain::heuristic::Heuristic;
 use crate::domain::reason::Reason;
 use crate::domain::result::Decision;
 use crate::domain::session::Bounds;
-use crate::domain::timeline::{self, tests::set_back};
+use crate::domain::testing::set_back;
+use crate::domain::timeline;
 
 /// The columns that the original computes otherwise after a pair of movements without time between them.
 const AFTER_SKIPPED_PAIRS: [&str; 6] =
@@ -120,7 +121,7 @@ fn a_score_row_says_what_the_verdict_says() {
 #[test]
 fn sessions_are_looked_at_side_by_side_only_where_that_was_asked_for() {
     let model = Model::bundled().unwrap();
-    let of = |user: &str| Session { user_id: Some(user.to_owned()), ..crate::domain::sketch::tests::wandering(1, 14) };
+    let of = |user: &str| Session { user_id: Some(user.to_owned()), ..crate::domain::testing::wandering(1, 14) };
     let verdicts = |mut scorer: Scorer<'_>| ["a", "b", "b"].map(|user| scorer.verdict(&of(user)));
     let replays = |verdicts: &[Verdict; 3]| verdicts.each_ref().map(|v| v.reasons.contains(Reason::ReplayedMovement));
     let alone = verdicts(Scorer::new(&model, Thresholds::default()));

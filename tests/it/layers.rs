@@ -1,29 +1,25 @@
-//! Who may know whom, and other rules that the sources keep: read from the sources themselves. Also that the document
-//! names tests that are there.
+//! Who may know whom in the server and the root package, that the domain is pure, and other rules that the sources keep: read from the
+//! sources themselves. Which crate may know which stands in `Cargo.toml`. Also that the document names tests that are there.
 
 use std::path::{Path, PathBuf};
 
-/// May be used by everybody but the domain.
+/// May be used by everybody in the server and the root package.
 const LEAVES: [&str; 9] =
     ["clock", "controls", "metrics", "shutdown", "logging", "secret", "settled", "thresholds", "tls"];
 
-/// Every part, and the parts it may know beside the leaves.
-const LAYERS: [(&str, &[&str]); 26] = [
-    ("domain", &[]),
-    ("clock", &["domain"]),
+/// What `lib.rs` names of the crates below. Which of these knows which stands in their `Cargo.toml`.
+const CRATES: [&str; 9] =
+    ["adversary", "clock", "detector", "domain", "generator", "secret", "store", "tls", "woodwide"];
+
+/// Every part of the server and of the root package, and the parts and crates it may know beside the leaves.
+const LAYERS: [(&str, &[&str]); 18] = [
     ("shutdown", &[]),
     ("logging", &[]),
-    ("secret", &[]),
-    ("tls", &[]),
     ("metrics", &["store", "domain"]),
     ("settled", &["store", "domain"]),
     ("thresholds", &["store", "domain"]),
     ("controls", &["store", "domain"]),
     ("webhooks", &["store", "domain"]),
-    ("store", &["domain"]),
-    ("adversary", &["domain"]),
-    ("detector", &["adversary", "domain"]),
-    ("generator", &["domain"]),
     ("offline", &["detector", "adversary", "domain"]),
     ("intake", &["store", "detector", "domain"]),
     ("challenges", &["store", "domain"]),
@@ -32,12 +28,35 @@ const LAYERS: [(&str, &[&str]); 26] = [
     ("operations", &["store", "domain"]),
     (
         "http",
-        &["operations", "registry", "webhooks", "scheduler", "challenges", "intake", "store", "detector", "domain"],
+        &[
+            "operations",
+            "registry",
+            "webhooks",
+            "scheduler",
+            "challenges",
+            "intake",
+            "store",
+            "detector",
+            "woodwide",
+            "domain",
+        ],
     ),
-    ("config", &["http", "scheduler", "intake", "store", "detector", "domain"]),
+    ("config", &["http", "scheduler", "intake", "store", "detector", "woodwide", "domain"]),
     (
         "app",
-        &["config", "http", "operations", "registry", "webhooks", "scheduler", "intake", "store", "detector", "domain"],
+        &[
+            "config",
+            "http",
+            "operations",
+            "registry",
+            "webhooks",
+            "scheduler",
+            "intake",
+            "store",
+            "detector",
+            "woodwide",
+            "domain",
+        ],
     ),
     (
         "cli",
@@ -77,9 +96,13 @@ fn is_part(name: &str) -> bool {
     LAYERS.iter().any(|(part, _)| *part == name)
 }
 
+fn is_known(name: &str) -> bool {
+    is_part(name) || CRATES.contains(&name)
+}
+
 fn may_know(from: &str, to: &str) -> bool {
     let allowed = LAYERS.iter().find(|(part, _)| *part == from).is_some_and(|(_, allowed)| allowed.contains(&to));
-    from == to || allowed || (from != "domain" && from != "main" && LEAVES.contains(&to))
+    from == to || allowed || (from != "main" && LEAVES.contains(&to))
 }
 
 /// The text without comments, so that prose may name anything.
@@ -136,26 +159,38 @@ fn known_to(path: &Path, text: &str) -> Vec<String> {
             known.extend(heads(rest).into_iter().map(str::to_owned));
         }
     }
-    known.retain(|name| is_part(name));
+    known.retain(|name| is_known(name));
     known
 }
 
-/// Everything that is wrong with one source file; `path` is relative to `src`.
-fn wrong_with(path: &Path, text: &str) -> Vec<String> {
-    let place = path.display();
+/// Everything that is wrong with one source file, wherever it is; `place` is relative to the repository.
+fn wrong_with(place: &Path, text: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     if !text.starts_with("//!") {
-        wrong.push(format!("{place} does not open with //!"));
+        wrong.push(format!("{} does not open with //!", place.display()));
     }
-    let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
+    let stem = place.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
     if ["util", "utils", "helper", "helpers", "common", "manager"].contains(&stem) {
-        wrong.push(format!("{place} has a name that says nothing"));
+        wrong.push(format!("{} has a name that says nothing", place.display()));
     }
+    if let Ok(path) = place.strip_prefix("src").or_else(|_| place.strip_prefix("crates/server/src")) {
+        wrong.extend(forbidden_arrows(path, text));
+    }
+    if place.starts_with("crates/domain/src") {
+        wrong.extend(impurities(place, text));
+    }
+    wrong
+}
+
+/// What a file of the server or the root package knows that it may not; `path` is relative to `src`.
+fn forbidden_arrows(path: &Path, text: &str) -> Vec<String> {
     let first = path.iter().next().and_then(|part| part.to_str()).unwrap_or_default();
     let part = first.trim_end_matches(".rs");
     if part == "lib" {
-        return wrong;
+        return Vec::new();
     }
+    let place = path.display();
+    let mut wrong = Vec::new();
     if !is_part(part) {
         wrong.push(format!("{place} belongs to no layer; give it one in this test and in ARCHITECTURE.md"));
     }
@@ -164,19 +199,25 @@ fn wrong_with(path: &Path, text: &str) -> Vec<String> {
             wrong.push(format!("{place} knows {known}"));
         }
     }
-    if part == "domain" {
-        let code = code(text);
-        for word in IMPURE {
-            let found = code.match_indices(word).any(|(at, _)| {
-                let inside = |c: char| c.is_alphanumeric() || c == '_';
-                !code[..at].ends_with(inside) && !code[at + word.len()..].starts_with(inside)
-            });
-            if found {
-                wrong.push(format!("{place} mentions {word}"));
-            }
-        }
-    }
     wrong
+}
+
+fn impurities(place: &Path, text: &str) -> Vec<String> {
+    let code = code(text);
+    let found = IMPURE.iter().filter(|word| {
+        code.match_indices(**word).any(|(at, _)| {
+            let inside = |c: char| c.is_alphanumeric() || c == '_';
+            !code[..at].ends_with(inside) && !code[at + word.len()..].starts_with(inside)
+        })
+    });
+    found.map(|word| format!("{} mentions {word}", place.display())).collect()
+}
+
+/// The folders that hold sources of the service: of the root package, and of each crate below it.
+fn source_folders() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let crates = std::fs::read_dir(root.join("crates")).unwrap().map(|entry| entry.unwrap().path().join("src"));
+    crates.chain([root.join("src")]).collect()
 }
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -192,13 +233,16 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 
 #[test]
 fn the_sources_keep_the_rules() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
-    sources(&src, &mut files);
-    assert!(files.len() > 30, "the sources were not found");
+    for folder in source_folders() {
+        let before = files.len();
+        sources(&folder, &mut files);
+        assert!(files.len() > before, "{} holds no sources", folder.display());
+    }
     let wrong: Vec<String> = files
         .iter()
-        .flat_map(|file| wrong_with(file.strip_prefix(&src).unwrap(), &std::fs::read_to_string(file).unwrap()))
+        .flat_map(|file| wrong_with(file.strip_prefix(root).unwrap(), &std::fs::read_to_string(file).unwrap()))
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -211,7 +255,9 @@ fn the_tests_that_hold_the_promises_exist() {
     let named: Vec<&str> = table.flat_map(|line| line.split('`').skip(1).step_by(2)).collect();
     assert!(named.len() > 50, "the table was not found");
     let mut files = Vec::new();
-    sources(&root.join("src"), &mut files);
+    for folder in source_folders() {
+        sources(&folder, &mut files);
+    }
     sources(&root.join("tests"), &mut files);
     let code: String = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
     let missing: Vec<_> = named.iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
@@ -222,32 +268,46 @@ fn the_tests_that_hold_the_promises_exist() {
 fn the_checker_sees_every_kind_of_forbidden_arrow() {
     let check = |path: &str, text: &str| wrong_with(Path::new(path), &format!("//! Words.\n{text}"));
     let bad = [
-        ("store/sqlite/mod.rs", "use crate::detector::Row;", "store/sqlite/mod.rs knows detector"),
-        ("http/mod.rs", "use crate::{domain::id::{Seq, SessionId}, config::Config};", "http/mod.rs knows config"),
-        ("domain/id.rs", "use crate::clock::Clock;", "domain/id.rs knows clock"),
-        ("detector/embedded/mod.rs", "use super::super::store::Store;", "detector/embedded/mod.rs knows store"),
-        ("intake.rs", "fn f() { crate::scheduler::run() }", "intake.rs knows scheduler"),
-        ("app.rs", "use crate::generator::Bot;", "app.rs knows generator"),
-        ("main.rs", "fn main() { playproof_batch::app::serve() }", "main.rs knows app"),
-        ("domain/time.rs", "use std::time::Instant;", "domain/time.rs mentions Instant"),
-        ("domain/time.rs", "pub async fn f() {}", "domain/time.rs mentions async"),
-        ("http/utils.rs", "", "http/utils.rs has a name that says nothing"),
-        ("cache.rs", "", "cache.rs belongs to no layer; give it one in this test and in ARCHITECTURE.md"),
+        ("crates/server/src/scheduler/mod.rs", "use crate::intake::Intake;", "scheduler/mod.rs knows intake"),
+        (
+            "crates/server/src/http/mod.rs",
+            "use crate::{domain::id::{Seq, SessionId}, config::Config};",
+            "http/mod.rs knows config",
+        ),
+        ("src/offline/mod.rs", "use crate::store::Store;", "offline/mod.rs knows store"),
+        ("crates/server/src/http/login/mod.rs", "use super::super::app::serve;", "http/login/mod.rs knows app"),
+        ("crates/server/src/intake.rs", "fn f() { crate::scheduler::run() }", "intake.rs knows scheduler"),
+        ("crates/server/src/app.rs", "use crate::generator::Bot;", "app.rs knows generator"),
+        ("src/main.rs", "fn main() { playproof_batch::app::serve() }", "main.rs knows app"),
+        ("crates/domain/src/time.rs", "use std::time::Instant;", "crates/domain/src/time.rs mentions Instant"),
+        ("crates/domain/src/time.rs", "pub async fn f() {}", "crates/domain/src/time.rs mentions async"),
+        ("crates/store/src/utils.rs", "", "crates/store/src/utils.rs has a name that says nothing"),
+        (
+            "crates/server/src/cache.rs",
+            "",
+            "cache.rs belongs to no layer; give it one in this test and in ARCHITECTURE.md",
+        ),
     ];
     for (path, text, wanted) in bad {
         assert_eq!(check(path, text), [wanted], "{text}");
     }
-    assert_eq!(wrong_with(Path::new("intake.rs"), "use std::fmt;"), ["intake.rs does not open with //!"]);
+    assert_eq!(
+        wrong_with(Path::new("crates/server/src/intake.rs"), "use std::fmt;"),
+        ["crates/server/src/intake.rs does not open with //!"]
+    );
 }
 
 #[test]
 fn the_checker_lets_allowed_arrows_and_prose_pass() {
     let check = |path: &str, text: &str| wrong_with(Path::new(path), &format!("//! Words.\n{text}"));
     for (path, text) in [
-        ("http/wire.rs", "use crate::scheduler::{Handle, Status};\nuse crate::{metrics::Metrics, store};"),
-        ("detector/embedded/mod.rs", "use super::Row;\nuse super::super::detector::Limits;"),
-        ("domain/time.rs", "/// Not a [`std::time::Instant`]; see crate::store.\nlet operand = 1; // tokio"),
-        ("store/mod.rs", "use crate::store::model::Page;"),
+        (
+            "crates/server/src/http/wire.rs",
+            "use crate::scheduler::{Handle, Status};\nuse crate::{metrics::Metrics, store};",
+        ),
+        ("crates/server/src/scheduler/tests/many.rs", "use super::Row;\nuse super::super::engine::Engine;"),
+        ("crates/domain/src/time.rs", "/// Not a [`std::time::Instant`]; see crate::store.\nlet operand = 1; // tokio"),
+        ("crates/server/src/operations/mod.rs", "use crate::store::model::Page;"),
     ] {
         assert_eq!(check(path, text), Vec::<String>::new(), "{text}");
     }

@@ -2,8 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at the first surprise")]
 #![expect(clippy::print_stdout, reason = "the long forms print their counts")]
 
-#[path = "../cluster/mod.rs"]
-mod cluster;
+use playproof_batch::store::testing::cluster;
 
 mod chaos;
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use playproof_batch::config::Generation;
-use playproof_batch::detector::woodwide::WoodwideDetector;
 use playproof_batch::detector::{Detector, Memory as _, Outcome, Row};
 use playproof_batch::domain::id::Seq;
+use playproof_batch::woodwide::WoodwideDetector;
 use serde_json::Value;
 use woodwide_sim::Settings;
 

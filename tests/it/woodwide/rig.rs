@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use playproof_batch::clock::SystemClock;
 use playproof_batch::config::{Generation, Secret, Timing, WoodwideSettings};
-use playproof_batch::detector::woodwide::WoodwideDetector;
 use playproof_batch::detector::{Detector, DetectorError, Memory, Notebook, Outcome, Row};
 use playproof_batch::domain::features::{Extractor, FeatureSet};
 use playproof_batch::domain::id::Seq;
 use playproof_batch::generator::{Family, Shape, generate};
+use playproof_batch::woodwide::WoodwideDetector;
 use serde_json::{Value, json};
 use woodwide_sim::{Entry, Settings, Simulator};
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use playproof_batch::clock::SystemClock;
 use playproof_batch::config::Generation;
-use playproof_batch::detector::woodwide::WoodwideDetector;
 use playproof_batch::detector::{Detector, DetectorError, Notebook, Row};
+use playproof_batch::woodwide::WoodwideDetector;
 use woodwide_sim::Settings;
 
 use super::rig::{Rig, rows};

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use playproof_batch::clock::{Clock, SystemClock};
 use playproof_batch::config::{Generation, Secret, Timing, WoodwideSettings};
 use playproof_batch::detector::embedded::EmbeddedDetector;
-use playproof_batch::detector::woodwide::WoodwideDetector;
 use playproof_batch::detector::{Detector, Memory};
 use playproof_batch::domain::backoff::Backoff;
 use playproof_batch::domain::batch::Policy;
@@ -21,6 +20,7 @@ use playproof_batch::settled::Settled;
 use playproof_batch::shutdown::Shutdown;
 use playproof_batch::store::sqlite::{Room, SqliteSettings, SqliteStore};
 use playproof_batch::store::{Counts, Lookup, ResultQuery, Retention, Store, StoredSession};
+use playproof_batch::woodwide::WoodwideDetector;
 
 use super::super::rig::Rig;
 use super::cast::{Cast, SESSIONS, Said};

@@ -1,0 +1,62 @@
+//! Challenges that were used. With a session they are written by the statement that stores it.
+
+use async_trait::async_trait;
+use deadpool_postgres::Transaction;
+use tokio_postgres::Client;
+
+use super::fault::Fault;
+use super::pool::called;
+use super::removal::STEP;
+use super::{Core, PostgresStore};
+use crate::StoreResult;
+use crate::challenges::{ChallengeNumber, ChallengeStore, KeptChallenge, MARGIN, Redemption};
+use playproof_domain::time::Timestamp;
+
+/// Forgets some of those that nobody can use any more; how many.
+pub(super) async fn forget(client: &Client, now: i64) -> Result<u64, Fault> {
+    let sql = "DELETE FROM challenges WHERE number IN (SELECT number FROM challenges WHERE expires_at < $1 \
+               ORDER BY expires_at LIMIT $2)";
+    Ok(client.execute(sql, &[&Timestamp(now).minus(MARGIN).0, &STEP]).await?)
+}
+
+/// Takes in those of another store.
+pub(super) async fn take(transaction: &Transaction<'_>, all: &[KeptChallenge]) -> Result<(), Fault> {
+    let sql = "INSERT INTO challenges (number, expires_at, hostname, redeemed_at) VALUES ($1, $2, $3, $4) \
+               ON CONFLICT (number) DO NOTHING";
+    for KeptChallenge { used, redeemed_at } in all {
+        let redeemed_at = redeemed_at.map(|at| at.0);
+        let number = used.number.as_slice();
+        transaction.execute(sql, &[&number, &used.expires_at.0, &used.hostname, &redeemed_at]).await?;
+    }
+    Ok(())
+}
+
+impl Core {
+    async fn redeem_once(&self, number: &ChallengeNumber, now: Timestamp) -> Result<Redemption, Fault> {
+        let held = self.pool.get().await?;
+        // Whoever comes second waits for the first one's end, and then finds it redeemed.
+        let sql = "UPDATE challenges SET redeemed_at = $2 WHERE number = $1 AND redeemed_at IS NULL RETURNING hostname";
+        let number = number.as_slice();
+        let statement = held.prepare_cached(sql).await?;
+        let redemption = if let Some(row) = held.query_opt(&statement, &[&number, &now.0]).await? {
+            Redemption::First { hostname: row.try_get(0)? }
+        } else {
+            let statement = held.prepare_cached("SELECT 1 FROM challenges WHERE number = $1").await?;
+            let known = held.query_opt(&statement, &[&number]).await?.is_some();
+            if known { Redemption::Repeated } else { Redemption::Unused }
+        };
+        held.release();
+        Ok(redemption)
+    }
+}
+
+#[async_trait]
+impl ChallengeStore for PostgresStore {
+    fn challenge_key(&self) -> [u8; 32] {
+        self.core.hasher.derived("challenges 1")
+    }
+
+    async fn redeem(&self, number: ChallengeNumber, now: Timestamp) -> StoreResult<Redemption> {
+        called!(self.core.redeem_once(&number, now))
+    }
+}

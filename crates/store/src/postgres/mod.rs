@@ -1,0 +1,484 @@
+//! The shared store: one PostgreSQL database that any number of nodes work on.
+//!
+//! Intake commits in groups ([`intake`]); claims skip what others hold; leases are rows, fenced by a token and measured on
+//! the database's clock ([`queue`]). Counts are moved in the transaction that moves the sessions ([`counts`]).
+
+mod attached;
+mod audit;
+mod bench;
+mod campaigns;
+mod challenges;
+mod clock;
+mod controls;
+mod counts;
+mod decisions;
+mod deliveries;
+mod deployment;
+mod dump;
+mod fault;
+mod intake;
+mod labels;
+mod memory;
+mod nodes;
+mod pool;
+mod queue;
+mod read;
+mod removal;
+mod results;
+mod retention;
+mod room;
+mod rows;
+mod schema;
+mod sketches;
+mod tls;
+mod wake;
+mod whole;
+
+#[cfg(test)]
+mod plan_tests;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::AbortHandle;
+
+use self::clock::DatabaseClock;
+use self::intake::Intake;
+use self::pool::{Address, Pool, called};
+use self::room::Room;
+use self::wake::Bell;
+use super::audit::Entry;
+use super::coding::{KeyHasher, check_memory};
+use super::{
+    Acceptance, BatchRow, Candidate, Claim, ClaimRequest, Compared, ComparisonBacklog, DeadRow, DeploymentRetention,
+    Heartbeat, Lease, Lookup, NewSession, NewSketch, NodeRow, Page, Pruned, ResultQuery, ResultRow, Retention, Settled,
+    Settlement, SketchCursor, SketchPage, Snapshot, Store, StoreError, StoreResult, Uncompared,
+};
+use playproof_clock::Clock;
+use playproof_domain::id::{BatchId, Seq, SessionKey};
+use playproof_domain::result::ModelIdentity;
+use playproof_domain::time::{Now, Timestamp};
+
+/// Longest that one step of retention may take.
+const LONGEST_PRUNE: Duration = Duration::from_secs(15 * 60);
+
+/// How to open the shared store.
+#[derive(Clone, Debug)]
+pub struct PostgresSettings {
+    /// `postgres://...`; may hold a password and is never shown.
+    pub url: String,
+    /// Most connections of this node, but for the one that listens.
+    pub connections: usize,
+    /// Most waiting sessions.
+    pub queue_limit: u64,
+    /// Most bytes of the database.
+    pub store_limit: Option<u64>,
+    /// The scheduler's state in a store that is new.
+    pub autostart: bool,
+    /// Whose time counts.
+    pub time: Time,
+    /// How long to wait at the start for a database that is away.
+    pub patience: Duration,
+}
+
+/// Whose time counts for leases, retries and retention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Time {
+    /// The database's: no node's clock is trusted.
+    Database,
+    /// What callers pass; for tests, which turn the clock by hand.
+    Callers,
+}
+
+impl Time {
+    /// The parameter of a statement: `None` means the database's clock.
+    fn given(self, wall: i64) -> Option<i64> {
+        match self {
+            Self::Database => None,
+            Self::Callers => Some(wall),
+        }
+    }
+}
+
+/// What the store and its tasks share.
+struct Core {
+    pool: Pool,
+    hasher: KeyHasher,
+    queue_limit: u64,
+    room: Room,
+    time: Time,
+    models: Mutex<HashMap<ModelIdentity, i32>>,
+    bell: Arc<Bell>,
+}
+
+impl Core {
+    fn models(&self) -> MutexGuard<'_, HashMap<ModelIdentity, i32>> {
+        self.models.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The shared store, open.
+pub struct PostgresStore {
+    core: Arc<Core>,
+    intake: Intake,
+    /// One claim at a time of this node: they would share out the line among themselves.
+    claiming: tokio::sync::Mutex<()>,
+    clock: Arc<DatabaseClock>,
+    tasks: Vec<AbortHandle>,
+}
+
+impl Drop for PostgresStore {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+        self.core.pool.close();
+    }
+}
+
+impl PostgresStore {
+    /// Connects, makes or migrates the schema, and starts to listen.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or used, or is from a later version.
+    pub async fn open(settings: &PostgresSettings, now: Timestamp) -> StoreResult<Self> {
+        let address = Address::parse(&settings.url)?;
+        let given = settings.time.given(now.0);
+        let deadline = Instant::now() + settings.patience;
+        loop {
+            match migrate_at(&address, settings.autostart, given).await {
+                // It may be starting beside this node.
+                Err(error @ StoreError::Unavailable(_)) if Instant::now() < deadline => {
+                    tracing::warn!(%error, "waiting for the database");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                outcome => {
+                    outcome?;
+                    break;
+                }
+            }
+        }
+        let pool = Pool::new(&address, settings.connections)?;
+        let held = pool.get().await.map_err(|fault| fault.for_callers())?;
+        let secret = held.query_one("SELECT value FROM meta WHERE name = 'secret'", &[]).await;
+        let secret: Vec<u8> = secret.map_err(|error| fault::Fault::from(error).for_callers())?.get(0);
+        held.release();
+        let bell = Arc::new(Bell::default());
+        let core = Arc::new(Core {
+            pool,
+            hasher: KeyHasher::new(&secret)?,
+            queue_limit: settings.queue_limit,
+            room: Room::new(settings.store_limit),
+            time: settings.time,
+            models: Mutex::default(),
+            bell: Arc::clone(&bell),
+        });
+        let (intake, arriving) = intake::queue();
+        let (heard, listening) = oneshot::channel();
+        let (clock, ticking) = DatabaseClock::start(&core).await.map_err(|fault| fault.for_callers())?;
+        let tasks = vec![
+            ticking,
+            tokio::spawn(intake::run(Arc::downgrade(&core), arriving)).abort_handle(),
+            tokio::spawn(wake::tell(Arc::downgrade(&core), Arc::clone(&bell))).abort_handle(),
+            tokio::spawn(wake::listen(Arc::downgrade(&core), bell, address, heard)).abort_handle(),
+        ];
+        let store = Self { core, intake, claiming: tokio::sync::Mutex::default(), clock, tasks };
+        store.prepare_partitions(now).await?;
+        // Before anybody looks at the queue, or what arrives in between would wake nobody until the next poll.
+        let _ = listening.await;
+        Ok(store)
+    }
+
+    /// The database's clock, for everything on this node that needs the time.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock) as Arc<dyn Clock>
+    }
+
+    async fn prepare_partitions(&self, now: Timestamp) -> StoreResult<()> {
+        called!(async {
+            let held = self.core.pool.get().await?;
+            let sql = format!("SELECT {}", pool::now("$1"));
+            let now: i64 = held.query_one(&sql, &[&self.core.time.given(now.0)]).await?.get(0);
+            self.core.make_partitions(&held, now).await?;
+            held.release();
+            Ok::<(), fault::Fault>(())
+        })
+    }
+
+    fn given(&self, now: Now) -> Option<i64> {
+        self.core.time.given(now.wall.0)
+    }
+}
+
+/// Brings the database at `url` up to date; the versions before and after, and its name.
+///
+/// # Errors
+/// When it cannot be reached, or is from a later version.
+pub async fn migrate(url: &str, autostart: bool) -> StoreResult<(i64, i64, String)> {
+    let address = Address::parse(url)?;
+    let (before, after) = migrate_at(&address, autostart, None).await?;
+    Ok((before, after, address.name()))
+}
+
+/// Says what is in the database at `url`, changing nothing.
+///
+/// # Errors
+/// When it cannot be reached, or is from a later version.
+pub async fn probe(url: &str) -> StoreResult<String> {
+    let address = Address::parse(url)?;
+    let name = address.name();
+    let outcome = async {
+        let (client, connection) = address.connect().await?;
+        let driven = tokio::spawn(connection);
+        let found = schema::version(&client).await?;
+        schema::check(found)?;
+        let told = match found {
+            None => format!("{name} holds no store yet; one is made at the first start"),
+            Some((version, _)) if version < schema::VERSION => {
+                format!("{name} has schema version {version}, brought to {} at the next start", schema::VERSION)
+            }
+            Some(_) => {
+                let counts = counts::read(&client.query_one(&read::snapshot_sql(), &[]).await?)?;
+                format!("{name} holds {} sessions, {} of them unprocessed", counts.stored(), counts.unprocessed())
+            }
+        };
+        drop(client);
+        let _ = driven.await;
+        Ok(told)
+    };
+    outcome.await.map_err(|fault: fault::Fault| fault.for_callers())
+}
+
+/// Gives every entry of the audit log in the database at `url`, the oldest first, changing nothing.
+///
+/// # Errors
+/// When there is no store of this version, or where `each` fails.
+pub async fn each_audit_entry(url: &str, mut each: impl FnMut(Entry) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let address = Address::parse(url)?;
+    let (client, connection) = address.connect().await.map_err(|fault| fault.for_callers())?;
+    let driven = tokio::spawn(connection);
+    let found = schema::version(&client).await.map_err(|fault| fault.for_callers())?;
+    schema::check(found).map_err(|fault| fault.for_callers())?;
+    if found.is_none_or(|(version, _)| version < schema::VERSION) {
+        anyhow::bail!("{} holds no store of this version; run migrate", address.name());
+    }
+    let mut last = 0;
+    loop {
+        let entries = audit::after(&client, last, 1000).await.map_err(|fault| fault.for_callers())?;
+        let Some(end) = entries.last() else { break };
+        last = end.id;
+        entries.into_iter().try_for_each(&mut each)?;
+    }
+    drop(client);
+    let _ = driven.await;
+    Ok(())
+}
+
+async fn migrate_at(address: &Address, autostart: bool, now: Option<i64>) -> StoreResult<(i64, i64)> {
+    let outcome = async {
+        let (mut client, connection) = address.connect().await?;
+        let driven = tokio::spawn(connection);
+        let encoding: String = client.query_one("SHOW server_encoding", &[]).await?.get(0);
+        if encoding != "UTF8" {
+            let message = format!("the database has the encoding {encoding}; make one with ENCODING 'UTF8'");
+            return Err(fault::Fault::Unreachable(message));
+        }
+        let outcome = schema::migrate(&mut client, autostart, now).await;
+        drop(client);
+        let _ = driven.await;
+        outcome
+    };
+    outcome.await.map_err(|fault: fault::Fault| fault.for_callers())
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn accept(&self, session: NewSession) -> StoreResult<Acceptance> {
+        intake::accept(&self.intake, session).await
+    }
+
+    async fn claim(&self, request: ClaimRequest, now: Now) -> StoreResult<Option<Claim>> {
+        let _one = self.claiming.lock().await;
+        called!(self.core.claim_once(&request, self.given(now)))
+    }
+
+    async fn renew(&self, lease: Lease, now: Now) -> StoreResult<()> {
+        called!(self.core.renew_once(lease, self.given(now)))
+    }
+
+    async fn settle(&self, lease: Lease, settlement: Settlement, now: Now) -> StoreResult<Settled> {
+        called!(self.core.settle_once(lease, &settlement, self.given(now)))
+    }
+
+    async fn expire(&self, now: Now) -> StoreResult<u64> {
+        let mut total = 0;
+        loop {
+            let (leases, sessions) = called!(self.core.expire_once(self.given(now)))?;
+            total += sessions;
+            if leases == 0 {
+                return Ok(total);
+            }
+        }
+    }
+
+    async fn snapshot(&self) -> StoreResult<Snapshot> {
+        called!(self.core.snapshot_once())
+    }
+
+    async fn session(&self, key: SessionKey) -> StoreResult<Lookup> {
+        called!(self.core.session_once(&key))
+    }
+
+    async fn results(&self, query: ResultQuery) -> StoreResult<Page<ResultRow>> {
+        called!(self.core.results_once(&query))
+    }
+
+    async fn batches(&self, before: Option<BatchId>, limit: u32) -> StoreResult<Vec<BatchRow>> {
+        called!(self.core.batches_once(before, limit))
+    }
+
+    async fn batch(&self, id: BatchId) -> StoreResult<Option<(BatchRow, Vec<SessionKey>)>> {
+        called!(self.core.batch_once(id))
+    }
+
+    async fn dead(&self, before: Option<Seq>, limit: u32) -> StoreResult<Vec<DeadRow>> {
+        called!(self.core.dead_once(before, limit))
+    }
+
+    async fn requeue(&self, keys: Option<Vec<SessionKey>>, _now: Now) -> StoreResult<u64> {
+        if let Some(keys) = keys {
+            return called!(self.core.requeue_keys_once(&keys));
+        }
+        let last = called!(self.core.last_seq())?;
+        let mut total = 0;
+        loop {
+            let sent = called!(self.core.requeue_step(last))?;
+            total += sent;
+            if sent == 0 {
+                return Ok(total);
+            }
+        }
+    }
+
+    async fn telemetry(&self, seqs: Vec<Seq>) -> StoreResult<Vec<Option<Vec<u8>>>> {
+        called!(self.core.telemetry_once(&seqs))
+    }
+
+    async fn keep_sketches(&self, sketches: Vec<NewSketch>) -> StoreResult<()> {
+        called!(self.core.keep_sketches_once(&sketches))
+    }
+
+    async fn sketches(&self, seqs: Vec<Seq>) -> StoreResult<Vec<Candidate>> {
+        if seqs.is_empty() {
+            return Ok(Vec::new());
+        }
+        called!(self.core.sketches_once(&seqs))
+    }
+
+    async fn sketched(&self, after: SketchCursor, limit: u32) -> StoreResult<SketchPage> {
+        called!(self.core.sketched_once(after, limit))
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    async fn uncompared(&self, limit: u32, now: Now) -> StoreResult<Vec<Uncompared>> {
+        called!(self.core.uncompared_once(limit, self.given(now)))
+    }
+
+    async fn compared(&self, compared: Vec<Compared>, again: Vec<Seq>, now: Now) -> StoreResult<u64> {
+        called!(self.core.compared_once(&compared, &again, now.wall))
+    }
+
+    async fn waiting_deployments(&self) -> StoreResult<BTreeMap<String, u64>> {
+        called!(self.core.waiting_deployments_once())
+    }
+
+    async fn comparison_backlog(&self) -> StoreResult<ComparisonBacklog> {
+        called!(self.core.backlog_once())
+    }
+
+    async fn erase_session(&self, key: SessionKey, now: Now) -> StoreResult<bool> {
+        called!(self.core.erase_session_once(&key, self.given(now)))
+    }
+
+    async fn erase_user(&self, deployment: Option<String>, user: String, now: Now) -> StoreResult<u64> {
+        let mut total = 0;
+        loop {
+            let erased = called!(self.core.erase_user_step(deployment.as_deref(), &user, self.given(now)))?;
+            total += erased;
+            if erased == 0 {
+                return Ok(total);
+            }
+        }
+    }
+
+    async fn clear(&self, _now: Now) -> StoreResult<u64> {
+        let last = called!(self.core.last_seq())?;
+        let mut total = 0;
+        loop {
+            let cleared = called!(self.core.clear_step(last))?;
+            total += cleared;
+            if cleared == 0 {
+                return Ok(total);
+            }
+        }
+    }
+
+    async fn remember(&self, key: String, value: Option<Vec<u8>>) -> StoreResult<()> {
+        check_memory(&key, value.as_deref())?;
+        called!(self.core.remember_once(&key, value.as_deref()))
+    }
+
+    async fn recall(&self, key: String) -> StoreResult<Option<Vec<u8>>> {
+        called!(self.core.recall_once(&key))
+    }
+
+    async fn set_running(&self, running: bool) -> StoreResult<()> {
+        called!(self.core.set_running_once(running))
+    }
+
+    async fn prune(&self, retention: Retention, now: Timestamp) -> StoreResult<Pruned> {
+        // Moving what must outlive an hour's partition may take minutes; nobody waits for it.
+        match tokio::time::timeout(LONGEST_PRUNE, self.core.prune_once(retention, now.0)).await {
+            Ok(outcome) => outcome.map_err(|fault| fault.for_callers()),
+            Err(_) => Err(StoreError::Unavailable("retention took too long; it tries again".to_owned())),
+        }
+    }
+
+    async fn prune_deployment(
+        &self,
+        rule: DeploymentRetention,
+        after: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<(Pruned, Timestamp)> {
+        called!(self.core.prune_deployment_once(&rule, after, now))
+    }
+
+    fn ready(&self) -> &Notify {
+        &self.core.bell.ready
+    }
+
+    async fn health(&self) -> StoreResult<()> {
+        called!(self.core.health_once())
+    }
+
+    async fn beat(&self, beat: Heartbeat) -> StoreResult<()> {
+        called!(self.core.beat_once(&beat))
+    }
+
+    async fn nodes(&self) -> StoreResult<Vec<NodeRow>> {
+        called!(self.core.nodes_once())
+    }
+
+    async fn backup(&self, folder: PathBuf) -> StoreResult<()> {
+        called!(self.core.dump(&folder))
+    }
+}

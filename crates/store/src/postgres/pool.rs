@@ -1,0 +1,260 @@
+//! Connections to the database: how many, how made, how long each may take, and what happens when there are none.
+//!
+//! A connection whose work did not end well is closed, never used again: what it was doing is not known.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, PoolError, RecyclingMethod};
+use tokio_postgres::Socket;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::fault::Fault;
+use super::tls::{self, Trust};
+use crate::{StoreError, StoreResult};
+
+/// Longest to connect, and to wait for a free connection.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Pauses between attempts to connect while the database is away.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// For every connection. A commit is on disk before it is answered, whatever the database's default is; every statement
+/// of this store finds its rows by an index, also before the planner has learned how many there will be, and is over
+/// before a second worker has started.
+const SESSION: &str = "SET synchronous_commit = on; SET statement_timeout = '10s'; SET lock_timeout = '5s'; \
+    SET idle_in_transaction_session_timeout = '15s'; SET client_min_messages = warning; SET timezone = 'UTC'; \
+    SET max_parallel_workers_per_gather = 0; SET jit = off; SET enable_seqscan = off; \
+    SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_bitmapscan = off; SET plan_cache_mode = force_generic_plan";
+
+/// SQL for the time that counts: the parameter `number` where a test gives one, else the database's clock.
+pub(super) fn now(number: &str) -> String {
+    format!("coalesce({number}::bigint, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)")
+}
+
+/// How to reach the database, from its address.
+#[derive(Clone)]
+pub(super) struct Address {
+    config: tokio_postgres::Config,
+    trust: Trust,
+}
+
+impl Address {
+    /// Reads `postgres://USER:PASSWORD@HOST/DATABASE?...`. Errors don't repeat it: it may hold a password.
+    pub(super) fn parse(url: &str) -> StoreResult<Self> {
+        let refused = |why: String| {
+            StoreError::Unavailable(format!("the address of the database cannot be used: {why}; see PLAYPROOF_STORE"))
+        };
+        let (base, query) = url.split_once('?').unwrap_or((url, ""));
+        let (mut rest, mut mode, mut authorities) = (Vec::new(), "prefer", None);
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            match pair.split_once('=') {
+                Some(("sslmode", value)) => mode = value,
+                Some(("sslrootcert", value)) => authorities = Some(value.replace("%2F", "/").replace("%2f", "/")),
+                _ => rest.push(pair),
+            }
+        }
+        let cleaned = if rest.is_empty() { base.to_owned() } else { format!("{base}?{}", rest.join("&")) };
+        let mut config: tokio_postgres::Config = cleaned.parse().map_err(|e| refused(format!("{e}")))?;
+        let trust = match (mode, authorities) {
+            ("verify-full", Some(file)) => Trust::File(file),
+            ("verify-full", None) => Trust::System,
+            ("disable" | "prefer" | "require", _) => Trust::Anybody,
+            _ => return Err(refused("sslmode must be disable, prefer, require or verify-full".to_owned())),
+        };
+        config.ssl_mode(match mode {
+            "disable" => SslMode::Disable,
+            "prefer" => SslMode::Prefer,
+            _ => SslMode::Require,
+        });
+        config.connect_timeout(CONNECT);
+        config.tcp_user_timeout(Duration::from_secs(12));
+        config.keepalives(true).keepalives_idle(Duration::from_secs(5)).keepalives_interval(Duration::from_secs(3));
+        config.keepalives_retries(3);
+        if config.get_application_name().is_none() {
+            config.application_name("playproof-batch");
+        }
+        Ok(Self { config, trust })
+    }
+
+    /// Host and database, without user and password.
+    pub(super) fn name(&self) -> String {
+        let host = match self.config.get_hosts().first() {
+            Some(tokio_postgres::config::Host::Tcp(host)) => host.clone(),
+            Some(tokio_postgres::config::Host::Unix(path)) => path.display().to_string(),
+            None => "localhost".to_owned(),
+        };
+        format!("{host}/{}", self.config.get_dbname().unwrap_or("(default)"))
+    }
+
+    fn connector(&self) -> StoreResult<MakeRustlsConnect> {
+        tls::connector(&self.trust).map_err(StoreError::Unavailable)
+    }
+
+    /// One connection beside the pool, whose messages the caller reads.
+    pub(super) async fn connect(
+        &self,
+    ) -> Result<
+        (
+            tokio_postgres::Client,
+            tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>,
+        ),
+        Fault,
+    > {
+        Ok(self.config.connect(self.connector()?).await?)
+    }
+}
+
+/// When the next attempt to connect is worth its while.
+#[derive(Default)]
+struct Patience {
+    failures: u32,
+    until: Option<Instant>,
+    why: String,
+}
+
+/// The connections.
+pub(super) struct Pool {
+    pool: deadpool_postgres::Pool,
+    patience: Mutex<Patience>,
+}
+
+impl Pool {
+    /// No connection is made yet.
+    pub(super) fn new(address: &Address, most: usize) -> StoreResult<Self> {
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_config(address.config.clone(), address.connector()?, recycling);
+        let settings = Hook::async_fn(|client, _| {
+            Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
+        });
+        let pool = deadpool_postgres::Pool::builder(manager)
+            .max_size(most)
+            .wait_timeout(Some(CONNECT))
+            .create_timeout(Some(CONNECT))
+            .recycle_timeout(Some(CONNECT))
+            .runtime(deadpool_postgres::Runtime::Tokio1)
+            .post_create(settings)
+            .build()
+            .map_err(|e| StoreError::Unavailable(e.to_string()))?;
+        Ok(Self { pool, patience: Mutex::new(Patience::default()) })
+    }
+
+    /// A connection. While the database is away most calls fail at once and one now and then tries.
+    pub(super) async fn get(&self) -> Result<Held, Fault> {
+        {
+            let patience = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
+            if patience.until.is_some_and(|until| Instant::now() < until) {
+                return Err(Fault::Unreachable(patience.why.clone()));
+            }
+        }
+        let outcome = self.pool.get().await;
+        let mut patience = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
+        match outcome {
+            Ok(object) => {
+                if patience.failures > 0 {
+                    tracing::info!("the database answers again");
+                }
+                *patience = Patience::default();
+                Ok(Held { object: Some(object), done: false })
+            }
+            Err(PoolError::Timeout(deadpool_postgres::TimeoutType::Wait)) => {
+                Err(Fault::Unreachable("every connection to the database is busy".to_owned()))
+            }
+            Err(error) => {
+                let fault = match error {
+                    PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
+                        Fault::Engine(error)
+                    }
+                    other => Fault::Unreachable(format!("no connection to the database: {other}")),
+                };
+                let pause = FIRST_PAUSE.saturating_mul(1 << patience.failures.min(8)).min(LONGEST_PAUSE);
+                if patience.failures == 0 {
+                    tracing::error!(error = %fault, "the database cannot be reached; attempts go on");
+                }
+                patience.failures += 1;
+                patience.until = Some(Instant::now() + pause);
+                patience.why = fault.to_string();
+                Err(fault)
+            }
+        }
+    }
+
+    /// Gives up every connection; those in use when they are done.
+    pub(super) fn close(&self) {
+        self.pool.close();
+    }
+}
+
+/// A connection in use. One that is dropped without [`Held::release`] is closed.
+pub(super) struct Held {
+    object: Option<Object>,
+    done: bool,
+}
+
+impl Held {
+    /// The work on it ended well; others may have it.
+    pub(super) fn release(mut self) {
+        self.done = true;
+    }
+}
+
+impl Deref for Held {
+    type Target = Object;
+
+    #[expect(clippy::expect_used, reason = "the connection is taken in drop only")]
+    fn deref(&self) -> &Object {
+        self.object.as_ref().expect("a connection is held until it is dropped")
+    }
+}
+
+impl DerefMut for Held {
+    #[expect(clippy::expect_used, reason = "the connection is taken in drop only")]
+    fn deref_mut(&mut self) -> &mut Object {
+        self.object.as_mut().expect("a connection is held until it is dropped")
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(object) = self.object.take()
+            && !self.done
+        {
+            drop(Object::take(object));
+        }
+    }
+}
+
+/// Longest that one call of the store may take, statements and waits together.
+pub(super) const CALL: Duration = Duration::from_secs(20);
+/// How often a transaction is run again that was in another's way.
+pub(super) const TRIES: u32 = 8;
+
+/// Runs an expression that makes a future of `Result<T, Fault>`, again after collisions, within the time of a call.
+macro_rules! called {
+    ($run:expr) => {{
+        let attempts = async {
+            let mut tries = 0;
+            loop {
+                match $run.await {
+                    Err(fault) if fault.is_a_collision() && tries < $crate::postgres::pool::TRIES => {
+                        tries += 1;
+                        let pause = rand::random_range(1..=20u64 << tries.min(4));
+                        tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
+                    }
+                    outcome => break outcome,
+                }
+            }
+        };
+        match tokio::time::timeout($crate::postgres::pool::CALL, attempts).await {
+            Ok(outcome) => outcome.map_err(|fault| fault.for_callers()),
+            Err(_) => {
+                let message = "the database did not answer in time".to_owned();
+                Err($crate::StoreError::Unavailable(message))
+            }
+        }
+    }};
+}
+pub(super) use called;

@@ -1,0 +1,294 @@
+//! Questions asked of the store, each one statement and hence one snapshot.
+
+use std::collections::BTreeMap;
+
+use deadpool_postgres::GenericClient;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::Core;
+use super::campaigns;
+use super::counts;
+use super::fault::Fault;
+use super::rows::{self, BATCH_COLUMNS, QUEUE_COLUMNS, RESULT_COLUMNS, SESSION_COLUMNS, number};
+use super::sketches;
+use crate::model::{SAMPLED_PLACES, SAMPLED_SESSIONS};
+use crate::{BatchRow, Cursor, DeadRow, Lookup, Page, ResultQuery, ResultRow, Snapshot, StoredSession};
+use playproof_domain::batch::QueueView;
+use playproof_domain::id::{BatchId, Seq, SessionKey};
+use playproof_domain::reason::{Reason, Reasons};
+use playproof_domain::time::Timestamp;
+
+fn joined(condition: &str) -> String {
+    format!(
+        "SELECT {SESSION_COLUMNS}, {QUEUE_COLUMNS}, {RESULT_COLUMNS} FROM sessions s \
+         LEFT JOIN queue q ON q.seq = s.seq LEFT JOIN results r ON r.seq = s.seq LEFT JOIN models m ON m.id = r.model \
+         WHERE {condition}"
+    )
+}
+
+/// Sessions by number, in any order, without those that are gone.
+pub(super) async fn sessions(client: &impl GenericClient, seqs: &[i64]) -> Result<Vec<StoredSession>, Fault> {
+    let statement = client.prepare_cached(&joined("s.seq = ANY($1)")).await?;
+    rows::all(&client.query(&statement, &[&seqs]).await?, rows::session)
+}
+
+/// A value of a statement.
+type Parameter = Box<dyn ToSql + Sync + Send>;
+
+/// Conditions and their values; the first parameter of a statement is its limit.
+#[derive(Default)]
+struct Conditions {
+    texts: Vec<String>,
+    values: Vec<Parameter>,
+}
+
+impl Conditions {
+    /// Adds a condition; each `?` in it is one of the values.
+    fn only(&mut self, text: &str, values: impl IntoIterator<Item = Parameter>) {
+        let mut pieces = text.split('?');
+        let mut numbered = pieces.next().unwrap_or_default().to_owned();
+        for (piece, value) in pieces.zip(values) {
+            self.values.push(value);
+            let number = (self.values.len() + 1).to_string();
+            numbered.extend(["$", &number, piece]);
+        }
+        self.texts.push(numbered);
+    }
+
+    fn with<'a>(&'a self, limit: &'a i64) -> Vec<&'a (dyn ToSql + Sync)> {
+        let values = self.values.iter().map(|value| &**value as &(dyn ToSql + Sync));
+        std::iter::once(limit as &(dyn ToSql + Sync)).chain(values).collect()
+    }
+}
+
+/// What an index finds: a time, and a deployment or else a decision.
+fn indexed(query: &ResultQuery) -> Conditions {
+    let mut all = Conditions::default();
+    if let Some(since) = query.since {
+        all.only("r.scored_at >= ?", [Box::new(since.0) as Parameter]);
+    }
+    if let Some(until) = query.until {
+        all.only("r.scored_at < ?", [Box::new(until.0) as Parameter]);
+    }
+    match (&query.deployment, query.decision) {
+        // Said twice so that the partial index is eligible.
+        (Some(deployment), _) if !deployment.is_empty() => {
+            let bytes: Parameter = Box::new(deployment.clone().into_bytes());
+            all.only("r.deployment <> '\\x' AND r.deployment = ?", [bytes]);
+        }
+        // Numbers of ours are written out: how rare each is decides which index is best.
+        (_, Some(decision)) => all.only(&format!("r.decision = {}", number(decision)), []),
+        _ => {}
+    }
+    if let Some(after) = query.after {
+        all.only("(r.scored_at, r.seq) < (?, ?)", [Box::new(after.scored_at.0) as Parameter, Box::new(after.row)]);
+    }
+    all
+}
+
+/// The rest.
+fn left_out(query: &ResultQuery, all: &mut Conditions) {
+    if let (Some(decision), Some(true)) = (query.decision, query.deployment.as_ref().map(|d| !d.is_empty())) {
+        all.only(&format!("r.decision = {}", number(decision)), []);
+    }
+    if query.deployment.as_ref().is_some_and(String::is_empty) {
+        all.only("r.deployment = '\\x'", []);
+    }
+    if let Some(source) = query.source {
+        all.only(&format!("r.source = {}", number(source)), []);
+    }
+    if let Some(reason) = query.reason {
+        let mut asked = Reasons::default();
+        asked.insert(reason);
+        all.only("(r.reasons & ?) <> 0", [Box::new(asked.bits()) as Parameter]);
+    }
+    if let Some(device) = &query.device {
+        all.only("s.device = ?", [Box::new(device.clone().into_bytes()) as Parameter]);
+    }
+    if let Some(campaign) = query.campaign {
+        let sql = "EXISTS (SELECT 1 FROM campaign_members c WHERE c.seq = r.seq AND c.campaign = ?)";
+        all.only(sql, [Box::new(campaign.0) as Parameter]);
+    }
+}
+
+fn joined_conditions(conditions: &[String]) -> String {
+    if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") }
+}
+
+/// The place of the last row that is looked at.
+fn border_sql(conditions: &[String]) -> String {
+    let conditions = joined_conditions(conditions);
+    format!(
+        "SELECT r.scored_at, r.seq FROM results r WHERE {conditions} \
+         ORDER BY r.scored_at DESC, r.seq DESC LIMIT 1 OFFSET $1"
+    )
+}
+
+/// The query of results with these conditions; the parameters are given in their order.
+fn results_sql(conditions: &[String]) -> String {
+    let conditions = joined_conditions(conditions);
+    format!(
+        "SELECT {RESULT_COLUMNS}, s.deployment, s.id, s.device FROM results r JOIN models m ON m.id = r.model \
+         JOIN sessions s ON s.seq = r.seq WHERE {conditions} ORDER BY r.scored_at DESC, r.seq DESC LIMIT $1"
+    )
+}
+
+/// The statement of [`Core::snapshot_once`].
+pub(super) fn snapshot_sql() -> String {
+    format!(
+        "SELECT c.*, p.running, p.created_at, n.last_value, n.is_called, \
+         (SELECT accepted_at FROM queue WHERE state = 0 ORDER BY seq LIMIT 1) AS oldest_ready, \
+         (SELECT not_before FROM queue WHERE state = 2 ORDER BY not_before LIMIT 1) AS next_due, \
+         (SELECT claimed_at FROM batches ORDER BY id DESC LIMIT 1) AS last_batch \
+         FROM (SELECT {} FROM counters) c, scheduler p, session_seq n WHERE p.id = 1",
+        counts::SUMS
+    )
+}
+
+impl Core {
+    pub(super) async fn snapshot_once(&self) -> Result<Snapshot, Fault> {
+        let held = self.pool.get().await?;
+        let statement = held.prepare_cached(&snapshot_sql()).await?;
+        let row = held.query_one(&statement, &[]).await?;
+        held.release();
+        let counts = counts::read(&row)?;
+        let last_batch = row.try_get::<_, Option<i64>>("last_batch")?.map(Timestamp);
+        let last_seq: i64 = if row.try_get("is_called")? { row.try_get("last_value")? } else { 0 };
+        Ok(Snapshot {
+            counts,
+            queue: QueueView {
+                ready: counts.ready,
+                oldest_ready: row.try_get::<_, Option<i64>>("oldest_ready")?.map(Timestamp),
+                next_due: row.try_get::<_, Option<i64>>("next_due")?.map(Timestamp),
+                last_run: last_batch.unwrap_or(Timestamp(row.try_get("created_at")?)),
+            },
+            last_seq: Seq(last_seq),
+            running: row.try_get("running")?,
+            last_batch,
+        })
+    }
+
+    pub(super) async fn session_once(&self, key: &SessionKey) -> Result<Lookup, Fault> {
+        let held = self.pool.get().await?;
+        let statement = held.prepare_cached(&joined("s.id = $1 AND s.deployment = $2")).await?;
+        let params: [&(dyn ToSql + Sync); 2] = [&key.id.unique(), &key.deployment.as_bytes()];
+        let found = held.query_opt(&statement, &params).await?;
+        let lookup = if let Some(row) = found {
+            let mut found = rows::session(&row)?;
+            if found.result.as_ref().is_some_and(|result| result.verdict.reasons.contains(Reason::ReplayedMovement)) {
+                found.matches = sketches::matches(&*held, found.seq.0).await?;
+            }
+            found.campaign = campaigns::of_session(&*held, found.seq.0).await?;
+            Lookup::Found(Box::new(found))
+        } else {
+            let statement = held.prepare_cached("SELECT 1 FROM erased WHERE mac = $1").await?;
+            let erased = held.query_opt(&statement, &[&self.hasher.hash(key).mac.as_slice()]).await?;
+            if erased.is_some() { Lookup::Erased } else { Lookup::Unknown }
+        };
+        held.release();
+        Ok(lookup)
+    }
+
+    pub(super) async fn results_once(&self, query: &ResultQuery) -> Result<Page<ResultRow>, Fault> {
+        let mut all = indexed(query);
+        let held = self.pool.get().await?;
+        let mut border = None;
+        if let Some(window) = query.window.filter(|_| query.leaves_out()) {
+            let statement = held.prepare_cached(&border_sql(&all.texts)).await?;
+            let row = held.query_opt(&statement, &all.with(&(i64::from(window.max(1)) - 1))).await?;
+            let place =
+                |row: Row| Ok::<_, Fault>(Cursor { scored_at: Timestamp(row.try_get(0)?), row: row.try_get(1)? });
+            border = row.map(place).transpose()?;
+        }
+        if let Some(border) = border {
+            all.only(
+                "(r.scored_at, r.seq) >= (?, ?)",
+                [Box::new(border.scored_at.0) as Parameter, Box::new(border.row)],
+            );
+        }
+        left_out(query, &mut all);
+        let statement = held.prepare_cached(&results_sql(&all.texts)).await?;
+        let found = held.query(&statement, &all.with(&(i64::from(query.limit) + 1))).await?;
+        held.release();
+        Ok(query.page(rows::all(&found, rows::result_row)?, border))
+    }
+
+    pub(super) async fn batches_once(&self, before: Option<BatchId>, limit: u32) -> Result<Vec<BatchRow>, Fault> {
+        let held = self.pool.get().await?;
+        let sql = format!("SELECT {BATCH_COLUMNS} FROM batches WHERE id < $1 ORDER BY id DESC LIMIT $2");
+        let statement = held.prepare_cached(&sql).await?;
+        let found = held.query(&statement, &[&before.map_or(i64::MAX, |id| id.0), &i64::from(limit)]).await?;
+        held.release();
+        rows::all(&found, rows::batch)
+    }
+
+    pub(super) async fn batch_once(&self, id: BatchId) -> Result<Option<(BatchRow, Vec<SessionKey>)>, Fault> {
+        let held = self.pool.get().await?;
+        let sql = format!("SELECT {BATCH_COLUMNS} FROM batches WHERE id = $1");
+        let statement = held.prepare_cached(&sql).await?;
+        let Some(row) = held.query_opt(&statement, &[&id.0]).await? else {
+            held.release();
+            return Ok(None);
+        };
+        let members = "SELECT s.deployment, s.id FROM batches b, unnest(b.members) WITH ORDINALITY AS m(seq, place) \
+                       JOIN sessions s ON s.seq = m.seq WHERE b.id = $1 ORDER BY m.place";
+        let statement = held.prepare_cached(members).await?;
+        let keys = held.query(&statement, &[&id.0]).await?;
+        held.release();
+        Ok(Some((rows::batch(&row)?, rows::all(&keys, rows::key)?)))
+    }
+
+    pub(super) async fn dead_once(&self, before: Option<Seq>, limit: u32) -> Result<Vec<DeadRow>, Fault> {
+        let held = self.pool.get().await?;
+        let sql = "SELECT q.seq, q.state, q.attempts, q.lost_leases, q.not_before, q.error, q.accepted_at, \
+                   s.deployment, s.id FROM queue q JOIN sessions s ON s.seq = q.seq \
+                   WHERE q.state = 4 AND q.seq < $1 ORDER BY q.seq DESC LIMIT $2";
+        let statement = held.prepare_cached(sql).await?;
+        let found = held.query(&statement, &[&before.map_or(i64::MAX, |seq| seq.0), &i64::from(limit)]).await?;
+        held.release();
+        rows::all(&found, rows::dead)
+    }
+
+    /// The deployments of ready sessions at evenly spaced places.
+    pub(super) async fn waiting_deployments_once(&self) -> Result<BTreeMap<String, u64>, Fault> {
+        let held = self.pool.get().await?;
+        let mut found = BTreeMap::new();
+        let edges = "SELECT (SELECT seq FROM queue WHERE state = 0 ORDER BY seq LIMIT 1), \
+                     (SELECT seq FROM queue WHERE state = 0 ORDER BY seq DESC LIMIT 1)";
+        let row = held.query_one(&held.prepare_cached(edges).await?, &[]).await?;
+        let (first, last): (Option<i64>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
+        if let (Some(first), Some(last)) = (first, last) {
+            let sql = "SELECT w.seq, s.deployment FROM (SELECT seq FROM queue WHERE state = 0 AND seq >= $1 ORDER BY seq \
+                       LIMIT $2) w JOIN sessions s ON s.seq = w.seq ORDER BY w.seq";
+            let statement = held.prepare_cached(sql).await?;
+            let mut next = first;
+            for place in 0..SAMPLED_PLACES {
+                // No session twice where the places lie close together.
+                let from = next.max(first + (last - first) / SAMPLED_PLACES * place);
+                for row in held.query(&statement, &[&from, &SAMPLED_SESSIONS]).await? {
+                    next = row.try_get::<_, i64>(0)? + 1;
+                    let deployment: Vec<u8> = row.try_get(1)?;
+                    *found.entry(String::from_utf8_lossy(&deployment).into_owned()).or_default() += 1;
+                }
+            }
+        }
+        held.release();
+        Ok(found)
+    }
+
+    pub(super) async fn telemetry_once(&self, seqs: &[Seq]) -> Result<Vec<Option<Vec<u8>>>, Fault> {
+        let held = self.pool.get().await?;
+        let asked: Vec<i64> = seqs.iter().map(|seq| seq.0).collect();
+        let statement = held.prepare_cached(TELEMETRY).await?;
+        let found = held.query(&statement, &[&asked]).await?;
+        held.release();
+        rows::all(&found, |row| Ok(row.try_get(0)?))
+    }
+}
+
+/// Records in the order asked; the hour of each session names its partition.
+pub(super) const TELEMETRY: &str = "SELECT coalesce(t.record, k.record) FROM unnest($1::bigint[]) \
+    WITH ORDINALITY AS a(seq, place) LEFT JOIN sessions s ON s.seq = a.seq \
+    LEFT JOIN telemetry t ON t.hour = s.hour AND t.seq = a.seq LEFT JOIN telemetry_kept k ON k.seq = a.seq \
+    ORDER BY a.place";

@@ -1,0 +1,60 @@
+//! Challenges that were used.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::erase::STEP;
+use super::fault::Fault;
+use super::{SqliteStore, rows};
+use crate::StoreResult;
+use crate::challenges::{ChallengeNumber, ChallengeStore, KeptChallenge, MARGIN, Redemption, UsedChallenge};
+use playproof_domain::time::Timestamp;
+
+/// Whether a session came with the challenge, even one that is no more.
+pub(super) fn is_used(connection: &Connection, number: &ChallengeNumber) -> Result<bool, Fault> {
+    Ok(connection.prepare_cached("SELECT 1 FROM challenges WHERE number = ?")?.exists([number])?)
+}
+
+pub(super) fn write(connection: &Connection, kept: &UsedChallenge) -> Result<(), Fault> {
+    let sql = "INSERT INTO challenges (number, expires_at, hostname) VALUES (?, ?, ?)";
+    connection.prepare_cached(sql)?.execute(params![kept.number, kept.expires_at.0, kept.hostname])?;
+    Ok(())
+}
+
+/// Forgets some of those that nobody can use any more; how many.
+pub(super) fn forget(connection: &Connection, now: Timestamp) -> Result<usize, Fault> {
+    let sql = "DELETE FROM challenges WHERE number IN (SELECT number FROM challenges WHERE expires_at < ? \
+               ORDER BY expires_at LIMIT ?)";
+    Ok(connection.prepare_cached(sql)?.execute(params![now.minus(MARGIN).0, STEP])?)
+}
+
+pub(super) fn all(connection: &Connection) -> Result<Vec<KeptChallenge>, Fault> {
+    let mut statement = connection.prepare("SELECT * FROM challenges ORDER BY number")?;
+    rows::collect(&mut statement, [], |row| {
+        let expires_at = Timestamp(row.get("expires_at")?);
+        let used = UsedChallenge { number: row.get("number")?, expires_at, hostname: row.get("hostname")? };
+        Ok(KeptChallenge { used, redeemed_at: row.get::<_, Option<i64>>("redeemed_at")?.map(Timestamp) })
+    })
+}
+
+fn redeem(connection: &Connection, number: &ChallengeNumber, now: Timestamp) -> Result<Redemption, Fault> {
+    let sql = "UPDATE challenges SET redeemed_at = ?2 WHERE number = ?1 AND redeemed_at IS NULL RETURNING hostname";
+    let mut statement = connection.prepare_cached(sql)?;
+    let first = statement.query_row(params![number, now.0], |row| row.get(0)).optional()?;
+    match first {
+        Some(hostname) => Ok(Redemption::First { hostname }),
+        None if is_used(connection, number)? => Ok(Redemption::Repeated),
+        None => Ok(Redemption::Unused),
+    }
+}
+
+#[async_trait]
+impl ChallengeStore for SqliteStore {
+    fn challenge_key(&self) -> [u8; 32] {
+        self.hasher.derived("challenges 1")
+    }
+
+    async fn redeem(&self, number: ChallengeNumber, now: Timestamp) -> StoreResult<Redemption> {
+        self.writer.execute(move |state| redeem(&state.connection, &number, now)).await
+    }
+}

@@ -1,0 +1,555 @@
+//! The embedded store: one SQLite file in a folder that one process owns.
+//!
+//! One writer thread commits in groups ([`writer`]); readers have connections of their own. The write-ahead log is
+//! synced at every commit, so what was answered survives a power cut on a disk that honours the sync. Deleted content
+//! is overwritten (`secure_delete`); erasure also overwrites what moved rows left behind ([`scrub`]) and empties the log.
+
+mod audit;
+mod backup;
+mod campaigns;
+mod challenges;
+mod controls;
+mod decisions;
+mod deliveries;
+mod erase;
+mod fault;
+mod intake;
+mod keys;
+mod labels;
+mod memory;
+mod probe;
+mod queue;
+mod read;
+mod rows;
+mod schema;
+mod scrub;
+mod sketches;
+mod state;
+mod whole;
+mod writer;
+
+#[cfg(test)]
+mod durability_tests;
+#[cfg(test)]
+mod file_tests;
+#[cfg(test)]
+mod plan_tests;
+#[cfg(test)]
+mod removal_tests;
+#[cfg(test)]
+mod room_tests;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OpenFlags, params};
+use tokio::sync::{Notify, Semaphore};
+
+pub use backup::{backup, restore};
+pub use probe::{each_audit_entry, probe};
+pub use state::Room;
+
+use self::fault::Fault;
+use self::keys::RecentKeys;
+use self::state::WriterState;
+use self::writer::Writer;
+use super::coding::{KeyHasher, check_memory};
+use super::private;
+use super::{
+    Acceptance, BatchRow, Candidate, Claim, ClaimRequest, Compared, ComparisonBacklog, DeadRow, DeploymentRetention,
+    Heartbeat, Lease, Lookup, NewSession, NewSketch, NodeRow, Page, Pruned, ResultQuery, ResultRow, Retention, Settled,
+    Settlement, SketchCursor, SketchPage, Snapshot, Store, StoreError, StoreResult, Uncompared,
+};
+use playproof_domain::id::{BatchId, Seq, SessionKey};
+use playproof_domain::time::{Now, Timestamp};
+
+/// The database's file name in the data folder.
+pub const DATABASE: &str = "playproof.sqlite";
+const LOCK: &str = "lock";
+/// Readers at the same time; more wait.
+const READERS: usize = 4;
+/// Cache of the writer and of each reader, in KiB. Small on purpose: the system's page cache does the caching, and the
+/// process must not grow with the store.
+const WRITER_CACHE_KIB: i64 = 4 * 1024;
+const READER_CACHE_KIB: i64 = 512;
+/// Bytes of a page: some six compact records.
+const PAGE_SIZE: i64 = 16 * 1024;
+
+/// How long a connection waits for a lock that another one has.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// How to open the embedded store.
+#[derive(Clone, Debug)]
+pub struct SqliteSettings {
+    /// The data folder; made when it does not exist.
+    pub folder: PathBuf,
+    /// Limits on what is kept.
+    pub room: Room,
+    /// The scheduler's state in a store that is new.
+    pub autostart: bool,
+}
+
+/// The embedded store, open.
+pub struct SqliteStore {
+    folder: PathBuf,
+    // Before the lock, so that the file is closed when somebody else may have it.
+    writer: Writer,
+    readers: Arc<Readers>,
+    hasher: KeyHasher,
+    recent: RecentKeys,
+    /// Whether a reader came upon damage.
+    damaged: AtomicBool,
+    node: Mutex<Option<(NodeRow, Instant)>>,
+    ready: Arc<Notify>,
+    _lock: File,
+}
+
+struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    places: Semaphore,
+}
+
+impl SqliteStore {
+    /// Opens the store, makes or migrates its file, and returns what an earlier process had leased to the queue.
+    ///
+    /// # Errors
+    /// When the folder cannot be written, another process has it, the file is damaged or from a later version.
+    pub fn open(settings: &SqliteSettings, now: Timestamp) -> StoreResult<Self> {
+        let folder = &settings.folder;
+        let mut lock = lock_folder(folder)?;
+        let path = folder.join(DATABASE);
+        refuse_lost(folder, &path)?;
+        keep_private(folder, &path).map_err(|e| cannot_write(folder, &e))?;
+        let mut connection = connect(&path, WRITER_CACHE_KIB).map_err(|fault| fault.for_callers())?;
+        prepare(&mut connection, &path, settings, now).map_err(|fault| fault.for_callers())?;
+        note_use(&mut lock).map_err(|e| cannot_write(folder, &e))?;
+        let hasher = state::hasher(&connection).map_err(|fault| fault.for_callers())?;
+        let mut state =
+            WriterState::load(connection, folder.clone(), settings.room).map_err(|fault| fault.for_callers())?;
+        void_leases(&mut state, now).map_err(|fault| fault.for_callers())?;
+        let recent = state.keys.recent();
+        let ready = Arc::new(Notify::new());
+        let readers = Arc::new(Readers { path, idle: Mutex::new(Vec::new()), places: Semaphore::new(READERS) });
+        let writer = Writer::start(state, Arc::clone(&ready))?;
+        Ok(Self {
+            folder: folder.clone(),
+            writer,
+            readers,
+            hasher,
+            recent,
+            damaged: AtomicBool::new(false),
+            node: Mutex::default(),
+            ready,
+            _lock: lock,
+        })
+    }
+
+    async fn read<T, F>(&self, run: F) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        let readers = Arc::clone(&self.readers);
+        let closed = |what: String| StoreError::Unavailable(what);
+        let place = self.readers.places.acquire().await.map_err(|e| closed(e.to_string()))?;
+        let outcome = tokio::task::spawn_blocking(move || readers.run(run)).await;
+        drop(place);
+        let outcome = outcome.map_err(|e| closed(e.to_string()))?.map_err(|fault| fault.for_callers());
+        if matches!(outcome, Err(StoreError::Corrupt(_))) {
+            self.damaged.store(true, Ordering::Relaxed);
+        }
+        outcome
+    }
+
+    /// Removes what an erasure left in unused parts of the file and in the write-ahead log; a reader may be in the way for
+    /// a moment.
+    async fn remove_traces(&self) -> StoreResult<()> {
+        let mut page = Some(1);
+        while let Some(first) = page {
+            page = self.writer.execute(move |state| state.scrub_step(first)).await?;
+        }
+        for _ in 0..50 {
+            if self.writer.outside(|state| state.empty_log()).await? {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Err(StoreError::Unavailable(
+            "erased, but readers kept the log from being emptied; it empties by itself".to_owned(),
+        ))
+    }
+
+    /// Repeats `step` until it has nothing left to do; the total.
+    async fn repeat<F>(&self, step: F) -> StoreResult<u64>
+    where
+        F: Fn(&mut WriterState) -> Result<u64, Fault> + Clone + Send + 'static,
+    {
+        let mut total = 0;
+        loop {
+            let done = self.writer.execute(step.clone()).await?;
+            total += done;
+            if done == 0 {
+                return Ok(total);
+            }
+        }
+    }
+}
+
+impl Readers {
+    fn run<T>(&self, run: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = if let Some(connection) = idle {
+            connection
+        } else {
+            let connection = connect(&self.path, READER_CACHE_KIB)?;
+            connection.pragma_update(None, "query_only", true)?;
+            connection
+        };
+        let outcome = run(&connection);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        outcome
+    }
+}
+
+fn cannot_write(folder: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Unavailable(format!(
+        "cannot write to the data folder {}: {error}; make it writable or name another with PLAYPROOF_STORE",
+        folder.display()
+    ))
+}
+
+/// Refuses to begin anew where a store was: its database is missing or empty, and its sessions are somewhere else.
+fn refuse_lost(folder: &Path, path: &Path) -> StoreResult<()> {
+    let empty = |path: &Path| fs::metadata(path).map_or(true, |found| found.len() == 0);
+    if !empty(path) || empty(&folder.join(LOCK)) {
+        return Ok(());
+    }
+    let found = if path.exists() { "is empty" } else { "is missing" };
+    Err(StoreError::Corrupt(format!(
+        "{} {found}, though the data folder was in use; put the file back or restore a backup; to begin anew, name an \
+         empty folder with PLAYPROOF_STORE",
+        path.display()
+    )))
+}
+
+/// Makes the database's files private, also those that an earlier version made.
+fn keep_private(folder: &Path, path: &Path) -> std::io::Result<()> {
+    // SQLite gives the log beside a database the database's own mode.
+    drop(private::file(path)?);
+    for beside in ["-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(beside);
+        private::tighten(Path::new(&name))?;
+    }
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|end| end == "backup") {
+            private::tighten(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Notes in the lock's file that the folder holds a store, so that a missing database is noticed.
+fn note_use(lock: &mut File) -> std::io::Result<()> {
+    if lock.metadata()?.len() == 0 {
+        lock.write_all(b"in use\n")?;
+        lock.sync_all()?;
+    }
+    Ok(())
+}
+
+fn lock_folder(folder: &Path) -> StoreResult<File> {
+    let cannot = |error: &std::io::Error| cannot_write(folder, error);
+    // Of a folder that holds a store already it is ours to say who may look into it.
+    if folder.join(LOCK).exists() {
+        private::tighten(folder).map_err(|e| cannot(&e))?;
+    }
+    let new = !folder.exists();
+    private::folder(folder).map_err(|e| cannot(&e))?;
+    if new {
+        // Or a power cut could take the folder away again, with all that is in it.
+        let parent = folder.canonicalize().ok().and_then(|folder| folder.parent().map(Path::to_path_buf));
+        if let Some(parent) = parent {
+            File::open(parent).and_then(|parent| parent.sync_all()).map_err(|e| cannot(&e))?;
+        }
+    }
+    let lock = private::file(&folder.join(LOCK)).map_err(|e| cannot(&e))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(format!(
+            "another process uses the data folder {}; stop it or name another folder with PLAYPROOF_STORE",
+            folder.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(cannot(&error)),
+    }
+}
+
+fn connect(path: &Path, cache_kib: i64) -> Result<Connection, Fault> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    // Of effect in a new file only. Rows are written in order and side by side, so large pages save log and calls.
+    connection.pragma_update(None, "page_size", PAGE_SIZE)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // Of effect on systems whose plain sync leaves the disk's own cache unwritten; elsewhere they change nothing.
+    connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+    connection.pragma_update(None, "secure_delete", true)?;
+    connection.pragma_update(None, "cache_size", -cache_kib)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    Ok(connection)
+}
+
+/// Makes or migrates the schema, keeping a copy of a file that an earlier version wrote.
+fn prepare(connection: &mut Connection, path: &Path, settings: &SqliteSettings, now: Timestamp) -> Result<(), Fault> {
+    keep_copy(path, schema::version(connection)?, schema::VERSION)?;
+    schema::migrate(connection)?;
+    let mut secret = [0u8; 32];
+    rand::fill(&mut secret);
+    let transaction = connection.transaction()?;
+    transaction.execute("INSERT OR IGNORE INTO meta (name, value) VALUES ('secret', ?)", [secret])?;
+    transaction.execute(
+        "INSERT OR IGNORE INTO totals (id, ready, leased, delayed, processed, failed, erased, pruned, accepted, \
+         running, created_at, indexed) VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, ?, ?, 0)",
+        params![settings.autostart, now.0],
+    )?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Copies a file of version `found` before it becomes one of version `target`; where to.
+fn keep_copy(path: &Path, found: i64, target: i64) -> Result<Option<PathBuf>, Fault> {
+    if found == 0 || found >= target {
+        return Ok(None);
+    }
+    let kept = path.with_extension(format!("v{found}.backup"));
+    if !kept.exists() {
+        // A partial copy must not be taken for a whole one: it gets its name when it is whole.
+        let partial = path.with_extension("copying");
+        let named = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", kept.display()));
+        if partial.exists() {
+            fs::remove_file(&partial).map_err(named)?;
+        }
+        backup::copy(path, &partial)?;
+        fs::rename(&partial, &kept).map_err(named)?;
+    }
+    Ok(Some(kept))
+}
+
+fn void_leases(state: &mut WriterState, now: Timestamp) -> Result<(), Fault> {
+    state.begin()?;
+    let outcome = state.void_leases(now).and_then(|lost| state.commit().map(|()| lost));
+    match outcome {
+        Ok(0) => Ok(()),
+        Ok(lost) => {
+            tracing::warn!(sessions = lost, "returned sessions to the queue that an earlier process had in a batch");
+            Ok(())
+        }
+        Err(fault) => {
+            state.rollback();
+            Err(fault)
+        }
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn accept(&self, session: NewSession) -> StoreResult<Acceptance> {
+        let hash = self.hasher.hash(&session.key);
+        self.writer.execute(move |state| state.accept(&session, hash)).await
+    }
+
+    async fn claim(&self, request: ClaimRequest, now: Now) -> StoreResult<Option<Claim>> {
+        self.writer.execute(move |state| state.claim(&request, now)).await
+    }
+
+    async fn renew(&self, lease: Lease, now: Now) -> StoreResult<()> {
+        self.writer.execute(move |state| state.renew(lease, now)).await
+    }
+
+    async fn settle(&self, lease: Lease, settlement: Settlement, now: Now) -> StoreResult<Settled> {
+        self.writer.execute(move |state| state.settle(lease, &settlement, now)).await
+    }
+
+    async fn expire(&self, now: Now) -> StoreResult<u64> {
+        self.writer.execute(move |state| state.expire(now)).await
+    }
+
+    async fn snapshot(&self) -> StoreResult<Snapshot> {
+        self.read(read::snapshot).await
+    }
+
+    async fn session(&self, key: SessionKey) -> StoreResult<Lookup> {
+        let hash = self.hasher.hash(&key);
+        let recent = self.recent.clone();
+        self.read(move |connection| read::session(connection, &recent, &key, hash)).await
+    }
+
+    async fn results(&self, query: ResultQuery) -> StoreResult<Page<ResultRow>> {
+        self.read(move |connection| read::results(connection, &query)).await
+    }
+
+    async fn batches(&self, before: Option<BatchId>, limit: u32) -> StoreResult<Vec<BatchRow>> {
+        self.read(move |connection| read::batches(connection, before, limit)).await
+    }
+
+    async fn batch(&self, id: BatchId) -> StoreResult<Option<(BatchRow, Vec<SessionKey>)>> {
+        self.read(move |connection| read::batch(connection, id)).await
+    }
+
+    async fn dead(&self, before: Option<Seq>, limit: u32) -> StoreResult<Vec<DeadRow>> {
+        self.read(move |connection| read::dead(connection, before, limit)).await
+    }
+
+    async fn requeue(&self, keys: Option<Vec<SessionKey>>, now: Now) -> StoreResult<u64> {
+        if let Some(keys) = keys {
+            return self.writer.execute(move |state| state.requeue_keys(&keys, now.wall)).await;
+        }
+        let last = self.writer.execute(|state| Ok(state.last_seq())).await?;
+        self.repeat(move |state| state.requeue_step(last, now.wall)).await
+    }
+
+    async fn telemetry(&self, seqs: Vec<Seq>) -> StoreResult<Vec<Option<Vec<u8>>>> {
+        self.read(move |connection| read::telemetry(connection, &seqs)).await
+    }
+
+    async fn keep_sketches(&self, sketches: Vec<NewSketch>) -> StoreResult<()> {
+        if sketches.is_empty() {
+            return Ok(());
+        }
+        self.writer.execute(move |state| state.keep_sketches(&sketches)).await
+    }
+
+    async fn sketches(&self, seqs: Vec<Seq>) -> StoreResult<Vec<Candidate>> {
+        if seqs.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.read(move |connection| sketches::sketches(connection, &seqs)).await
+    }
+
+    async fn sketched(&self, after: SketchCursor, limit: u32) -> StoreResult<SketchPage> {
+        self.read(move |connection| sketches::sketched(connection, after, limit)).await
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    async fn uncompared(&self, limit: u32, _now: Now) -> StoreResult<Vec<Uncompared>> {
+        self.read(move |connection| sketches::uncompared(connection, limit)).await
+    }
+
+    async fn compared(&self, compared: Vec<Compared>, again: Vec<Seq>, now: Now) -> StoreResult<u64> {
+        self.writer.execute(move |state| state.compared(&compared, &again, now.wall)).await
+    }
+
+    async fn waiting_deployments(&self) -> StoreResult<BTreeMap<String, u64>> {
+        self.read(read::waiting_deployments).await
+    }
+
+    async fn comparison_backlog(&self) -> StoreResult<ComparisonBacklog> {
+        self.read(sketches::backlog).await
+    }
+
+    async fn erase_session(&self, key: SessionKey, now: Now) -> StoreResult<bool> {
+        let erased = self.writer.execute(move |state| state.erase_session(&key, now.wall)).await?;
+        self.remove_traces().await?;
+        Ok(erased)
+    }
+
+    async fn erase_user(&self, deployment: Option<String>, user: String, now: Now) -> StoreResult<u64> {
+        let step = move |state: &mut WriterState| state.erase_user_step(deployment.as_deref(), &user, now.wall);
+        let erased = self.repeat(step).await?;
+        self.remove_traces().await?;
+        Ok(erased)
+    }
+
+    async fn clear(&self, _now: Now) -> StoreResult<u64> {
+        let last = self.writer.execute(|state| Ok(state.last_seq())).await?;
+        let cleared = self.repeat(move |state| state.clear_step(last)).await?;
+        self.remove_traces().await?;
+        Ok(cleared)
+    }
+
+    async fn remember(&self, key: String, value: Option<Vec<u8>>) -> StoreResult<()> {
+        check_memory(&key, value.as_deref())?;
+        self.writer.execute(move |state| memory::remember(&state.connection, &key, value.as_deref())).await
+    }
+
+    async fn recall(&self, key: String) -> StoreResult<Option<Vec<u8>>> {
+        self.read(move |connection| memory::recall(connection, &key)).await
+    }
+
+    async fn set_running(&self, running: bool) -> StoreResult<()> {
+        self.writer
+            .execute(move |state| {
+                state.running = running;
+                state.wake();
+                Ok(())
+            })
+            .await
+    }
+
+    async fn prune(&self, retention: Retention, now: Timestamp) -> StoreResult<Pruned> {
+        self.writer.execute(move |state| state.prune(retention, now)).await
+    }
+
+    async fn prune_deployment(
+        &self,
+        rule: DeploymentRetention,
+        after: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<(Pruned, Timestamp)> {
+        self.writer.execute(move |state| state.prune_deployment(&rule, after, now)).await
+    }
+
+    fn ready(&self) -> &Notify {
+        &self.ready
+    }
+
+    async fn health(&self) -> StoreResult<()> {
+        if self.damaged.load(Ordering::Relaxed) {
+            return Err(StoreError::Corrupt("a part of it could not be read; restore a backup".to_owned()));
+        }
+        self.writer.execute(WriterState::probe).await
+    }
+
+    // One process owns the folder, so who asks is the one node there is.
+    async fn beat(&self, beat: Heartbeat) -> StoreResult<()> {
+        let mut node = self.node.lock().unwrap_or_else(PoisonError::into_inner);
+        let row = NodeRow {
+            id: beat.id,
+            version: beat.version,
+            address: beat.address,
+            started_at: beat.started_at,
+            silent_for: Duration::ZERO,
+            draining: beat.draining,
+        };
+        *node = (!beat.leaving).then(|| (row, Instant::now()));
+        Ok(())
+    }
+
+    async fn nodes(&self) -> StoreResult<Vec<NodeRow>> {
+        let node = self.node.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(node.into_iter().map(|(node, at)| NodeRow { silent_for: at.elapsed(), ..node }).collect())
+    }
+
+    async fn backup(&self, folder: PathBuf) -> StoreResult<()> {
+        let data = self.folder.clone();
+        let copied = tokio::task::spawn_blocking(move || backup(&data, &folder)).await;
+        copied.map_err(|e| StoreError::Unavailable(e.to_string()))?
+    }
+}
