@@ -4,9 +4,11 @@ use async_trait::async_trait;
 use deadpool_postgres::Transaction;
 use tokio_postgres::{Client, Row};
 
+use super::core::Core;
 use super::fault::Fault;
 use super::pool::called;
-use super::{Core, PostgresStore, rows};
+use super::rows;
+use super::store::PostgresStore;
 use crate::audit::{AuditStore, Entry, Link, NewEntry, ROOT};
 use crate::{StoreError, StoreResult};
 use playproof_domain::id::SessionKey;

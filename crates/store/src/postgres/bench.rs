@@ -1,8 +1,9 @@
 //! What only the benchmark asks of the shared store: a baseline to compare with, and finished sessions by the million.
 
+use super::core::Core;
 use super::fault::Fault;
 use super::pool::called;
-use super::{Core, PostgresStore};
+use super::store::PostgresStore;
 use crate::{NewSession, StoreResult};
 
 impl PostgresStore {

@@ -6,10 +6,12 @@ use async_trait::async_trait;
 use deadpool_postgres::{GenericClient, Transaction};
 use tokio_postgres::Row;
 
+use super::core::Core;
 use super::fault::Fault;
 use super::pool::called;
 use super::rows::{self, number};
-use super::{Core, PostgresStore, decisions, deliveries};
+use super::store::PostgresStore;
+use super::{decisions, deliveries};
 use crate::campaigns::{
     CampaignId, CampaignMember, CampaignPage, CampaignQuery, CampaignRow, CampaignStore, Group, MIN_MEMBERS, groups,
     growth_step,

@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use deadpool_postgres::Transaction;
 use tokio_postgres::Client;
 
+use super::core::Core;
 use super::fault::Fault;
 use super::pool::called;
 use super::removal::STEP;
-use super::{Core, PostgresStore};
+use super::store::PostgresStore;
 use crate::StoreResult;
 use crate::challenges::{ChallengeNumber, ChallengeStore, KeptChallenge, MARGIN, Redemption};
 use playproof_domain::time::Timestamp;

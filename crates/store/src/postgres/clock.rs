@@ -5,7 +5,7 @@
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
-use super::Core;
+use super::core::Core;
 use super::fault::Fault;
 use super::pool::now;
 use playproof_clock::Clock;

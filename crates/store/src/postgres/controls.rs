@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 use deadpool_postgres::Transaction;
 
+use super::core::Core;
 use super::fault::Fault;
 use super::pool::called;
-use super::{Core, PostgresStore};
+use super::store::PostgresStore;
 use crate::controls::{Control, ControlStore};
 use crate::{StoreError, StoreResult};
 

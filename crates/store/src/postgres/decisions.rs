@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use deadpool_postgres::GenericClient;
 use tokio_postgres::Row;
 
+use super::core::Core;
 use super::fault::Fault;
 use super::pool::called;
 use super::rows::{self, enumerated, number};
-use super::{Core, PostgresStore};
+use super::store::PostgresStore;
 use crate::StoreResult;
 use crate::decisions::{Cause, DecisionStore, Revised, Revision, Standing};
 use crate::deliveries::changed_body;

@@ -6,10 +6,12 @@ use async_trait::async_trait;
 use deadpool_postgres::{GenericClient, Transaction};
 use tokio_postgres::Row;
 
+use super::core::Core;
 use super::fault::Fault;
 use super::pool::called;
+use super::results;
 use super::rows::{self, enumerated, number};
-use super::{Core, PostgresStore, results};
+use super::store::PostgresStore;
 use crate::campaigns::campaign_body;
 use crate::coding::KeyHasher;
 use crate::deliveries::{

@@ -2,7 +2,7 @@
 
 use deadpool_postgres::Transaction;
 
-use super::Core;
+use super::core::Core;
 use super::fault::Fault;
 use super::removal::STEP;
 use super::sketches::compared_before;

@@ -9,7 +9,7 @@ use std::pin::pin;
 
 use futures_util::StreamExt as _;
 
-use super::Core;
+use super::core::Core;
 use super::fault::Fault;
 use super::schema;
 use crate::{StoreError, private};

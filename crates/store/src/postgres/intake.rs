@@ -5,16 +5,18 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Weak};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
+use super::core::Core;
 use super::fault::Fault;
 use super::pool::{called, now};
+use super::read;
 use super::rows::{self, number, plain};
 use super::schema::SHARDS;
-use super::{Core, read};
+use super::waiting::Waiting;
 use crate::coding::features_to_blob;
 use crate::deliveries::final_body;
-use crate::{Acceptance, NewSession, StoreError, StoreResult, StoredSession, first};
+use crate::{Acceptance, NewSession, StoreError, StoredSession, first};
 use playproof_domain::id::Seq;
 use playproof_domain::record::SessionDigest;
 use playproof_domain::result::{ModelIdentity, Verdict};
@@ -23,34 +25,6 @@ use playproof_domain::result::{ModelIdentity, Verdict};
 const GROUP: usize = 256;
 /// Most bytes of records in one transaction.
 const GROUP_BYTES: usize = 4 << 20;
-/// Sessions that wait for the task; whoever comes then waits for a place.
-const WAITING: usize = 1_024;
-
-/// A session and who waits for its answer.
-pub(super) struct Waiting {
-    session: NewSession,
-    reply: oneshot::Sender<StoreResult<Acceptance>>,
-}
-
-/// The other tasks' end.
-pub(super) type Intake = mpsc::Sender<Waiting>;
-
-/// The two ends of the queue to the task.
-pub(super) fn queue() -> (Intake, mpsc::Receiver<Waiting>) {
-    mpsc::channel(WAITING)
-}
-
-fn closed() -> StoreError {
-    StoreError::Unavailable("the store is closed".to_owned())
-}
-
-/// Hands a session to the task and waits for its answer.
-pub(super) async fn accept(intake: &Intake, session: NewSession) -> StoreResult<Acceptance> {
-    let (reply, answer) = oneshot::channel();
-    intake.send(Waiting { session, reply }).await.map_err(|_| closed())?;
-    answer.await.map_err(|_| closed())?
-}
-
 /// Runs until the store is dropped.
 pub(super) async fn run(store: Weak<Core>, mut arriving: mpsc::Receiver<Waiting>) {
     let mut again = VecDeque::new();
@@ -96,7 +70,7 @@ async fn answer(store: &Arc<Core>, group: Vec<Waiting>) -> Vec<Waiting> {
     match outcome {
         Ok(outcomes) => {
             if outcomes.iter().any(|outcome| matches!(outcome, Some(Acceptance::New(_)))) {
-                store.bell.ring();
+                store.notifier.notify();
             }
             for (waiting, outcome) in group.into_iter().zip(outcomes) {
                 match outcome {

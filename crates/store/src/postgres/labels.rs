@@ -4,10 +4,12 @@ use async_trait::async_trait;
 use deadpool_postgres::GenericClient;
 use tokio_postgres::Row;
 
+use super::core::Core;
+use super::decisions;
 use super::fault::Fault;
 use super::pool::called;
 use super::rows::{self, enumerated, number};
-use super::{Core, PostgresStore, decisions};
+use super::store::PostgresStore;
 use crate::StoreResult;
 use crate::campaigns::CampaignId;
 use crate::coding::features_from_blob;

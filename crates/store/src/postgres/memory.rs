@@ -1,6 +1,6 @@
 //! What detectors learned, by key, and the scheduler's state: a few values that all nodes share.
 
-use super::Core;
+use super::core::Core;
 use super::fault::Fault;
 
 impl Core {
@@ -29,7 +29,7 @@ impl Core {
         let held = self.pool.get().await?;
         held.execute("UPDATE scheduler SET running = $1 WHERE id = 1", &[&running]).await?;
         held.release();
-        self.bell.ring();
+        self.notifier.notify();
         Ok(())
     }
 

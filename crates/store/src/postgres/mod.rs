@@ -10,6 +10,7 @@ mod campaigns;
 mod challenges;
 mod clock;
 mod controls;
+mod core;
 mod counts;
 mod decisions;
 mod deliveries;
@@ -20,6 +21,7 @@ mod intake;
 mod labels;
 mod memory;
 mod nodes;
+mod notifier;
 mod pool;
 mod queue;
 mod read;
@@ -30,7 +32,9 @@ mod room;
 mod rows;
 mod schema;
 mod sketches;
+mod store;
 mod tls;
+mod waiting;
 mod wake;
 mod whole;
 
@@ -40,20 +44,21 @@ mod plan_tests;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::sync::{Notify, oneshot};
-use tokio::task::AbortHandle;
+
+pub use self::core::Time;
+pub use self::store::PostgresStore;
 
 use self::clock::DatabaseClock;
-use self::intake::Intake;
+use self::core::Core;
+use self::notifier::Notifier;
 use self::pool::{Address, Pool, called};
 use self::room::Room;
-use self::wake::Bell;
 use super::audit::Entry;
 use super::coding::{KeyHasher, check_memory};
 use super::{
@@ -63,7 +68,6 @@ use super::{
 };
 use playproof_clock::Clock;
 use playproof_domain::id::{BatchId, Seq, SessionKey};
-use playproof_domain::result::ModelIdentity;
 use playproof_domain::time::{Now, Timestamp};
 
 /// Longest that one step of retention may take.
@@ -86,59 +90,6 @@ pub struct PostgresSettings {
     pub time: Time,
     /// How long to wait at the start for a database that is away.
     pub patience: Duration,
-}
-
-/// Whose time counts for leases, retries and retention.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Time {
-    /// The database's: no node's clock is trusted.
-    Database,
-    /// What callers pass; for tests, which turn the clock by hand.
-    Callers,
-}
-
-impl Time {
-    /// The parameter of a statement: `None` means the database's clock.
-    fn given(self, wall: i64) -> Option<i64> {
-        match self {
-            Self::Database => None,
-            Self::Callers => Some(wall),
-        }
-    }
-}
-
-/// What the store and its tasks share.
-struct Core {
-    pool: Pool,
-    hasher: KeyHasher,
-    queue_limit: u64,
-    room: Room,
-    time: Time,
-    models: Mutex<HashMap<ModelIdentity, i32>>,
-    bell: Arc<Bell>,
-}
-
-impl Core {
-    fn models(&self) -> MutexGuard<'_, HashMap<ModelIdentity, i32>> {
-        self.models.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The shared store, open.
-pub struct PostgresStore {
-    core: Arc<Core>,
-    intake: Intake,
-    /// One claim at a time of this node: they would share out the line among themselves.
-    claiming: tokio::sync::Mutex<()>,
-    clock: Arc<DatabaseClock>,
-    tasks: Vec<AbortHandle>,
-}
-
-impl Drop for PostgresStore {
-    fn drop(&mut self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
-        self.core.pool.close();
-    }
 }
 
 impl PostgresStore {
@@ -168,7 +119,7 @@ impl PostgresStore {
         let secret = held.query_one("SELECT value FROM meta WHERE name = 'secret'", &[]).await;
         let secret: Vec<u8> = secret.map_err(|error| fault::Fault::from(error).for_callers())?.get(0);
         held.release();
-        let bell = Arc::new(Bell::default());
+        let notifier = Arc::new(Notifier::default());
         let core = Arc::new(Core {
             pool,
             hasher: KeyHasher::new(&secret)?,
@@ -176,16 +127,16 @@ impl PostgresStore {
             room: Room::new(settings.store_limit),
             time: settings.time,
             models: Mutex::default(),
-            bell: Arc::clone(&bell),
+            notifier: Arc::clone(&notifier),
         });
-        let (intake, arriving) = intake::queue();
+        let (intake, arriving) = waiting::queue();
         let (heard, listening) = oneshot::channel();
         let (clock, ticking) = DatabaseClock::start(&core).await.map_err(|fault| fault.for_callers())?;
         let tasks = vec![
             ticking,
             tokio::spawn(intake::run(Arc::downgrade(&core), arriving)).abort_handle(),
-            tokio::spawn(wake::tell(Arc::downgrade(&core), Arc::clone(&bell))).abort_handle(),
-            tokio::spawn(wake::listen(Arc::downgrade(&core), bell, address, heard)).abort_handle(),
+            tokio::spawn(wake::tell(Arc::downgrade(&core), Arc::clone(&notifier))).abort_handle(),
+            tokio::spawn(wake::listen(Arc::downgrade(&core), notifier, address, heard)).abort_handle(),
         ];
         let store = Self { core, intake, claiming: tokio::sync::Mutex::default(), clock, tasks };
         store.prepare_partitions(now).await?;
@@ -209,10 +160,6 @@ impl PostgresStore {
             held.release();
             Ok::<(), fault::Fault>(())
         })
-    }
-
-    fn given(&self, now: Now) -> Option<i64> {
-        self.core.time.given(now.wall.0)
     }
 }
 
@@ -300,7 +247,7 @@ async fn migrate_at(address: &Address, autostart: bool, now: Option<i64>) -> Sto
 #[async_trait]
 impl Store for PostgresStore {
     async fn accept(&self, session: NewSession) -> StoreResult<Acceptance> {
-        intake::accept(&self.intake, session).await
+        waiting::accept(&self.intake, session).await
     }
 
     async fn claim(&self, request: ClaimRequest, now: Now) -> StoreResult<Option<Claim>> {
@@ -463,7 +410,7 @@ impl Store for PostgresStore {
     }
 
     fn ready(&self) -> &Notify {
-        &self.core.bell.ready
+        &self.core.notifier.ready
     }
 
     async fn health(&self) -> StoreResult<()> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Core;
+use super::core::Core;
 use super::fault::Fault;
 use super::pool::now;
 use super::rows;

@@ -7,11 +7,12 @@ use std::collections::HashMap;
 use deadpool_postgres::Transaction;
 use futures_util::future::try_join3;
 
+use super::core::Core;
 use super::counts::Moved;
 use super::fault::Fault;
 use super::pool::now;
 use super::rows::{self, QUEUE_COLUMNS, SESSION_COLUMNS, number, plain, whole};
-use super::{Core, campaigns, deliveries, results, sketches};
+use super::{campaigns, deliveries, results, sketches};
 use crate::settlement::{self, Plan};
 use crate::{BatchEnd, Claim, ClaimRequest, Lease, Matches, Member, MemberOutcome, Settled, Settlement, StoreError};
 use playproof_domain::batch::Trigger;
@@ -118,7 +119,7 @@ impl Core {
         transaction.commit().await?;
         held.release();
         if moved.ready > 0 || moved.delayed > 0 {
-            self.bell.ring();
+            self.notifier.notify();
         }
         Ok(work.plan.counts())
     }
@@ -148,7 +149,7 @@ impl Core {
         transaction.commit().await?;
         held.release();
         if lost > 0 {
-            self.bell.ring();
+            self.notifier.notify();
         }
         Ok((found.len() as u64, lost))
     }

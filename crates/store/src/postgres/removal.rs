@@ -4,7 +4,7 @@
 
 use deadpool_postgres::Transaction;
 
-use super::Core;
+use super::core::Core;
 use super::counts::Moved;
 use super::fault::Fault;
 use super::pool::now;
@@ -188,7 +188,7 @@ impl Core {
         transaction.commit().await?;
         held.release();
         if !entries.is_empty() {
-            self.bell.ring();
+            self.notifier.notify();
         }
         Ok(entries.len() as u64)
     }

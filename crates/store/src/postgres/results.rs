@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use deadpool_postgres::Transaction;
 
-use super::Core;
+use super::core::Core;
 use super::fault::Fault;
 use super::rows::{number, plain, whole};
 use crate::StoreError;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use deadpool_postgres::Transaction;
 use tokio_postgres::Row;
 
-use super::Core;
 use super::challenges;
+use super::core::Core;
 use super::fault::Fault;
 use super::pool::Held;
 use super::removal::{Removal, STEP};

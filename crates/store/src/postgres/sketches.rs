@@ -2,7 +2,7 @@
 
 use deadpool_postgres::{GenericClient, Transaction};
 
-use super::Core;
+use super::core::Core;
 use super::fault::Fault;
 use super::pool::now;
 use super::rows::{self, enumerated, number};

@@ -7,11 +7,12 @@ use std::future::poll_fn;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio_postgres::AsyncMessage;
 
-use super::Core;
+use super::core::Core;
 use super::fault::Fault;
+use super::notifier::Notifier;
 use super::pool::Address;
 
 /// Least time between two notifications of a node: 20 a second.
@@ -21,29 +22,10 @@ const POLL: Duration = Duration::from_secs(1);
 /// Pause after the connection that listens was lost.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Says on this node at once, and to the others soon, that sessions may have become ready.
-#[derive(Default)]
-pub(super) struct Bell {
-    pub(super) ready: Notify,
-    far: Notify,
-}
-
-impl Bell {
-    pub(super) fn ring(&self) {
-        self.ring_here();
-        self.far.notify_one();
-    }
-
-    fn ring_here(&self) {
-        self.ready.notify_waiters();
-        self.ready.notify_one();
-    }
-}
-
-/// Sends what is rung to the other nodes, until the store is dropped.
-pub(super) async fn tell(store: Weak<Core>, bell: Arc<Bell>) {
+/// Sends what was notified to the other nodes, until the store is dropped.
+pub(super) async fn tell(store: Weak<Core>, notifier: Arc<Notifier>) {
     loop {
-        bell.far.notified().await;
+        notifier.far.notified().await;
         let Some(store) = store.upgrade() else { return };
         // One that is lost is made up for by polling.
         let _ = notify(&store).await;
@@ -61,7 +43,12 @@ async fn notify(store: &Core) -> Result<(), Fault> {
 }
 
 /// Listens, and tells who waits on this node also every second; `listening` hears when the first attempt is over.
-pub(super) async fn listen(store: Weak<Core>, bell: Arc<Bell>, address: Address, listening: oneshot::Sender<()>) {
+pub(super) async fn listen(
+    store: Weak<Core>,
+    notifier: Arc<Notifier>,
+    address: Address,
+    listening: oneshot::Sender<()>,
+) {
     let mut first = Some(listening);
     let polling = async {
         let mut every = tokio::time::interval(POLL);
@@ -71,12 +58,12 @@ pub(super) async fn listen(store: Weak<Core>, bell: Arc<Bell>, address: Address,
             if store.strong_count() == 0 {
                 return;
             }
-            bell.ring_here();
+            notifier.notify_here();
         }
     };
     let hearing = async {
         loop {
-            if let Err(fault) = hear(&bell, &address, &mut first).await {
+            if let Err(fault) = hear(&notifier, &address, &mut first).await {
                 tracing::debug!(error = %fault, "not listening; the queue is polled");
             }
             first.take();
@@ -90,7 +77,7 @@ pub(super) async fn listen(store: Weak<Core>, bell: Arc<Bell>, address: Address,
 }
 
 /// Hears notifications until the connection is lost.
-async fn hear(bell: &Bell, address: &Address, first: &mut Option<oneshot::Sender<()>>) -> Result<(), Fault> {
+async fn hear(notifier: &Notifier, address: &Address, first: &mut Option<oneshot::Sender<()>>) -> Result<(), Fault> {
     let (client, mut connection) = address.connect().await?;
     let mut registered = std::pin::pin!(async {
         let schema: String =
@@ -104,11 +91,11 @@ async fn hear(bell: &Bell, address: &Address, first: &mut Option<oneshot::Sender
                 outcome?;
                 done = true;
                 // Whatever came before: look once more, now that nothing can be missed.
-                bell.ring_here();
+                notifier.notify_here();
                 first.take();
             }
             message = poll_fn(|context| connection.poll_message(context)) => match message {
-                Some(Ok(AsyncMessage::Notification(_))) => bell.ring_here(),
+                Some(Ok(AsyncMessage::Notification(_))) => notifier.notify_here(),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(error.into()),
                 None => return Err(Fault::Unreachable("the connection that listens was closed".to_owned())),

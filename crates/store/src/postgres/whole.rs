@@ -4,10 +4,12 @@
 
 use std::collections::HashMap;
 
+use super::core::Core;
 use super::fault::Fault;
 use super::pool::called;
 use super::rows::{self, QUEUE_COLUMNS, RESULT_COLUMNS, SESSION_COLUMNS, number, plain, whole as int};
-use super::{Core, PostgresStore, attached, audit, campaigns, challenges, controls, sketches};
+use super::store::PostgresStore;
+use super::{attached, audit, campaigns, challenges, controls, sketches};
 use crate::audit::Entry;
 use crate::coding::{KeyHasher, features_to_blob};
 use crate::controls::Control;

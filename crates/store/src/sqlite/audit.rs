@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::fault::Fault;
-use super::{SqliteStore, rows};
+use super::rows;
+use super::store::SqliteStore;
 use crate::StoreResult;
 use crate::audit::{AuditStore, Entry, NewEntry, ROOT};
 use playproof_domain::id::SessionKey;

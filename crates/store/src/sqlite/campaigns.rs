@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::fault::Fault;
-use super::{SqliteStore, decisions, deliveries, rows};
+use super::store::SqliteStore;
+use super::{decisions, deliveries, rows};
 use crate::StoreResult;
 use crate::campaigns::{
     CampaignId, CampaignMember, CampaignPage, CampaignQuery, CampaignRow, CampaignStore, Group, MIN_MEMBERS, groups,

@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::erase::STEP;
 use super::fault::Fault;
-use super::{SqliteStore, rows};
+use super::rows;
+use super::state::STEP;
+use super::store::SqliteStore;
 use crate::StoreResult;
 use crate::challenges::{ChallengeNumber, ChallengeStore, KeptChallenge, MARGIN, Redemption, UsedChallenge};
 use playproof_domain::time::Timestamp;

@@ -4,9 +4,10 @@ use async_trait::async_trait;
 use rusqlite::{Row, params};
 
 use super::fault::Fault;
-use super::intake::{TELEMETRY_KEPT, TELEMETRY_KEPT_LONGER};
+use super::results::{TELEMETRY_KEPT, TELEMETRY_KEPT_LONGER};
 use super::state::WriterState;
-use super::{SqliteStore, deliveries, rows};
+use super::store::SqliteStore;
+use super::{deliveries, rows};
 use crate::StoreResult;
 use crate::coding::Numbered as _;
 use crate::decisions::{Cause, DecisionStore, Revised, Revision, Standing};

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 
 use super::fault::Fault;
-use super::{SqliteStore, rows};
+use super::rows;
+use super::store::SqliteStore;
 use crate::campaigns::campaign_body;
 use crate::coding::{KeyHasher, Numbered as _};
 use crate::decisions::{Cause, Revision};

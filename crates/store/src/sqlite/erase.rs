@@ -5,17 +5,14 @@ use std::time::Duration;
 use rusqlite::params;
 
 use super::fault::Fault;
-use super::intake::{TELEMETRY_KEPT, TELEMETRY_KEPT_LONGER};
-use super::state::{WriterState, stored};
+use super::results::{TELEMETRY_KEPT, TELEMETRY_KEPT_LONGER};
+use super::state::{STEP, WriterState};
 use super::{challenges, deliveries, rows, sketches};
 use crate::coding::{KeyHasher, Numbered as _};
 use crate::{DeploymentRetention, Pruned, Retention};
 use playproof_domain::id::SessionKey;
 use playproof_domain::queue::{Entry, State};
 use playproof_domain::time::Timestamp;
-
-/// Most sessions touched in one transaction of a long removal.
-pub(super) const STEP: u32 = 500;
 
 /// Why a session is removed, which decides where it is counted.
 #[derive(Clone, Copy)]
@@ -303,7 +300,7 @@ impl WriterState {
 
     /// The last session accepted so far.
     pub(super) fn last_seq(&self) -> i64 {
-        stored(self.counts.accepted)
+        rows::stored(self.counts.accepted)
     }
 }
 

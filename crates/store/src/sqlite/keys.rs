@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, params};
 
 use super::fault::Fault;
-use super::state;
+use crate::coding::KeyHasher;
 
 /// Keys in memory from which a run starts.
 const RUN: usize = 16_384;
@@ -62,7 +62,7 @@ impl KeyIndex {
     pub(super) fn load(connection: &Connection) -> Result<Self, Fault> {
         let indexed = connection.query_row("SELECT indexed FROM totals WHERE id = 1", [], |row| row.get(0))?;
         let index = Self { indexed, ..Self::default() };
-        let hasher = state::hasher(connection)?;
+        let hasher = hasher(connection)?;
         let mut statement = connection.prepare("SELECT seq, id_hash, user FROM sessions WHERE seq > ?")?;
         let mut rows = statement.query([indexed])?;
         while let Some(row) = rows.next()? {
@@ -137,4 +137,10 @@ impl KeyIndex {
         self.run.clear();
         self.written.clear();
     }
+}
+
+/// The hasher with the file's secret.
+pub(super) fn hasher(connection: &Connection) -> Result<KeyHasher, Fault> {
+    let secret: Vec<u8> = connection.query_row("SELECT value FROM meta WHERE name = 'secret'", [], |row| row.get(0))?;
+    Ok(KeyHasher::new(&secret)?)
 }

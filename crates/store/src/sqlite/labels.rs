@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use rusqlite::{Row, params};
 
 use super::fault::Fault;
-use super::intake::{TELEMETRY_KEPT, TELEMETRY_KEPT_LONGER};
-use super::{SqliteStore, decisions, rows};
+use super::results::{TELEMETRY_KEPT, TELEMETRY_KEPT_LONGER};
+use super::store::SqliteStore;
+use super::{decisions, rows};
 use crate::StoreResult;
 use crate::campaigns::CampaignId;
 use crate::coding::{Numbered as _, features_from_blob};

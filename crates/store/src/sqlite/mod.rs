@@ -8,6 +8,7 @@ mod audit;
 mod backup;
 mod campaigns;
 mod challenges;
+mod connection;
 mod controls;
 mod decisions;
 mod deliveries;
@@ -20,11 +21,13 @@ mod memory;
 mod probe;
 mod queue;
 mod read;
+mod results;
 mod rows;
 mod schema;
 mod scrub;
 mod sketches;
 mod state;
+mod store;
 mod whole;
 mod writer;
 
@@ -50,18 +53,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OpenFlags, params};
-use tokio::sync::{Notify, Semaphore};
+use rusqlite::{Connection, params};
+use tokio::sync::Notify;
 
 pub use backup::{backup, restore};
 pub use probe::{each_audit_entry, probe};
 pub use state::Room;
+pub use store::SqliteStore;
 
+use self::connection::{WRITER_CACHE_KIB, connect};
 use self::fault::Fault;
-use self::keys::RecentKeys;
 use self::state::WriterState;
+use self::store::Readers;
 use self::writer::Writer;
-use super::coding::{KeyHasher, check_memory};
+use super::coding::check_memory;
 use super::private;
 use super::{
     Acceptance, BatchRow, Candidate, Claim, ClaimRequest, Compared, ComparisonBacklog, DeadRow, DeploymentRetention,
@@ -74,18 +79,6 @@ use playproof_domain::time::{Now, Timestamp};
 /// The database's file name in the data folder.
 pub const DATABASE: &str = "playproof.sqlite";
 const LOCK: &str = "lock";
-/// Readers at the same time; more wait.
-const READERS: usize = 4;
-/// Cache of the writer and of each reader, in KiB. Small on purpose: the system's page cache does the caching, and the
-/// process must not grow with the store.
-const WRITER_CACHE_KIB: i64 = 4 * 1024;
-const READER_CACHE_KIB: i64 = 512;
-/// Bytes of a page: some six compact records.
-const PAGE_SIZE: i64 = 16 * 1024;
-
-/// How long a connection waits for a lock that another one has.
-const BUSY: Duration = Duration::from_secs(5);
-
 /// How to open the embedded store.
 #[derive(Clone, Debug)]
 pub struct SqliteSettings {
@@ -95,27 +88,6 @@ pub struct SqliteSettings {
     pub room: Room,
     /// The scheduler's state in a store that is new.
     pub autostart: bool,
-}
-
-/// The embedded store, open.
-pub struct SqliteStore {
-    folder: PathBuf,
-    // Before the lock, so that the file is closed when somebody else may have it.
-    writer: Writer,
-    readers: Arc<Readers>,
-    hasher: KeyHasher,
-    recent: RecentKeys,
-    /// Whether a reader came upon damage.
-    damaged: AtomicBool,
-    node: Mutex<Option<(NodeRow, Instant)>>,
-    ready: Arc<Notify>,
-    _lock: File,
-}
-
-struct Readers {
-    path: PathBuf,
-    idle: Mutex<Vec<Connection>>,
-    places: Semaphore,
 }
 
 impl SqliteStore {
@@ -132,13 +104,13 @@ impl SqliteStore {
         let mut connection = connect(&path, WRITER_CACHE_KIB).map_err(|fault| fault.for_callers())?;
         prepare(&mut connection, &path, settings, now).map_err(|fault| fault.for_callers())?;
         note_use(&mut lock).map_err(|e| cannot_write(folder, &e))?;
-        let hasher = state::hasher(&connection).map_err(|fault| fault.for_callers())?;
+        let hasher = keys::hasher(&connection).map_err(|fault| fault.for_callers())?;
         let mut state =
             WriterState::load(connection, folder.clone(), settings.room).map_err(|fault| fault.for_callers())?;
         void_leases(&mut state, now).map_err(|fault| fault.for_callers())?;
         let recent = state.keys.recent();
         let ready = Arc::new(Notify::new());
-        let readers = Arc::new(Readers { path, idle: Mutex::new(Vec::new()), places: Semaphore::new(READERS) });
+        let readers = Arc::new(Readers::new(path));
         let writer = Writer::start(state, Arc::clone(&ready))?;
         Ok(Self {
             folder: folder.clone(),
@@ -151,72 +123,6 @@ impl SqliteStore {
             ready,
             _lock: lock,
         })
-    }
-
-    async fn read<T, F>(&self, run: F) -> StoreResult<T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
-    {
-        let readers = Arc::clone(&self.readers);
-        let closed = |what: String| StoreError::Unavailable(what);
-        let place = self.readers.places.acquire().await.map_err(|e| closed(e.to_string()))?;
-        let outcome = tokio::task::spawn_blocking(move || readers.run(run)).await;
-        drop(place);
-        let outcome = outcome.map_err(|e| closed(e.to_string()))?.map_err(|fault| fault.for_callers());
-        if matches!(outcome, Err(StoreError::Corrupt(_))) {
-            self.damaged.store(true, Ordering::Relaxed);
-        }
-        outcome
-    }
-
-    /// Removes what an erasure left in unused parts of the file and in the write-ahead log; a reader may be in the way for
-    /// a moment.
-    async fn remove_traces(&self) -> StoreResult<()> {
-        let mut page = Some(1);
-        while let Some(first) = page {
-            page = self.writer.execute(move |state| state.scrub_step(first)).await?;
-        }
-        for _ in 0..50 {
-            if self.writer.outside(|state| state.empty_log()).await? {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        Err(StoreError::Unavailable(
-            "erased, but readers kept the log from being emptied; it empties by itself".to_owned(),
-        ))
-    }
-
-    /// Repeats `step` until it has nothing left to do; the total.
-    async fn repeat<F>(&self, step: F) -> StoreResult<u64>
-    where
-        F: Fn(&mut WriterState) -> Result<u64, Fault> + Clone + Send + 'static,
-    {
-        let mut total = 0;
-        loop {
-            let done = self.writer.execute(step.clone()).await?;
-            total += done;
-            if done == 0 {
-                return Ok(total);
-            }
-        }
-    }
-}
-
-impl Readers {
-    fn run<T>(&self, run: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = if let Some(connection) = idle {
-            connection
-        } else {
-            let connection = connect(&self.path, READER_CACHE_KIB)?;
-            connection.pragma_update(None, "query_only", true)?;
-            connection
-        };
-        let outcome = run(&connection);
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-        outcome
     }
 }
 
@@ -292,25 +198,6 @@ fn lock_folder(folder: &Path) -> StoreResult<File> {
         ))),
         Err(TryLockError::Error(error)) => Err(cannot(&error)),
     }
-}
-
-fn connect(path: &Path, cache_kib: i64) -> Result<Connection, Fault> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY)?;
-    connection.set_prepared_statement_cache_capacity(64);
-    // Of effect in a new file only. Rows are written in order and side by side, so large pages save log and calls.
-    connection.pragma_update(None, "page_size", PAGE_SIZE)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    // Of effect on systems whose plain sync leaves the disk's own cache unwritten; elsewhere they change nothing.
-    connection.pragma_update(None, "fullfsync", true)?;
-    connection.pragma_update(None, "checkpoint_fullfsync", true)?;
-    connection.pragma_update(None, "secure_delete", true)?;
-    connection.pragma_update(None, "cache_size", -cache_kib)?;
-    connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
-    Ok(connection)
 }
 
 /// Makes or migrates the schema, keeping a copy of a file that an earlier version wrote.

@@ -7,7 +7,7 @@ use rusqlite::params;
 
 use super::campaigns;
 use super::fault::Fault;
-use super::intake::{NewResult, TELEMETRY_KEPT_LONGER, telemetry_class};
+use super::results::{NewResult, TELEMETRY_KEPT_LONGER, telemetry_class};
 use super::rows::{self, SESSION_COLUMNS};
 use super::state::{HeldLease, LeasedMember, WriterState};
 use crate::coding::Numbered as _;
@@ -230,7 +230,7 @@ impl WriterState {
         let mut lost = 0;
         for (batch, list) in open {
             let mut members = HashMap::new();
-            for seq in member_list(&list)? {
+            for seq in rows::member_list(&list)? {
                 let sql =
                     format!("SELECT {SESSION_COLUMNS} FROM sessions s WHERE s.seq = ? AND s.state = 1 AND s.batch = ?");
                 let mut statement = self.connection.prepare_cached(&sql)?;
@@ -260,9 +260,4 @@ impl WriterState {
         }
         Ok(false)
     }
-}
-
-/// The members of a batch row.
-pub(super) fn member_list(list: &str) -> Result<Vec<i64>, Fault> {
-    serde_json::from_str(list).map_err(|e| StoreError::Corrupt(format!("a batch's members: {e}")).into())
 }

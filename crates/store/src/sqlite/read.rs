@@ -7,32 +7,14 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::fault::Fault;
 use super::keys::RecentKeys;
-use super::queue::member_list;
 use super::rows::{self, RESULT_COLUMNS, SESSION_COLUMNS};
 use crate::coding::{KeyHash, Numbered as _};
 use crate::model::{SAMPLED_PLACES, SAMPLED_SESSIONS};
-use crate::{
-    BatchRow, Counts, Cursor, DeadRow, Lookup, Page, ResultQuery, ResultRow, Snapshot, StoreError, StoredSession,
-};
+use crate::{BatchRow, Cursor, DeadRow, Lookup, Page, ResultQuery, ResultRow, Snapshot, StoreError, StoredSession};
 use playproof_domain::batch::QueueView;
 use playproof_domain::id::{BatchId, Seq, SessionKey};
 use playproof_domain::reason::{Reason, Reasons};
 use playproof_domain::time::Timestamp;
-
-/// The counts in the row of totals.
-pub(super) fn counts(row: &Row<'_>) -> rusqlite::Result<Counts> {
-    let count = |name: &str| row.get::<_, i64>(name).map(i64::unsigned_abs);
-    Ok(Counts {
-        ready: count("ready")?,
-        leased: count("leased")?,
-        delayed: count("delayed")?,
-        processed: count("processed")?,
-        failed: count("failed")?,
-        erased: count("erased")?,
-        pruned: count("pruned")?,
-        accepted: count("accepted")?,
-    })
-}
 
 /// The deployments of ready sessions at evenly spaced places.
 pub(super) fn waiting_deployments(connection: &Connection) -> Result<BTreeMap<String, u64>, Fault> {
@@ -64,7 +46,7 @@ pub(super) fn snapshot(connection: &Connection) -> Result<Snapshot, Fault> {
                (SELECT s.not_before FROM sessions s WHERE s.state = 2 ORDER BY s.not_before LIMIT 1) AS next_due \
                FROM totals t WHERE t.id = 1";
     let snapshot = connection.prepare_cached(sql)?.query_row([], |row| {
-        let counts = counts(row)?;
+        let counts = rows::counts(row)?;
         let last_batch = row.get::<_, Option<i64>>("last_batch")?.map(Timestamp);
         let last_run = last_batch.unwrap_or(Timestamp(row.get("created_at")?));
         Ok(Snapshot {
@@ -75,7 +57,7 @@ pub(super) fn snapshot(connection: &Connection) -> Result<Snapshot, Fault> {
                 next_due: row.get::<_, Option<i64>>("next_due")?.map(Timestamp),
                 last_run,
             },
-            last_seq: Seq(super::state::stored(counts.accepted)),
+            last_seq: Seq(rows::stored(counts.accepted)),
             running: row.get("running")?,
             last_batch,
         })
@@ -231,7 +213,7 @@ pub(super) fn batch(connection: &Connection, id: BatchId) -> Result<Option<(Batc
     };
     let mut statement = connection.prepare_cached("SELECT deployment, id FROM sessions WHERE seq = ?")?;
     let mut keys = Vec::new();
-    for seq in member_list(&list)? {
+    for seq in rows::member_list(&list)? {
         keys.extend(rows::collect(&mut statement, [seq], |row| rows::key(row, "deployment", "id"))?);
     }
     Ok(Some((batch, keys)))

@@ -5,7 +5,8 @@ use rusqlite::Row;
 use super::fault::Fault;
 use crate::coding::{Numbered as _, features_from_blob};
 use crate::{
-    BatchEnd, BatchOutcome, BatchRow, FirstVerdict, Member, ResultRow, StoreError, StoredResult, StoredSession, first,
+    BatchEnd, BatchOutcome, BatchRow, Counts, FirstVerdict, Member, ResultRow, StoreError, StoredResult, StoredSession,
+    first,
 };
 use playproof_domain::agreement::Agreement;
 use playproof_domain::batch::Trigger;
@@ -181,4 +182,29 @@ pub(super) fn collect<T>(
         out.push(read(row)?);
     }
     Ok(out)
+}
+
+/// The counts in the row of totals.
+pub(super) fn counts(row: &Row<'_>) -> rusqlite::Result<Counts> {
+    let count = |name: &str| row.get::<_, i64>(name).map(i64::unsigned_abs);
+    Ok(Counts {
+        ready: count("ready")?,
+        leased: count("leased")?,
+        delayed: count("delayed")?,
+        processed: count("processed")?,
+        failed: count("failed")?,
+        erased: count("erased")?,
+        pruned: count("pruned")?,
+        accepted: count("accepted")?,
+    })
+}
+
+/// A count as SQLite keeps it.
+pub(super) fn stored(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// The members of a batch row.
+pub(super) fn member_list(list: &str) -> Result<Vec<i64>, Fault> {
+    serde_json::from_str(list).map_err(|e| StoreError::Corrupt(format!("a batch's members: {e}")).into())
 }

@@ -7,15 +7,19 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::BUSY;
+use super::connection::BUSY;
 use super::fault::Fault;
-use super::keys::KeyIndex;
+use super::keys::{self, KeyIndex};
+use super::rows;
 use crate::coding::KeyHasher;
 use crate::{Counts, StoreError};
 use playproof_domain::id::LeaseToken;
 use playproof_domain::queue::{Entry, State};
 use playproof_domain::result::ModelIdentity;
 use playproof_domain::time::Timestamp;
+
+/// Most sessions touched in one transaction of a long removal.
+pub(super) const STEP: u32 = 500;
 
 /// How much room there must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,20 +78,14 @@ pub(super) struct WriterState {
     complained: Option<std::time::Instant>,
 }
 
-/// The hasher with the file's secret.
-pub(super) fn hasher(connection: &Connection) -> Result<KeyHasher, Fault> {
-    let secret: Vec<u8> = connection.query_row("SELECT value FROM meta WHERE name = 'secret'", [], |row| row.get(0))?;
-    Ok(KeyHasher::new(&secret)?)
-}
-
 impl WriterState {
     pub(super) fn load(connection: Connection, folder: PathBuf, room: Room) -> Result<Self, Fault> {
         let totals = "SELECT ready, leased, delayed, processed, failed, erased, pruned, accepted, running, last_batch \
                       FROM totals WHERE id = 1";
         let (counts, running, last_batch) = connection.query_row(totals, [], |row| {
-            Ok((super::read::counts(row)?, row.get("running")?, row.get::<_, Option<i64>>("last_batch")?))
+            Ok((rows::counts(row)?, row.get("running")?, row.get::<_, Option<i64>>("last_batch")?))
         })?;
-        let secret = hasher(&connection)?;
+        let secret = keys::hasher(&connection)?;
         let keys = KeyIndex::load(&connection)?;
         Ok(Self {
             connection,
@@ -125,7 +123,7 @@ impl WriterState {
     }
 
     pub(super) fn commit(&mut self) -> Result<(), Fault> {
-        self.keys.write_piece(&self.connection, stored(self.counts.accepted))?;
+        self.keys.write_piece(&self.connection, rows::stored(self.counts.accepted))?;
         let changed = self.counts != self.saved.counts
             || self.running != self.saved.running
             || self.last_batch != self.saved.last_batch;
@@ -137,14 +135,14 @@ impl WriterState {
                      pruned = ?, accepted = ?, running = ?, last_batch = ? WHERE id = 1",
                 )?
                 .execute(params![
-                    stored(c.ready),
-                    stored(c.leased),
-                    stored(c.delayed),
-                    stored(c.processed),
-                    stored(c.failed),
-                    stored(c.erased),
-                    stored(c.pruned),
-                    stored(c.accepted),
+                    rows::stored(c.ready),
+                    rows::stored(c.leased),
+                    rows::stored(c.delayed),
+                    rows::stored(c.processed),
+                    rows::stored(c.failed),
+                    rows::stored(c.erased),
+                    rows::stored(c.pruned),
+                    rows::stored(c.accepted),
                     self.running,
                     self.last_batch.map(|t| t.0),
                 ])?;
@@ -312,9 +310,4 @@ struct Usage {
     data: u64,
     reusable: u64,
     disk_free: u64,
-}
-
-/// A count as SQLite keeps it.
-pub(super) fn stored(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -2,10 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::SqliteStore;
 use super::fault::Fault;
-use super::queue::member_list;
 use super::rows::{self, RESULT_COLUMNS, SESSION_COLUMNS};
+use super::store::SqliteStore;
 use super::{audit, challenges, controls, decisions, deliveries, labels};
 use crate::StoreResult;
 use crate::whole::{Rest, WholeSession};
@@ -80,7 +79,7 @@ fn sessions(connection: &Connection, after: Seq, limit: u32) -> Result<Vec<Whole
 fn rest(connection: &Connection) -> Result<Rest, Fault> {
     let mut batches = connection.prepare("SELECT * FROM batches ORDER BY id")?;
     let batches = rows::collect(&mut batches, [], |row| {
-        let members = member_list(&row.get::<_, String>("members")?)?;
+        let members = rows::member_list(&row.get::<_, String>("members")?)?;
         Ok((rows::batch(row)?, members.into_iter().map(Seq).collect()))
     })?;
     let mut memories = connection.prepare("SELECT name, value FROM memory ORDER BY name")?;
