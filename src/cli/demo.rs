@@ -22,7 +22,7 @@ const BOTS: u64 = 6;
 /// Results asked for at the same time.
 const WAITING: usize = 16;
 /// A batch of the demo's node runs within seconds; after this many waits of 30 s something is wrong.
-const MOST_WAITS: usize = 4;
+const MAX_WAITS: usize = 4;
 
 /// Shows the service at work: starts a node in a temporary folder, submits real human sessions and generated bots, and
 /// prints what it says of each
@@ -137,7 +137,7 @@ async fn judge(url: &str, contestants: &[Contestant]) -> anyhow::Result<Vec<Verd
 }
 
 async fn result(client: &reqwest::Client, url: &str, id: &str) -> anyhow::Result<Value> {
-    for _ in 0..MOST_WAITS {
+    for _ in 0..MAX_WAITS {
         let mut state = answer(client.get(format!("{url}/api/v1/batch/result/{id}?wait=30s"))).await?;
         match state["status"].as_str() {
             Some("processed") => return Ok(state["result"].take()),

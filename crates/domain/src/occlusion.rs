@@ -4,9 +4,9 @@
 use super::session::Session;
 
 /// Fewest movements of a stretch.
-const LEAST: usize = 40;
+const MIN_SAMPLES: usize = 40;
 /// Most stretches.
-const MOST: usize = 12;
+const MAX_STRETCHES: usize = 12;
 
 /// A stretch of a path: movements `from..to`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct Stretch {
 /// The stretches of a session of so many movements, of equal length; none where there are too few for two.
 #[must_use]
 pub fn stretches(movements: usize) -> Vec<Stretch> {
-    let count = (movements / LEAST).min(MOST);
+    let count = (movements / MIN_SAMPLES).min(MAX_STRETCHES);
     if count < 2 {
         return Vec::new();
     }

@@ -11,7 +11,6 @@ use super::result::Decision;
 /// Prior share of bots; only says where uncertainty is largest.
 const BOTS: f64 = 0.05;
 /// Largest score; bots' are taken to be spread evenly up to it.
-const LARGEST: f64 = super::calibration::MAX_SCORE;
 /// How far a label of an equal movement moves the log odds.
 const PULL: f64 = 2.5;
 /// Distance at which a label says little, as a share of the largest distance.
@@ -67,7 +66,7 @@ fn log_odds(candidate: &Candidate) -> f64 {
     let prior = (BOTS / (1.0 - BOTS)).ln();
     match candidate.score {
         Some(score) => {
-            prior - (LARGEST * std::f64::consts::LN_10).ln() + score.clamp(0.0, LARGEST) * std::f64::consts::LN_10
+            prior - (super::calibration::MAX_SCORE * std::f64::consts::LN_10).ln() + score.clamp(0.0, super::calibration::MAX_SCORE) * std::f64::consts::LN_10
         }
         None => match candidate.decision {
             Decision::Pass => prior,

@@ -31,9 +31,9 @@ const HELD_OUT: u64 = 4;
 /// Labels and records read at once.
 const STEP: u32 = 500;
 /// Most labels learned from.
-const MOST_LABELS: usize = 50_000;
+const MAX_LABELS: usize = 50_000;
 /// Most models that can be rolled back to, one after the other.
-const MOST_PREVIOUS: usize = 10;
+const MAX_PREVIOUS: usize = 10;
 /// Reasons that follow from other things than the model, and stay whatever model judges.
 const OF_OTHERS: [Reason; 7] = [
     Reason::ReplayedMovement,
@@ -338,7 +338,7 @@ impl Registry {
                     found.push((row, session));
                 }
             }
-            if found.len() >= MOST_LABELS {
+            if found.len() >= MAX_LABELS {
                 return Ok(found);
             }
         }
@@ -457,7 +457,7 @@ impl Registry {
         let next = (version != self.base.identity().version).then(|| version.to_owned());
         if stages.active != next {
             stages.previous.push(stages.active.take());
-            let most = stages.previous.len().saturating_sub(MOST_PREVIOUS);
+            let most = stages.previous.len().saturating_sub(MAX_PREVIOUS);
             stages.previous.drain(..most);
             stages.active = next;
         }

@@ -3,7 +3,7 @@
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use super::{LARGEST_MEMORY, LONGEST_MEMORY_KEY, StoreError, StoreResult};
+use super::{MAX_MEMORY, MAX_MEMORY_KEY, StoreError, StoreResult};
 use crate::BatchOutcome;
 use crate::decisions::Cause;
 use crate::deliveries::{DeliveryState, EventKind};
@@ -62,12 +62,12 @@ pub(super) fn features_from_blob(blob: &[u8]) -> StoreResult<v1::Features> {
 /// Refuses a detector's memory that is too large to be kept.
 pub(super) fn check_memory(key: &str, value: Option<&[u8]>) -> StoreResult<()> {
     let size = value.map_or(0, <[u8]>::len);
-    if size > LARGEST_MEMORY {
-        let message = format!("a detector's memory of {size} bytes; {LARGEST_MEMORY} are the most");
+    if size > MAX_MEMORY {
+        let message = format!("a detector's memory of {size} bytes; {MAX_MEMORY} are the most");
         return Err(StoreError::TooLarge(message));
     }
-    if key.len() > LONGEST_MEMORY_KEY {
-        let message = format!("a detector's key of {} bytes; {LONGEST_MEMORY_KEY} are the most", key.len());
+    if key.len() > MAX_MEMORY_KEY {
+        let message = format!("a detector's key of {} bytes; {MAX_MEMORY_KEY} are the most", key.len());
         return Err(StoreError::TooLarge(message));
     }
     Ok(())

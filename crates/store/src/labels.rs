@@ -85,7 +85,7 @@ pub struct ReviewRow {
 /// Results of each decision that are looked through for review, the newest first.
 pub const LOOKED_THROUGH: u32 = 20_000;
 /// Most of them, and most labels, that are given.
-pub const MOST_REVIEWED: u32 = 1_000;
+pub const MAX_REVIEWED: u32 = 1_000;
 
 /// Where labels are kept, as long as their sessions.
 #[async_trait]
@@ -103,8 +103,8 @@ pub trait LabelStore {
     /// The label of one session.
     async fn label_of(&self, seq: Seq) -> StoreResult<Option<Label>>;
 
-    /// What may be reviewed, of one deployment or of all: of each decision up to [`MOST_REVIEWED`] of the newest
-    /// [`LOOKED_THROUGH`] results that have no label; and what the newest [`MOST_REVIEWED`] labels say.
+    /// What may be reviewed, of one deployment or of all: of each decision up to [`MAX_REVIEWED`] of the newest
+    /// [`LOOKED_THROUGH`] results that have no label; and what the newest [`MAX_REVIEWED`] labels say.
     async fn to_review(&self, deployment: Option<String>) -> StoreResult<(Vec<ReviewRow>, Vec<Labelled>)>;
 
     /// Up to `limit` labels of sessions after one, in their order, of one deployment or of all.

@@ -63,9 +63,9 @@ use playproof_domain::id::{BatchId, Seq, SessionKey};
 use playproof_domain::time::{Now, Timestamp};
 
 /// Most bytes of one value of a detector's memory.
-pub const LARGEST_MEMORY: usize = 4 << 20;
+pub const MAX_MEMORY: usize = 4 << 20;
 /// Most bytes of a key of a detector's memory.
-pub const LONGEST_MEMORY_KEY: usize = 512;
+pub const MAX_MEMORY_KEY: usize = 512;
 
 /// The outcome of every store call.
 pub type StoreResult<T> = Result<T, StoreError>;
@@ -165,7 +165,7 @@ pub trait Store:
     /// and clearing, and is part of a backup.
     ///
     /// # Errors
-    /// [`StoreError::TooLarge`] for a value above [`LARGEST_MEMORY`] or a key above [`LONGEST_MEMORY_KEY`].
+    /// [`StoreError::TooLarge`] for a value above [`MAX_MEMORY`] or a key above [`MAX_MEMORY_KEY`].
     async fn remember(&self, key: String, value: Option<Vec<u8>>) -> StoreResult<()>;
 
     /// What is kept under `key`.

@@ -6,9 +6,9 @@
 use sha2::{Digest as _, Sha256};
 
 /// Fewer rows make a training fail, or learn nothing.
-const LEAST_ROWS: usize = 10;
+const MIN_ROWS: usize = 10;
 /// Wider tables fail inside the service.
-const MOST_COLUMNS: usize = 500;
+const MAX_COLUMNS: usize = 500;
 /// Columns that say who it was, in lower case.
 const IDENTIFIERS: [&str; 7] = ["sessionid", "session_id", "userid", "user_id", "deploymentid", "deployment_id", "id"];
 /// How many of the columns, from the first, hold text.
@@ -75,9 +75,9 @@ pub(super) fn check(text: &str) -> Result<Checked, WrongTable> {
         let _ = writer.write_record(places.iter().map(|place| record.get(*place).unwrap_or_default().trim()));
         rows += 1;
     }
-    if rows < LEAST_ROWS {
+    if rows < MIN_ROWS {
         let message =
-            format!("the table has {rows} rows, too few to train on; send at least {LEAST_ROWS}, better 1,000");
+            format!("the table has {rows} rows, too few to train on; send at least {MIN_ROWS}, better 1,000");
         return Err(wrong(message));
     }
     let csv = writer.into_inner().unwrap_or_default();
@@ -87,8 +87,8 @@ pub(super) fn check(text: &str) -> Result<Checked, WrongTable> {
 
 /// Where each feature column stands in the file, and the columns that are left out.
 fn arrange(header: &[String]) -> Result<(Vec<usize>, Vec<String>), WrongTable> {
-    if header.len() > MOST_COLUMNS {
-        let message = format!("the table has {} columns, more than {MOST_COLUMNS}; {MEND}", header.len());
+    if header.len() > MAX_COLUMNS {
+        let message = format!("the table has {} columns, more than {MAX_COLUMNS}; {MEND}", header.len());
         return Err(WrongTable(message));
     }
     let mut dropped = Vec::new();

@@ -63,7 +63,7 @@ use playproof_domain::result::{ModelIdentity, Source};
 /// Answers about other rows, one after the other, after which the model is taken to have changed.
 const SUSPICIONS: u32 = 2;
 /// Fewest known people that are asked about where the service takes no larger tables.
-const LEAST_CALIBRATION_ROWS: usize = 50;
+const MIN_CALIBRATION_ROWS: usize = 50;
 /// Most rows of a batch.
 const MAX_ROWS: usize = 5000;
 /// Calibration class named in results.
@@ -181,7 +181,7 @@ impl WoodwideDetector {
         let mut rows = CALIBRATION_ROWS.min(self.reference.len());
         let (alone, company) = loop {
             match self.tried(rows, &version, deadline).await {
-                Err(Failure::TooLarge(_)) if rows >= 2 * LEAST_CALIBRATION_ROWS => rows /= 2,
+                Err(Failure::TooLarge(_)) if rows >= 2 * MIN_CALIBRATION_ROWS => rows /= 2,
                 answered => break answered.map_err(|failure| self.unblamed(failure))?,
             }
         };
@@ -334,7 +334,7 @@ impl Detector for WoodwideDetector {
     }
 
     fn limits(&self) -> Limits {
-        let rows = if self.persistent.is_some() { persistent::MOST_SESSIONS } else { MAX_ROWS };
+        let rows = if self.persistent.is_some() { persistent::MAX_SESSIONS } else { MAX_ROWS };
         Limits { rows, in_flight: self.in_flight }
     }
 

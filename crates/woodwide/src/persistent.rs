@@ -28,18 +28,18 @@ use playproof_detector::{Memory, Row};
 use playproof_domain::time::Timestamp;
 
 /// Most rows in the dataset.
-const MOST_ROWS: usize = 2000;
+const MAX_ROWS: usize = 2000;
 /// Most bytes in it.
-const MOST_BYTES: usize = 2 << 20;
+const MAX_BYTES: usize = 2 << 20;
 /// Known people it starts with: small datasets are answered with nothing.
 const FIRST_ROWS: usize = 1000;
 /// Most sessions in a batch, so that it fits beside the known people that some models need in each call.
-pub(super) const MOST_SESSIONS: usize = 900;
+pub(super) const MAX_SESSIONS: usize = 900;
 /// The row counts of so many uploads in a row differ, also once the dataset is full: an older one is told by its size.
 const SIZES: u64 = 64;
 /// Every so many uploads the dataset begins anew: in the GA generation each leaves a version, and only the whole can be
 /// removed.
-const MOST_VERSIONS: u64 = 20;
+const MAX_VERSIONS: u64 = 20;
 /// Pause between questions that are answered with nothing: first, and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
@@ -128,7 +128,7 @@ impl Persistent {
         held.upload = upload;
         let put = match service.generation {
             Generation::Ga => {
-                if upload.is_multiple_of(MOST_VERSIONS) {
+                if upload.is_multiple_of(MAX_VERSIONS) {
                     self.begin_anew(service, &mut held.dataset, now, deadline).await;
                 }
                 self.put_ga(service, &mut held.dataset, &table, deadline).await.map(Upload::Ga)
@@ -165,12 +165,12 @@ impl Persistent {
     /// The file: kept rows, the oldest of which give way, and then the batch's.
     fn trimmed(&self, kept: &mut VecDeque<Kept>, upload: u64, layout: &Layout, rows: &[Row]) -> Table {
         let varied = usize::try_from(upload % SIZES).unwrap_or_default();
-        let room = (MOST_ROWS - varied).saturating_sub(layout.slots.len());
+        let room = (MAX_ROWS - varied).saturating_sub(layout.slots.len());
         kept.drain(..kept.len().saturating_sub(room));
         loop {
             let cells = kept.iter().map(Kept::cells).chain(layout.cells(rows, &self.reference));
             let table = Table::new(self.name.clone(), cells);
-            let over = table.csv.len().saturating_sub(MOST_BYTES);
+            let over = table.csv.len().saturating_sub(MAX_BYTES);
             if over == 0 || kept.is_empty() {
                 return table;
             }

@@ -31,7 +31,7 @@ const CANARIES: usize = 4;
 /// two people, and people for themselves.
 const FLAG_CANARIES: (usize, usize) = (3, 13);
 /// Least rank correlation of the known people's scores within a call with those of the first call.
-const LEAST_CORRELATION: f64 = 0.5;
+const MIN_CORRELATION: f64 = 0.5;
 /// Share of the known people below which the outlier's score may not lie.
 const OUTLIER_ABOVE: f64 = 0.95;
 
@@ -259,7 +259,7 @@ impl Profile {
                 let found = by_place(layout, answered, scores.len());
                 let found: Option<Vec<f64>> = found.into_iter().map(|said| said?.0).collect();
                 let Some(found) = found else { return Err(Suspicion::OtherForm) };
-                if rank_correlation(&found, scores).is_none_or(|r| r < LEAST_CORRELATION) {
+                if rank_correlation(&found, scores).is_none_or(|r| r < MIN_CORRELATION) {
                     return Err(Suspicion::OtherOrder);
                 }
                 no_negative(layout, answered, scores)?;

@@ -16,15 +16,15 @@ use super::settings::Timing;
 use playproof_outbound::secret::Secret;
 
 /// Largest answer that is read.
-const MOST_BYTES: usize = 64 << 20;
+const MAX_BYTES: usize = 64 << 20;
 /// Longest pause that a detector may ask for within a call; longer ones open the circuit.
-const MOST_PAUSE: Duration = Duration::from_secs(10);
+const MAX_PAUSE: Duration = Duration::from_secs(10);
 /// Longest `Retry-After` that is believed.
-const MOST_RETRY_AFTER: Duration = Duration::from_secs(60);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Times one request is sent at most.
 const TRIES: u32 = 3;
 /// Largest explanation kept of an error body, bytes.
-const MOST_DETAIL: usize = 300;
+const MAX_DETAIL: usize = 300;
 
 /// What a request carries.
 #[derive(Clone, Debug)]
@@ -159,7 +159,7 @@ impl Transport {
                 Failure::Away { ambiguous, .. } if request.repeatable || !ambiguous => self.backoff(tried),
                 _ => return Err(failure),
             };
-            if tried >= request.tries || pause > MOST_PAUSE || Instant::now() + pause >= deadline {
+            if tried >= request.tries || pause > MAX_PAUSE || Instant::now() + pause >= deadline {
                 return Err(failure);
             }
             tokio::time::sleep(pause).await;
@@ -264,15 +264,15 @@ impl Transport {
     }
 }
 
-/// Sends and reads the answer, at most [`MOST_BYTES`] of it.
+/// Sends and reads the answer, at most [`MAX_BYTES`] of it.
 async fn receive(builder: reqwest::RequestBuilder) -> Result<Reply, Failure> {
     // Nothing arrived at the other side when the connection could not be made.
     let mut response = builder.send().await.map_err(|e| Failure::away(&describe(&e), !e.is_connect()))?;
     let (status, headers) = (response.status(), response.headers().clone());
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|e| Failure::away(&describe(&e), true))? {
-        if bytes.len() + chunk.len() > MOST_BYTES {
-            return Err(Failure::Protocol(format!("the answer is larger than {MOST_BYTES} bytes")));
+        if bytes.len() + chunk.len() > MAX_BYTES {
+            return Err(Failure::Protocol(format!("the answer is larger than {MAX_BYTES} bytes")));
         }
         bytes.extend_from_slice(&chunk);
     }
@@ -316,7 +316,7 @@ fn detail(headers: &HeaderMap, body: &[u8]) -> String {
         }
     });
     let mut text = text.unwrap_or_default();
-    while text.len() > MOST_DETAIL {
+    while text.len() > MAX_DETAIL {
         text.pop();
     }
     text.retain(|c| !c.is_control());
@@ -327,7 +327,7 @@ fn detail(headers: &HeaderMap, body: &[u8]) -> String {
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::trim);
     let number = |text: &str| text.parse::<f64>().ok().filter(|v| v.is_finite() && *v >= 0.0);
-    let most = MOST_RETRY_AFTER.as_secs_f64();
+    let most = MAX_RETRY_AFTER.as_secs_f64();
     if let Some(ms) = text("retry-after-ms").and_then(number) {
         return Some(Duration::from_secs_f64((ms / 1000.0).min(most)));
     }
@@ -337,7 +337,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     }
     // Against the answer's own clock: ours may be another.
     let [at, now] = [Some(value), text(DATE.as_str())].map(|date| httpdate::parse_http_date(date?).ok());
-    Some(at?.duration_since(now?).unwrap_or_default().min(MOST_RETRY_AFTER))
+    Some(at?.duration_since(now?).unwrap_or_default().min(MAX_RETRY_AFTER))
 }
 
 /// What went wrong below HTTP, without the address, which may be signed.

@@ -37,7 +37,7 @@ const MOVEMENTS: usize = 200;
 /// Between two looks at what is still to be done.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Longest wait for a node to end its work.
-const PATIENCE: Duration = Duration::from_secs(600);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// No load of this command fills it.
 const QUEUE_LIMIT: u64 = 1_000_000_000;
 
@@ -209,7 +209,7 @@ async fn settled(target: &Target) -> anyhow::Result<()> {
         if waiting == 0 && pending == 0.0 {
             return Ok(());
         }
-        anyhow::ensure!(began.elapsed() < PATIENCE, "{waiting} sessions have no result, {pending} are not compared");
+        anyhow::ensure!(began.elapsed() < SETTLE_TIMEOUT, "{waiting} sessions have no result, {pending} are not compared");
         tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

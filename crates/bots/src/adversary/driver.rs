@@ -14,7 +14,7 @@ use super::{Clock, Family, reach};
 use playproof_domain::session::Session;
 
 /// The clock of a driver has not moved on when it sends many events at once, ms.
-const LEAST_STEP_MS: f64 = 0.01;
+const MIN_STEP_MS: f64 = 0.01;
 /// Most bursts of a session.
 const MAX_BURSTS: usize = 200;
 /// Browsers make nested timers at least this late, ms (HTML Standard, section 8.7, Timers).
@@ -140,7 +140,7 @@ fn driver_steps(person: &Person, setting: &Setting, rng: &mut impl Rng) -> Vec<S
         let shape: [f64; 8] = std::array::from_fn(|_| rng.random_range(-1.0..1.0));
         let mut now = at.t;
         for (x, y) in drawn::places(at, to, &even, &style, &shape, rng) {
-            now += (step + if late > 0.0 { exponential(late, rng) } else { 0.0 }).max(LEAST_STEP_MS);
+            now += (step + if late > 0.0 { exponential(late, rng) } else { 0.0 }).max(MIN_STEP_MS);
             points.push(Sample { x, y, t: now });
         }
         at = Sample { t: now, ..to };
@@ -163,7 +163,7 @@ fn style(rng: &mut impl Rng) -> Style {
 fn driver_paced(person: &Person, setting: &Setting, rng: &mut impl Rng) -> Vec<Sample> {
     let stride = log_uniform(1.5, 80.0, rng);
     let timer = [1.0, 4.0, 5.0, 8.0, 10.0, 16.0, 1000.0 / 60.0, 20.0, 50.0][rng.random_range(0..9)];
-    let tick = f64::max(timer, if rng.random_bool(0.7) { TIMER_CLAMP_MS } else { LEAST_STEP_MS });
+    let tick = f64::max(timer, if rng.random_bool(0.7) { TIMER_CLAMP_MS } else { MIN_STEP_MS });
     let late = if rng.random_bool(0.4) { 0.0 } else { log_uniform(0.1, 4.0, rng) };
     let (pause, mut targets) = (Pause::draw(rng), Targets::draw(person, rng));
     let wobble = if rng.random_bool(0.7) { 0.0 } else { log_uniform(0.2, 3.0, rng) };

@@ -85,12 +85,12 @@ fn windmouse(from: Point, to: Point, interval: f64, rng: &mut ChaCha8Rng) -> Vec
     const WIND: f64 = 3.0;
     const NEAR: f64 = 12.0;
     /// Some steps circle the target; after these the pointer simply arrives.
-    const MOST_STEPS: usize = 2000;
+    const MAX_STEPS: usize = 2000;
     let mut limit = rng.random_range(10.0..25.0);
     let (mut x, mut y) = from;
     let (mut speed, mut wind) = ((0.0, 0.0), (0.0, 0.0));
     let mut steps = Vec::new();
-    while steps.len() < MOST_STEPS {
+    while steps.len() < MAX_STEPS {
         let (dx, dy) = (to.0 - x, to.1 - y);
         let distance = dx.hypot(dy);
         if distance < 1.0 {

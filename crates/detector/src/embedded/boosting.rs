@@ -218,14 +218,14 @@ const SHARES: [[f64; MAX_DEPTH as usize + 1]; MAX_DEPTH as usize + 1] = shares()
 
 #[expect(clippy::cast_precision_loss, reason = "counts below ten")]
 const fn shares() -> [[f64; MAX_DEPTH as usize + 1]; MAX_DEPTH as usize + 1] {
-    const MOST: usize = MAX_DEPTH as usize;
-    let mut shares = [[0.0; MOST + 1]; MOST + 1];
+    const MAX_PLAYERS: usize = MAX_DEPTH as usize;
+    let mut shares = [[0.0; MAX_PLAYERS + 1]; MAX_PLAYERS + 1];
     let mut a = 1;
-    while a <= MOST {
+    while a <= MAX_PLAYERS {
         // (a - 1)! b! / (a + b)! = 1 / a for b = 0, and then times b / (a + b).
         let (mut b, mut share) = (1, 1.0 / a as f64);
         shares[a][0] = share;
-        while b <= MOST {
+        while b <= MAX_PLAYERS {
             share *= b as f64 / (a + b) as f64;
             shares[a][b] = share;
             b += 1;

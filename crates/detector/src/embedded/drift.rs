@@ -13,7 +13,7 @@ use super::quantiles::SHARES;
 /// Sessions after which the older half of the window is let go.
 pub const HALF: u32 = 500;
 /// Fewest sessions that say anything.
-pub const LEAST: u32 = 200;
+pub const MIN_SESSIONS: u32 = 200;
 /// P-values are compared at multiples of one by this.
 const P_BINS: usize = 20;
 /// Columns that a report names.
@@ -117,13 +117,13 @@ impl Drift {
         }
     }
 
-    /// What the window says; `None` below [`LEAST`] sessions.
+    /// What the window says; `None` below [`MIN_SESSIONS`] sessions.
     #[must_use]
     pub fn report(&self) -> Option<Report> {
         let window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         let [older, filling] = &*window;
         let sessions = older.sessions + filling.sessions;
-        if sessions < LEAST {
+        if sessions < MIN_SESSIONS {
             return None;
         }
         let n = f64::from(sessions);

@@ -14,7 +14,7 @@ use playproof_domain::reason::Reasons;
 use playproof_domain::result::ModelIdentity;
 
 /// Most sessions whose values are kept: some three megabytes.
-const MOST: usize = 8192;
+const MAX_KEPT: usize = 8192;
 
 /// The values that the trees asked for, of sessions that wait for their batch.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ impl Lately {
     /// Keeps the values of a session, and forgets the oldest where there is no place.
     pub(super) fn keep(&self, session: Seq, asked: Box<[f32]>) {
         let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if values.arrived.len() >= MOST
+        if values.arrived.len() >= MAX_KEPT
             && let Some(oldest) = values.arrived.pop_front()
         {
             values.of.remove(&oldest);
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn the_values_of_a_session_are_given_once_and_the_oldest_are_forgotten() {
         let lately = Lately::default();
-        let most = i64::try_from(MOST).unwrap();
+        let most = i64::try_from(MAX_KEPT).unwrap();
         for n in 0..most + 2 {
             lately.keep(Seq(n), [1.0].into());
         }

@@ -7,7 +7,7 @@ use super::shape::{DIMENSIONS, Kind, Packed};
 /// Points kept, at equal steps from the first to the last.
 pub(super) const POINTS: usize = 32;
 /// Largest number of 10 bits.
-const MOST: f64 = 1023.0;
+const MAX_LEVEL: f64 = 1023.0;
 /// Bytes of all but the reaches: layout, salt, digest of the movement, steps, unit, points.
 const FIXED: usize = 1 + 4 + 8 + 2 + 4 + POINTS / 2 * 5;
 /// Bytes of a reach: kind and mirroring, begin, length, shape.
@@ -87,17 +87,17 @@ impl Points {
         let high = |axis: fn(&(f64, f64)) -> f64| self.at.iter().map(axis).fold(f64::NEG_INFINITY, f64::max);
         let (x, y) = (low(|p| p.0), low(|p| p.1));
         let extent = (high(|p| p.0) - x).max(high(|p| p.1) - y);
-        let unit = if extent > 0.0 { extent / MOST } else { 1.0 };
+        let unit = if extent > 0.0 { extent / MAX_LEVEL } else { 1.0 };
         let mut bytes = Vec::with_capacity(bytes(24));
         bytes.push(LAYOUT);
         bytes.extend_from_slice(&self.digest.to_le_bytes());
         bytes.extend_from_slice(&salt.to_le_bytes());
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most MOST_STEPS")]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most MAX_STEPS")]
         bytes.extend_from_slice(&(self.steps as u16).to_le_bytes());
         #[expect(clippy::cast_possible_truncation, reason = "coordinates are bounded by 1e7")]
         bytes.extend_from_slice(&((unit * self.unit) as f32).to_le_bytes());
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "held within 10 bits")]
-        let cell = |v: f64| (v / unit).round().clamp(0.0, MOST) as u64;
+        let cell = |v: f64| (v / unit).round().clamp(0.0, MAX_LEVEL) as u64;
         for pair in self.at.chunks_exact(2) {
             let numbers = [pair[0].0 - x, pair[0].1 - y, pair[1].0 - x, pair[1].1 - y];
             let packed = numbers.into_iter().rev().fold(0, |packed, v| packed << 10 | cell(v));

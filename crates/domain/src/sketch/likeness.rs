@@ -17,15 +17,15 @@ pub const SURELY_EVIDENT: f32 = 14.0;
 /// Paces between which one movement is taken for the other, played faster or slower.
 const PACES: (f64, f64) = (0.7, 1.43);
 /// Fewer points in common say nothing.
-const LEAST_POINTS: usize = 10;
+const MIN_POINTS: usize = 10;
 /// A part of a movement in common that is less than this share of both says nothing about the whole,
-const LEAST_COMMON: f64 = 0.5;
+const MIN_COMMON: f64 = 0.5;
 /// but one of at least this share tells a copy where reaches say so too,
-const LEAST_PART: f64 = 0.33;
+const MIN_PART: f64 = 0.33;
 /// by at least so much.
 const PARTLY_EVIDENT: f32 = 4.0;
 /// Of every second point, fewer in common say nothing.
-const LEAST_LOOKED: f64 = 5.0;
+const MIN_LOOKED: f64 = 5.0;
 /// At the first look, before times are fitted, so much may be left over.
 const FIRST_LOOK: f64 = 0.6;
 /// Most so much is left after the second round of fitting where there is a likeness at all.
@@ -92,7 +92,7 @@ impl Likeness {
     /// How sure it is that the two are one; `None` where they are not alike enough.
     #[must_use]
     pub fn strength(&self) -> Option<Strength> {
-        let is_enough = self.common >= LEAST_COMMON || self.evidence >= PARTLY_EVIDENT;
+        let is_enough = self.common >= MIN_COMMON || self.evidence >= PARTLY_EVIDENT;
         let left = if is_enough { self.left } else { f64::INFINITY };
         if left <= SURELY_SAME || self.evidence >= SURELY_EVIDENT {
             Some(Strength::SurelySame)
@@ -129,7 +129,7 @@ pub(super) fn first_look(path: &Path, kept: &Points, (begin, pace): (f64, f64)) 
         extent += x * x + y * y;
         kept_extent += u * u + v * v;
     }
-    if n < LEAST_LOOKED {
+    if n < MIN_LOOKED {
         return None;
     }
     let re = cross.0 - (theirs.0 * mine.0 + theirs.1 * mine.1) / n;
@@ -173,7 +173,7 @@ pub(super) fn compare(path: &Path, kept: &Points, (mut begin, mut pace): (f64, f
             break;
         }
     }
-    best.filter(|best| best.common >= LEAST_PART)
+    best.filter(|best| best.common >= MIN_PART)
 }
 
 /// The best shift, turn and scale at one pace, and how to change the pace.
@@ -208,7 +208,7 @@ impl Fit {
             theirs = (theirs.0 + kept.at[i].0, theirs.1 + kept.at[i].1);
             points += 1;
         }
-        if points < LEAST_POINTS {
+        if points < MIN_POINTS {
             return None;
         }
         let rows = &mut rows[..points];

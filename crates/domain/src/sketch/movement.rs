@@ -21,11 +21,11 @@ const MIN_PART: f32 = 1.0;
 /// Most reaches in common from which two movements are laid over each other, those that fit best at once.
 const STARTS: usize = 3;
 /// A movement with fewer near-stops, its begin and end among them, says too little to be known by.
-const LEAST_STOPS: usize = 2;
+const MIN_STOPS: usize = 2;
 /// Nor does one with fewer reaches.
-const LEAST_REACHES: usize = 2;
+const MIN_REACHES: usize = 2;
 /// Nor one whose extent across its main direction is a smaller share of its whole extent: a line.
-const LEAST_ACROSS: f64 = 0.02;
+const MIN_ACROSS: f64 = 0.02;
 
 /// A sketch as kept: at most [`Sketch::BYTES`] bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,12 +79,12 @@ impl Movement {
         path.trace(&session.movements);
         let mut anchors = Anchors::default();
         anchors.find(&path);
-        if anchors.slow.len() < LEAST_STOPS || !is_wide(&path) {
+        if anchors.slow.len() < MIN_STOPS || !is_wide(&path) {
             return None;
         }
         let clicks: Vec<f64> = session.clicks.iter().map(|click| path.step_of(click.t)).collect();
         let reaches = reaches::find(&path, &anchors, &clicks, ASKED);
-        if reaches.len() < LEAST_REACHES {
+        if reaches.len() < MIN_REACHES {
             return None;
         }
         let salt = Sha256::digest(session.deployment_id.as_bytes());
@@ -214,7 +214,7 @@ fn is_wide(path: &Path) -> bool {
     // The smaller of the two eigenvalues of the covariance, as a share of their sum.
     let half = 0.5 * (xx + yy);
     let smaller = half - (0.25 * (xx - yy) * (xx - yy) + xy * xy).sqrt();
-    smaller >= LEAST_ACROSS * LEAST_ACROSS * 2.0 * half && half > 0.0
+    smaller >= MIN_ACROSS * MIN_ACROSS * 2.0 * half && half > 0.0
 }
 
 /// A digest of positions and of times from the first: equal for telemetry that was sent again as it was. Who makes two

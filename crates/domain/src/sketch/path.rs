@@ -8,9 +8,9 @@ use super::super::session::Movements;
 /// The common clock's step, ms.
 pub(super) const STEP_MS: f64 = 10.0;
 /// A longer silence counts as this long, ms: who left and came back is not described by how long it took.
-const LONGEST_GAP_MS: f64 = 2_000.0;
+const MAX_GAP_MS: f64 = 2_000.0;
 /// Only so many steps are described: the first minute of movement.
-const MOST_STEPS: usize = 6_000;
+const MAX_STEPS: usize = 6_000;
 /// Steps to either side over which each of three running means goes; together about a Gaussian of 35 ms.
 const REACH: usize = 3;
 /// Variance of that smoothing, in steps squared: three times that of seven equal weights.
@@ -62,7 +62,7 @@ impl Path {
         let (from, _) = place(begin, last);
         let (to, share) = place(end, last);
         let steps = from + 1..to + usize::from(share > 0.0);
-        #[expect(clippy::cast_precision_loss, reason = "at most MOST_STEPS")]
+        #[expect(clippy::cast_precision_loss, reason = "at most MAX_STEPS")]
         steps.map(|step| (step as f64, (self.x[step], self.y[step]), self.travelled[step]))
     }
 
@@ -70,7 +70,7 @@ impl Path {
     pub(super) fn step_of(&self, t: f64) -> f64 {
         let place = self.clock.partition_point(|(sample, _)| *sample <= t).saturating_sub(1);
         let Some((sample, now)) = self.clock.get(place) else { return 0.0 };
-        (now + (t - sample).clamp(0.0, LONGEST_GAP_MS)) / STEP_MS
+        (now + (t - sample).clamp(0.0, MAX_GAP_MS)) / STEP_MS
     }
 
     /// The time of the recording at `step`, ms from its first sample: the way back from [`Path::step_of`].
@@ -146,9 +146,9 @@ impl Path {
             if place == 0 {
                 last = here;
             }
-            let gap = (t[here] - t[last]).min(LONGEST_GAP_MS);
+            let gap = (t[here] - t[last]).min(MAX_GAP_MS);
             while next <= now + gap {
-                if self.x.len() >= MOST_STEPS {
+                if self.x.len() >= MAX_STEPS {
                     return;
                 }
                 let share = if gap > 0.0 { (next - now) / gap } else { 1.0 };
@@ -165,11 +165,11 @@ impl Path {
 
 /// The whole step below `step` and the share of the way to the next, held within `0..=last`.
 pub(super) fn place(step: f64, last: usize) -> (usize, f64) {
-    #[expect(clippy::cast_precision_loss, reason = "at most MOST_STEPS")]
+    #[expect(clippy::cast_precision_loss, reason = "at most MAX_STEPS")]
     let held = step.clamp(0.0, last as f64);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "held within 0..=last")]
     let low = held as usize;
-    #[expect(clippy::cast_precision_loss, reason = "at most MOST_STEPS")]
+    #[expect(clippy::cast_precision_loss, reason = "at most MAX_STEPS")]
     let share = held - low as f64;
     (low, share)
 }

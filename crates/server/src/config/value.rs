@@ -74,7 +74,7 @@ fn with_unit(text: &str) -> Option<(u64, &str)> {
 
 /// A whole number of ms, s, m, h or d, at least `least` and at most ten years.
 pub(super) fn duration(text: &str, least: Duration) -> Parsed<Duration> {
-    const LONGEST: Duration = Duration::from_secs(3650 * 86_400);
+    const MAX_DURATION: Duration = Duration::from_secs(3650 * 86_400);
     let wrong = || format!("is {text:?}; write a whole number and a unit (ms, s, m, h, d), such as 30s");
     let (number, unit) = with_unit(text).ok_or_else(wrong)?;
     let unit_ms = match unit {
@@ -88,7 +88,7 @@ pub(super) fn duration(text: &str, least: Duration) -> Parsed<Duration> {
     let span = number.checked_mul(unit_ms).map(Duration::from_millis);
     match span {
         Some(span) if span < least => Err(format!("is {text:?}; write at least {least:?}")),
-        Some(span) if span <= LONGEST => Ok(span),
+        Some(span) if span <= MAX_DURATION => Ok(span),
         _ => Err(format!("is {text:?}; write at most 3650d")),
     }
 }

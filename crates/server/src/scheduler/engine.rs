@@ -23,7 +23,7 @@ use crate::store::{ClaimRequest, Retention, Store};
 use crate::thresholds::ThresholdBook;
 
 /// Unusable answers of different batches, one after the other, that are the detector's fault and not the batches'.
-const MOST_UNUSABLE: u32 = 3;
+const MAX_UNUSABLE: u32 = 3;
 /// Longest time that a probe may take, which is more than the time between two: a service that answers nothing about
 /// fresh rows for half a minute would seem away for ever. A detector ends its own probe before.
 const PROBE: Duration = Duration::from_secs(90);
@@ -176,7 +176,7 @@ impl Engine {
     /// The detector gave a batch an answer that does not fit; whether it has done so too often to blame the batches, in
     /// which case it is left alone.
     pub(super) fn unusable(&self, message: &str) -> bool {
-        let at_fault = self.unusable.fetch_add(1, Ordering::SeqCst).saturating_add(1) >= MOST_UNUSABLE;
+        let at_fault = self.unusable.fetch_add(1, Ordering::SeqCst).saturating_add(1) >= MAX_UNUSABLE;
         if at_fault {
             self.open_circuit(None, message);
         }

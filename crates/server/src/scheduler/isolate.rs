@@ -14,7 +14,7 @@ use crate::domain::result::ModelIdentity;
 use crate::domain::time::Timestamp;
 
 /// Most sessions found at fault in one run; what is left then waits for a retry.
-const MOST_ISOLATED: usize = 3;
+const MAX_ISOLATED: usize = 3;
 
 /// What to do about one row.
 #[derive(Clone, Debug, PartialEq)]
@@ -142,7 +142,7 @@ async fn isolate(engine: &Engine, rows: &[Row], message: &str, effort: &mut Effo
     if parts.is_empty() {
         refused.extend(rows.first().map(|row| (row, message.to_owned())));
     }
-    while refused.len() < MOST_ISOLATED && !away {
+    while refused.len() < MAX_ISOLATED && !away {
         let Some(part) = parts.pop() else { break };
         match (call(engine, part, effort).await, part) {
             (Ok((model, outcomes)), _) => {

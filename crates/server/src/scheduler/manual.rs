@@ -15,9 +15,9 @@ use crate::shutdown::Shutdown;
 use crate::store::{ClaimRequest, StoreResult};
 
 /// Most batches of one manual run.
-const MOST_BATCHES: usize = 20;
+const MAX_BATCHES: usize = 20;
 /// The longest a manual run makes its caller wait.
-const LONGEST: Duration = Duration::from_secs(25);
+const MAX_DURATION: Duration = Duration::from_secs(25);
 
 /// What a manual run did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,12 +35,12 @@ pub struct ManualRun {
 }
 
 pub(super) async fn run(engine: Arc<Engine>, shutdown: Shutdown) -> StoreResult<ManualRun> {
-    let deadline = Instant::now() + LONGEST;
+    let deadline = Instant::now() + MAX_DURATION;
     let before = engine.parts.store.snapshot().await?;
     let wanted = before.counts.ready;
     let mut manual = ManualRun::default();
     let mut running = JoinSet::new();
-    while manual.batches.len() < MOST_BATCHES && Instant::now() < deadline && !shutdown.is_soft() {
+    while manual.batches.len() < MAX_BATCHES && Instant::now() < deadline && !shutdown.is_soft() {
         match next(&engine, &shutdown, before.last_seq, &mut running, deadline).await? {
             Some(batch) => manual.batches.push(batch),
             None => break,

@@ -11,7 +11,7 @@ use crate::store::controls::{RETENTION, RetentionRule};
 use crate::store::{DeploymentRetention, Store, StoreResult};
 
 /// Time between looks.
-const EVERY: Duration = Duration::from_secs(30);
+const PRUNE_INTERVAL: Duration = Duration::from_secs(30);
 /// How far a look at a deployment starts behind where the last one ended: settlements that began earlier may have been
 /// committed since.
 const OVERLAP: Duration = Duration::from_secs(60);
@@ -62,7 +62,7 @@ async fn is_trusted(store: &dyn Store, now: Timestamp) -> StoreResult<bool> {
 /// Runs until a soft shutdown.
 pub(super) async fn keep(engine: Arc<Engine>, shutdown: Shutdown) {
     let started = engine.parts.clock.now();
-    let mut every = tokio::time::interval(EVERY);
+    let mut every = tokio::time::interval(PRUNE_INTERVAL);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut warned, mut paused_before) = (false, false);
     let mut reached = HashMap::new();

@@ -23,7 +23,7 @@ use crate::store::{Claim, Member};
 use crate::thresholds::ThresholdBook;
 
 /// How long a scored batch waits for its shadow.
-const PATIENCE: Duration = Duration::from_secs(1);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A shadow at work; dropping it ends the work.
 pub(super) struct Shadow(JoinSet<Result<Vec<(Seq, Verdict)>, String>>);
@@ -114,7 +114,7 @@ impl Shadow {
         if verdicts.is_empty() {
             return None;
         }
-        let fault = match timeout(PATIENCE, self.0.join_next()).await {
+        let fault = match timeout(ANSWER_TIMEOUT, self.0.join_next()).await {
             Ok(Some(Ok(Ok(shadow)))) => {
                 let shadow: HashMap<Seq, Verdict> = shadow.into_iter().collect();
                 let pairs: Vec<_> =

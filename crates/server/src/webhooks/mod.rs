@@ -32,18 +32,18 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 /// How long others leave alone what a node took; longer than [`PATIENCE`].
 const LEASE: Duration = Duration::from_secs(60);
 /// Deliveries of a webhook at the same time.
-const TOGETHER: u32 = 16;
-/// A delivery is given up when it is older than this and was tried [`LEAST_ATTEMPTS`] times.
+const MAX_CONCURRENT: u32 = 16;
+/// A delivery is given up when it is older than this and was tried [`MIN_ATTEMPTS`] times.
 const GIVE_UP: Duration = Duration::from_secs(72 * 3600);
 /// What was sent again by hand is tried this often, however old it is.
-const LEAST_ATTEMPTS: u32 = 10;
+const MIN_ATTEMPTS: u32 = 10;
 /// Between two tries of a delivery, and of a receiver that is away.
 const BACKOFF: Backoff =
     Backoff { base: Duration::from_secs(4), max: Duration::from_secs(300), max_attempts: u32::MAX };
 /// How often a line is looked at.
-const LOOK: Duration = Duration::from_millis(300);
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
 /// Most of a receiver's answer that is read, so that its connection can be used again.
-const READ: usize = 64 << 10;
+const MAX_ANSWER_BYTES: usize = 64 << 10;
 
 /// What deliverers stand on.
 pub struct Parts {
@@ -98,7 +98,7 @@ impl Deliverer {
                 }
             }
             tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
                 () = shutdown.soft() => {}
             }
         }
@@ -115,8 +115,8 @@ impl Deliverer {
             let pass = self.pass(&id, &webhook, &failures).await.unwrap_or_default();
             let pause = match failures.load(Ordering::Relaxed) {
                 0 if pass.tried > 0 => continue,
-                0 => LOOK,
-                failures => BACKOFF.delay(failures, rand::random()).max(LOOK),
+                0 => POLL_INTERVAL,
+                failures => BACKOFF.delay(failures, rand::random()).max(POLL_INTERVAL),
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -131,7 +131,7 @@ impl Deliverer {
     /// # Errors
     /// When the store is away.
     pub async fn pass(&self, id: &str, webhook: &Webhook, failures: &AtomicU32) -> StoreResult<Pass> {
-        let limit = if failures.load(Ordering::Relaxed) > 0 { 1 } else { TOGETHER };
+        let limit = if failures.load(Ordering::Relaxed) > 0 { 1 } else { MAX_CONCURRENT };
         let store = &self.parts.store;
         let due = store.take_deliveries(id.to_owned(), limit, self.now(), LEASE).await?;
         let mut pass = Pass { tried: due.len(), failed: 0 };
@@ -168,7 +168,7 @@ impl Deliverer {
             Err(error) => (None, Some(error)),
         };
         let now = self.now();
-        let old = now.since(delivery.created_at) > GIVE_UP && delivery.attempts >= LEAST_ATTEMPTS;
+        let old = now.since(delivery.created_at) > GIVE_UP && delivery.attempts >= MIN_ATTEMPTS;
         let state = match &error {
             None => DeliveryState::Delivered,
             Some(_) if old => DeliveryState::GivenUp,
@@ -198,7 +198,7 @@ impl Deliverer {
         let mut read = 0;
         while let Ok(Some(piece)) = answer.chunk().await {
             read += piece.len();
-            if read > READ {
+            if read > MAX_ANSWER_BYTES {
                 break;
             }
         }

@@ -238,7 +238,7 @@ async fn private_addresses_are_refused_when_something_is_sent() {
 async fn what_is_given_up_can_be_sent_again() {
     let bench = Bench::start(Mood::Refuses, true).await;
     bench.decide("s0").await;
-    for _ in 0..2 * LEAST_ATTEMPTS {
+    for _ in 0..2 * MIN_ATTEMPTS {
         bench.pass().await;
         bench.clock.advance(Duration::from_secs(8 * 3600));
     }

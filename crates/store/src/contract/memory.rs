@@ -1,7 +1,7 @@
 //! What detectors learned is kept, replaced and forgotten as they say, and by nobody else.
 
 use crate::testing::*;
-use crate::{LARGEST_MEMORY, LONGEST_MEMORY_KEY, Store, StoreError};
+use crate::{MAX_MEMORY, MAX_MEMORY_KEY, Store, StoreError};
 
 async fn recalled(store: &dyn Store, key: &str) -> Option<Vec<u8>> {
     store.recall(key.to_owned()).await.unwrap()
@@ -27,13 +27,13 @@ pub(crate) async fn a_memory_is_kept_replaced_and_forgotten(store: &dyn Store) {
 }
 
 pub(crate) async fn a_memory_is_bounded(store: &dyn Store) {
-    let largest = vec![7; LARGEST_MEMORY];
+    let largest = vec![7; MAX_MEMORY];
     remember(store, "k", Some(&largest)).await;
-    let longest = "k".repeat(LONGEST_MEMORY_KEY);
+    let longest = "k".repeat(MAX_MEMORY_KEY);
     remember(store, &longest, Some(b"v")).await;
-    let beyond = store.remember("k".to_owned(), Some(vec![8; LARGEST_MEMORY + 1])).await;
+    let beyond = store.remember("k".to_owned(), Some(vec![8; MAX_MEMORY + 1])).await;
     assert!(matches!(beyond, Err(StoreError::TooLarge(_))), "{beyond:?}");
-    let beyond = store.remember("k".repeat(LONGEST_MEMORY_KEY + 1), Some(vec![8])).await;
+    let beyond = store.remember("k".repeat(MAX_MEMORY_KEY + 1), Some(vec![8])).await;
     assert!(matches!(beyond, Err(StoreError::TooLarge(_))), "{beyond:?}");
     assert_eq!(recalled(store, "k").await, Some(largest), "a refused value changes nothing");
 }

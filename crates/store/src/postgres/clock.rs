@@ -12,7 +12,7 @@ use playproof_clock::Clock;
 use playproof_domain::time::{Now, Timestamp};
 
 /// Time between two looks at the database's clock.
-const EVERY: Duration = Duration::from_secs(10);
+const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
 
 /// See the module.
 #[derive(Debug)]
@@ -33,10 +33,10 @@ impl DatabaseClock {
 
     async fn keep(self: Arc<Self>, core: Weak<Core>) {
         loop {
-            tokio::time::sleep(EVERY).await;
+            tokio::time::sleep(REFRESH_INTERVAL).await;
             let Some(core) = core.upgrade() else { return };
             // Until the database answers again the monotonic clock carries on.
-            let _ = tokio::time::timeout(EVERY, self.look(&core)).await;
+            let _ = tokio::time::timeout(REFRESH_INTERVAL, self.look(&core)).await;
         }
     }
 

@@ -22,9 +22,9 @@ use playproof_domain::record::SessionDigest;
 use playproof_domain::result::{ModelIdentity, Verdict};
 
 /// Most sessions of one transaction.
-const GROUP: usize = 256;
+const MAX_GROUP: usize = 256;
 /// Most bytes of records in one transaction.
-const GROUP_BYTES: usize = 4 << 20;
+const MAX_GROUP_BYTES: usize = 4 << 20;
 /// Runs until the store is dropped.
 pub(super) async fn run(store: Weak<Core>, mut arriving: mpsc::Receiver<Waiting>) {
     let mut again = VecDeque::new();
@@ -43,7 +43,7 @@ pub(super) async fn run(store: Weak<Core>, mut arriving: mpsc::Receiver<Waiting>
 fn gather(again: &mut VecDeque<Waiting>, arriving: &mut mpsc::Receiver<Waiting>) -> Vec<Waiting> {
     let (mut group, mut later) = (Vec::new(), VecDeque::new());
     let (mut keys, mut bytes) = (HashSet::new(), 0);
-    while group.len() < GROUP && bytes < GROUP_BYTES {
+    while group.len() < MAX_GROUP && bytes < MAX_GROUP_BYTES {
         let Some(next) = again.pop_front().or_else(|| arriving.try_recv().ok()) else { break };
         if keys.insert(next.session.key.clone()) {
             bytes += next.session.record.len();

@@ -14,7 +14,7 @@ use crate::StoreResult;
 use crate::campaigns::CampaignId;
 use crate::coding::features_from_blob;
 use crate::decisions::Revision;
-use crate::labels::{LOOKED_THROUGH, Label, LabelRow, LabelStore, MOST_REVIEWED, ReviewRow, Truth};
+use crate::labels::{LOOKED_THROUGH, Label, LabelRow, LabelStore, MAX_REVIEWED, ReviewRow, Truth};
 use playproof_domain::id::Seq;
 use playproof_domain::reason::Reasons;
 use playproof_domain::result::{Decision, ScoreKind};
@@ -131,7 +131,7 @@ impl Core {
                    AND NOT EXISTS (SELECT 1 FROM labels l WHERE l.seq = r.seq) \
                    ORDER BY r.scored_at DESC, r.seq DESC LIMIT $4";
         let (deployment, window, most) =
-            (deployment.map(str::as_bytes), i64::from(LOOKED_THROUGH), i64::from(MOST_REVIEWED));
+            (deployment.map(str::as_bytes), i64::from(LOOKED_THROUGH), i64::from(MAX_REVIEWED));
         let held = self.pool.get().await?;
         let statement = held.prepare_cached(sql).await?;
         let mut found = Vec::new();

@@ -71,7 +71,7 @@ use playproof_domain::id::{BatchId, Seq, SessionKey};
 use playproof_domain::time::{Now, Timestamp};
 
 /// Longest that one step of retention may take.
-const LONGEST_PRUNE: Duration = Duration::from_secs(15 * 60);
+const MAX_PRUNE: Duration = Duration::from_secs(15 * 60);
 
 /// How to open the shared store.
 #[derive(Clone, Debug)]
@@ -394,7 +394,7 @@ impl Store for PostgresStore {
 
     async fn prune(&self, retention: Retention, now: Timestamp) -> StoreResult<Pruned> {
         // Moving what must outlive an hour's partition may take minutes; nobody waits for it.
-        match tokio::time::timeout(LONGEST_PRUNE, self.core.prune_once(retention, now.0)).await {
+        match tokio::time::timeout(MAX_PRUNE, self.core.prune_once(retention, now.0)).await {
             Ok(outcome) => outcome.map_err(|fault| fault.for_callers()),
             Err(_) => Err(StoreError::Unavailable("retention took too long; it tries again".to_owned())),
         }

@@ -20,7 +20,7 @@ use crate::{StoreError, StoreResult};
 const CONNECT: Duration = Duration::from_secs(5);
 /// Pauses between attempts to connect while the database is away.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const MAX_PAUSE: Duration = Duration::from_secs(2);
 
 /// For every connection. A commit is on disk before it is answered, whatever the database's default is; every statement
 /// of this store finds its rows by an index, also before the planner has learned how many there will be, and is over
@@ -170,7 +170,7 @@ impl Pool {
                     }
                     other => Fault::Unreachable(format!("no connection to the database: {other}")),
                 };
-                let pause = FIRST_PAUSE.saturating_mul(1 << patience.failures.min(8)).min(LONGEST_PAUSE);
+                let pause = FIRST_PAUSE.saturating_mul(1 << patience.failures.min(8)).min(MAX_PAUSE);
                 if patience.failures == 0 {
                     tracing::error!(error = %fault, "the database cannot be reached; attempts go on");
                 }

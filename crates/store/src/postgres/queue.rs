@@ -21,7 +21,7 @@ use playproof_domain::queue::{Entry, Event, State, step};
 use playproof_domain::time::Timestamp;
 
 /// Leases that one transaction ends at most.
-const EXPIRED: i64 = 20;
+const MAX_EXPIRED: i64 = 20;
 
 impl Core {
     pub(super) async fn claim_once(&self, request: &ClaimRequest, at: Option<i64>) -> Result<Option<Claim>, Fault> {
@@ -129,7 +129,7 @@ impl Core {
         let mut held = self.pool.get().await?;
         let due = format!(
             "SELECT id, pending, {0} AS now FROM batches WHERE finished_at IS NULL AND expires_at <= {0} \
-             ORDER BY expires_at LIMIT {EXPIRED} FOR UPDATE SKIP LOCKED",
+             ORDER BY expires_at LIMIT {MAX_EXPIRED} FOR UPDATE SKIP LOCKED",
             now("$1")
         );
         let transaction = held.transaction().await?;

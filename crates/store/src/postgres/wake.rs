@@ -18,9 +18,9 @@ use super::pool::Address;
 /// Least time between two notifications of a node: 20 a second.
 const SPACING: Duration = Duration::from_millis(50);
 /// How often whoever waits looks without being told.
-const POLL: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Pause after the connection that listens was lost.
-const PAUSE: Duration = Duration::from_secs(1);
+const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Sends what was notified to the other nodes, until the store is dropped.
 pub(super) async fn tell(store: Weak<Core>, notifier: Arc<Notifier>) {
@@ -51,7 +51,7 @@ pub(super) async fn listen(
 ) {
     let mut first = Some(listening);
     let polling = async {
-        let mut every = tokio::time::interval(POLL);
+        let mut every = tokio::time::interval(POLL_INTERVAL);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             every.tick().await;
@@ -67,7 +67,7 @@ pub(super) async fn listen(
                 tracing::debug!(error = %fault, "not listening; the queue is polled");
             }
             first.take();
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(RECONNECT_PAUSE).await;
         }
     };
     tokio::select! {

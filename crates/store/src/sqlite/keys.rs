@@ -15,7 +15,7 @@ use crate::coding::KeyHasher;
 /// Keys in memory from which a run starts.
 const RUN: usize = 16_384;
 /// Keys of a run written with one group.
-const PIECE: usize = 512;
+const CHUNK: usize = 512;
 
 /// Keys that may not be in the table yet, as (hash, session); shared with the readers.
 #[derive(Clone, Default)]
@@ -103,7 +103,7 @@ impl KeyIndex {
             self.run_end = last_seq;
         }
         let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO keys (hash, seq) VALUES (?, ?)")?;
-        for key in self.run.drain(..PIECE.min(self.run.len())) {
+        for key in self.run.drain(..CHUNK.min(self.run.len())) {
             // A session removed since the run began must not come back.
             if self.recent.lock().contains(&key) && !self.removed.contains(&key) {
                 insert.execute(params![key.0, key.1])?;

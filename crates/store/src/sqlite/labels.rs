@@ -11,7 +11,7 @@ use crate::StoreResult;
 use crate::campaigns::CampaignId;
 use crate::coding::{Numbered as _, features_from_blob};
 use crate::decisions::Revision;
-use crate::labels::{LOOKED_THROUGH, Label, LabelRow, LabelStore, MOST_REVIEWED, ReviewRow, Truth};
+use crate::labels::{LOOKED_THROUGH, Label, LabelRow, LabelStore, MAX_REVIEWED, ReviewRow, Truth};
 use playproof_domain::id::Seq;
 use playproof_domain::reason::Reasons;
 use playproof_domain::result::{Decision, ScoreKind};
@@ -86,7 +86,7 @@ impl LabelStore for SqliteStore {
             let mut statement = connection.prepare_cached(sql)?;
             let mut found = Vec::new();
             for decision in Decision::ALL {
-                let asked = params![decision.number(), LOOKED_THROUGH, deployment, MOST_REVIEWED];
+                let asked = params![decision.number(), LOOKED_THROUGH, deployment, MAX_REVIEWED];
                 found.extend(rows::collect(&mut statement, asked, |row| {
                     let calibrated = ScoreKind::from_number(row.get("kind")?)? == ScoreKind::Calibrated;
                     Ok(ReviewRow {
@@ -106,7 +106,7 @@ impl LabelStore for SqliteStore {
             let sql = "SELECT l.label, s.features FROM labels l JOIN sessions s ON s.seq = l.session \
                        WHERE ?1 IS NULL OR s.deployment = ?1 ORDER BY l.at DESC, l.session DESC LIMIT ?2";
             let mut statement = connection.prepare_cached(sql)?;
-            let labelled = rows::collect(&mut statement, params![deployment, MOST_REVIEWED], |row| {
+            let labelled = rows::collect(&mut statement, params![deployment, MAX_REVIEWED], |row| {
                 let bot = Truth::from_number(row.get("label")?)? == Truth::Bot;
                 Ok(Labelled { features: features(row)?, bot })
             })?;

@@ -11,13 +11,13 @@ use super::state::WriterState;
 /// Pages looked at in one transaction.
 const STEP: i64 = 512;
 /// From this many pages on (128 GiB) the first byte no longer tells a page with rows from one that continues a long value.
-const MOST_PAGES: i64 = 1 << 25;
+const MAX_PAGES: i64 = 1 << 25;
 
 impl WriterState {
     /// Overwrites the unused middle of some pages from `first` on; the page to go on from, `None` at the end.
     pub(super) fn scrub_step(&mut self, first: i64) -> Result<Option<i64>, Fault> {
         let pages: i64 = self.connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
-        if first > pages.min(MOST_PAGES - 1) {
+        if first > pages.min(MAX_PAGES - 1) {
             return Ok(None);
         }
         for number in first..(first + STEP).min(pages + 1) {

@@ -16,7 +16,7 @@ use super::state::WriterState;
 use crate::{StoreError, StoreResult};
 
 /// Most pieces of work in one transaction.
-const GROUP: usize = 256;
+const MAX_GROUP: usize = 256;
 
 /// One piece of work. `apply` may run again when a neighbour left the group, so it must not keep state between runs.
 trait Work: Send {
@@ -120,7 +120,7 @@ impl Drop for Writer {
 }
 
 fn run(mut state: WriterState, queue: &Receiver<Message>, ready: &Notify) {
-    let mut group: Vec<Box<dyn Work>> = Vec::with_capacity(GROUP);
+    let mut group: Vec<Box<dyn Work>> = Vec::with_capacity(MAX_GROUP);
     let mut last = 1;
     while let Ok(first) = queue.recv() {
         let outside = gather(first, queue, &mut group, last);
@@ -149,7 +149,7 @@ fn gather(first: Message, queue: &Receiver<Message>, group: &mut Vec<Box<dyn Wor
             Message::Work(work) => group.push(work),
             Message::Outside(run) => return Some(run),
         }
-        if group.len() >= GROUP {
+        if group.len() >= MAX_GROUP {
             return None;
         }
         next = match queue.try_recv() {
