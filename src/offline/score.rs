@@ -95,7 +95,7 @@ impl<'m> Scorer<'m> {
         let noted = heuristic::noted(rules, inputs.total_moves).union(undecidable);
         let verdict = self.model.verdict(&self.features, noted, &self.thresholds);
         match &mut self.earlier {
-            Some(earlier) => verdict.beside(&earlier.beside(session), &self.thresholds),
+            Some(earlier) => verdict.with_replay_evidence(&earlier.beside(session), &self.thresholds),
             None => verdict,
         }
     }

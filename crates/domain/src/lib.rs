@@ -45,7 +45,7 @@ pub mod sketch;
 
 pub mod reason;
 
-pub mod basis;
+pub mod decision_inputs;
 
 pub mod queue;
 

@@ -4,8 +4,8 @@ use super::calibration::Calibrated;
 use super::heuristic::{self, Heuristic};
 use super::reason::{Reason, Reasons};
 
-pub use super::basis::{Basis, Decided, ScoreKind};
 pub use super::decision::{Decision, NoPointer, Thresholds};
+pub use super::decision_inputs::{Decided, DecisionInputs, ScoreKind};
 
 /// Who scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,7 +74,7 @@ pub struct Verdict {
     /// Whether the configured detector was replaced because it was away too long.
     pub fallback: bool,
     /// What the decision follows from; `None` in what versions kept that did not know it.
-    pub basis: Option<Basis>,
+    pub basis: Option<DecisionInputs>,
 }
 
 impl Verdict {
@@ -83,7 +83,7 @@ impl Verdict {
     pub fn heuristic(heuristic: &Heuristic, thresholds: &Thresholds) -> Self {
         let score = heuristic.boosted();
         let model = ModelIdentity { id: heuristic::MODEL_ID.to_owned(), version: heuristic::MODEL_VERSION.to_owned() };
-        let basis = Basis { supported: Some(score), noted: heuristic.reasons, surely_replayed: false };
+        let basis = DecisionInputs { supported: Some(score), noted: heuristic.reasons, surely_replayed: false };
         Self::undecided(ScoreKind::Heuristic, Some(score), Source::Heuristic, model, basis).decided(basis, thresholds)
     }
 
@@ -92,7 +92,7 @@ impl Verdict {
     pub fn without_pointer(thresholds: &Thresholds) -> Self {
         let model = ModelIdentity { id: heuristic::MODEL_ID.to_owned(), version: heuristic::MODEL_VERSION.to_owned() };
         let noted = [Reason::NoPointer].into_iter().collect();
-        let basis = Basis { supported: None, noted, surely_replayed: false };
+        let basis = DecisionInputs { supported: None, noted, surely_replayed: false };
         Self::undecided(ScoreKind::Heuristic, None, Source::Heuristic, model, basis).decided(basis, thresholds)
     }
 
@@ -107,7 +107,7 @@ impl Verdict {
         model: ModelIdentity,
         thresholds: &Thresholds,
     ) -> Self {
-        let basis = Basis { supported: Some(score.supported), noted, surely_replayed: false };
+        let basis = DecisionInputs { supported: Some(score.supported), noted, surely_replayed: false };
         let undecided = Self::undecided(ScoreKind::Calibrated, Some(score.score), source, model, basis);
         Self { raw_score: Some(raw), extrapolated: score.extrapolated, class: class.to_owned(), ..undecided }
             .decided(basis, thresholds)
@@ -126,7 +126,7 @@ impl Verdict {
         if flagged {
             noted.insert(Reason::Flagged);
         }
-        let basis = Basis { supported: None, noted, surely_replayed: false };
+        let basis = DecisionInputs { supported: None, noted, surely_replayed: false };
         Self::undecided(ScoreKind::Flag, None, source, model, basis).decided(basis, thresholds)
     }
 
@@ -135,7 +135,7 @@ impl Verdict {
         anomaly_score: Option<f64>,
         source: Source,
         model: ModelIdentity,
-        basis: Basis,
+        basis: DecisionInputs,
     ) -> Self {
         Self {
             decision: Decision::Review,
@@ -154,14 +154,14 @@ impl Verdict {
     }
 
     /// The verdict with another basis.
-    pub(super) fn decided(self, basis: Basis, thresholds: &Thresholds) -> Self {
+    pub(super) fn decided(self, basis: DecisionInputs, thresholds: &Thresholds) -> Self {
         let Decided { decision, confidence, reasons } = basis.decide(self.kind, self.anomaly_score, thresholds);
         Self { decision, confidence, reasons, basis: Some(basis), ..self }
     }
 
     /// The verdict with a reason that decides by itself: see [`Reason::forces`] and [`Reason::TooLittleMovement`].
     #[must_use]
-    pub fn ruled(self, by: Reason, thresholds: &Thresholds) -> Self {
+    pub fn with_override(self, by: Reason, thresholds: &Thresholds) -> Self {
         let mut basis = self.basis.unwrap_or_default();
         basis.noted.insert(by);
         self.decided(basis, thresholds)
@@ -233,14 +233,14 @@ mod tests {
             (Reason::TestFail, Decision::Fail),
         ] {
             for verdict in [&odd, &plain] {
-                let ruled = verdict.clone().ruled(reason, &thresholds);
+                let ruled = verdict.clone().with_override(reason, &thresholds);
                 assert_eq!((ruled.decision, ruled.anomaly_score), (expected, verdict.anomaly_score), "{reason:?}");
                 assert!(ruled.reasons.contains(reason));
                 let stricter = Thresholds { pass: 0.0, review: 0.1, ..Thresholds::default() };
                 assert_eq!(ruled.redecided(&stricter).unwrap().decision, expected);
             }
         }
-        let both = plain.ruled(Reason::Denied, &thresholds).ruled(Reason::TestPass, &thresholds);
+        let both = plain.with_override(Reason::Denied, &thresholds).with_override(Reason::TestPass, &thresholds);
         assert_eq!(both.decision, Decision::Pass, "a test key is for tests");
     }
 
@@ -299,7 +299,7 @@ mod tests {
                     let alone = Verdict::calibrated(raw, &score, "pooled", noted, source, model, thresholds);
                     let of = |(strength, resubmitted)| crate::evidence::Alike { strength, resubmitted };
                     let other = other.map(of);
-                    alone.beside(other.as_slice(), thresholds)
+                    alone.with_replay_evidence(other.as_slice(), thresholds)
                 };
                 for (pass, review) in
                     grid.iter().flat_map(|p| grid.iter().map(move |r| (*p, *r))).filter(|(p, r)| p < r)

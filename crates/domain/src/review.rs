@@ -66,7 +66,8 @@ fn log_odds(candidate: &Candidate) -> f64 {
     let prior = (BOTS / (1.0 - BOTS)).ln();
     match candidate.score {
         Some(score) => {
-            prior - (super::calibration::MAX_SCORE * std::f64::consts::LN_10).ln() + score.clamp(0.0, super::calibration::MAX_SCORE) * std::f64::consts::LN_10
+            prior - (super::calibration::MAX_SCORE * std::f64::consts::LN_10).ln()
+                + score.clamp(0.0, super::calibration::MAX_SCORE) * std::f64::consts::LN_10
         }
         None => match candidate.decision {
             Decision::Pass => prior,

@@ -29,7 +29,7 @@ use playproof_woodwide as woodwide;
 
 pub mod shutdown;
 
-pub mod settled;
+pub mod result_notifier;
 
 pub mod logging;
 

@@ -214,13 +214,13 @@ pub trait DeliveryStore {
 
 /// A reason with its words.
 #[derive(Debug, Serialize)]
-struct Told {
+struct ReasonBody {
     code: &'static str,
     message: &'static str,
 }
 
-fn told(reasons: Reasons) -> Vec<Told> {
-    reasons.iter().map(|reason| Told { code: reason.code(), message: reason.message() }).collect()
+fn told(reasons: Reasons) -> Vec<ReasonBody> {
+    reasons.iter().map(|reason| ReasonBody { code: reason.code(), message: reason.message() }).collect()
 }
 
 /// What is told of a result.
@@ -234,7 +234,7 @@ struct FinalBody<'a> {
     source: &'static str,
     model_id: &'a str,
     model_version: &'a str,
-    reasons: Vec<Told>,
+    reasons: Vec<ReasonBody>,
 }
 
 /// What is told of a change.
@@ -246,7 +246,7 @@ struct ChangedBody {
     cause: &'static str,
     confidence: f64,
     is_anomaly: bool,
-    reasons: Vec<Told>,
+    reasons: Vec<ReasonBody>,
 }
 
 fn text(body: &impl Serialize) -> String {

@@ -5,7 +5,7 @@ use super::{FirstScore, StoreError, StoreResult, StoredResult};
 use playproof_domain::calibration::Calibrated;
 use playproof_domain::heuristic;
 use playproof_domain::reason::Reasons;
-use playproof_domain::result::{Basis, Decision, ModelIdentity, ScoreKind, Source, Verdict};
+use playproof_domain::result::{Decision, DecisionInputs, ModelIdentity, ScoreKind, Source, Verdict};
 
 /// Of the bytes; another number is a form that this program does not know.
 const FORM: u8 = 1;
@@ -99,11 +99,12 @@ impl Columns<'_> {
             class: String::new(),
             reasons,
             fallback: false,
-            basis: Some(Basis { supported: Some(score), noted: reasons, surely_replayed: false }),
+            basis: Some(DecisionInputs { supported: Some(score), noted: reasons, surely_replayed: false }),
         };
         let Some(bytes) = by_model else { return Ok(rules) };
         let ByModel { reasons, score: said } = read(bytes, score)?;
-        let basis = Basis { supported: Some(said.calibrated.supported), noted: said.noted, surely_replayed: false };
+        let basis =
+            DecisionInputs { supported: Some(said.calibrated.supported), noted: said.noted, surely_replayed: false };
         Ok(Verdict {
             raw_score: Some(said.raw),
             kind: ScoreKind::Calibrated,
@@ -134,7 +135,7 @@ mod tests {
             let first = verdict(Decision::Review, raw);
             let first = Verdict {
                 extrapolated: raw > 1.0,
-                basis: Some(Basis { surely_replayed: false, ..first.basis.unwrap() }),
+                basis: Some(DecisionInputs { surely_replayed: false, ..first.basis.unwrap() }),
                 ..first
             };
             let bytes = by_model(&first).unwrap();

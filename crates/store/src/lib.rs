@@ -11,7 +11,7 @@ mod contract;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-mod coding;
+mod encoding;
 
 mod first;
 
@@ -37,7 +37,7 @@ pub mod labels;
 
 pub mod model;
 
-pub mod whole;
+pub mod export;
 
 pub mod sqlite;
 
@@ -93,7 +93,7 @@ pub trait Store:
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`] when the token is stale; then nothing was changed.
-    async fn settle(&self, lease: Lease, settlement: Settlement, now: Now) -> StoreResult<Settled>;
+    async fn settle(&self, lease: Lease, settlement: Settlement, now: Now) -> StoreResult<SettleCounts>;
 
     /// Returns the sessions of leases that have expired to the queue; how many sessions.
     async fn expire(&self, now: Now) -> StoreResult<u64>;

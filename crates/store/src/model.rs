@@ -305,7 +305,7 @@ pub struct SketchPage {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Uncompared {
     /// Its decision and what that follows from.
-    pub standing: super::decisions::Standing,
+    pub standing: super::decisions::DecidedResult,
     /// Whose session it is.
     pub user_id: Option<String>,
     /// Its compact record; `None` where it is gone.
@@ -322,7 +322,7 @@ pub struct Compared {
     /// Other sessions with its movement, the most alike first.
     pub matches: Vec<Seq>,
     /// What its decision follows from now, and the new one; `None` where nothing was found.
-    pub found: Option<(playproof_domain::result::Basis, playproof_domain::result::Decided)>,
+    pub found: Option<(playproof_domain::result::DecisionInputs, playproof_domain::result::Decided)>,
 }
 
 /// How much is still to be compared.
@@ -336,7 +336,7 @@ pub struct ComparisonBacklog {
 
 /// What a settlement did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Settled {
+pub struct SettleCounts {
     /// Members that got their result.
     pub processed: u64,
     /// Members that wait for a retry.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    BatchEnd, BatchOutcome, Lease, Matches, Member, MemberOutcome, Settled, Settlement, StoreError, StoreResult,
+    BatchEnd, BatchOutcome, Lease, Matches, Member, MemberOutcome, SettleCounts, Settlement, StoreError, StoreResult,
 };
 use playproof_domain::queue::{Entry, Event, LOST_LEASES_BEFORE_FAILED, State, step};
 use playproof_domain::result::Verdict;
@@ -32,7 +32,7 @@ pub(super) struct MemberStep<'a> {
 
 impl MemberStep<'_> {
     /// Counts it once it is written.
-    pub(super) fn count(&self, settled: &mut Settled) {
+    pub(super) fn count(&self, settled: &mut SettleCounts) {
         match self.entry.state {
             State::Processed => settled.processed += 1,
             State::Delayed => settled.delayed += 1,
@@ -143,8 +143,8 @@ impl<'a> Plan<'a> {
     }
 
     /// What it counts, once all of it is written.
-    pub(super) fn counts(&self) -> Settled {
-        let mut settled = Settled { gone: self.gone, ..Settled::default() };
+    pub(super) fn counts(&self) -> SettleCounts {
+        let mut settled = SettleCounts { gone: self.gone, ..SettleCounts::default() };
         self.steps.iter().for_each(|step| step.count(&mut settled));
         settled
     }
@@ -203,11 +203,11 @@ mod tests {
         let exists = |seq: i64| (seq != 2).then_some(LEASED);
         let plan = Plan::settle(LEASE, [1, 2, 3], exists, &settlement).unwrap();
         assert_eq!(plan.left, BTreeSet::from([3]));
-        assert_eq!(plan.counts(), Settled { failed: 1, gone: 1, ..Settled::default() });
+        assert_eq!(plan.counts(), SettleCounts { failed: 1, gone: 1, ..SettleCounts::default() });
         settlement.end = Some(lost_batch());
         let plan = Plan::settle(LEASE, [1, 2, 3], exists, &settlement).unwrap();
         assert!(plan.left.is_empty());
-        assert_eq!(plan.counts(), Settled { failed: 1, gone: 1, returned: 1, ..Settled::default() });
+        assert_eq!(plan.counts(), SettleCounts { failed: 1, gone: 1, returned: 1, ..SettleCounts::default() });
     }
 
     #[test]

@@ -76,8 +76,7 @@ pub(super) fn check(text: &str) -> Result<Checked, WrongTable> {
         rows += 1;
     }
     if rows < MIN_ROWS {
-        let message =
-            format!("the table has {rows} rows, too few to train on; send at least {MIN_ROWS}, better 1,000");
+        let message = format!("the table has {rows} rows, too few to train on; send at least {MIN_ROWS}, better 1,000");
         return Err(wrong(message));
     }
     let csv = writer.into_inner().unwrap_or_default();

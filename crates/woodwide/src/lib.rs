@@ -16,7 +16,6 @@
 )]
 
 mod answer;
-mod asking;
 mod beta;
 mod dataset;
 mod failure;
@@ -27,6 +26,7 @@ mod persistent;
 mod profile;
 mod progress;
 mod reference;
+mod retry_ladder;
 mod service;
 mod settings;
 mod table;
@@ -41,15 +41,15 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
-use self::asking::{Answered, Start, ask};
 use self::failure::Failure;
 use self::layout::{Layout, Slot};
 pub use self::order::{Dataset, Fault, Order, Started, TrainingError};
 use self::persistent::Persistent;
-use self::profile::{CALIBRATION_ROWS, FEW_ROWS, Profile, Suspicion, in_company, nature, people_alone};
+use self::profile::{CALIBRATION_ROWS, FEW_ROWS, IntegrityError, Profile, in_company, nature, people_alone};
 pub use self::progress::{Progress, Stage};
 pub use self::reference::DamagedReference;
 use self::reference::Reference;
+use self::retry_ladder::{Answered, Start, ask};
 use self::service::Service;
 pub use self::settings::{Generation, Timing, WoodwideSettings};
 pub use self::training::Training;
@@ -187,7 +187,7 @@ impl WoodwideDetector {
         };
         let nature = nature((&alone.layout, &alone.scores), (&company.layout, &company.scores));
         let nature = nature.map_err(|suspicion| match suspicion {
-            Suspicion::Useless | Suspicion::Alike => {
+            IntegrityError::Useless | IntegrityError::Alike => {
                 // It was good for something a moment ago: that may come back soon.
                 let before = self.useful.swap(false, Ordering::Relaxed);
                 let retry_after = (!before).then_some(self.timing().useless);
@@ -243,7 +243,7 @@ impl WoodwideDetector {
     /// [`DetectorError`], with what to do where the model cannot be used.
     pub async fn describe(&self) -> Result<String, DetectorError> {
         let deadline = Instant::now() + self.timing().batch;
-        self.service.knock(deadline).await.map_err(|failure| self.unblamed(failure))?;
+        self.service.ping(deadline).await.map_err(|failure| self.unblamed(failure))?;
         let profile = self.profile(deadline).await?;
         Ok(format!(
             "woodwide answers with model {} version {}, which {}",
@@ -281,7 +281,7 @@ impl WoodwideDetector {
     }
 
     /// Another answer that cannot be about our rows: after some of them the model is looked at anew.
-    async fn suspect(&self, suspicion: &Suspicion) -> DetectorError {
+    async fn suspect(&self, suspicion: &IntegrityError) -> DetectorError {
         if self.suspicions.fetch_add(1, Ordering::Relaxed) + 1 >= SUSPICIONS {
             self.suspicions.store(0, Ordering::Relaxed);
             self.unlearn().await;
@@ -340,7 +340,7 @@ impl Detector for WoodwideDetector {
 
     async fn score(&self, rows: &[Row]) -> Result<Answer, DetectorError> {
         let deadline = Instant::now() + self.timing().batch;
-        self.service.tidy(self.clock.now().wall, deadline).await;
+        self.service.clean_up(self.clock.now().wall, deadline).await;
         let profile = self.profile(deadline).await?;
         let layout = |least: usize| profile.layout(rows.len(), least, &mut rand::rng());
         let asked = if let Some(persistent) = &self.persistent {
@@ -401,7 +401,7 @@ impl Detector for WoodwideDetector {
     /// Knocks with one request, then has a known person scored.
     async fn health(&self) -> Result<ModelIdentity, DetectorError> {
         let deadline = Instant::now() + self.timing().probe;
-        self.service.knock(deadline).await.map_err(|failure| self.unblamed(failure))?;
+        self.service.ping(deadline).await.map_err(|failure| self.unblamed(failure))?;
         let (version, start) = match self.known() {
             Some(profile) => (profile.version.clone(), profile.start()),
             None => (self.service.resolve(deadline).await.map_err(|failure| self.unblamed(failure))?, Start::default()),

@@ -10,8 +10,8 @@ use rand::seq::{SliceRandom as _, index};
 use serde::{Deserialize, Serialize};
 
 use super::answer::Scores;
-use super::asking::Start;
 use super::layout::{Layout, Slot};
+use super::retry_ladder::Start;
 use playproof_domain::agreement::rank_correlation;
 use playproof_domain::calibration::Calibration;
 
@@ -38,7 +38,7 @@ const OUTLIER_ABOVE: f64 = 0.95;
 /// What a model version's answers are like.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
-pub(super) enum Nature {
+pub(super) enum ScoringMode {
     /// A row's score depends on the row alone.
     ContextFree {
         /// Of the known people, in order.
@@ -69,7 +69,7 @@ pub(super) struct Profile {
     pub(super) version: String,
     /// The known rows it was found out with.
     pub(super) reference: String,
-    pub(super) nature: Nature,
+    pub(super) nature: ScoringMode,
     /// Known rows with which the service last answered a batch.
     pub(super) top_up: usize,
     /// Whether it did so for a dataset only, though it takes rows with the question.
@@ -81,7 +81,7 @@ pub(super) struct Profile {
 
 /// An answer that the model cannot have given to the rows that were sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Suspicion {
+pub(super) enum IntegrityError {
     /// A known row has another score.
     #[error(
         "a known row came back with another score than before; the answer is about other rows, or the model changed"
@@ -130,15 +130,15 @@ pub(super) fn in_company(rows: usize) -> Layout {
 }
 
 /// What the answers to [`people_alone`] and [`in_company`] say.
-pub(super) fn nature(alone: (&Layout, &Scores), company: (&Layout, &Scores)) -> Result<Nature, Suspicion> {
+pub(super) fn nature(alone: (&Layout, &Scores), company: (&Layout, &Scores)) -> Result<ScoringMode, IntegrityError> {
     let people = by_place(alone.0, alone.1, alone.0.slots.len());
     let again = by_place(company.0, company.1, people.len());
     let outlier = company.0.added(company.1).find(|(slot, ..)| *slot == Slot::Outlier);
-    let Some((_, outlier, outlier_flag)) = outlier else { return Err(Suspicion::OtherForm) };
+    let Some((_, outlier, outlier_flag)) = outlier else { return Err(IntegrityError::OtherForm) };
     // Of everybody who was in both calls: what was said in the first, and in the second.
     let both: Vec<_> =
         people.iter().zip(&again).filter_map(|(first, second)| Some((*first.as_ref()?, *second.as_ref()?))).collect();
-    let scored = |score: Option<f64>| score.ok_or(Suspicion::OtherForm);
+    let scored = |score: Option<f64>| score.ok_or(IntegrityError::OtherForm);
     if let Some(outlier) = outlier {
         let first: Vec<f64> =
             people.iter().map(|found| scored(found.and_then(|(score, _)| score))).collect::<Result<_, _>>()?;
@@ -148,26 +148,26 @@ pub(super) fn nature(alone: (&Layout, &Scores), company: (&Layout, &Scores)) -> 
         #[expect(clippy::cast_precision_loss, reason = "counts of rows")]
         let share = below as f64 / pairs.len().max(1) as f64;
         if share < OUTLIER_ABOVE {
-            return Err(Suspicion::Useless);
+            return Err(IntegrityError::Useless);
         }
-        let spread = Spread::of(&first).ok_or(Suspicion::Alike)?;
+        let spread = Spread::of(&first).ok_or(IntegrityError::Alike)?;
         let noise = pairs.iter().map(|(a, b)| spread.apart(*a, *b)).fold(0.0, f64::max);
         return Ok(if noise <= NOISE {
-            Nature::ContextFree { scores: first, outlier, noise }
+            ScoringMode::ContextFree { scores: first, outlier, noise }
         } else {
-            Nature::InContext { scores: first }
+            ScoringMode::InContext { scores: first }
         });
     }
     if both.iter().any(|(first, second)| first.0.is_some() || second.0.is_some()) {
-        return Err(Suspicion::OtherForm);
+        return Err(IntegrityError::OtherForm);
     }
     let flagged = both.iter().filter(|(_, second)| second.1).count();
     if !outlier_flag || 2 * flagged > both.len() {
-        return Err(Suspicion::Useless);
+        return Err(IntegrityError::Useless);
     }
     let free = |found: &Option<Said>| found.is_some_and(|(_, flag)| !flag);
     let unflagged = (0..people.len()).filter(|place| free(&people[*place]) && free(&again[*place]));
-    Ok(Nature::FlagsOnly { people: people.len(), unflagged: unflagged.collect() })
+    Ok(ScoringMode::FlagsOnly { people: people.len(), unflagged: unflagged.collect() })
 }
 
 /// Score and flag of a row.
@@ -212,9 +212,9 @@ impl Spread {
 }
 
 /// Where people score from zero upwards, so does everybody.
-fn no_negative(layout: &Layout, answered: &Scores, people: &[f64]) -> Result<(), Suspicion> {
+fn no_negative(layout: &Layout, answered: &Scores, people: &[f64]) -> Result<(), IntegrityError> {
     let negative = layout.sessions(answered).any(|(_, score, _)| score.is_some_and(|score| score < 0.0));
-    if negative && people.iter().all(|score| *score >= 0.0) { Err(Suspicion::Negative) } else { Ok(()) }
+    if negative && people.iter().all(|score| *score >= 0.0) { Err(IntegrityError::Negative) } else { Ok(()) }
 }
 
 impl Profile {
@@ -223,52 +223,52 @@ impl Profile {
     pub(super) fn layout(&self, sessions: usize, least: usize, rng: &mut impl Rng) -> Layout {
         match &self.nature {
             // All of them, always: the p-values are taken among them.
-            Nature::InContext { scores } => {
+            ScoringMode::InContext { scores } => {
                 Layout::mixed(sessions, (0..scores.len()).map(|place| vec![Slot::Known(place)]).collect(), rng)
             }
-            Nature::ContextFree { scores, .. } => {
+            ScoringMode::ContextFree { scores, .. } => {
                 let wanted = least.saturating_sub(sessions + 1).max(CANARIES).min(scores.len());
                 let people = index::sample(rng, scores.len(), wanted).into_iter().map(|place| vec![Slot::Known(place)]);
                 let added = std::iter::once(vec![Slot::Outlier]).chain(people).collect();
                 Layout::mixed(sessions, added, rng)
             }
-            Nature::FlagsOnly { people, unflagged } => flag_layout(sessions, least, *people, unflagged, rng),
+            ScoringMode::FlagsOnly { people, unflagged } => flag_layout(sessions, least, *people, unflagged, rng),
         }
     }
 
     /// Checks everything that was added, and says against which people the scores are to be held.
-    pub(super) fn check(&self, layout: &Layout, answered: &Scores) -> Result<Option<Calibration>, Suspicion> {
+    pub(super) fn check(&self, layout: &Layout, answered: &Scores) -> Result<Option<Calibration>, IntegrityError> {
         match &self.nature {
-            Nature::ContextFree { scores, outlier, noise } => {
-                let spread = Spread::of(scores).ok_or(Suspicion::Alike)?;
+            ScoringMode::ContextFree { scores, outlier, noise } => {
+                let spread = Spread::of(scores).ok_or(IntegrityError::Alike)?;
                 let tolerance = (SLACK * noise).max(SAME);
                 for (slot, score, _) in layout.added(answered) {
-                    let Some(score) = score else { return Err(Suspicion::OtherForm) };
+                    let Some(score) = score else { return Err(IntegrityError::OtherForm) };
                     let expected = match slot {
                         Slot::Known(place) => scores.get(place).copied(),
                         _ => Some(*outlier),
                     };
                     if expected.is_none_or(|expected| spread.apart(score, expected) > tolerance) {
-                        return Err(Suspicion::OtherScore);
+                        return Err(IntegrityError::OtherScore);
                     }
                 }
                 no_negative(layout, answered, scores)?;
                 Ok(Some(Calibration::new(scores.clone())))
             }
-            Nature::InContext { scores } => {
+            ScoringMode::InContext { scores } => {
                 let found = by_place(layout, answered, scores.len());
                 let found: Option<Vec<f64>> = found.into_iter().map(|said| said?.0).collect();
-                let Some(found) = found else { return Err(Suspicion::OtherForm) };
+                let Some(found) = found else { return Err(IntegrityError::OtherForm) };
                 if rank_correlation(&found, scores).is_none_or(|r| r < MIN_CORRELATION) {
-                    return Err(Suspicion::OtherOrder);
+                    return Err(IntegrityError::OtherOrder);
                 }
                 no_negative(layout, answered, scores)?;
                 Ok(Some(Calibration::new(found)))
             }
-            Nature::FlagsOnly { unflagged, .. } => {
+            ScoringMode::FlagsOnly { unflagged, .. } => {
                 for (slot, score, flag) in layout.added(answered) {
                     if score.is_some() {
-                        return Err(Suspicion::OtherForm);
+                        return Err(IntegrityError::OtherForm);
                     }
                     let right = match slot {
                         // Whoever only fills the table up may be either.
@@ -276,7 +276,7 @@ impl Profile {
                         _ => flag,
                     };
                     if !right {
-                        return Err(Suspicion::OtherFlag);
+                        return Err(IntegrityError::OtherFlag);
                     }
                 }
                 Ok(None)
@@ -287,7 +287,7 @@ impl Profile {
     /// Whether a model that was taken to score rows among each other gave the known rows the very scores of another
     /// company: it was misjudged, and asking it is cheaper than thought.
     pub(super) fn is_misjudged(&self, layout: &Layout, answered: &Scores) -> bool {
-        let Nature::InContext { scores } = &self.nature else { return false };
+        let ScoringMode::InContext { scores } = &self.nature else { return false };
         let Some(spread) = Spread::of(scores) else { return false };
         let found = by_place(layout, answered, scores.len());
         let same = |said: Option<Said>, before: f64| {
@@ -305,9 +305,9 @@ impl Profile {
     /// What kind it is, for logs and `check`.
     pub(super) fn kind(&self) -> &'static str {
         match self.nature {
-            Nature::ContextFree { .. } => "scores each row by itself",
-            Nature::InContext { .. } => "scores rows among each other",
-            Nature::FlagsOnly { .. } => "flags rows and gives no scores",
+            ScoringMode::ContextFree { .. } => "scores each row by itself",
+            ScoringMode::InContext { .. } => "scores rows among each other",
+            ScoringMode::FlagsOnly { .. } => "flags rows and gives no scores",
         }
     }
 }

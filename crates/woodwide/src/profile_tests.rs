@@ -26,7 +26,7 @@ fn flags(layout: &Layout) -> Scores {
     Scores { scores: None, ..answer(layout, alone) }
 }
 
-fn learn(answer: impl Fn(&Layout) -> Scores) -> Result<Profile, Suspicion> {
+fn learn(answer: impl Fn(&Layout) -> Scores) -> Result<Profile, IntegrityError> {
     let (first, second) = (people_alone(PEOPLE), in_company(FEW_ROWS));
     let nature = nature((&first, &answer(&first)), (&second, &answer(&second)))?;
     Ok(Profile { version: "v".into(), reference: "r".into(), nature, top_up: 0, as_dataset: false, warm_up_ms: 0 })
@@ -41,9 +41,9 @@ fn ranked(layout: &Layout) -> Scores {
 
 #[test]
 fn the_first_two_calls_tell_what_the_answers_are_like() {
-    assert!(matches!(learn(|l| answer(l, alone)).unwrap().nature, Nature::ContextFree { outlier: 9.0, .. }));
-    assert!(matches!(learn(ranked).unwrap().nature, Nature::InContext { .. }));
-    assert!(matches!(learn(flags).unwrap().nature, Nature::FlagsOnly { .. }));
+    assert!(matches!(learn(|l| answer(l, alone)).unwrap().nature, ScoringMode::ContextFree { outlier: 9.0, .. }));
+    assert!(matches!(learn(ranked).unwrap().nature, ScoringMode::InContext { .. }));
+    assert!(matches!(learn(flags).unwrap().nature, ScoringMode::FlagsOnly { .. }));
 }
 
 #[test]
@@ -52,14 +52,14 @@ fn scores_of_any_size_are_told_apart() {
     for (size, offset) in [(1e-8, 0.0), (1e-8, 1e-3), (1e12, 0.0), (1.0, -1e6)] {
         let sized = |slot| offset + size * alone(slot);
         let profile = learn(|l| answer(l, sized)).unwrap();
-        assert!(matches!(profile.nature, Nature::ContextFree { .. }), "{size}");
+        assert!(matches!(profile.nature, ScoringMode::ContextFree { .. }), "{size}");
         for _ in 0..500 {
             let layout = profile.layout(20, 10, &mut rng);
             let honest = answer(&layout, sized);
             assert!(profile.check(&layout, &honest).is_ok(), "{size}");
             let mut shifted = honest;
             shifted.scores.as_mut().unwrap().rotate_right(1);
-            assert_eq!(profile.check(&layout, &shifted), Err(Suspicion::OtherScore), "{size}");
+            assert_eq!(profile.check(&layout, &shifted), Err(IntegrityError::OtherScore), "{size}");
         }
     }
 }
@@ -75,21 +75,21 @@ fn the_noise_of_arithmetic_is_no_company_and_no_other_score() {
     let mut rng = ChaCha8Rng::seed_from_u64(8);
     for noise in [1e-7, 1e-5, 3e-4] {
         let profile = learn(|l| noisy(l, noise)).unwrap();
-        assert!(matches!(profile.nature, Nature::ContextFree { .. }), "{noise}");
+        assert!(matches!(profile.nature, ScoringMode::ContextFree { .. }), "{noise}");
         for sessions in [1, 50, 300, 2000] {
             let layout = profile.layout(sessions, 10, &mut rng);
             assert!(profile.check(&layout, &noisy(&layout, noise)).is_ok(), "{noise} {sessions}");
             let wrong = answer(&layout, |slot| alone(slot) * 1.05);
-            assert_eq!(profile.check(&layout, &wrong), Err(Suspicion::OtherScore), "{noise} {sessions}");
+            assert_eq!(profile.check(&layout, &wrong), Err(IntegrityError::OtherScore), "{noise} {sessions}");
         }
     }
-    assert!(matches!(learn(|l| noisy(l, 0.05)).unwrap().nature, Nature::InContext { .. }));
+    assert!(matches!(learn(|l| noisy(l, 0.05)).unwrap().nature, ScoringMode::InContext { .. }));
 }
 
 #[test]
 fn a_model_that_scores_people_alike_is_not_used() {
     let alike = |slot| if slot == Slot::Outlier { 9.0 } else { 0.25 };
-    assert_eq!(learn(|l| answer(l, alike)), Err(Suspicion::Alike));
+    assert_eq!(learn(|l| answer(l, alike)), Err(IntegrityError::Alike));
 }
 
 #[test]
@@ -117,11 +117,11 @@ fn flags_that_depend_on_the_company_are_believed_in_any_company() {
 #[test]
 fn a_model_that_takes_a_planted_outlier_for_a_person_is_not_used() {
     let blind = |slot| if slot == Slot::Outlier { 0.3 } else { alone(slot) };
-    assert_eq!(learn(|l| answer(l, blind)), Err(Suspicion::Useless));
+    assert_eq!(learn(|l| answer(l, blind)), Err(IntegrityError::Useless));
     let none = |l: &Layout| Scores { flags: vec![false; l.slots.len()], scores: None };
-    assert_eq!(learn(none), Err(Suspicion::Useless));
+    assert_eq!(learn(none), Err(IntegrityError::Useless));
     let all = |l: &Layout| Scores { flags: vec![true; l.slots.len()], scores: None };
-    assert_eq!(learn(all), Err(Suspicion::Useless));
+    assert_eq!(learn(all), Err(IntegrityError::Useless));
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn scores_shifted_or_shuffled_under_right_ids_are_accepted_less_than_once_in_a_t
             shifted.scores.as_mut().unwrap().rotate_right(1);
             let mut shuffled = honest.clone();
             shuffled.scores.as_mut().unwrap().shuffle(&mut rng);
-            let place = if matches!(profile.nature, Nature::ContextFree { .. }) { 0 } else { 2 };
+            let place = if matches!(profile.nature, ScoringMode::ContextFree { .. }) { 0 } else { 2 };
             accepted[place] += u32::from(profile.check(&layout, &shifted).is_ok());
             accepted[place + 1] += u32::from(profile.check(&layout, &shuffled).is_ok());
         }
@@ -165,11 +165,11 @@ fn a_model_that_changed_is_noticed() {
     let profile = learn(|l| answer(l, alone)).unwrap();
     let layout = profile.layout(20, 10, &mut rng);
     let drifted = answer(&layout, |slot| alone(slot) * 1.001);
-    assert_eq!(profile.check(&layout, &drifted), Err(Suspicion::OtherScore));
-    assert_eq!(profile.check(&layout, &flags(&layout)), Err(Suspicion::OtherForm));
+    assert_eq!(profile.check(&layout, &drifted), Err(IntegrityError::OtherScore));
+    assert_eq!(profile.check(&layout, &flags(&layout)), Err(IntegrityError::OtherForm));
     let flagging = learn(flags).unwrap();
     let all = Scores { flags: vec![true; layout.slots.len()], scores: None };
-    assert_eq!(flagging.check(&layout, &all), Err(Suspicion::OtherFlag));
+    assert_eq!(flagging.check(&layout, &all), Err(IntegrityError::OtherFlag));
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn flags_under_the_wrong_rows_and_flags_cut_short_are_noticed() {
 #[test]
 fn a_negative_score_is_believed_only_of_a_model_that_gives_people_some() {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
-    for (shift, believed) in [(0.0, Err(Suspicion::Negative)), (-0.5, Ok(()))] {
+    for (shift, believed) in [(0.0, Err(IntegrityError::Negative)), (-0.5, Ok(()))] {
         let profile = learn(|l| answer(l, |slot| alone(slot) + shift)).unwrap();
         let layout = profile.layout(20, 10, &mut rng);
         let odd = answer(&layout, |slot| if slot == Slot::Session(7) { -1.0 } else { alone(slot) + shift });

@@ -10,8 +10,8 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::answer::Scores;
-use super::asking::{RUNGS, Start};
 use super::failure::Failure;
+use super::retry_ladder::{RUNGS, Start};
 use super::settings::Generation;
 use super::table::Table;
 use super::transport::{Body, Request, Transport};
@@ -33,22 +33,22 @@ pub(super) enum Question {
     /// The rows go along each time.
     Inline(Table),
     /// They are on the service.
-    Ga(ga::Dataset, Table, Ours),
+    Ga(ga::Dataset, Table, RemoteDataset),
     /// Likewise, in the beta generation.
-    Beta(String, Table, Ours),
+    Beta(String, Table, RemoteDataset),
 }
 
 /// A name in use on the service. Dropped before what bears it is gone, it is looked for later.
 #[derive(Debug)]
-pub(super) struct Ours {
+pub(super) struct RemoteDataset {
     name: String,
-    books: Arc<Books>,
+    books: Arc<RemoteNames>,
     gone: bool,
 }
 
 /// What is known of our things on the service.
 #[derive(Debug, Default)]
-struct Books {
+struct RemoteNames {
     /// Names in use now.
     active: Mutex<BTreeSet<String>>,
     /// Whether something may have been left behind.
@@ -57,7 +57,7 @@ struct Books {
     rest: Mutex<Option<Instant>>,
 }
 
-impl Books {
+impl RemoteNames {
     fn active(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -67,14 +67,14 @@ impl Books {
     }
 }
 
-impl Ours {
-    fn new(name: &str, books: &Arc<Books>) -> Self {
+impl RemoteDataset {
+    fn new(name: &str, books: &Arc<RemoteNames>) -> Self {
         books.active().insert(name.to_owned());
         Self { name: name.to_owned(), books: Arc::clone(books), gone: false }
     }
 }
 
-impl Drop for Ours {
+impl Drop for RemoteDataset {
     fn drop(&mut self) {
         self.books.active().remove(&self.name);
         if !self.gone {
@@ -95,7 +95,7 @@ pub(super) struct Service {
     process: String,
     /// Whether other processes of this installation may be at work.
     shared: bool,
-    books: Arc<Books>,
+    books: Arc<RemoteNames>,
 }
 
 /// Begins the name of everything that any installation puts on the service.
@@ -123,7 +123,7 @@ impl Service {
             process: format!("{:08x}", rand::random::<u32>()),
             shared,
             // Whoever ran before may have been killed.
-            books: Arc::new(Books { untidy: AtomicBool::new(true), ..Books::default() }),
+            books: Arc::new(RemoteNames { untidy: AtomicBool::new(true), ..RemoteNames::default() }),
         }
     }
 
@@ -142,7 +142,7 @@ impl Service {
     }
 
     /// Whether it answers at all, by a single request.
-    pub(super) async fn knock(&self, deadline: Instant) -> Result<(), Failure> {
+    pub(super) async fn ping(&self, deadline: Instant) -> Result<(), Failure> {
         let path = match self.generation {
             Generation::Ga => format!("/models/{}", self.model),
             Generation::Beta => format!("/api/models/{}", self.model),
@@ -185,7 +185,7 @@ impl Service {
         if place == Place::Inline {
             return Ok(Question::Inline(table));
         }
-        let ours = Ours::new(&table.name, &self.books);
+        let ours = RemoteDataset::new(&table.name, &self.books);
         Ok(match self.generation {
             Generation::Ga => Question::Ga(ga::upload(&self.transport, &table, deadline).await?, table, ours),
             Generation::Beta => Question::Beta(beta::upload(&self.transport, &table, deadline).await?, table, ours),
@@ -230,7 +230,7 @@ impl Service {
     /// Removes a GA dataset with all its versions, and frees its name at once: a deleted one may go on holding it. Half
     /// done, it is found later by the name it has then.
     pub(super) async fn retire(&self, id: &str, now: Timestamp, deadline: Instant) -> Result<(), Failure> {
-        let mut ours = Ours::new(&self.name(now), &self.books);
+        let mut ours = RemoteDataset::new(&self.name(now), &self.books);
         let body = Body::Json(json!({"name": ours.name}));
         let rename =
             Request { method: Method::PATCH, repeatable: true, ..Request::post(format!("/datasets/{id}"), body) };
@@ -249,7 +249,7 @@ impl Service {
 
     /// Removes what earlier calls or a killed process left behind. Cheap when there is nothing to do. What cannot be
     /// removed now is left alone for a while, so that it costs the batches that follow nothing.
-    pub(super) async fn tidy(&self, now: Timestamp, deadline: Instant) {
+    pub(super) async fn clean_up(&self, now: Timestamp, deadline: Instant) {
         let rests = self.books.rest().is_some_and(|until| Instant::now() < until);
         if rests || !self.books.untidy.swap(false, Ordering::Relaxed) {
             return;
@@ -290,7 +290,7 @@ impl Service {
         Ok((removed, failed))
     }
 
-    /// Ours, not in use, and of nobody who may still be at work.
+    /// RemoteDataset, not in use, and of nobody who may still be at work.
     fn is_leftover(&self, name: &str, now: Timestamp) -> bool {
         let parts: Vec<&str> = name.strip_prefix(PREFIX).unwrap_or_default().split('-').collect();
         let [installation, process, made_ms, _] = parts[..] else { return false };
@@ -326,7 +326,7 @@ mod tests {
         for service in [&alone, &shared] {
             assert!(!service.is_leftover(&named("0000000f", hour), now), "somebody else's");
             assert!(service.is_leftover(&named("0000000f", 25 * hour), now), "nobody's");
-            let ours = Ours::new(&service.name(now), &service.books);
+            let ours = RemoteDataset::new(&service.name(now), &service.books);
             assert!(!service.is_leftover(&ours.name, now), "in use");
             for name in ["people", "playproof-", "playproof-0000000a-b", "playproof-0000000a-b-c-d"] {
                 assert!(!service.is_leftover(name, now), "{name}");

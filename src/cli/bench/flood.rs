@@ -209,7 +209,10 @@ async fn settled(target: &Target) -> anyhow::Result<()> {
         if waiting == 0 && pending == 0.0 {
             return Ok(());
         }
-        anyhow::ensure!(began.elapsed() < SETTLE_TIMEOUT, "{waiting} sessions have no result, {pending} are not compared");
+        anyhow::ensure!(
+            began.elapsed() < SETTLE_TIMEOUT,
+            "{waiting} sessions have no result, {pending} are not compared"
+        );
         tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

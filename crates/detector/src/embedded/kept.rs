@@ -18,7 +18,7 @@ const MAX_KEPT: usize = 8192;
 
 /// The values that the trees asked for, of sessions that wait for their batch.
 #[derive(Debug, Default)]
-pub(super) struct Lately(Mutex<Values>);
+pub(super) struct RecentRows(Mutex<Values>);
 
 #[derive(Debug, Default)]
 struct Values {
@@ -27,7 +27,7 @@ struct Values {
     arrived: VecDeque<Seq>,
 }
 
-impl Lately {
+impl RecentRows {
     /// Keeps the values of a session, and forgets the oldest where there is no place.
     pub(super) fn keep(&self, session: Seq, asked: Box<[f32]>) {
         let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,7 +54,7 @@ impl Lately {
 #[derive(Clone, Debug)]
 pub struct Kept {
     pub(super) model: Arc<Model>,
-    pub(super) lately: Arc<Lately>,
+    pub(super) lately: Arc<RecentRows>,
 }
 
 /// The traits of a session's movement.
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn the_values_of_a_session_are_given_once_and_the_oldest_are_forgotten() {
-        let lately = Lately::default();
+        let lately = RecentRows::default();
         let most = i64::try_from(MAX_KEPT).unwrap();
         for n in 0..most + 2 {
             lately.keep(Seq(n), [1.0].into());

@@ -40,7 +40,7 @@ use self::classifier::{Column, Contribution};
 use self::drift::Drift;
 use self::file::{Contents, ModelError};
 use self::judge::Judgement;
-use self::kept::{Kept, Lately};
+use self::kept::{Kept, RecentRows};
 pub use self::shadow::{Shadow, Tally};
 use self::support::Share;
 use super::{Answer, Detector, DetectorError, Limits, Outcome, Row};
@@ -273,26 +273,26 @@ impl Model {
 
 /// What a detector goes by.
 #[derive(Clone, Debug)]
-struct Going {
+struct ActiveModel {
     model: Arc<Model>,
     drift: Arc<Drift>,
     shadow: Option<Arc<Shadow>>,
-    lately: Arc<Lately>,
+    lately: Arc<RecentRows>,
 }
 
 /// The embedded model as a detector; it is always there. Clones share the model, which may be replaced while it scores.
 #[derive(Clone, Debug)]
-pub struct EmbeddedDetector(Arc<RwLock<Going>>);
+pub struct EmbeddedDetector(Arc<RwLock<ActiveModel>>);
 
 impl EmbeddedDetector {
     /// A detector that asks `model`.
     #[must_use]
     pub fn new(model: Arc<Model>) -> Self {
         let drift = Arc::new(Drift::new(&model));
-        Self(Arc::new(RwLock::new(Going { model, drift, shadow: None, lately: Arc::default() })))
+        Self(Arc::new(RwLock::new(ActiveModel { model, drift, shadow: None, lately: Arc::default() })))
     }
 
-    fn going(&self) -> Going {
+    fn going(&self) -> ActiveModel {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -328,7 +328,7 @@ impl EmbeddedDetector {
     }
 }
 
-impl Going {
+impl ActiveModel {
     /// Why the model cannot score a row; `None` for one that it can.
     fn refusal(&self, features: &[f64]) -> Option<String> {
         let columns = self.model.feature_set().columns();

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use super::drift::{Drift, Place};
-use super::kept::Lately;
-use super::{Assessment, EmbeddedDetector, Going, Model, Shadow, Tally};
+use super::kept::RecentRows;
+use super::{ActiveModel, Assessment, EmbeddedDetector, Model, Shadow, Tally};
 use playproof_domain::features::Extractor;
 use playproof_domain::id::Seq;
 use playproof_domain::reason::Reasons;
@@ -16,7 +16,7 @@ use playproof_domain::session::Session;
 /// What drift and shadow will count of a session that was scored, and what its batch will want of it.
 #[derive(Debug)]
 pub struct Sighting {
-    lately: Arc<Lately>,
+    lately: Arc<RecentRows>,
     asked: Option<Box<[f32]>>,
     drift: Arc<Drift>,
     place: Option<Place>,
@@ -55,7 +55,7 @@ impl EmbeddedDetector {
     }
 }
 
-impl Going {
+impl ActiveModel {
     fn sight(
         self,
         row: &[f64],

@@ -130,7 +130,7 @@ fn shown(id: &str, key: &StoredKey) -> KeyBody {
     )
 )]
 pub(super) async fn list(State(service): State<Shared>, _: Operator) -> Response {
-    let keys = service.controls.held().keys.iter().map(|(id, key)| shown(id, key)).collect();
+    let keys = service.controls.current().keys.iter().map(|(id, key)| shown(id, key)).collect();
     wire::json(&KeysAnswer { keys, keys_required: !service.settings.keys.is_empty() })
 }
 
@@ -171,7 +171,7 @@ pub(super) async fn create(
     if asked.test_verdict.is_some() && !matches!(role, Role::Submit | Role::Ingest) {
         return bounds("testVerdict", "only keys with the role submit or ingest can be test keys");
     }
-    if service.controls.held().keys.len() >= MOST {
+    if service.controls.current().keys.len() >= MOST {
         return bounds("role", "there are 1000 keys; revoke one");
     }
     let kind = if asked.test_verdict.is_some() { "test" } else { role.name() };
@@ -208,7 +208,7 @@ pub(super) async fn revoke(
     TextPath(id): TextPath,
 ) -> Result<Response, ApiError> {
     let unknown = || ApiError::new(Code::UnknownKey, "there is no such key; those of the settings are not made here");
-    let key = service.controls.held().keys.get(&id).cloned().ok_or_else(unknown)?;
+    let key = service.controls.current().keys.get(&id).cloned().ok_or_else(unknown)?;
     service
         .note(&access, "key.revoke", id.as_str(), json!({"role": key.role, "deploymentId": key.deployment_id}))
         .await?;

@@ -76,15 +76,15 @@ pub use settings::{HttpSettings, RateLimit, parse_network};
 
 use crate::challenges::Challenges;
 use crate::clock::Clock;
-use crate::controls::Controls;
+use crate::controls::OperatorState;
 use crate::detector::Detector;
 use crate::detector::embedded::EmbeddedDetector;
 use crate::domain::id::SessionKey;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
+use crate::result_notifier::ResultNotifier;
 use crate::scheduler::Handle;
-use crate::settled::Settled;
 use crate::store::audit::NewEntry;
 use crate::store::{Lookup, Store};
 use crate::woodwide::Training;
@@ -102,7 +102,7 @@ pub struct Parts {
     /// What runs batches.
     pub scheduler: Handle,
     /// Who is told when a session is settled.
-    pub settled: Arc<Settled>,
+    pub settled: Arc<ResultNotifier>,
     /// The detector whose health makes the service ready.
     pub detector: Arc<dyn Detector>,
     /// The embedded detector that is active: its model, and what watches the sessions it scores.
@@ -112,7 +112,7 @@ pub struct Parts {
     /// The embedded models.
     pub registry: Arc<Registry>,
     /// What operators made.
-    pub controls: Arc<Controls>,
+    pub controls: Arc<OperatorState>,
     /// Instruments.
     pub metrics: Arc<Metrics>,
     /// Time.
@@ -126,11 +126,11 @@ pub struct Service {
     store: Arc<dyn Store>,
     intake: Arc<Intake>,
     scheduler: Handle,
-    settled: Arc<Settled>,
+    settled: Arc<ResultNotifier>,
     detector: Arc<dyn Detector>,
     embedded: EmbeddedDetector,
     training: Option<Training>,
-    controls: Arc<Controls>,
+    controls: Arc<OperatorState>,
     challenges: Challenges,
     registry: Arc<Registry>,
     keys: RwLock<(i64, Arc<Keys>)>,
@@ -242,7 +242,7 @@ impl Service {
         if known.0 == version {
             return known.1;
         }
-        let keys = Arc::new(self.settings.keys.with(&self.controls.held().keys));
+        let keys = Arc::new(self.settings.keys.with(&self.controls.current().keys));
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = (version, Arc::clone(&keys));
         keys
     }

@@ -82,7 +82,7 @@ fn shown(id: &str, rule: &Override) -> OverrideBody {
     )
 )]
 pub(super) async fn list(State(service): State<Shared>, _: Operator) -> Response {
-    let overrides = service.controls.held().overrides.iter().map(|(id, rule)| shown(id, rule)).collect();
+    let overrides = service.controls.current().overrides.iter().map(|(id, rule)| shown(id, rule)).collect();
     wire::json(&OverridesAnswer { overrides })
 }
 
@@ -121,7 +121,7 @@ pub(super) async fn create(
     if asked.note.len() > LONGEST_NOTE {
         return bounds("note", format!("note must be at most {LONGEST_NOTE} bytes long"));
     }
-    if service.controls.held().overrides.len() >= MOST {
+    if service.controls.current().overrides.len() >= MOST {
         return bounds("userId", format!("there are {MOST} overrides; remove one"));
     }
     let rule = Override {
@@ -156,7 +156,7 @@ pub(super) async fn remove(
     TextPath(id): TextPath,
 ) -> Result<Response, ApiError> {
     let unknown = || ApiError::new(Code::UnknownOverride, "there is no such override");
-    let rule = service.controls.held().overrides.get(&id).cloned().ok_or_else(unknown)?;
+    let rule = service.controls.current().overrides.get(&id).cloned().ok_or_else(unknown)?;
     service.note(&access, "override.remove", rule.user.as_str(), json!({"id": id})).await?;
     service.controls.set(OVERRIDE, &id, None).await?;
     Ok(wire::json(&shown(&id, &rule)))

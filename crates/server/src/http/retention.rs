@@ -117,7 +117,7 @@ pub(super) async fn list(
     Params(params): Params<DeploymentParams>,
 ) -> Result<Response, ApiError> {
     let only = access.deployment(params.deployment_id)?;
-    let held = service.controls.held();
+    let held = service.controls.current();
     let asked = held.retention.iter().filter(|(deployment, _)| only.as_ref().is_none_or(|only| only == *deployment));
     let paused = clock::paused(service.store.as_ref(), service.clock.now().wall).await?;
     let deployments = asked.map(|(deployment, rule)| shown(deployment, rule)).collect();
@@ -166,7 +166,7 @@ pub(super) async fn set(
     }
     let missing = || out_of_bounds("deploymentId", "deploymentId must be given; the settings hold for all the others");
     let deployment = access.deployment(asked.deployment_id)?.ok_or_else(missing)?;
-    let held = service.controls.held();
+    let held = service.controls.current();
     if held.retention.len() >= MOST && !held.retention.contains_key(&deployment) {
         return Err(out_of_bounds("deploymentId", format!("{MOST} deployments have a rule; remove one")));
     }
@@ -195,7 +195,7 @@ pub(super) async fn reset(
 ) -> Result<Response, ApiError> {
     let unknown = || ApiError::new(Code::UnknownRule, "this deployment has no rule; name one with ?deploymentId=");
     let deployment = access.deployment(params.deployment_id)?.ok_or_else(unknown)?;
-    let rule = service.controls.held().retention.get(&deployment).copied().ok_or_else(unknown)?;
+    let rule = service.controls.current().retention.get(&deployment).copied().ok_or_else(unknown)?;
     service.note(&access, "retention.reset", "", json!({"deploymentId": deployment})).await?;
     service.controls.set(RETENTION, &deployment, None).await?;
     Ok(wire::json(&shown(&deployment, &rule)))

@@ -34,7 +34,7 @@ fn name(access: &Access, login: Option<Login>) -> String {
 impl Service {
     /// Whether a login is over, by its time or because somebody ended it.
     pub(super) fn is_over(&self, access: &Access, login: Login) -> bool {
-        let held = self.controls.held();
+        let held = self.controls.current();
         let ended_up_to = held.ended_logins.get(&name(access, None));
         login.end <= self.clock.now().wall
             || held.ended_logins.contains_key(&name(access, Some(login)))
@@ -44,7 +44,7 @@ impl Service {
     /// Ends a login on every node.
     pub(super) async fn end_login(&self, access: &Access, login: Login) -> Result<(), ApiError> {
         self.note(access, "logout", "", json!({})).await?;
-        let held = self.controls.held();
+        let held = self.controls.current();
         let now = self.clock.now().wall;
         let own = format!("{}:", access.actor);
         let open = held.ended_logins.iter().filter(|(name, end)| name.starts_with(&own) && **end > now.0).count();
@@ -53,7 +53,7 @@ impl Service {
         } else {
             self.controls.set(ENDED_LOGIN, &name(access, Some(login)), Some(login.end.0.to_string())).await?;
         }
-        let held = self.controls.held();
+        let held = self.controls.current();
         let is_past = |(name, at): &(&String, &i64)| match name.split_once(':') {
             Some((actor, _)) => {
                 **at <= now.0
@@ -180,7 +180,7 @@ mod tests {
             ended.push(login.0);
             app.clock.advance(Duration::from_millis(1));
         }
-        assert!(app.service.controls.held().ended_logins.len() <= MOST_ENDED + 1);
+        assert!(app.service.controls.current().ended_logins.len() <= MOST_ENDED + 1);
         for cookie in &ended {
             let reply = send(app.request("GET", "/api/v1/batch/stats").header("cookie", cookie)).await;
             assert_ne!(reply.status, 200, "{}", reply.text);

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::{HttpSettings, Parts, Role, Service, server};
 use crate::clock::{Clock as _, ManualClock};
-use crate::controls::Controls;
+use crate::controls::OperatorState;
 use crate::detector::Detector;
 use crate::detector::embedded::{EmbeddedDetector, Model};
 use crate::detector::scripted::Scripted;
@@ -28,16 +28,16 @@ use crate::domain::time::{Now, Timestamp};
 use crate::intake::{FirstBy, Intake};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
+use crate::result_notifier::ResultNotifier;
 use crate::scheduler::{self, Scheduler};
-use crate::settled::Settled;
 use crate::shutdown::Shutdown;
 use crate::store::audit::{AuditStore, Entry, NewEntry};
 use crate::store::campaigns::{CampaignId, CampaignMember, CampaignPage, CampaignQuery, CampaignRow, CampaignStore};
 use crate::store::controls::Control;
-use crate::store::decisions::{Revised, Revision, Standing};
+use crate::store::decisions::{DecidedResult, Revised, Revision};
 use crate::store::deliveries::{Attempt, Delivery, DeliveryRow, DeliveryStore, Event, Place};
 use crate::store::labels::{Label, LabelRow, LabelStore};
-use crate::store::sqlite::{Room, SqliteSettings, SqliteStore};
+use crate::store::sqlite::{CapacityLimits, SqliteSettings, SqliteStore};
 use crate::store::{
     Acceptance, BatchRow, ChallengeStore, Claim, ClaimRequest, ControlStore, DeadRow, DecisionStore,
     DeploymentRetention, Lease, Lookup, NewSession, Page, Pruned, ResultQuery, ResultRow, Retention, Settlement,
@@ -144,7 +144,7 @@ behind_the_switch! { DeliveryStore:
 }
 
 behind_the_switch! { DecisionStore:
-    standings(after: Seq, limit: u32, deployment: Option<String>) -> Vec<Standing>;
+    standings(after: Seq, limit: u32, deployment: Option<String>) -> Vec<DecidedResult>;
     revise(revisions: Vec<Revision>, at: Timestamp) -> u64;
     revisions(seq: Seq) -> Vec<Revised>;
 }
@@ -160,14 +160,14 @@ behind_the_switch! { CampaignStore:
     campaigns(query: CampaignQuery) -> CampaignPage;
     campaign(id: CampaignId, deployment: Option<String>, now: Timestamp) -> Option<CampaignRow>;
     campaign_members(id: CampaignId, before: Option<Seq>, limit: u32) -> Vec<CampaignMember>;
-    campaign_standings(id: CampaignId, after: Seq, limit: u32) -> Vec<Standing>;
+    campaign_standings(id: CampaignId, after: Seq, limit: u32) -> Vec<DecidedResult>;
 }
 
 behind_the_switch! { Store:
     accept(session: NewSession) -> Acceptance;
     claim(request: ClaimRequest, now: Now) -> Option<Claim>;
     renew(lease: Lease, now: Now) -> ();
-    settle(lease: Lease, settlement: Settlement, now: Now) -> crate::store::Settled;
+    settle(lease: Lease, settlement: Settlement, now: Now) -> crate::store::SettleCounts;
     expire(now: Now) -> u64;
     snapshot() -> Snapshot;
     session(key: SessionKey) -> Lookup;
@@ -205,7 +205,7 @@ pub(super) struct TestApp {
     pub(super) store: Arc<Faulty>,
     pub(super) detector: Arc<Scripted>,
     pub(super) clock: Arc<ManualClock>,
-    pub(super) settled: Arc<Settled>,
+    pub(super) settled: Arc<ResultNotifier>,
     client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<std::io::Result<()>>,
@@ -253,7 +253,7 @@ impl TestApp {
         choose(&mut choice);
         choice.http.queue_limit = choice.queue_limit;
         let folder = tempfile::tempdir().unwrap();
-        let room = Room { queue_limit: choice.queue_limit, store_limit: None, min_free_disk: 0 };
+        let room = CapacityLimits { queue_limit: choice.queue_limit, store_limit: None, min_free_disk: 0 };
         let open = SqliteSettings { folder: folder.path().to_owned(), room, autostart: false };
         let inner = SqliteStore::open(&open, START).unwrap();
         let store = Arc::new(Faulty {
@@ -264,9 +264,9 @@ impl TestApp {
             most_inside: AtomicUsize::default(),
         });
         let (detector, clock) = (Arc::new(choice.detector), Arc::new(ManualClock::new(START)));
-        let (settled, metrics) = (Settled::new(), Arc::new(Metrics::new().unwrap()));
+        let (settled, metrics) = (ResultNotifier::new(), Arc::new(Metrics::new().unwrap()));
         let shutdown = Shutdown::new();
-        let controls = Controls::open(store.clone(), Thresholds::default()).await.unwrap();
+        let controls = OperatorState::open(store.clone(), Thresholds::default()).await.unwrap();
         // The routes' own tests need no trained model.
         let model = Arc::new(Model::bundled().unwrap());
         let embedded = EmbeddedDetector::new(model);

@@ -170,7 +170,7 @@ fn shown(id: &str, webhook: &Webhook) -> WebhookBody {
 
 fn known(service: &Service, id: &str) -> Result<Webhook, ApiError> {
     let unknown = || ApiError::new(Code::UnknownWebhook, "there is no such webhook");
-    service.controls.held().webhooks.get(id).cloned().ok_or_else(unknown)
+    service.controls.current().webhooks.get(id).cloned().ok_or_else(unknown)
 }
 
 /// Lists webhooks.
@@ -183,7 +183,7 @@ fn known(service: &Service, id: &str) -> Result<Webhook, ApiError> {
     )
 )]
 pub(super) async fn list(State(service): State<Shared>, _: Operator) -> Response {
-    let webhooks = service.controls.held().webhooks.iter().map(|(id, webhook)| shown(id, webhook)).collect();
+    let webhooks = service.controls.current().webhooks.iter().map(|(id, webhook)| shown(id, webhook)).collect();
     wire::json(&WebhooksAnswer { webhooks })
 }
 
@@ -224,7 +224,7 @@ pub(super) async fn create(
     if !is_final && !changed && !campaigns {
         return Err(bounds("events", EVENTS.to_owned()));
     }
-    if service.controls.held().webhooks.len() >= MOST {
+    if service.controls.current().webhooks.len() >= MOST {
         return Err(bounds("url", format!("there are {MOST} webhooks; remove one")));
     }
     let refused = |refused: address::Refused| bounds("url", format!("url {refused}"));

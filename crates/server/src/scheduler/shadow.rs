@@ -20,7 +20,7 @@ use crate::domain::id::Seq;
 use crate::domain::result::{ModelIdentity, Verdict};
 use crate::metrics::Metrics;
 use crate::store::{Claim, Member};
-use crate::thresholds::ThresholdBook;
+use crate::thresholds::ThresholdTable;
 
 /// How long a scored batch waits for its shadow.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ pub(super) struct Shadow(JoinSet<Result<Vec<(Seq, Verdict)>, String>>);
 pub(super) struct Prepared {
     detector: Arc<dyn Detector>,
     metrics: Arc<Metrics>,
-    thresholds: Arc<ThresholdBook>,
+    thresholds: Arc<ThresholdTable>,
     /// Members without a score of the shadow's model.
     unscored: HashSet<Seq>,
     /// Whether it reads the detector's rows: both have one feature set.
@@ -43,7 +43,7 @@ pub(super) struct Prepared {
 struct Work {
     detector: Arc<dyn Detector>,
     metrics: Arc<Metrics>,
-    thresholds: Arc<ThresholdBook>,
+    thresholds: Arc<ThresholdTable>,
     members: Vec<Member>,
     rows: Vec<Row>,
 }

@@ -10,7 +10,7 @@ use proptest::test_runner::{Config, TestRunner};
 use super::{Fixture, QUEUE_LIMIT, at, key, request, retry, scored, session};
 use crate::{
     Acceptance, BatchOutcome, ClaimRequest, Counts, Lease, Lookup, MemberOutcome, NewSession, ResultQuery, Retention,
-    Settled, Settlement, Store, StoreError,
+    SettleCounts, Settlement, Store, StoreError,
 };
 use playproof_domain::batch::Trigger;
 use playproof_domain::id::{BatchId, Seq};
@@ -258,7 +258,7 @@ impl Model {
             let rest = std::mem::take(&mut self.leases[place].members);
             events.extend(rest.into_iter().map(|seq| (seq, Event::GiveBack, None)));
         }
-        let mut settled = Settled::default();
+        let mut settled = SettleCounts::default();
         for (seq, event, score) in events {
             *match (self.take(seq, event), event) {
                 (None, _) => &mut settled.gone,

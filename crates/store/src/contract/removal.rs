@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use crate::testing::*;
 use crate::{
-    Acceptance, Counts, DeploymentRetention, Lookup, NewSession, Pruned, ResultQuery, Retention, Settled, Store,
+    Acceptance, Counts, DeploymentRetention, Lookup, NewSession, Pruned, ResultQuery, Retention, SettleCounts, Store,
 };
 use playproof_domain::id::Seq;
 use playproof_domain::queue::State;
@@ -61,7 +61,7 @@ pub(crate) async fn a_session_erased_while_leased_gets_no_result(store: &dyn Sto
     store.erase_session(key("a"), at(2)).await.unwrap();
     assert_eq!(counts(store).await, Counts { leased: 2, erased: 1, accepted: 3, ..Counts::default() });
     let settled = settle_all(store, &batch, scored(1.0), at(3)).await.unwrap();
-    assert_eq!(settled, Settled { processed: 2, gone: 1, ..Settled::default() });
+    assert_eq!(settled, SettleCounts { processed: 2, gone: 1, ..SettleCounts::default() });
     assert_eq!(store.session(key("a")).await.unwrap(), Lookup::Erased);
     assert_eq!(store.results(ResultQuery { limit: 9, ..ResultQuery::default() }).await.unwrap().rows.len(), 2);
     assert_eq!(store.batch(batch.lease.batch).await.unwrap().unwrap().1, [key("b"), key("c")]);

@@ -3,7 +3,7 @@
 use futures_util::future::join;
 
 use crate::testing::*;
-use crate::{Lease, MemberOutcome, ResultQuery, Settled, Settlement, Store, StoreError};
+use crate::{Lease, MemberOutcome, ResultQuery, SettleCounts, Settlement, Store, StoreError};
 use playproof_domain::id::{LeaseToken, Seq};
 use playproof_domain::queue::State;
 use playproof_domain::result::Decision;
@@ -12,7 +12,7 @@ pub(crate) async fn a_scored_session_has_one_result(store: &dyn Store) {
     submit(store, session("a", at(0))).await;
     let batch = claim(store, 1, at(1)).await;
     let settled = settle_all(store, &batch, scored(3.5), at(2)).await.unwrap();
-    assert_eq!(settled, Settled { processed: 1, ..Settled::default() });
+    assert_eq!(settled, SettleCounts { processed: 1, ..SettleCounts::default() });
     let stored = found(store, "a").await;
     let result = stored.result.unwrap();
     assert_eq!(stored.entry.state, State::Processed);
@@ -60,7 +60,7 @@ pub(crate) async fn a_batch_may_settle_in_parts(store: &dyn Store) {
     assert_eq!(store.batch(batch.lease.batch).await.unwrap().unwrap().0.end, None, "it still runs");
     let rest = vec![(seqs[0], scored(3.0)), (seqs[2], rejected())];
     let settled = store.settle(batch.lease, settlement(rest), at(4)).await.unwrap();
-    assert_eq!(settled, Settled { processed: 1, failed: 1, ..Settled::default() });
+    assert_eq!(settled, SettleCounts { processed: 1, failed: 1, ..SettleCounts::default() });
     assert_eq!(found(store, "b").await.result.unwrap().verdict.raw_score, Some(1.0));
 }
 
@@ -68,7 +68,7 @@ pub(crate) async fn members_without_outcome_are_given_back(store: &dyn Store) {
     let seqs = submit_all(store, &["a", "b"], at(0)).await;
     let batch = claim(store, 9, at(1)).await;
     let settled = store.settle(batch.lease, settlement(vec![(seqs[0], scored(1.0))]), at(2)).await.unwrap();
-    assert_eq!(settled, Settled { processed: 1, returned: 1, ..Settled::default() });
+    assert_eq!(settled, SettleCounts { processed: 1, returned: 1, ..SettleCounts::default() });
     let back = found(store, "b").await;
     assert_eq!((back.entry.state, back.entry.attempts, back.entry.lost_leases), (State::Ready, 0, 0));
     assert_eq!(ids(&claim(store, 9, at(3)).await), ["b"]);
@@ -108,7 +108,7 @@ pub(crate) async fn attempts_count_up_to_the_last(store: &dyn Store) {
         batch = claim_retry(store, 1, at(3)).await.unwrap();
     }
     let settled = settle_all(store, &batch, retry(at(1), true, 3), at(4)).await.unwrap();
-    assert_eq!(settled, Settled { failed: 1, ..Settled::default() });
+    assert_eq!(settled, SettleCounts { failed: 1, ..SettleCounts::default() });
     let failed = found(store, "a").await;
     assert_eq!((failed.entry.state, failed.entry.attempts), (State::Failed, 3));
     assert_eq!(failed.last_error.as_deref(), Some("the detector is tired"));

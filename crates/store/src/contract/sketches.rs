@@ -13,7 +13,7 @@ use crate::{
 use playproof_domain::evidence::NAMED;
 use playproof_domain::id::{Seq, SessionId};
 use playproof_domain::reason::{Reason, Reasons};
-use playproof_domain::result::{Basis, Decided, Decision};
+use playproof_domain::result::{Decided, Decision, DecisionInputs};
 use playproof_domain::sketch::Sketch;
 
 fn sketch(seq: Seq) -> NewSketch {
@@ -192,9 +192,9 @@ fn nothing(seq: Seq) -> Compared {
 }
 
 /// What follows once a session is known for a replay.
-fn found_replay() -> (Basis, Decided) {
+fn found_replay() -> (DecisionInputs, Decided) {
     let noted = Reasons::from_iter([Reason::NoJitter, Reason::ReplayedMovement]);
-    let basis = Basis { supported: Some(0.5), noted, surely_replayed: true };
+    let basis = DecisionInputs { supported: Some(0.5), noted, surely_replayed: true };
     (basis, Decided { decision: Decision::Fail, confidence: 0.625, reasons: noted })
 }
 

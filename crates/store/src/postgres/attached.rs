@@ -10,12 +10,12 @@ use super::rows::{number, whole as int};
 use super::{decisions, deliveries, labels};
 use crate::decisions::Revised;
 use crate::deliveries::KeptDelivery;
+use crate::export::ExportedSession;
 use crate::labels::Label;
-use crate::whole::WholeSession;
 use playproof_domain::id::Seq;
 
 /// Writes what a page of sessions has.
-pub(super) async fn take(transaction: &Transaction<'_>, page: &[WholeSession]) -> Result<(), Fault> {
+pub(super) async fn take(transaction: &Transaction<'_>, page: &[ExportedSession]) -> Result<(), Fault> {
     for whole in page {
         let seq = whole.session.seq;
         if let Some(label) = &whole.label {
@@ -71,11 +71,11 @@ pub(super) async fn take_deliveries(
 }
 
 /// Reads what a page of sessions has.
-pub(super) async fn add(client: &Client, page: &mut [WholeSession]) -> Result<(), Fault> {
+pub(super) async fn add(client: &Client, page: &mut [ExportedSession]) -> Result<(), Fault> {
     let seqs: Vec<i64> = page.iter().map(|whole| whole.session.seq.0).collect();
-    let mut places: HashMap<i64, &mut WholeSession> =
+    let mut places: HashMap<i64, &mut ExportedSession> =
         page.iter_mut().map(|whole| (whole.session.seq.0, whole)).collect();
-    let mut each = |rows: Vec<Row>, put: &dyn Fn(&mut WholeSession, &Row) -> Result<(), Fault>| {
+    let mut each = |rows: Vec<Row>, put: &dyn Fn(&mut ExportedSession, &Row) -> Result<(), Fault>| {
         for row in &rows {
             if let Some(whole) = places.get_mut(&row.try_get("seq")?) {
                 put(whole, row)?;

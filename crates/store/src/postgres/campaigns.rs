@@ -16,8 +16,8 @@ use crate::campaigns::{
     CampaignId, CampaignMember, CampaignPage, CampaignQuery, CampaignRow, CampaignStore, Group, MIN_MEMBERS, groups,
     growth_step,
 };
-use crate::coding::Numbered as _;
-use crate::decisions::Standing;
+use crate::decisions::DecidedResult;
+use crate::encoding::Numbered as _;
 use crate::labels::Truth;
 use crate::{StoreError, StoreResult};
 use playproof_domain::id::Seq;
@@ -240,7 +240,7 @@ impl CampaignStore for PostgresStore {
         called!(self.core.campaign_members_once(id, before, limit))
     }
 
-    async fn campaign_standings(&self, id: CampaignId, after: Seq, limit: u32) -> StoreResult<Vec<Standing>> {
+    async fn campaign_standings(&self, id: CampaignId, after: Seq, limit: u32) -> StoreResult<Vec<DecidedResult>> {
         called!(self.core.campaign_standings_once(id, after, limit))
     }
 }
@@ -307,7 +307,12 @@ impl Core {
         rows::all(&found, member)
     }
 
-    async fn campaign_standings_once(&self, id: CampaignId, after: Seq, limit: u32) -> Result<Vec<Standing>, Fault> {
+    async fn campaign_standings_once(
+        &self,
+        id: CampaignId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<Vec<DecidedResult>, Fault> {
         let sql = "SELECT s.seq, s.deployment, s.id, r.kind, r.score, r.decision, r.supported, r.noted, \
                    r.surely_replayed, l.seq IS NOT NULL AS labelled FROM campaign_members c \
                    JOIN results r ON r.seq = c.seq JOIN sessions s ON s.seq = c.seq LEFT JOIN labels l ON l.seq = c.seq \

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::notifier::Notifier;
 use super::pool::Pool;
 use super::room::Room;
-use crate::coding::KeyHasher;
+use crate::encoding::KeyHasher;
 use playproof_domain::result::ModelIdentity;
 
 /// Whose time counts for leases, retries and retention.

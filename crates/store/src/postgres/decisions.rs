@@ -10,7 +10,7 @@ use super::pool::called;
 use super::rows::{self, enumerated, number};
 use super::store::PostgresStore;
 use crate::StoreResult;
-use crate::decisions::{Cause, DecisionStore, Revised, Revision, Standing};
+use crate::decisions::{Cause, DecidedResult, DecisionStore, Revised, Revision};
 use crate::deliveries::changed_body;
 use playproof_domain::id::Seq;
 use playproof_domain::time::Timestamp;
@@ -28,7 +28,7 @@ pub(super) fn revised(row: &Row) -> Result<Revised, Fault> {
 
 #[async_trait]
 impl DecisionStore for PostgresStore {
-    async fn standings(&self, after: Seq, limit: u32, deployment: Option<String>) -> StoreResult<Vec<Standing>> {
+    async fn standings(&self, after: Seq, limit: u32, deployment: Option<String>) -> StoreResult<Vec<DecidedResult>> {
         called!(self.core.standings_once(after, limit, deployment.as_deref()))
     }
 
@@ -42,8 +42,8 @@ impl DecisionStore for PostgresStore {
 }
 
 /// How a session's decision stands, of a row with all its columns.
-pub(super) fn standing(row: &Row) -> Result<Standing, Fault> {
-    Ok(Standing {
+pub(super) fn standing(row: &Row) -> Result<DecidedResult, Fault> {
+    Ok(DecidedResult {
         seq: Seq(row.try_get("seq")?),
         key: rows::key(row)?,
         kind: enumerated(row, "kind")?,
@@ -55,7 +55,12 @@ pub(super) fn standing(row: &Row) -> Result<Standing, Fault> {
 }
 
 impl Core {
-    async fn standings_once(&self, after: Seq, limit: u32, deployment: Option<&str>) -> Result<Vec<Standing>, Fault> {
+    async fn standings_once(
+        &self,
+        after: Seq,
+        limit: u32,
+        deployment: Option<&str>,
+    ) -> Result<Vec<DecidedResult>, Fault> {
         let sql = "SELECT r.seq, s.deployment, s.id, r.kind, r.score, r.decision, r.supported, r.noted, \
                    r.surely_replayed, l.seq IS NOT NULL AS labelled FROM results r JOIN sessions s ON s.seq = r.seq \
                    LEFT JOIN labels l ON l.seq = r.seq \

@@ -13,10 +13,10 @@ use super::results;
 use super::rows::{self, enumerated, number};
 use super::store::PostgresStore;
 use crate::campaigns::campaign_body;
-use crate::coding::KeyHasher;
 use crate::deliveries::{
     Attempt, Delivery, DeliveryRow, DeliveryState, DeliveryStore, Event, EventKind, KeptDelivery, Place, final_body,
 };
+use crate::encoding::KeyHasher;
 use crate::{StoreError, StoreResult};
 use playproof_domain::id::{SessionId, SessionKey};
 use playproof_domain::reason::Reasons;

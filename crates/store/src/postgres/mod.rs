@@ -16,6 +16,7 @@ mod decisions;
 mod deliveries;
 mod deployment;
 mod dump;
+mod export;
 mod fault;
 mod intake;
 mod labels;
@@ -36,7 +37,6 @@ mod store;
 mod tls;
 mod waiting;
 mod wake;
-mod whole;
 
 #[cfg(test)]
 mod plan_tests;
@@ -60,11 +60,11 @@ use self::notifier::Notifier;
 use self::pool::{Address, Pool, called};
 use self::room::Room;
 use super::audit::Entry;
-use super::coding::{KeyHasher, check_memory};
+use super::encoding::{KeyHasher, check_memory};
 use super::{
     Acceptance, BatchRow, Candidate, Claim, ClaimRequest, Compared, ComparisonBacklog, DeadRow, DeploymentRetention,
-    Heartbeat, Lease, Lookup, NewSession, NewSketch, NodeRow, Page, Pruned, ResultQuery, ResultRow, Retention, Settled,
-    Settlement, SketchCursor, SketchPage, Snapshot, Store, StoreError, StoreResult, Uncompared,
+    Heartbeat, Lease, Lookup, NewSession, NewSketch, NodeRow, Page, Pruned, ResultQuery, ResultRow, Retention,
+    SettleCounts, Settlement, SketchCursor, SketchPage, Snapshot, Store, StoreError, StoreResult, Uncompared,
 };
 use playproof_clock::Clock;
 use playproof_domain::id::{BatchId, Seq, SessionKey};
@@ -259,7 +259,7 @@ impl Store for PostgresStore {
         called!(self.core.renew_once(lease, self.given(now)))
     }
 
-    async fn settle(&self, lease: Lease, settlement: Settlement, now: Now) -> StoreResult<Settled> {
+    async fn settle(&self, lease: Lease, settlement: Settlement, now: Now) -> StoreResult<SettleCounts> {
         called!(self.core.settle_once(lease, &settlement, self.given(now)))
     }
 

@@ -14,7 +14,9 @@ use super::pool::now;
 use super::rows::{self, QUEUE_COLUMNS, SESSION_COLUMNS, number, plain, whole};
 use super::{campaigns, deliveries, results, sketches};
 use crate::settlement::{self, Plan};
-use crate::{BatchEnd, Claim, ClaimRequest, Lease, Matches, Member, MemberOutcome, Settled, Settlement, StoreError};
+use crate::{
+    BatchEnd, Claim, ClaimRequest, Lease, Matches, Member, MemberOutcome, SettleCounts, Settlement, StoreError,
+};
 use playproof_domain::batch::Trigger;
 use playproof_domain::id::BatchId;
 use playproof_domain::queue::{Entry, Event, State, step};
@@ -88,7 +90,7 @@ impl Core {
         lease: Lease,
         settlement: &Settlement,
         at: Option<i64>,
-    ) -> Result<Settled, Fault> {
+    ) -> Result<SettleCounts, Fault> {
         let mut models = HashMap::new();
         for (_, outcome) in &settlement.outcomes {
             if let MemberOutcome::Scored(verdict) = outcome

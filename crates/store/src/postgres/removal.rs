@@ -11,7 +11,7 @@ use super::pool::now;
 use super::queue::write_entries;
 use super::rows;
 use super::{deliveries, sketches};
-use crate::coding::Numbered as _;
+use crate::encoding::Numbered as _;
 use playproof_domain::id::SessionKey;
 use playproof_domain::queue::{Entry, Event, State, step};
 use playproof_domain::time::Timestamp;

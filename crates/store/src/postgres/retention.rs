@@ -15,7 +15,7 @@ use super::fault::Fault;
 use super::pool::Held;
 use super::removal::{Removal, STEP};
 use super::sketches::compared_before;
-use crate::coding::Numbered as _;
+use crate::encoding::Numbered as _;
 use crate::{Pruned, Retention};
 use playproof_domain::result::Decision;
 

@@ -3,7 +3,7 @@
 use tokio_postgres::Row;
 
 use super::fault::Fault;
-use crate::coding::{Numbered, features_from_blob};
+use crate::encoding::{Numbered, features_from_blob};
 use crate::{
     BatchEnd, BatchOutcome, BatchRow, DeadRow, FirstVerdict, Member, ResultRow, StoreError, StoredResult,
     StoredSession, first,
@@ -14,7 +14,7 @@ use playproof_domain::false_discovery::FalseDiscovery;
 use playproof_domain::id::{BatchId, Seq, SessionId, SessionKey};
 use playproof_domain::queue::{Entry, State};
 use playproof_domain::reason::Reasons;
-use playproof_domain::result::{Basis, Decision, ModelIdentity, ScoreKind, Verdict};
+use playproof_domain::result::{Decision, DecisionInputs, ModelIdentity, ScoreKind, Verdict};
 use playproof_domain::time::Timestamp;
 
 /// What [`member`] and [`session`] read of a session `s` and its place `q` in the queue.
@@ -114,10 +114,10 @@ fn result(row: &Row) -> Result<Option<StoredResult>, Fault> {
 }
 
 /// What a decision followed from, where that is kept.
-pub(super) fn basis(row: &Row) -> Result<Option<Basis>, Fault> {
+pub(super) fn basis(row: &Row) -> Result<Option<DecisionInputs>, Fault> {
     let Some(noted) = row.try_get("noted")? else { return Ok(None) };
     let surely_replayed = row.try_get::<_, Option<bool>>("surely_replayed")?.unwrap_or(false);
-    Ok(Some(Basis { supported: row.try_get("supported")?, noted: Reasons::from_bits(noted), surely_replayed }))
+    Ok(Some(DecisionInputs { supported: row.try_get("supported")?, noted: Reasons::from_bits(noted), surely_replayed }))
 }
 
 /// A session joined with its place in the queue or its result.

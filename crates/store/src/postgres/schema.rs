@@ -305,7 +305,7 @@ const V5: &str = "
 ALTER TABLE sketches ADD COLUMN kept xid8;
 ALTER TABLE sketches ALTER COLUMN kept SET DEFAULT pg_current_xact_id();
 CREATE INDEX sketches_kept ON sketches (kept, seq) WHERE kept IS NOT NULL;
--- Settled sessions that are still to be compared with others.
+-- SettleCounts sessions that are still to be compared with others.
 CREATE TABLE uncompared (
     seq bigint PRIMARY KEY,
     since bigint NOT NULL,

@@ -13,8 +13,8 @@ use crate::campaigns::{
     CampaignId, CampaignMember, CampaignPage, CampaignQuery, CampaignRow, CampaignStore, Group, MIN_MEMBERS, groups,
     growth_step,
 };
-use crate::coding::Numbered as _;
-use crate::decisions::Standing;
+use crate::decisions::DecidedResult;
+use crate::encoding::Numbered as _;
 use crate::labels::Truth;
 use playproof_domain::id::Seq;
 use playproof_domain::result::Decision;
@@ -220,7 +220,7 @@ impl CampaignStore for SqliteStore {
         .await
     }
 
-    async fn campaign_standings(&self, id: CampaignId, after: Seq, limit: u32) -> StoreResult<Vec<Standing>> {
+    async fn campaign_standings(&self, id: CampaignId, after: Seq, limit: u32) -> StoreResult<Vec<DecidedResult>> {
         self.read(move |connection| {
             let sql = "SELECT s.seq, s.deployment, s.id, r.kind, r.score, r.decision, r.supported, r.noted, \
                        r.surely_replayed, l.session IS NOT NULL AS labelled FROM campaign_members c \

@@ -9,8 +9,8 @@ use super::state::WriterState;
 use super::store::SqliteStore;
 use super::{deliveries, rows};
 use crate::StoreResult;
-use crate::coding::Numbered as _;
-use crate::decisions::{Cause, DecisionStore, Revised, Revision, Standing};
+use crate::decisions::{Cause, DecidedResult, DecisionStore, Revised, Revision};
+use crate::encoding::Numbered as _;
 use playproof_domain::id::Seq;
 use playproof_domain::result::{Decision, ScoreKind};
 use playproof_domain::time::Timestamp;
@@ -27,8 +27,8 @@ pub(super) fn revised(row: &Row<'_>) -> Result<Revised, Fault> {
 }
 
 /// How a session's decision stands, of a row with all its columns.
-pub(super) fn standing(row: &Row<'_>) -> Result<Standing, Fault> {
-    Ok(Standing {
+pub(super) fn standing(row: &Row<'_>) -> Result<DecidedResult, Fault> {
+    Ok(DecidedResult {
         seq: Seq(row.get("seq")?),
         key: rows::key(row, "deployment", "id")?,
         kind: ScoreKind::from_number(row.get("kind")?)?,
@@ -41,7 +41,7 @@ pub(super) fn standing(row: &Row<'_>) -> Result<Standing, Fault> {
 
 #[async_trait]
 impl DecisionStore for SqliteStore {
-    async fn standings(&self, after: Seq, limit: u32, deployment: Option<String>) -> StoreResult<Vec<Standing>> {
+    async fn standings(&self, after: Seq, limit: u32, deployment: Option<String>) -> StoreResult<Vec<DecidedResult>> {
         self.read(move |connection| {
             let sql = "SELECT s.seq, s.deployment, s.id, r.kind, r.score, r.decision, r.supported, r.noted, \
                        r.surely_replayed, l.session IS NOT NULL AS labelled FROM results r \

@@ -9,12 +9,12 @@ use super::fault::Fault;
 use super::rows;
 use super::store::SqliteStore;
 use crate::campaigns::campaign_body;
-use crate::coding::{KeyHasher, Numbered as _};
 use crate::decisions::{Cause, Revision};
 use crate::deliveries::{
     Attempt, Delivery, DeliveryRow, DeliveryState, DeliveryStore, Event, EventKind, KeptDelivery, Place, changed_body,
     final_body,
 };
+use crate::encoding::{KeyHasher, Numbered as _};
 use crate::{StoreError, StoreResult};
 use playproof_domain::id::SessionKey;
 use playproof_domain::reason::Reasons;

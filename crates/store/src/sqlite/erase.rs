@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::results::{TELEMETRY_KEPT, TELEMETRY_KEPT_LONGER};
 use super::state::{STEP, WriterState};
 use super::{challenges, deliveries, rows, sketches};
-use crate::coding::{KeyHasher, Numbered as _};
+use crate::encoding::{KeyHasher, Numbered as _};
 use crate::{DeploymentRetention, Pruned, Retention};
 use playproof_domain::id::SessionKey;
 use playproof_domain::queue::{Entry, State};

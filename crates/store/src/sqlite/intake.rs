@@ -6,7 +6,7 @@ use super::fault::Fault;
 use super::results::{NewResult, telemetry_class};
 use super::state::WriterState;
 use super::{challenges, read, rows};
-use crate::coding::{KeyHash, Numbered as _, features_to_blob};
+use crate::encoding::{KeyHash, Numbered as _, features_to_blob};
 use crate::{Acceptance, NewSession, first};
 use playproof_domain::id::Seq;
 use playproof_domain::queue::{Entry, State};

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, params};
 
 use super::fault::Fault;
-use crate::coding::KeyHasher;
+use crate::encoding::KeyHasher;
 
 /// Keys in memory from which a run starts.
 const RUN: usize = 16_384;

@@ -13,6 +13,7 @@ mod controls;
 mod decisions;
 mod deliveries;
 mod erase;
+mod export;
 mod fault;
 mod intake;
 mod keys;
@@ -28,7 +29,6 @@ mod scrub;
 mod sketches;
 mod state;
 mod store;
-mod whole;
 mod writer;
 
 #[cfg(test)]
@@ -58,7 +58,7 @@ use tokio::sync::Notify;
 
 pub use backup::{backup, restore};
 pub use probe::{each_audit_entry, probe};
-pub use state::Room;
+pub use state::CapacityLimits;
 pub use store::SqliteStore;
 
 use self::connection::{WRITER_CACHE_KIB, connect};
@@ -66,12 +66,12 @@ use self::fault::Fault;
 use self::state::WriterState;
 use self::store::Readers;
 use self::writer::Writer;
-use super::coding::check_memory;
+use super::encoding::check_memory;
 use super::private;
 use super::{
     Acceptance, BatchRow, Candidate, Claim, ClaimRequest, Compared, ComparisonBacklog, DeadRow, DeploymentRetention,
-    Heartbeat, Lease, Lookup, NewSession, NewSketch, NodeRow, Page, Pruned, ResultQuery, ResultRow, Retention, Settled,
-    Settlement, SketchCursor, SketchPage, Snapshot, Store, StoreError, StoreResult, Uncompared,
+    Heartbeat, Lease, Lookup, NewSession, NewSketch, NodeRow, Page, Pruned, ResultQuery, ResultRow, Retention,
+    SettleCounts, Settlement, SketchCursor, SketchPage, Snapshot, Store, StoreError, StoreResult, Uncompared,
 };
 use playproof_domain::id::{BatchId, Seq, SessionKey};
 use playproof_domain::time::{Now, Timestamp};
@@ -85,7 +85,7 @@ pub struct SqliteSettings {
     /// The data folder; made when it does not exist.
     pub folder: PathBuf,
     /// Limits on what is kept.
-    pub room: Room,
+    pub room: CapacityLimits,
     /// The scheduler's state in a store that is new.
     pub autostart: bool,
 }
@@ -267,7 +267,7 @@ impl Store for SqliteStore {
         self.writer.execute(move |state| state.renew(lease, now)).await
     }
 
-    async fn settle(&self, lease: Lease, settlement: Settlement, now: Now) -> StoreResult<Settled> {
+    async fn settle(&self, lease: Lease, settlement: Settlement, now: Now) -> StoreResult<SettleCounts> {
         self.writer.execute(move |state| state.settle(lease, &settlement, now)).await
     }
 

@@ -10,9 +10,9 @@ use super::fault::Fault;
 use super::results::{NewResult, TELEMETRY_KEPT_LONGER, telemetry_class};
 use super::rows::{self, SESSION_COLUMNS};
 use super::state::{HeldLease, LeasedMember, WriterState};
-use crate::coding::Numbered as _;
+use crate::encoding::Numbered as _;
 use crate::settlement::{self, MemberStep, Plan};
-use crate::{BatchEnd, Claim, ClaimRequest, Lease, Member, Settled, Settlement, StoreError};
+use crate::{BatchEnd, Claim, ClaimRequest, Lease, Member, SettleCounts, Settlement, StoreError};
 use playproof_domain::batch::Trigger;
 use playproof_domain::id::BatchId;
 use playproof_domain::queue::{Entry, Event, State, step};
@@ -95,7 +95,7 @@ impl WriterState {
         held.cloned().ok_or_else(|| StoreError::LeaseLost(lease.batch.0).into())
     }
 
-    pub(super) fn settle(&mut self, lease: Lease, settlement: &Settlement, now: Now) -> Result<Settled, Fault> {
+    pub(super) fn settle(&mut self, lease: Lease, settlement: &Settlement, now: Now) -> Result<SettleCounts, Fault> {
         let held = self.held(lease)?;
         let members = &held.members;
         let entry = |seq: i64| members.get(&seq).map(|member| member.entry);
@@ -126,8 +126,8 @@ impl WriterState {
         members: &HashMap<i64, LeasedMember>,
         batch: Option<BatchId>,
         now: Timestamp,
-    ) -> Result<Settled, Fault> {
-        let mut settled = Settled { gone: plan.gone, ..Settled::default() };
+    ) -> Result<SettleCounts, Fault> {
+        let mut settled = SettleCounts { gone: plan.gone, ..SettleCounts::default() };
         for step in &plan.steps {
             let is_there = match step.verdict {
                 Some(verdict) => self.finish(step, verdict, now)?,

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::fault::Fault;
 use super::keys::RecentKeys;
 use super::rows::{self, RESULT_COLUMNS, SESSION_COLUMNS};
-use crate::coding::{KeyHash, Numbered as _};
+use crate::encoding::{KeyHash, Numbered as _};
 use crate::model::{SAMPLED_PLACES, SAMPLED_SESSIONS};
 use crate::{BatchRow, Cursor, DeadRow, Lookup, Page, ResultQuery, ResultRow, Snapshot, StoreError, StoredSession};
 use playproof_domain::batch::QueueView;

@@ -5,7 +5,7 @@ use rusqlite::params;
 use super::deliveries;
 use super::fault::Fault;
 use super::state::WriterState;
-use crate::coding::Numbered as _;
+use crate::encoding::Numbered as _;
 use playproof_domain::result::{Decision, Verdict};
 use playproof_domain::time::Timestamp;
 

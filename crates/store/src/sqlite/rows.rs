@@ -3,7 +3,7 @@
 use rusqlite::Row;
 
 use super::fault::Fault;
-use crate::coding::{Numbered as _, features_from_blob};
+use crate::encoding::{Numbered as _, features_from_blob};
 use crate::{
     BatchEnd, BatchOutcome, BatchRow, Counts, FirstVerdict, Member, ResultRow, StoreError, StoredResult, StoredSession,
     first,
@@ -14,7 +14,7 @@ use playproof_domain::false_discovery::FalseDiscovery;
 use playproof_domain::id::{BatchId, Seq, SessionId, SessionKey};
 use playproof_domain::queue::{Entry, State};
 use playproof_domain::reason::Reasons;
-use playproof_domain::result::{Basis, Decision, ModelIdentity, ScoreKind, Source, Verdict};
+use playproof_domain::result::{Decision, DecisionInputs, ModelIdentity, ScoreKind, Source, Verdict};
 use playproof_domain::time::Timestamp;
 
 fn session_id(text: &str) -> Result<SessionId, Fault> {
@@ -93,10 +93,10 @@ pub(super) fn result(row: &Row<'_>) -> Result<Option<StoredResult>, Fault> {
 }
 
 /// What a decision followed from, where that is kept.
-pub(super) fn basis(row: &Row<'_>) -> Result<Option<Basis>, Fault> {
+pub(super) fn basis(row: &Row<'_>) -> Result<Option<DecisionInputs>, Fault> {
     let Some(noted) = row.get("noted")? else { return Ok(None) };
     let surely_replayed = row.get::<_, Option<bool>>("surely_replayed")?.unwrap_or(false);
-    Ok(Some(Basis { supported: row.get("supported")?, noted: Reasons::from_bits(noted), surely_replayed }))
+    Ok(Some(DecisionInputs { supported: row.get("supported")?, noted: Reasons::from_bits(noted), surely_replayed }))
 }
 
 /// A session joined with its result.

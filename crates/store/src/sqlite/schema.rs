@@ -248,7 +248,7 @@ ALTER TABLE sessions ADD COLUMN first_model BLOB;
 /// Sketches are found by their reaches, which are looked up in memory, and comparing may come after the verdict. Sketches
 /// of the layout before are made anew from telemetry while that is kept.
 const V5: &str = "
--- Settled sessions that are still to be compared with others.
+-- SettleCounts sessions that are still to be compared with others.
 CREATE TABLE uncompared (
     session INTEGER PRIMARY KEY,
     since INTEGER NOT NULL,

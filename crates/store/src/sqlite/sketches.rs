@@ -6,8 +6,8 @@ use super::fault::Fault;
 use super::rows;
 use super::state::WriterState;
 use super::{campaigns, decisions};
-use crate::coding::Numbered as _;
 use crate::decisions::{Cause, REPLAY_DETAIL, Revision};
+use crate::encoding::Numbered as _;
 use crate::{
     Candidate, Compared, ComparisonBacklog, Matches, NewSketch, SketchCursor, SketchPage, StoreError, Uncompared,
 };

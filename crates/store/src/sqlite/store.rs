@@ -14,7 +14,7 @@ use super::fault::Fault;
 use super::keys::RecentKeys;
 use super::state::WriterState;
 use super::writer::Writer;
-use crate::coding::KeyHasher;
+use crate::encoding::KeyHasher;
 use crate::{NodeRow, StoreError, StoreResult};
 
 /// Readers at the same time; more wait.

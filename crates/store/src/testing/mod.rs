@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::{
     Acceptance, BatchEnd, BatchOutcome, Claim, ClaimRequest, Compared, Counts, FirstVerdict, Lookup, MemberOutcome,
-    NewSession, Settled, Settlement, Store, StoreResult, StoredSession,
+    NewSession, SettleCounts, Settlement, Store, StoreResult, StoredSession,
 };
 use playproof_domain::batch::Trigger;
 use playproof_domain::features::v1;
@@ -22,7 +22,7 @@ use playproof_domain::heuristic::Heuristic;
 use playproof_domain::id::{LeaseToken, Seq, SessionId, SessionKey};
 use playproof_domain::reason::{Reason, Reasons};
 use playproof_domain::record::SessionDigest;
-use playproof_domain::result::{Basis, Decision, ModelIdentity, ScoreKind, Source, Thresholds, Verdict};
+use playproof_domain::result::{Decision, DecisionInputs, ModelIdentity, ScoreKind, Source, Thresholds, Verdict};
 use playproof_domain::time::{Now, Timestamp};
 
 /// How long the leases of [`request`] hold.
@@ -99,7 +99,7 @@ pub fn verdict(decision: Decision, raw: f64) -> Verdict {
         class: "pooled".to_owned(),
         reasons: Reasons::from_iter([Reason::NoJitter, Reason::UnlikeHumans]),
         fallback: false,
-        basis: Some(Basis {
+        basis: Some(DecisionInputs {
             supported: Some(raw / 2.0),
             noted: Reasons::from_iter([Reason::NoJitter]),
             surely_replayed: raw > 9.0,
@@ -205,7 +205,12 @@ pub fn ids(claim: &Claim) -> Vec<&str> {
 }
 
 /// Settles every member of a batch with the same outcome and ends it.
-pub async fn settle_all(store: &dyn Store, claim: &Claim, outcome: MemberOutcome, now: Now) -> StoreResult<Settled> {
+pub async fn settle_all(
+    store: &dyn Store,
+    claim: &Claim,
+    outcome: MemberOutcome,
+    now: Now,
+) -> StoreResult<SettleCounts> {
     let outcomes = claim.members.iter().map(|member| (member.seq, outcome.clone())).collect();
     store.settle(claim.lease, settlement(outcomes), now).await
 }

@@ -4,10 +4,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::audit::Entry;
 use super::challenges::KeptChallenge;
-use super::coding::{Numbered as _, features_to_blob};
 use super::controls::Control;
 use super::decisions::Revised;
 use super::deliveries::KeptDelivery;
+use super::encoding::{Numbered as _, features_to_blob};
 use super::labels::Label;
 use super::{BatchRow, StoredSession};
 use playproof_domain::id::{BatchId, Seq};
@@ -18,7 +18,7 @@ use playproof_domain::time::Timestamp;
 
 /// One session, whole.
 #[derive(Clone, Debug, PartialEq)]
-pub struct WholeSession {
+pub struct ExportedSession {
     /// What a look-up tells.
     pub session: StoredSession,
     /// Whose session it is.
@@ -45,7 +45,7 @@ pub struct WholeSession {
 
 /// What a store holds beside sessions.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rest {
+pub struct ExportedStore {
     /// The secret under which erased keys are hashed.
     pub secret: Vec<u8>,
     /// Whether the scheduler is to run.
@@ -72,7 +72,7 @@ pub struct Checksum(Sha256);
 
 impl Checksum {
     /// Adds one session.
-    pub fn add(&mut self, whole: &WholeSession) {
+    pub fn add(&mut self, whole: &ExportedSession) {
         let session = &whole.session;
         self.number(session.seq.0);
         self.text(&session.key.deployment);

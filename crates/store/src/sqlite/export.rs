@@ -7,7 +7,7 @@ use super::rows::{self, RESULT_COLUMNS, SESSION_COLUMNS};
 use super::store::SqliteStore;
 use super::{audit, challenges, controls, decisions, deliveries, labels};
 use crate::StoreResult;
-use crate::whole::{Rest, WholeSession};
+use crate::export::{ExportedSession, ExportedStore};
 use playproof_domain::id::Seq;
 use playproof_domain::record::SessionDigest;
 use playproof_domain::sketch::Sketch;
@@ -18,7 +18,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub async fn whole(&self, after: Seq, limit: u32) -> StoreResult<Vec<WholeSession>> {
+    pub async fn whole(&self, after: Seq, limit: u32) -> StoreResult<Vec<ExportedSession>> {
         self.read(move |connection| sessions(connection, after, limit)).await
     }
 
@@ -26,12 +26,12 @@ impl SqliteStore {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub async fn rest(&self) -> StoreResult<Rest> {
+    pub async fn rest(&self) -> StoreResult<ExportedStore> {
         self.read(rest).await
     }
 }
 
-fn sessions(connection: &Connection, after: Seq, limit: u32) -> Result<Vec<WholeSession>, Fault> {
+fn sessions(connection: &Connection, after: Seq, limit: u32) -> Result<Vec<ExportedSession>, Fault> {
     let sql = format!(
         "SELECT {SESSION_COLUMNS}, {RESULT_COLUMNS}, s.digest, s.user, s.finished_at FROM sessions s \
          LEFT JOIN results r ON r.session = s.seq LEFT JOIN models m ON m.id = r.model \
@@ -39,7 +39,7 @@ fn sessions(connection: &Connection, after: Seq, limit: u32) -> Result<Vec<Whole
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let mut found = rows::collect(&mut statement, params![after.0, limit], |row| {
-        Ok(WholeSession {
+        Ok(ExportedSession {
             session: rows::session(row)?,
             user_id: row.get("user")?,
             digest: SessionDigest(row.get("digest")?),
@@ -76,7 +76,7 @@ fn sessions(connection: &Connection, after: Seq, limit: u32) -> Result<Vec<Whole
     Ok(found)
 }
 
-fn rest(connection: &Connection) -> Result<Rest, Fault> {
+fn rest(connection: &Connection) -> Result<ExportedStore, Fault> {
     let mut batches = connection.prepare("SELECT * FROM batches ORDER BY id")?;
     let batches = rows::collect(&mut batches, [], |row| {
         let members = rows::member_list(&row.get::<_, String>("members")?)?;
@@ -87,7 +87,7 @@ fn rest(connection: &Connection) -> Result<Rest, Fault> {
     let mut erased = connection.prepare("SELECT mac, erased_at FROM erased")?;
     let erased = rows::collect(&mut erased, [], |row| Ok((row.get(0)?, Timestamp(row.get(1)?))))?;
     let mut told = connection.prepare("SELECT * FROM deliveries WHERE session = 0 ORDER BY id")?;
-    Ok(Rest {
+    Ok(ExportedStore {
         controls: controls::all(connection)?,
         challenges: challenges::all(connection)?,
         audit: audit::after(connection, 0, u32::MAX)?,

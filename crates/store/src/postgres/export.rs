@@ -11,9 +11,9 @@ use super::rows::{self, QUEUE_COLUMNS, RESULT_COLUMNS, SESSION_COLUMNS, number, 
 use super::store::PostgresStore;
 use super::{attached, audit, campaigns, challenges, controls, sketches};
 use crate::audit::Entry;
-use crate::coding::{KeyHasher, features_to_blob};
 use crate::controls::Control;
-use crate::whole::{Rest, WholeSession};
+use crate::encoding::{KeyHasher, features_to_blob};
+use crate::export::{ExportedSession, ExportedStore};
 use crate::{Counts, Matches, NewSketch, StoreError, StoreResult, first};
 use playproof_domain::id::Seq;
 use playproof_domain::queue::State;
@@ -39,7 +39,7 @@ impl PostgresStore {
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn take_page(&self, page: &[WholeSession], secret: &[u8]) -> StoreResult<()> {
+    pub async fn take_page(&self, page: &[ExportedSession], secret: &[u8]) -> StoreResult<()> {
         let hasher = KeyHasher::new(secret)?;
         called!(self.core.take_page_once(page, &hasher))
     }
@@ -48,7 +48,7 @@ impl PostgresStore {
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn end_copy(&self, rest: &Rest, counts: Counts) -> StoreResult<()> {
+    pub async fn end_copy(&self, rest: &ExportedStore, counts: Counts) -> StoreResult<()> {
         called!(self.core.end_copy_once(rest, counts))
     }
 
@@ -56,13 +56,13 @@ impl PostgresStore {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn whole(&self, after: Seq, limit: u32) -> StoreResult<Vec<WholeSession>> {
+    pub async fn whole(&self, after: Seq, limit: u32) -> StoreResult<Vec<ExportedSession>> {
         called!(self.core.whole_once(after, limit))
     }
 }
 
 /// What to keep of a session's movement.
-fn new_sketch(whole: &WholeSession) -> Option<NewSketch> {
+fn new_sketch(whole: &ExportedSession) -> Option<NewSketch> {
     Some(NewSketch { seq: whole.session.seq, sketch: whole.sketch.clone()? })
 }
 
@@ -98,7 +98,7 @@ impl Core {
     }
 
     #[expect(clippy::too_many_lines, reason = "one row after the other, column by column")]
-    async fn take_page_once(&self, page: &[WholeSession], hasher: &KeyHasher) -> Result<(), Fault> {
+    async fn take_page_once(&self, page: &[ExportedSession], hasher: &KeyHasher) -> Result<(), Fault> {
         let mut models = HashMap::new();
         for result in page.iter().filter_map(|whole| whole.session.result.as_ref()) {
             let model = &result.verdict.model;
@@ -212,12 +212,12 @@ impl Core {
         }
         let sketches: Vec<NewSketch> = page.iter().filter_map(new_sketch).collect();
         sketches::keep(&transaction, &sketches).await?;
-        let of = |whole: &WholeSession| Matches { seq: whole.session.seq, others: whole.matches.clone() };
+        let of = |whole: &ExportedSession| Matches { seq: whole.session.seq, others: whole.matches.clone() };
         sketches::keep_matches(&transaction, &page.iter().map(of).collect::<Vec<_>>()).await?;
         let joining: Vec<i64> = page.iter().filter(|w| !w.matches.is_empty()).map(|w| w.session.seq.0).collect();
         campaigns::join(&transaction, &joining, None).await?;
         for only_sketch in [false, true] {
-            let waits = |whole: &&WholeSession| whole.uncompared.is_some_and(|(_, only)| only == only_sketch);
+            let waits = |whole: &&ExportedSession| whole.uncompared.is_some_and(|(_, only)| only == only_sketch);
             let seqs: Vec<i64> = page.iter().filter(waits).map(|whole| whole.session.seq.0).collect();
             let since: Vec<i64> = page.iter().filter(waits).filter_map(|w| Some(w.uncompared?.0.0)).collect();
             let sql = "INSERT INTO uncompared (seq, since, only_sketch) \
@@ -236,7 +236,7 @@ impl Core {
         Ok(())
     }
 
-    async fn end_copy_once(&self, rest: &Rest, counts: Counts) -> Result<(), Fault> {
+    async fn end_copy_once(&self, rest: &ExportedStore, counts: Counts) -> Result<(), Fault> {
         let mut held = self.pool.get().await?;
         let transaction = held.transaction().await?;
         for (batch, members) in &rest.batches {
@@ -305,7 +305,7 @@ impl Core {
         Ok(())
     }
 
-    async fn whole_once(&self, after: Seq, limit: u32) -> Result<Vec<WholeSession>, Fault> {
+    async fn whole_once(&self, after: Seq, limit: u32) -> Result<Vec<ExportedSession>, Fault> {
         let held = self.pool.get().await?;
         let sql = format!(
             "SELECT {SESSION_COLUMNS}, {QUEUE_COLUMNS}, {RESULT_COLUMNS}, s.digest, s.user_id, \
@@ -323,7 +323,7 @@ impl Core {
         let mut page = rows::all(&found, |row| {
             let user: Option<Vec<u8>> = row.try_get("user_id")?;
             let digest: &[u8] = row.try_get("digest")?;
-            Ok(WholeSession {
+            Ok(ExportedSession {
                 session: rows::session(row)?,
                 user_id: user.map(|user| String::from_utf8_lossy(&user).into_owned()),
                 digest: SessionDigest(digest.try_into().unwrap_or_default()),

@@ -31,7 +31,7 @@ impl ScoreKind {
 
 /// What a decision follows from, beside the thresholds. Kept with a result, so that it can be decided anew, exactly.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Basis {
+pub struct DecisionInputs {
     /// What is compared with the thresholds; `None` where the source only flags.
     pub supported: Option<f64>,
     /// Every reason that was known, whether or not it bears on the decision.
@@ -40,7 +40,7 @@ pub struct Basis {
     pub surely_replayed: bool,
 }
 
-/// What thresholds make of a score and its [`Basis`].
+/// What thresholds make of a score and its [`DecisionInputs`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decided {
     /// Pass, review or fail.
@@ -51,7 +51,7 @@ pub struct Decided {
     pub reasons: Reasons,
 }
 
-impl Basis {
+impl DecisionInputs {
     /// The decision for a score of `kind` with this basis. The first decision about a session and every later one are
     /// made here.
     #[must_use]
