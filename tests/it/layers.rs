@@ -247,6 +247,39 @@ fn the_sources_keep_the_rules() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Libraries that not every crate shall build, and the folders of the packages that may ask for them.
+const KEPT_APART: [(&str, &[&str]); 8] = [
+    ("parquet", &["."]),
+    ("indicatif", &["."]),
+    ("csv", &[".", "crates/server", "crates/woodwide"]),
+    ("axum", &[".", "crates/server"]),
+    ("reqwest", &[".", "crates/outbound", "crates/server", "crates/woodwide"]),
+    ("rusqlite", &["crates/store"]),
+    ("tokio-postgres", &["crates/store"]),
+    ("tokio", &[".", "crates/detector", "crates/server", "crates/store", "crates/woodwide"]),
+];
+
+#[test]
+fn libraries_stay_where_they_are_needed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let crates = std::fs::read_dir(root.join("crates")).unwrap().map(|entry| entry.unwrap().path());
+    let mut wrong = Vec::new();
+    for folder in crates.chain([root.to_owned()]) {
+        let name = folder.strip_prefix(root).unwrap().display().to_string();
+        let name = if name.is_empty() { "." } else { &name };
+        let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        let (_, after) = manifest.split_once("\n[dependencies]\n").unwrap();
+        let named = after.split("\n[").next().unwrap().lines().filter_map(|line| line.split([' ', '.', '=']).next());
+        for library in named {
+            let kept = KEPT_APART.iter().find(|(kept, _)| *kept == library);
+            if kept.is_some_and(|(_, users)| !users.contains(&name)) {
+                wrong.push(format!("{name} depends on {library}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn the_tests_that_hold_the_promises_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
