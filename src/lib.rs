@@ -9,7 +9,7 @@ pub use playproof_detector as detector;
 pub use playproof_domain as domain;
 pub use playproof_outbound::{secret, tls};
 pub use playproof_server::{
-    app, challenges, config, controls, http, intake, logging, metrics, operations, registry, result_notifier,
+    access, app, challenges, config, controls, http, intake, logging, metrics, operations, registry, result_notifier,
     scheduler, shutdown, thresholds, webhooks,
 };
 pub use playproof_store as store;

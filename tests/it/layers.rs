@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf};
 
 /// May be used by everybody in the server and the root package.
 const LEAVES: [&str; 9] =
-    ["clock", "controls", "metrics", "shutdown", "logging", "secret", "settled", "thresholds", "tls"];
+    ["clock", "controls", "metrics", "shutdown", "logging", "secret", "result_notifier", "thresholds", "tls"];
 
 /// What `lib.rs` names of the crates below. Which of these knows which stands in their `Cargo.toml`.
 const CRATES: [&str; 9] =
     ["adversary", "clock", "detector", "domain", "generator", "secret", "store", "tls", "woodwide"];
 
 /// Every part of the server and of the root package, and the parts and crates it may know beside the leaves.
-const LAYERS: [(&str, &[&str]); 18] = [
+const LAYERS: [(&str, &[&str]); 20] = [
     ("shutdown", &[]),
     ("logging", &[]),
     ("metrics", &["store", "domain"]),
-    ("settled", &["store", "domain"]),
+    ("result_notifier", &["store", "domain"]),
     ("thresholds", &["store", "domain"]),
     ("controls", &["store", "domain"]),
     ("webhooks", &["store", "domain"]),
@@ -25,10 +25,14 @@ const LAYERS: [(&str, &[&str]); 18] = [
     ("challenges", &["store", "domain"]),
     ("scheduler", &["store", "detector", "domain"]),
     ("registry", &["generator", "store", "detector", "domain"]),
-    ("operations", &["store", "domain"]),
+    ("operations", &["scheduler", "store", "detector", "domain"]),
+    ("access", &["domain"]),
+    ("spool", &[]),
     (
         "http",
         &[
+            "access",
+            "spool",
             "operations",
             "registry",
             "webhooks",
@@ -41,10 +45,11 @@ const LAYERS: [(&str, &[&str]); 18] = [
             "domain",
         ],
     ),
-    ("config", &["http", "scheduler", "intake", "store", "detector", "woodwide", "domain"]),
+    ("config", &["access", "http", "scheduler", "intake", "store", "detector", "woodwide", "domain"]),
     (
         "app",
         &[
+            "access",
             "config",
             "http",
             "operations",
@@ -106,7 +111,7 @@ fn may_know(from: &str, to: &str) -> bool {
 }
 
 /// The text without comments, so that prose may name anything.
-fn code(text: &str) -> String {
+pub(super) fn code(text: &str) -> String {
     let lines = text.lines().map(|line| match line.find("//") {
         Some(at) if !line[..at].ends_with(':') => &line[..at],
         _ => line,
@@ -114,7 +119,7 @@ fn code(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn identifier(text: &str) -> &str {
+pub(super) fn identifier(text: &str) -> &str {
     let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
     &text[..end]
 }
@@ -220,7 +225,7 @@ fn source_folders() -> Vec<PathBuf> {
     crates.chain([root.join("src")]).collect()
 }
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+pub(super) fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -6,6 +6,8 @@ use playproof_batch::store::testing::cluster;
 
 mod chaos;
 
+mod circles;
+
 mod clients;
 
 mod config;
@@ -25,6 +27,7 @@ mod dashboard;
 mod erasure;
 
 mod detection;
+
 mod folder;
 
 mod front;
@@ -46,6 +49,8 @@ mod retention;
 mod signals;
 
 mod surface;
+
+mod thresholds;
 
 mod trust;
 

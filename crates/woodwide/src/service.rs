@@ -290,7 +290,7 @@ impl Service {
         Ok((removed, failed))
     }
 
-    /// RemoteDataset, not in use, and of nobody who may still be at work.
+    /// One of this account's datasets that is not in use, of nobody who may still be at work.
     fn is_leftover(&self, name: &str, now: Timestamp) -> bool {
         let parts: Vec<&str> = name.strip_prefix(PREFIX).unwrap_or_default().split('-').collect();
         let [installation, process, made_ms, _] = parts[..] else { return false };

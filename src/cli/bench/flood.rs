@@ -166,8 +166,9 @@ fn ran(args: &Args, sources: &[Bytes], replays: &[Made], flood: usize) -> anyhow
         let started = Instant::now();
         load::send_all(&target, Rc::new(mixed), args.connections.get()).await?;
         let accepted_in = started.elapsed();
+        let last_taken = Instant::now();
         settled(&target).await?;
-        let settled_after = started.elapsed() - accepted_in;
+        let settled_after = last_taken.elapsed();
         let mut found = Vec::with_capacity(replays.len());
         for made in replays {
             let result = target.get_json(&format!("/api/v1/batch/result/{}", made.id)).await?;

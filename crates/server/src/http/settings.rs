@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::auth::Keys;
+use crate::access::keys::Keys;
+use crate::access::rates::RateLimit;
 use crate::domain::session::Bounds;
 
 /// Settings of the HTTP surface.
@@ -105,37 +106,8 @@ impl HttpSettings {
     }
 
     /// Whether a page from `origin` may call.
-    pub(super) fn allows_origin(&self, origin: &str) -> bool {
+    pub(crate) fn allows_origin(&self, origin: &str) -> bool {
         self.cors_origins.iter().any(|allowed| allowed == "*" || allowed.trim_end_matches('/') == origin)
-    }
-}
-
-/// So many requests per period, all of which may come at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimit {
-    /// Requests.
-    pub requests: u32,
-    /// In this time.
-    pub per: Duration,
-}
-
-impl std::str::FromStr for RateLimit {
-    type Err = String;
-
-    /// `100/s`, `1000/m` or `5000/h`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no rate; write it as 100/s, 1000/m or 5000/h");
-        let (requests, unit) = text.trim().split_once('/').ok_or_else(wrong)?;
-        let seconds = match unit.trim() {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3600,
-            _ => return Err(wrong()),
-        };
-        match requests.trim().parse() {
-            Ok(requests) if requests > 0 => Ok(Self { requests, per: Duration::from_secs(seconds) }),
-            _ => Err(wrong()),
-        }
     }
 }
 
@@ -173,7 +145,7 @@ mod tests {
         assert!(settings.check([0, 0, 0, 0].into()).unwrap_err().contains("PLAYPROOF_ADMIN_KEYS"));
         settings.cors_origins = vec!["*".to_owned()];
         assert!(settings.check([127, 0, 0, 1].into()).unwrap_err().contains("API_CORS_ORIGINS"));
-        settings.keys.add(super::super::auth::Role::Submit, "k").unwrap();
+        settings.keys.add(crate::access::rights::Role::Submit, "k").unwrap();
         assert!(settings.check([0, 0, 0, 0].into()).is_ok());
     }
 }

@@ -1,20 +1,23 @@
 //! The service on a real socket with a real store on disk, for the tests beside the handlers: a store that can be made
 //! to fail, a detector that answers by script, a clock that is moved by hand where a test needs it.
 
+mod faulty;
+
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use axum::Router;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, RwLock, oneshot};
+use tokio::sync::{RwLock, oneshot};
 use tokio::task::JoinHandle;
 
-use super::{HttpSettings, Parts, Role, Service, server};
+pub(crate) use faulty::Faulty;
+
+use crate::access::rights::Role;
 use crate::clock::{Clock as _, ManualClock};
 use crate::controls::OperatorState;
 use crate::detector::Detector;
@@ -22,190 +25,34 @@ use crate::detector::embedded::{EmbeddedDetector, Model};
 use crate::detector::scripted::Scripted;
 use crate::domain::backoff::Backoff;
 use crate::domain::batch::Policy;
-use crate::domain::id::{BatchId, Seq, SessionKey};
 use crate::domain::result::Thresholds;
 use crate::domain::time::{Now, Timestamp};
+use crate::http::router;
+use crate::http::settings::HttpSettings;
+use crate::http::state::{Parts, Service};
+use crate::http::transport::gate::Admission;
+use crate::http::transport::server;
 use crate::intake::{FirstBy, Intake};
 use crate::metrics::Metrics;
+use crate::operations::Operations;
 use crate::registry::Registry;
 use crate::result_notifier::ResultNotifier;
 use crate::scheduler::{self, Scheduler};
 use crate::shutdown::Shutdown;
-use crate::store::audit::{AuditStore, Entry, NewEntry};
-use crate::store::campaigns::{CampaignId, CampaignMember, CampaignPage, CampaignQuery, CampaignRow, CampaignStore};
-use crate::store::controls::Control;
-use crate::store::decisions::{DecidedResult, Revised, Revision};
-use crate::store::deliveries::{Attempt, Delivery, DeliveryRow, DeliveryStore, Event, Place};
-use crate::store::labels::{Label, LabelRow, LabelStore};
+use crate::store::Retention;
 use crate::store::sqlite::{CapacityLimits, SqliteSettings, SqliteStore};
-use crate::store::{
-    Acceptance, BatchRow, ChallengeStore, Claim, ClaimRequest, ControlStore, DeadRow, DecisionStore,
-    DeploymentRetention, Lease, Lookup, NewSession, Page, Pruned, ResultQuery, ResultRow, Retention, Settlement,
-    Snapshot, Store, StoreError, StoreResult,
-};
 use crate::woodwide::Training;
 
-pub(super) const START: Timestamp = Timestamp(1_769_860_800_000);
-
-/// The embedded store behind a switch.
-pub(super) struct Faulty {
-    inner: SqliteStore,
-    fault: Mutex<Option<StoreError>>,
-    /// Held by a test, it keeps every call waiting.
-    pub(super) gate: RwLock<()>,
-    inside: AtomicUsize,
-    /// Most calls at the same time so far.
-    pub(super) most_inside: AtomicUsize,
-}
-
-/// A call to the store that is not over.
-struct Inside<'a>(&'a AtomicUsize);
-
-impl Drop for Inside<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-impl Faulty {
-    pub(super) fn fail(&self, with: Option<StoreError>) {
-        *self.fault.lock().unwrap() = with;
-    }
-
-    async fn check(&self) -> StoreResult<Inside<'_>> {
-        self.most_inside.fetch_max(self.inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-        let inside = Inside(&self.inside);
-        drop(self.gate.read().await);
-        self.fault.lock().unwrap().clone().map_or(Ok(inside), Err)
-    }
-}
-
-macro_rules! behind_the_switch {
-    ($trait:ident: $($name:ident($($arg:ident: $type:ty),*) -> $out:ty;)*) => {
-        #[async_trait]
-        impl $trait for Faulty {
-            $(async fn $name(&self, $($arg: $type),*) -> StoreResult<$out> {
-                let _inside = self.check().await?;
-                self.inner.$name($($arg),*).await
-            })*
-
-            behind_the_switch!(rest $trait);
-        }
-    };
-    (rest Store) => {
-        fn ready(&self) -> &Notify {
-            self.inner.ready()
-        }
-
-        fn is_shared(&self) -> bool {
-            self.inner.is_shared()
-        }
-    };
-    (rest AuditStore) => {
-        fn session_pseudonym(&self, key: &SessionKey) -> String {
-            self.inner.session_pseudonym(key)
-        }
-
-        fn user_pseudonym(&self, user: &str) -> String {
-            self.inner.user_pseudonym(user)
-        }
-    };
-    (rest ChallengeStore) => {
-        fn challenge_key(&self) -> [u8; 32] {
-            self.inner.challenge_key()
-        }
-    };
-    (rest $other:ident) => {};
-}
-
-behind_the_switch! { ControlStore:
-    controls() -> (i64, Vec<Control>);
-    controls_version() -> i64;
-    set_control(kind: String, name: String, value: Option<String>) -> ();
-}
-
-behind_the_switch! { AuditStore:
-    record(entry: NewEntry) -> ();
-    audit(before: Option<i64>, limit: u32) -> Vec<Entry>;
-}
-
-behind_the_switch! { ChallengeStore:
-    redeem(number: crate::store::challenges::ChallengeNumber, now: Timestamp) -> crate::store::challenges::Redemption;
-}
-
-behind_the_switch! { DeliveryStore:
-    take_deliveries(webhook: String, limit: u32, now: Timestamp, lease: Duration) -> Vec<Delivery>;
-    record_deliveries(attempts: Vec<Attempt>, at: Timestamp) -> ();
-    deliveries(webhook: String, before: Option<i64>, limit: u32) -> Vec<DeliveryRow>;
-    redeliver(webhook: String, id: Option<i64>, now: Timestamp) -> u64;
-    test_delivery(webhook: String, body: String, at: Timestamp) -> i64;
-    forget_deliveries(webhook: String) -> ();
-    events(after: Place, until: Timestamp, limit: u32, deployment: Option<String>) -> Vec<Event>;
-}
-
-behind_the_switch! { DecisionStore:
-    standings(after: Seq, limit: u32, deployment: Option<String>) -> Vec<DecidedResult>;
-    revise(revisions: Vec<Revision>, at: Timestamp) -> u64;
-    revisions(seq: Seq) -> Vec<Revised>;
-}
-
-behind_the_switch! { LabelStore:
-    label(seq: Seq, label: Option<Label>, revision: Option<Revision>, at: Timestamp) -> bool;
-    label_of(seq: Seq) -> Option<Label>;
-    to_review(deployment: Option<String>) -> (Vec<crate::store::labels::ReviewRow>, Vec<crate::domain::review::Labelled>);
-    labels(after: Seq, limit: u32, deployment: Option<String>) -> Vec<LabelRow>;
-}
-
-behind_the_switch! { CampaignStore:
-    campaigns(query: CampaignQuery) -> CampaignPage;
-    campaign(id: CampaignId, deployment: Option<String>, now: Timestamp) -> Option<CampaignRow>;
-    campaign_members(id: CampaignId, before: Option<Seq>, limit: u32) -> Vec<CampaignMember>;
-    campaign_standings(id: CampaignId, after: Seq, limit: u32) -> Vec<DecidedResult>;
-}
-
-behind_the_switch! { Store:
-    accept(session: NewSession) -> Acceptance;
-    claim(request: ClaimRequest, now: Now) -> Option<Claim>;
-    renew(lease: Lease, now: Now) -> ();
-    settle(lease: Lease, settlement: Settlement, now: Now) -> crate::store::SettleCounts;
-    expire(now: Now) -> u64;
-    snapshot() -> Snapshot;
-    session(key: SessionKey) -> Lookup;
-    results(query: ResultQuery) -> Page<ResultRow>;
-    batches(before: Option<BatchId>, limit: u32) -> Vec<BatchRow>;
-    batch(id: BatchId) -> Option<(BatchRow, Vec<SessionKey>)>;
-    dead(before: Option<Seq>, limit: u32) -> Vec<DeadRow>;
-    requeue(keys: Option<Vec<SessionKey>>, now: Now) -> u64;
-    telemetry(seqs: Vec<Seq>) -> Vec<Option<Vec<u8>>>;
-    keep_sketches(sketches: Vec<crate::store::NewSketch>) -> ();
-    sketches(seqs: Vec<Seq>) -> Vec<crate::store::Candidate>;
-    sketched(after: crate::store::SketchCursor, limit: u32) -> crate::store::SketchPage;
-    uncompared(limit: u32, now: Now) -> Vec<crate::store::Uncompared>;
-    compared(compared: Vec<crate::store::Compared>, again: Vec<Seq>, now: Now) -> u64;
-    waiting_deployments() -> std::collections::BTreeMap<String, u64>;
-    comparison_backlog() -> crate::store::ComparisonBacklog;
-    erase_session(key: SessionKey, now: Now) -> bool;
-    erase_user(deployment: Option<String>, user: String, now: Now) -> u64;
-    clear(now: Now) -> u64;
-    remember(key: String, value: Option<Vec<u8>>) -> ();
-    recall(key: String) -> Option<Vec<u8>>;
-    set_running(running: bool) -> ();
-    prune(retention: Retention, now: Timestamp) -> Pruned;
-    prune_deployment(rule: DeploymentRetention, after: Timestamp, now: Timestamp) -> (Pruned, Timestamp);
-    health() -> ();
-    beat(beat: crate::store::Heartbeat) -> ();
-    nodes() -> Vec<crate::store::NodeRow>;
-    backup(folder: std::path::PathBuf) -> ();
-}
+pub(crate) const START: Timestamp = Timestamp(1_769_860_800_000);
 
 /// A running service.
-pub(super) struct TestApp {
-    pub(super) address: SocketAddr,
-    pub(super) service: Arc<Service>,
-    pub(super) store: Arc<Faulty>,
-    pub(super) detector: Arc<Scripted>,
-    pub(super) clock: Arc<ManualClock>,
-    pub(super) settled: Arc<ResultNotifier>,
+pub(crate) struct TestApp {
+    pub(crate) address: SocketAddr,
+    pub(crate) service: Arc<Service>,
+    pub(crate) store: Arc<Faulty>,
+    pub(crate) detector: Arc<Scripted>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) settled: Arc<ResultNotifier>,
     client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<std::io::Result<()>>,
@@ -215,30 +62,30 @@ pub(super) struct TestApp {
 }
 
 /// What a test may choose.
-pub(super) struct Choice {
-    pub(super) http: HttpSettings,
-    pub(super) queue_limit: u64,
-    pub(super) detector: Scripted,
+pub(crate) struct Choice {
+    pub(crate) http: HttpSettings,
+    pub(crate) queue_limit: u64,
+    pub(crate) detector: Scripted,
     /// The scheduler asks the service's own model in place of `detector`.
-    pub(super) by_embedded: bool,
+    pub(crate) by_embedded: bool,
     /// Routes of the test's own, behind the same gate.
-    pub(super) routes: Option<Router<Arc<Service>>>,
-    pub(super) training: Option<Training>,
-    pub(super) first_by: FirstBy,
+    pub(crate) routes: Option<Router<Arc<Service>>>,
+    pub(crate) training: Option<Training>,
+    pub(crate) first_by: FirstBy,
 }
 
 impl TestApp {
     /// A service without keys, as it comes.
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(|_| ()).await
     }
 
     /// A service with the keys `submit`, `ingest`, `ingest-eu` (bound to `eu`), `admin-eu` (bound) and `admin`.
-    pub(super) async fn with_keys() -> Self {
+    pub(crate) async fn with_keys() -> Self {
         Self::with(|choice| add_keys(&mut choice.http)).await
     }
 
-    pub(super) async fn with(choose: impl FnOnce(&mut Choice)) -> Self {
+    pub(crate) async fn with(choose: impl FnOnce(&mut Choice)) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut choice = Choice {
@@ -299,14 +146,15 @@ impl TestApp {
             embedded,
             registry,
             training: choice.training,
-            controls,
+            controls: controls.clone(),
+            operations: Operations::new(store.clone(), controls, settled.clone(), clock.clone()),
             metrics,
             clock: clock.clone(),
             settings: choice.http,
         });
         let router = match choice.routes {
-            Some(routes) => super::guarded(routes, service.clone()),
-            None => super::router(service.clone()),
+            Some(routes) => router::guarded([(Admission::KEY, routes)], &service),
+            None => router::router(&service),
         };
         let (stop, stopped) = oneshot::channel();
         let wait = async { drop(stopped.await) };
@@ -328,51 +176,51 @@ impl TestApp {
     }
 
     /// Asks the server to shut down.
-    pub(super) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         drop(self.stop.take());
     }
 
     /// Waits until the server has shut down.
-    pub(super) async fn stopped(&mut self) {
+    pub(crate) async fn stopped(&mut self) {
         (&mut self.serving).await.unwrap().unwrap();
     }
 
-    pub(super) fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         self.clock.now()
     }
 
-    pub(super) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+    pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = method.parse().unwrap();
         self.client.request(method, format!("http://{}{path}", self.address))
     }
 
-    pub(super) async fn get(&self, path: &str) -> Reply {
+    pub(crate) async fn get(&self, path: &str) -> Reply {
         send(self.request("GET", path)).await
     }
 
-    pub(super) async fn get_as(&self, key: &str, path: &str) -> Reply {
+    pub(crate) async fn get_as(&self, key: &str, path: &str) -> Reply {
         send(self.request("GET", path).bearer_auth(key)).await
     }
 
-    pub(super) async fn post(&self, path: &str, body: &Value) -> Reply {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
         send(self.request("POST", path).json(body)).await
     }
 
-    pub(super) async fn post_as(&self, key: &str, path: &str, body: &Value) -> Reply {
+    pub(crate) async fn post_as(&self, key: &str, path: &str, body: &Value) -> Reply {
         send(self.request("POST", path).bearer_auth(key).json(body)).await
     }
 
-    pub(super) async fn delete(&self, path: &str) -> Reply {
+    pub(crate) async fn delete(&self, path: &str) -> Reply {
         send(self.request("DELETE", path)).await
     }
 
     /// Sends text as JSON.
-    pub(super) async fn post_text(&self, path: &str, body: impl Into<reqwest::Body>) -> Reply {
+    pub(crate) async fn post_text(&self, path: &str, body: impl Into<reqwest::Body>) -> Reply {
         send(self.request("POST", path).header("content-type", "application/json").body(body)).await
     }
 
     /// Sends lines and gives the answers' lines.
-    pub(super) async fn bulk(&self, query: &str, lines: String) -> Vec<Value> {
+    pub(crate) async fn bulk(&self, query: &str, lines: String) -> Vec<Value> {
         let path = format!("/api/v1/batch/sessions{query}");
         let request = self.request("POST", &path).header("content-type", "application/x-ndjson").body(lines);
         let reply = send(request).await;
@@ -380,17 +228,17 @@ impl TestApp {
         reply.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    pub(super) async fn connect(&self) -> TcpStream {
+    pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 
     /// The value of a metric, by its name and labels as exposed.
-    pub(super) async fn metric(&self, name: &str) -> f64 {
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
         self.metric_as("", name).await
     }
 
     /// The same of a service with keys.
-    pub(super) async fn metric_as(&self, key: &str, name: &str) -> f64 {
+    pub(crate) async fn metric_as(&self, key: &str, name: &str) -> f64 {
         let text = self.get_as(key, "/metrics").await.text;
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("no metric {name} in:\n{text}")).parse().unwrap()
@@ -404,7 +252,7 @@ impl Drop for TestApp {
     }
 }
 
-pub(super) fn add_keys(http: &mut HttpSettings) {
+pub(crate) fn add_keys(http: &mut HttpSettings) {
     for (role, key) in [
         (Role::Submit, "submit"),
         (Role::Ingest, "ingest"),
@@ -440,19 +288,19 @@ fn scheduler_settings() -> scheduler::Settings {
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) headers: reqwest::header::HeaderMap,
-    pub(super) text: String,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Reply {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e} in {}", self.text))
     }
 
     /// Status and code of an error.
-    pub(super) fn error(&self) -> (u16, String) {
+    pub(crate) fn error(&self) -> (u16, String) {
         let body = self.json();
         for field in ["error", "message", "code"] {
             assert!(body[field].as_str().is_some_and(|text| !text.is_empty()), "{field} in {body}");
@@ -461,22 +309,22 @@ impl Reply {
     }
 
     #[track_caller]
-    pub(super) fn is_error(&self, status: u16, code: &str) {
+    pub(crate) fn is_error(&self, status: u16, code: &str) {
         assert_eq!(self.error(), (status, code.to_owned()), "{}", self.text);
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 }
 
-pub(super) async fn send(request: reqwest::RequestBuilder) -> Reply {
+pub(crate) async fn send(request: reqwest::RequestBuilder) -> Reply {
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     Reply { status, headers, text: response.text().await.unwrap() }
 }
 
-pub(super) async fn read_all(stream: &mut TcpStream) -> String {
+pub(crate) async fn read_all(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     // A reset after the answer is as good as an end here.
     let end = tokio::time::timeout(Duration::from_secs(25), stream.read_to_end(&mut answer)).await;
@@ -485,7 +333,7 @@ pub(super) async fn read_all(stream: &mut TcpStream) -> String {
 }
 
 /// A session for the queue.
-pub(super) fn session(id: &str) -> Value {
+pub(crate) fn session(id: &str) -> Value {
     let movements: Vec<_> = (0..30)
         .map(|i| {
             let t = f64::from(i);
@@ -497,6 +345,6 @@ pub(super) fn session(id: &str) -> Value {
 }
 
 /// `count` sessions as lines.
-pub(super) fn lines(prefix: &str, count: usize) -> String {
+pub(crate) fn lines(prefix: &str, count: usize) -> String {
     (1..=count).flat_map(|n| [session(&format!("{prefix}{n}")).to_string(), "\n".to_owned()]).collect()
 }

@@ -55,7 +55,7 @@ pub(super) fn prepare(engine: &Engine, claim: &Claim) -> Option<Prepared> {
     let unscored = split.unscored.iter().map(|member| member.seq).collect();
     let shares_rows = detector.feature_set() == engine.parts.detector.feature_set();
     let (metrics, thresholds) = (Arc::clone(&engine.parts.metrics), Arc::clone(&engine.parts.thresholds));
-    Some(Prepared { unscored, shares_rows, detector, metrics, thresholds })
+    Some(Prepared { detector, metrics, thresholds, unscored, shares_rows })
 }
 
 impl Prepared {
