@@ -26,6 +26,7 @@ use crate::domain::time::Timestamp;
 use crate::http::{self, HttpSettings, Keys, Role, Service};
 use crate::intake::Intake;
 use crate::metrics::Metrics;
+use crate::operations::Operations;
 use crate::registry::Registry;
 use crate::scheduler::{self, Scheduler};
 use crate::settled::Settled;
@@ -48,6 +49,7 @@ pub struct Node {
     shutdown: Shutdown,
     life: Life,
     telling: JoinHandle<()>,
+    redeciding: JoinHandle<()>,
 }
 
 impl Node {
@@ -103,6 +105,9 @@ impl Node {
             Arc::clone(&metrics),
             Arc::clone(&controls),
         );
+        let operations =
+            Operations::new(Arc::clone(&store), Arc::clone(&controls), Arc::clone(&settled), Arc::clone(&clock));
+        let redeciding = tokio::spawn(Arc::clone(&operations).follow_thresholds(shutdown.clone()));
         let service = Service::new(http::Parts {
             store,
             intake: Arc::new(intake),
@@ -113,6 +118,7 @@ impl Node {
             embedded,
             training,
             controls,
+            operations,
             registry,
             metrics,
             clock,
@@ -129,7 +135,7 @@ impl Node {
             };
             http::serve(listener, service, ends, grace).await
         });
-        Ok(Self { address, server, scheduler, shutdown, life, telling })
+        Ok(Self { address, server, scheduler, shutdown, life, telling, redeciding })
     }
 
     /// Waits until every part has ended; `false` when one of them died by itself.
@@ -150,6 +156,7 @@ impl Node {
         };
         let (scheduled, served) = tokio::join!(scheduled, served);
         let _ = tokio::time::timeout(webhooks::PATIENCE, self.telling).await;
+        let _ = self.redeciding.await;
         self.life.end().await;
         scheduled && served
     }
@@ -477,5 +484,5 @@ pub fn restore(config: &Config, folder: &Path, replaced: Option<&Path>) -> anyho
 /// # Errors
 /// When it cannot be written as JSON.
 pub fn openapi() -> anyhow::Result<String> {
-    Ok(http::openapi::document())
+    Ok(http::document())
 }

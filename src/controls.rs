@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::domain::reason::Reason;
 use crate::domain::result::{Decision, Thresholds};
 use crate::shutdown::Shutdown;
-use crate::store::controls::{Control, RETENTION, RetentionRule};
+use crate::store::controls::{Control, RETENTION, RetentionRule, THRESHOLDS};
 use crate::store::deliveries::WEBHOOK;
-use crate::store::{Store, StoreResult};
-use crate::thresholds::{REFRESH, ThresholdBook};
+use crate::store::{Store, StoreError, StoreResult};
+use crate::thresholds::{Applied, REFRESH, ThresholdBook};
 
 /// Kind of a [`Control`] that is a [`StoredKey`].
 pub const KEY: &str = "key";
@@ -26,6 +26,8 @@ pub const ENDED_LOGIN: &str = "ended-login";
 pub const MODEL: &str = "model";
 /// Kind of the one [`Control`] that says which model does what: [`Stages`].
 pub const MODEL_STAGE: &str = "model-stage";
+/// Kind of a [`Control`] that is a [`PendingRedecision`].
+pub const REDECISION: &str = "redecision";
 
 /// A key that was made through the API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +111,41 @@ pub struct Stages {
     pub previous: Vec<Option<String>>,
 }
 
+/// A second pass over stored sessions that changed thresholds still need; see [`crate::operations::thresholds`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PendingRedecision {
+    /// Whose thresholds changed; empty for those of all deployments.
+    pub deployment_id: String,
+    /// When, in Unix milliseconds.
+    pub since: i64,
+}
+
+/// What the store keeps as a [`Control`] of its kind.
+pub trait Document: Serialize + DeserializeOwned {
+    /// Its kind.
+    const KIND: &'static str;
+}
+
+macro_rules! documents {
+    ($($type:ty: $kind:expr),+ $(,)?) => {
+        $(impl Document for $type {
+            const KIND: &'static str = $kind;
+        })+
+    };
+}
+
+documents! {
+    StoredKey: KEY,
+    Override: OVERRIDE,
+    Webhook: WEBHOOK,
+    RetentionRule: RETENTION,
+    Applied: THRESHOLDS,
+    Made: MODEL,
+    Stages: MODEL_STAGE,
+    PendingRedecision: REDECISION,
+}
+
 /// All of it, as it was read.
 #[derive(Debug, Default)]
 pub struct Held {
@@ -126,6 +163,8 @@ pub struct Held {
     pub models: BTreeMap<String, Made>,
     /// Which of them does what.
     pub stages: Stages,
+    /// By when and whose.
+    pub redecisions: BTreeMap<String, PendingRedecision>,
     /// The overrides by user, the bound ones first.
     by_user: HashMap<String, Vec<(Option<String>, bool)>>,
 }
@@ -147,6 +186,7 @@ impl Held {
             ended_logins: of(ENDED_LOGIN).filter_map(parse).collect(),
             models: of(MODEL).filter_map(parse).collect(),
             stages: of(MODEL_STAGE).find_map(parse).map(|(_, stages)| stages).unwrap_or_default(),
+            redecisions: of(REDECISION).filter_map(parse).collect(),
             by_user: HashMap::new(),
         };
         for rule in held.overrides.values() {
@@ -237,6 +277,24 @@ impl Controls {
     pub async fn set(&self, kind: &str, name: &str, value: Option<String>) -> StoreResult<()> {
         self.store.set_control(kind.to_owned(), name.to_owned(), value).await?;
         self.refresh().await
+    }
+
+    /// Keeps a document under its name, in place of one that is there. This node goes by it on return, others within
+    /// [`REFRESH`].
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub async fn put<D: Document>(&self, name: &str, document: &D) -> StoreResult<()> {
+        let text = serde_json::to_string(document).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        self.set(D::KIND, name, Some(text)).await
+    }
+
+    /// Removes a document.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub async fn remove<D: Document>(&self, name: &str) -> StoreResult<()> {
+        self.set(D::KIND, name, None).await
     }
 
     /// Follows the store until the process ends.

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-use super::request::LARGE_BODIES;
-use super::testing::{TestApp, add_keys, lines, read_all, send, session};
+use crate::http::extract::body::LARGE_BODIES;
+use crate::http::testing::{TestApp, add_keys, lines, read_all, send, session};
 
 async fn until(condition: impl Fn() -> bool) {
     let wait = async {
@@ -117,7 +117,7 @@ async fn one_key_has_no_more_than_half_of_the_uploads_and_followers() {
     assert_eq!(upload("ingest-eu").await.unwrap().status(), 200, "another key has its own");
     let follow = |key: &str| app.request("GET", "/api/v1/verdicts").bearer_auth(key).send();
     let mut followers = Vec::new();
-    for _ in 0..super::verdicts::FOLLOWERS / 2 {
+    for _ in 0..crate::http::state::MAX_FOLLOWERS / 2 {
         let follower = follow("analyst").await.unwrap();
         assert_eq!(follower.status(), 200);
         followers.push(follower);

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::testing::{TestApp, session};
 use crate::detector::embedded::Model;
 use crate::detector::scripted::Scripted;
 use crate::domain::result::Thresholds;
+use crate::http::testing::{TestApp, session};
 use crate::intake::FirstBy;
 
 const LITTLE: &str = "too_little_movement";

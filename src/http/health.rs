@@ -6,14 +6,15 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
-use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
-use super::Shared;
-use super::auth::Measurer;
-use super::error::{ApiError, ErrorBody};
-use super::wire;
+use crate::http::extract::caller::Measurer;
+use crate::http::readiness::{StoreCheck, StoreState, held};
+use crate::http::respond::answer::{self, Answer};
+use crate::http::respond::error::ApiError;
+use crate::http::respond::raw;
+use crate::http::state::Shared;
 use crate::store::StoreError;
 
 /// How long a check of the store, and of the detector, holds: the route is open, and a check may cost a remote call.
@@ -22,56 +23,9 @@ const DETECTOR_HOLDS: Duration = Duration::from_secs(2);
 /// How long a check may take.
 const CHECK: Duration = Duration::from_secs(3);
 
-/// The last checks; whoever asks while one runs waits for it.
-#[derive(Default)]
-pub(super) struct Readiness {
-    store: Mutex<Option<(Instant, StoreCheck)>>,
-    detector: Mutex<Option<(Instant, bool)>>,
-}
-
-/// What a look at the store found.
-#[derive(Clone, Copy)]
-struct StoreCheck {
-    store: StoreState,
-    queue_full: bool,
-    reads: bool,
-}
-
-/// Whether the store takes sessions, and why not.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum StoreState {
-    Ok,
-    Full,
-    Damaged,
-    Unavailable,
-}
-
-impl StoreState {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Full => "full",
-            Self::Damaged => "damaged",
-            Self::Unavailable => "unavailable",
-        }
-    }
-
-    /// What is wrong and how to mend it.
-    const fn problem(self) -> Option<&'static str> {
-        match self {
-            Self::Ok => None,
-            Self::Full => Some(
-                "the disk or PLAYPROOF_STORE_LIMIT leaves no room for sessions; free some, intake resumes by itself",
-            ),
-            Self::Damaged => Some("the store is damaged; stop the node and restore a backup"),
-            Self::Unavailable => Some("the store does not answer; the log says why"),
-        }
-    }
-}
-
 /// The process lives.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct HealthAnswer {
+pub(crate) struct HealthAnswer {
     /// ok
     #[schema(example = "ok")]
     status: &'static str,
@@ -80,7 +34,7 @@ pub(super) struct HealthAnswer {
 
 /// What can be used.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ReadyAnswer {
+pub(crate) struct ReadyAnswer {
     /// ready, `not_ready` or draining.
     #[schema(example = "ready")]
     status: &'static str,
@@ -113,8 +67,8 @@ struct Checks {
     get, path = "/health", operation_id = "health", tag = "operation", security(()),
     responses((status = 200, description = "It lives", body = HealthAnswer))
 )]
-pub(super) async fn health() -> Response {
-    wire::json(&HealthAnswer { status: "ok", version: env!("CARGO_PKG_VERSION") })
+pub(crate) async fn health() -> Response {
+    answer::json(&HealthAnswer { status: "ok", version: env!("CARGO_PKG_VERSION") })
 }
 
 /// Says whether sessions are taken: store and detector can be used, the queue has room, the service is not shutting down.
@@ -126,7 +80,7 @@ pub(super) async fn health() -> Response {
         (status = 503, description = "Not ready", body = ReadyAnswer),
     )
 )]
-pub(super) async fn ready(State(service): State<Shared>) -> Response {
+pub(crate) async fn ready(State(service): State<Shared>) -> Response {
     let draining = service.is_leaving();
     let store = held(&service.readiness.store, STORE_HOLDS, look_at_store(&service));
     let detector = held(&service.readiness.detector, DETECTOR_HOLDS, async {
@@ -161,7 +115,7 @@ pub(super) async fn ready(State(service): State<Shared>) -> Response {
         (false, true) => (StatusCode::OK, "ready"),
         (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
     };
-    wire::json_with(code, &ReadyAnswer { status, checks, reads, problems })
+    answer::json_with(code, &ReadyAnswer { status, checks, reads, problems })
 }
 
 /// Whether the store takes sessions, and whether it can be read.
@@ -197,29 +151,12 @@ async fn looked<T, E: std::fmt::Display>(
     }
 }
 
-/// The last outcome of `check` if it still holds, else a new one.
-async fn held<T: Copy>(last: &Mutex<Option<(Instant, T)>>, holds: Duration, check: impl Future<Output = T>) -> T {
-    let mut last = last.lock().await;
-    if let Some((at, outcome)) = *last
-        && at.elapsed() < holds
-    {
-        return outcome;
-    }
-    let outcome = check.await;
-    *last = Some((Instant::now(), outcome));
-    outcome
-}
-
 /// Metrics in Prometheus' text format; what the store knows comes from one snapshot.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics", tag = "operation",
-    responses(
-        (status = 200, description = "Metrics", body = String, content_type = "text/plain"),
-        (status = 401, description = "No valid key", body = ErrorBody),
-        (status = 403, description = "Role neither metrics nor admin, or a bound key", body = ErrorBody),
-    )
+    responses((status = 200, description = "Metrics", body = String, content_type = "text/plain"), Measurer)
 )]
-pub(super) async fn metrics(State(service): State<Shared>, _: Measurer) -> Result<Response, ApiError> {
+pub(crate) async fn metrics(Measurer { service }: Measurer) -> Answer {
     // Without the store the process's own metrics are still worth having: they say why.
     let snapshot = match timeout(CHECK, service.store.snapshot()).await {
         Ok(Ok(snapshot)) => Some(snapshot),
@@ -241,14 +178,14 @@ pub(super) async fn metrics(State(service): State<Shared>, _: Measurer) -> Resul
     }
     let text = service.metrics.render(snapshot.as_ref(), service.clock.now().wall);
     let text = text.map_err(|e| ApiError::internal(format!("metrics could not be encoded: {e}")))?;
-    Ok(wire::bytes(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text))
+    Ok(raw::bytes(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text))
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::super::testing::{TestApp, session};
+    use crate::http::testing::{TestApp, session};
     use crate::store::StoreError;
 
     #[tokio::test]

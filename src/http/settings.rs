@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::auth::Keys;
 use crate::domain::session::Bounds;
+use crate::http::auth::keys::Keys;
 
 /// Settings of the HTTP surface.
 #[derive(Clone, Debug)]
@@ -105,7 +105,7 @@ impl HttpSettings {
     }
 
     /// Whether a page from `origin` may call.
-    pub(super) fn allows_origin(&self, origin: &str) -> bool {
+    pub(crate) fn allows_origin(&self, origin: &str) -> bool {
         self.cors_origins.iter().any(|allowed| allowed == "*" || allowed.trim_end_matches('/') == origin)
     }
 }
@@ -173,7 +173,7 @@ mod tests {
         assert!(settings.check([0, 0, 0, 0].into()).unwrap_err().contains("PLAYPROOF_ADMIN_KEYS"));
         settings.cors_origins = vec!["*".to_owned()];
         assert!(settings.check([127, 0, 0, 1].into()).unwrap_err().contains("API_CORS_ORIGINS"));
-        settings.keys.add(super::super::auth::Role::Submit, "k").unwrap();
+        settings.keys.add(crate::http::auth::access::Role::Submit, "k").unwrap();
         assert!(settings.check([0, 0, 0, 0].into()).is_ok());
     }
 }

@@ -14,7 +14,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, RwLock, oneshot};
 use tokio::task::JoinHandle;
 
-use super::{HttpSettings, Parts, Role, Service, server};
 use crate::clock::{Clock as _, ManualClock};
 use crate::controls::Controls;
 use crate::detector::Detector;
@@ -26,8 +25,15 @@ use crate::domain::batch::Policy;
 use crate::domain::id::{BatchId, Seq, SessionKey};
 use crate::domain::result::Thresholds;
 use crate::domain::time::{Now, Timestamp};
+use crate::http::auth::access::Role;
+use crate::http::router;
+use crate::http::settings::HttpSettings;
+use crate::http::state::{Parts, Service};
+use crate::http::transport::gate::Admission;
+use crate::http::transport::server;
 use crate::intake::{FirstBy, Intake};
 use crate::metrics::Metrics;
+use crate::operations::Operations;
 use crate::registry::Registry;
 use crate::scheduler::{self, Scheduler};
 use crate::settled::Settled;
@@ -45,17 +51,17 @@ use crate::store::{
     Snapshot, Store, StoreError, StoreResult,
 };
 
-pub(super) const START: Timestamp = Timestamp(1_769_860_800_000);
+pub(crate) const START: Timestamp = Timestamp(1_769_860_800_000);
 
 /// The embedded store behind a switch.
-pub(super) struct Faulty {
+pub(crate) struct Faulty {
     inner: SqliteStore,
     fault: Mutex<Option<StoreError>>,
     /// Held by a test, it keeps every call waiting.
-    pub(super) gate: RwLock<()>,
+    pub(crate) gate: RwLock<()>,
     inside: AtomicUsize,
     /// Most calls at the same time so far.
-    pub(super) most_inside: AtomicUsize,
+    pub(crate) most_inside: AtomicUsize,
 }
 
 /// A call to the store that is not over.
@@ -68,7 +74,7 @@ impl Drop for Inside<'_> {
 }
 
 impl Faulty {
-    pub(super) fn fail(&self, with: Option<StoreError>) {
+    pub(crate) fn fail(&self, with: Option<StoreError>) {
         *self.fault.lock().unwrap() = with;
     }
 
@@ -199,13 +205,13 @@ behind_the_switch! { Store:
 }
 
 /// A running service.
-pub(super) struct TestApp {
-    pub(super) address: SocketAddr,
-    pub(super) service: Arc<Service>,
-    pub(super) store: Arc<Faulty>,
-    pub(super) detector: Arc<Scripted>,
-    pub(super) clock: Arc<ManualClock>,
-    pub(super) settled: Arc<Settled>,
+pub(crate) struct TestApp {
+    pub(crate) address: SocketAddr,
+    pub(crate) service: Arc<Service>,
+    pub(crate) store: Arc<Faulty>,
+    pub(crate) detector: Arc<Scripted>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) settled: Arc<Settled>,
     client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<std::io::Result<()>>,
@@ -215,30 +221,30 @@ pub(super) struct TestApp {
 }
 
 /// What a test may choose.
-pub(super) struct Choice {
-    pub(super) http: HttpSettings,
-    pub(super) queue_limit: u64,
-    pub(super) detector: Scripted,
+pub(crate) struct Choice {
+    pub(crate) http: HttpSettings,
+    pub(crate) queue_limit: u64,
+    pub(crate) detector: Scripted,
     /// The scheduler asks the service's own model in place of `detector`.
-    pub(super) by_embedded: bool,
+    pub(crate) by_embedded: bool,
     /// Routes of the test's own, behind the same gate.
-    pub(super) routes: Option<Router<Arc<Service>>>,
-    pub(super) training: Option<Training>,
-    pub(super) first_by: FirstBy,
+    pub(crate) routes: Option<Router<Arc<Service>>>,
+    pub(crate) training: Option<Training>,
+    pub(crate) first_by: FirstBy,
 }
 
 impl TestApp {
     /// A service without keys, as it comes.
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(|_| ()).await
     }
 
     /// A service with the keys `submit`, `ingest`, `ingest-eu` (bound to `eu`), `admin-eu` (bound) and `admin`.
-    pub(super) async fn with_keys() -> Self {
+    pub(crate) async fn with_keys() -> Self {
         Self::with(|choice| add_keys(&mut choice.http)).await
     }
 
-    pub(super) async fn with(choose: impl FnOnce(&mut Choice)) -> Self {
+    pub(crate) async fn with(choose: impl FnOnce(&mut Choice)) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut choice = Choice {
@@ -299,14 +305,15 @@ impl TestApp {
             embedded,
             registry,
             training: choice.training,
-            controls,
+            controls: controls.clone(),
+            operations: Operations::new(store.clone(), controls, settled.clone(), clock.clone()),
             metrics,
             clock: clock.clone(),
             settings: choice.http,
         });
         let router = match choice.routes {
-            Some(routes) => super::guarded(routes, service.clone()),
-            None => super::router(service.clone()),
+            Some(routes) => router::guarded([(Admission::KEY, routes)], &service),
+            None => router::router(&service),
         };
         let (stop, stopped) = oneshot::channel();
         let wait = async { drop(stopped.await) };
@@ -328,51 +335,51 @@ impl TestApp {
     }
 
     /// Asks the server to shut down.
-    pub(super) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         drop(self.stop.take());
     }
 
     /// Waits until the server has shut down.
-    pub(super) async fn stopped(&mut self) {
+    pub(crate) async fn stopped(&mut self) {
         (&mut self.serving).await.unwrap().unwrap();
     }
 
-    pub(super) fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         self.clock.now()
     }
 
-    pub(super) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+    pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = method.parse().unwrap();
         self.client.request(method, format!("http://{}{path}", self.address))
     }
 
-    pub(super) async fn get(&self, path: &str) -> Reply {
+    pub(crate) async fn get(&self, path: &str) -> Reply {
         send(self.request("GET", path)).await
     }
 
-    pub(super) async fn get_as(&self, key: &str, path: &str) -> Reply {
+    pub(crate) async fn get_as(&self, key: &str, path: &str) -> Reply {
         send(self.request("GET", path).bearer_auth(key)).await
     }
 
-    pub(super) async fn post(&self, path: &str, body: &Value) -> Reply {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
         send(self.request("POST", path).json(body)).await
     }
 
-    pub(super) async fn post_as(&self, key: &str, path: &str, body: &Value) -> Reply {
+    pub(crate) async fn post_as(&self, key: &str, path: &str, body: &Value) -> Reply {
         send(self.request("POST", path).bearer_auth(key).json(body)).await
     }
 
-    pub(super) async fn delete(&self, path: &str) -> Reply {
+    pub(crate) async fn delete(&self, path: &str) -> Reply {
         send(self.request("DELETE", path)).await
     }
 
     /// Sends text as JSON.
-    pub(super) async fn post_text(&self, path: &str, body: impl Into<reqwest::Body>) -> Reply {
+    pub(crate) async fn post_text(&self, path: &str, body: impl Into<reqwest::Body>) -> Reply {
         send(self.request("POST", path).header("content-type", "application/json").body(body)).await
     }
 
     /// Sends lines and gives the answers' lines.
-    pub(super) async fn bulk(&self, query: &str, lines: String) -> Vec<Value> {
+    pub(crate) async fn bulk(&self, query: &str, lines: String) -> Vec<Value> {
         let path = format!("/api/v1/batch/sessions{query}");
         let request = self.request("POST", &path).header("content-type", "application/x-ndjson").body(lines);
         let reply = send(request).await;
@@ -380,17 +387,17 @@ impl TestApp {
         reply.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    pub(super) async fn connect(&self) -> TcpStream {
+    pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 
     /// The value of a metric, by its name and labels as exposed.
-    pub(super) async fn metric(&self, name: &str) -> f64 {
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
         self.metric_as("", name).await
     }
 
     /// The same of a service with keys.
-    pub(super) async fn metric_as(&self, key: &str, name: &str) -> f64 {
+    pub(crate) async fn metric_as(&self, key: &str, name: &str) -> f64 {
         let text = self.get_as(key, "/metrics").await.text;
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("no metric {name} in:\n{text}")).parse().unwrap()
@@ -404,7 +411,7 @@ impl Drop for TestApp {
     }
 }
 
-pub(super) fn add_keys(http: &mut HttpSettings) {
+pub(crate) fn add_keys(http: &mut HttpSettings) {
     for (role, key) in [
         (Role::Submit, "submit"),
         (Role::Ingest, "ingest"),
@@ -440,19 +447,19 @@ fn scheduler_settings() -> scheduler::Settings {
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) headers: reqwest::header::HeaderMap,
-    pub(super) text: String,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Reply {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e} in {}", self.text))
     }
 
     /// Status and code of an error.
-    pub(super) fn error(&self) -> (u16, String) {
+    pub(crate) fn error(&self) -> (u16, String) {
         let body = self.json();
         for field in ["error", "message", "code"] {
             assert!(body[field].as_str().is_some_and(|text| !text.is_empty()), "{field} in {body}");
@@ -461,22 +468,22 @@ impl Reply {
     }
 
     #[track_caller]
-    pub(super) fn is_error(&self, status: u16, code: &str) {
+    pub(crate) fn is_error(&self, status: u16, code: &str) {
         assert_eq!(self.error(), (status, code.to_owned()), "{}", self.text);
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 }
 
-pub(super) async fn send(request: reqwest::RequestBuilder) -> Reply {
+pub(crate) async fn send(request: reqwest::RequestBuilder) -> Reply {
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     Reply { status, headers, text: response.text().await.unwrap() }
 }
 
-pub(super) async fn read_all(stream: &mut TcpStream) -> String {
+pub(crate) async fn read_all(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     // A reset after the answer is as good as an end here.
     let end = tokio::time::timeout(Duration::from_secs(25), stream.read_to_end(&mut answer)).await;
@@ -485,7 +492,7 @@ pub(super) async fn read_all(stream: &mut TcpStream) -> String {
 }
 
 /// A session for the queue.
-pub(super) fn session(id: &str) -> Value {
+pub(crate) fn session(id: &str) -> Value {
     let movements: Vec<_> = (0..30)
         .map(|i| {
             let t = f64::from(i);
@@ -497,6 +504,6 @@ pub(super) fn session(id: &str) -> Value {
 }
 
 /// `count` sessions as lines.
-pub(super) fn lines(prefix: &str, count: usize) -> String {
+pub(crate) fn lines(prefix: &str, count: usize) -> String {
     (1..=count).flat_map(|n| [session(&format!("{prefix}{n}")).to_string(), "\n".to_owned()]).collect()
 }

@@ -2,10 +2,10 @@
 
 use futures_util::stream::{FuturesUnordered, TryStreamExt as _};
 
-use super::labels;
+use super::{Operations, labels};
 use crate::domain::id::Seq;
 use crate::domain::time::Timestamp;
-use crate::store::campaigns::CampaignId;
+use crate::store::campaigns::{CampaignId, CampaignRow};
 use crate::store::decisions::Standing;
 use crate::store::labels::Label;
 use crate::store::{Lookup, Store, StoreResult};
@@ -82,4 +82,30 @@ async fn one(
     let thresholds = thresholds.of(&member.key.deployment);
     let decided = labels::label(store, &session, label.cloned(), &thresholds, at).await?;
     Ok(if decided.is_some() { Outcome::Labelled } else { Outcome::Untouched })
+}
+
+impl Operations {
+    /// Labels every member of a campaign, or takes the campaign's label back; the campaign as it is now. `None` where the
+    /// deployment has no such campaign.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub async fn label_campaign(
+        &self,
+        actor: &str,
+        id: CampaignId,
+        deployment: Option<String>,
+        said: Option<Label>,
+    ) -> StoreResult<Option<(CampaignRow, CampaignLabelled)>> {
+        let found = self.store.campaign(id, deployment.clone(), self.clock.now().wall).await?;
+        let Some(id) = found.map(|campaign| campaign.id) else { return Ok(None) };
+        let action = if said.is_some() { "campaign.label" } else { "campaign.unlabel" };
+        let detail = serde_json::json!({"label": said.as_ref().map(|label| label.truth.name())});
+        let said = said.map(|label| Label { campaign: Some(id), ..label });
+        let at = self.clock.now().wall;
+        let done = label(self.store.as_ref(), id, said.as_ref(), self.controls.thresholds(), at);
+        let done = self.perform(actor, action, id.0.to_string(), detail, done).await?;
+        let now = self.store.campaign(id, deployment, self.clock.now().wall).await?;
+        Ok(now.map(|campaign| (campaign, done)))
+    }
 }

@@ -46,6 +46,7 @@ mod signals;
 
 mod surface;
 
+mod thresholds;
 mod trust;
 
 mod woodwide;

@@ -1,0 +1,103 @@
+//! Models made from labels, on their way into service and back.
+
+use serde_json::{Value, json};
+
+use crate::http::testing::TestApp;
+
+/// A session drawn by rule: `waves` of them wander, the others go from corner to corner.
+fn session(waves: bool, seed: u64, id: &str) -> Value {
+    let seed = seed as f64;
+    let movements: Vec<Value> = (0..160)
+        .map(|i| {
+            let t = f64::from(i);
+            let (x, y) = if waves {
+                let reach = 120.0 + 40.0 * (seed * 0.7).sin();
+                (400.0 + reach * (t * 0.11 + seed).sin(), 300.0 + reach * (t * 0.07 + seed * 0.3).cos())
+            } else {
+                let (leg, way) = (i / 40, f64::from(i % 40) / 40.0);
+                let corner = |n: i32| (100.0 + f64::from(n % 2) * (300.0 + seed), 100.0 + f64::from(n / 2 % 2) * 200.0);
+                let (from, to) = (corner(leg), corner(leg + 1));
+                (from.0 + (to.0 - from.0) * way, from.1 + (to.1 - from.1) * way)
+            };
+            json!({"x": x.round(), "y": y.round(), "timestamp": t * 16.0})
+        })
+        .collect();
+    json!({"sessionId": id, "gameType": "osu", "deviceType": "mouse", "durationMs": 2560, "movements": movements,
+           "clicks": [{"x": 5, "y": 6, "timestamp": 100, "targetHit": true}], "hits": 1, "misses": 0, "useBatch": false})
+}
+
+/// Sessions labelled as if one kind of movement were people's and another bots'.
+async fn labelled(app: &TestApp, people: u64, bots: u64) {
+    for (count, waves, label) in [(people, true, "human"), (bots, false, "bot")] {
+        for n in 0..count {
+            let id = format!("{label}-{n}");
+            let mut session = session(waves, n, &id);
+            session["userId"] = format!("user-{n}").into();
+            assert_eq!(app.post("/api/v1/score", &session).await.status, 200);
+            app.post(&format!("/api/v1/sessions/{id}/label"), &json!({"label": label})).await;
+        }
+    }
+}
+
+async fn trained(app: &TestApp) -> Value {
+    assert_eq!(app.post("/api/v1/models/train", &json!({})).await.status, 202);
+    loop {
+        let told = app.get("/api/v1/models").await.json()["training"].take();
+        if told["state"] != "running" {
+            return told;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_of_labels_is_shadowed_tested_promoted_and_rolled_back() {
+    let app = TestApp::start().await;
+    labelled(&app, 290, 60).await;
+    let before = app.get("/api/v1/models").await.json();
+    let base = before["models"][0]["modelVersion"].as_str().unwrap().to_owned();
+    app.post("/api/v1/models/rollback", &json!({})).await.is_error(409, "no_previous_model");
+    let told = trained(&app).await;
+    assert_eq!(told["state"], "done", "{told}");
+    let version = told["modelVersion"].as_str().unwrap().to_owned();
+    assert_ne!(version, base);
+    let of = |what: &str| format!("/api/v1/models/{version}/{what}");
+    assert_eq!(app.post(&of("shadow"), &json!({})).await.status, 200);
+    let listed = app.get("/api/v1/models").await.json();
+    let new = listed["models"].as_array().unwrap().iter().find(|m| m["modelVersion"] == version.as_str()).unwrap();
+    assert_eq!((&new["stage"], &new["learned"]["base"]), (&json!("shadow"), &json!(base)));
+    assert!(new["learned"]["people"].as_u64().unwrap() >= 200, "{new}");
+
+    // Strict ones: the base fails these people by them.
+    app.post("/api/v1/thresholds", &json!({"pass": 0.7, "review": 1.4})).await;
+    let test = app.post(&of("backtest"), &json!({})).await.json();
+    assert_eq!(test["sessions"], 350);
+    let errors = |who: &str| test[who]["peopleFailed"].as_u64().unwrap() + test[who]["botsPassed"].as_u64().unwrap();
+    assert!(test["tested"]["people"].as_u64().unwrap() > 40, "{test}");
+    assert!(errors("active") > 0, "these people are bots to the base: {test}");
+    assert!(errors("tested") < errors("active"), "{test}");
+    assert_eq!(app.post(&of("promote"), &json!({})).await.status, 200);
+    let scored = app.post("/api/v1/score", &session(true, 900, "after")).await.json();
+    assert_eq!(scored["anomaly"]["modelVersion"], version.as_str(), "{scored}");
+    // The other way is refused: the base is worse on these labels.
+    let back = app.post(&format!("/api/v1/models/{base}/promote"), &json!({})).await;
+    back.is_error(409, "model_worse");
+    assert!(back.text.contains("fails"), "{}", back.text);
+    assert_eq!(app.post("/api/v1/models/rollback", &json!({})).await.json()["modelVersion"], base.as_str());
+    let scored = app.post("/api/v1/score", &session(true, 901, "later")).await.json();
+    assert_eq!(scored["anomaly"]["modelVersion"], base.as_str());
+    let actions = app.get("/api/v1/audit?limit=5").await.text;
+    assert!(actions.contains("model.promote") && actions.contains("model.rollback"));
+}
+
+#[tokio::test]
+async fn without_enough_labels_nothing_is_made_and_the_reason_is_told() {
+    let app = TestApp::start().await;
+    labelled(&app, 3, 1).await;
+    let told = trained(&app).await;
+    assert_eq!(told["state"], "failed");
+    assert!(told["message"].as_str().unwrap().contains("200"), "{told}");
+    for what in ["shadow", "backtest", "promote"] {
+        app.post(&format!("/api/v1/models/none/{what}"), &json!({})).await.is_error(404, "unknown_model");
+    }
+    app.delete("/api/v1/models/none/shadow").await.is_error(404, "unknown_model");
+}

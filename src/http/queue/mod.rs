@@ -1,0 +1,7 @@
+//! The queue: what waits, batches, the scheduler and the nodes that run it.
+
+pub(crate) mod batches;
+pub(crate) mod failed;
+pub(crate) mod nodes;
+pub(crate) mod scheduler;
+pub(crate) mod stats;

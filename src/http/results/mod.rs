@@ -1,0 +1,6 @@
+//! Sessions in numbers: results, verdicts as they come, campaigns, and what to review.
+
+pub(crate) mod campaigns;
+pub(crate) mod list;
+pub(crate) mod review;
+pub(crate) mod verdicts;

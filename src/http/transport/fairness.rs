@@ -1,0 +1,122 @@
+//! Fair shares of a queue that is short of room: a deployment that fills it leaves the last quarter to the others.
+
+use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::http::auth::keys::Keys;
+use crate::http::respond::error::{ApiError, Code};
+use crate::store::Store;
+
+/// How long a look at the queue holds.
+const HOLDS: Duration = Duration::from_millis(500);
+
+/// What the last look found: who waits, where the queue is short of room.
+#[derive(Default)]
+pub(crate) struct Fairness {
+    waiting: RwLock<BTreeMap<String, u64>>,
+    looked: Mutex<Option<Instant>>,
+}
+
+impl Fairness {
+    /// Whether `deployment` has more than its share among `others` that may want some.
+    fn is_over(&self, deployment: &str, others: &[&str]) -> bool {
+        let waiting = self.waiting.read().unwrap_or_else(PoisonError::into_inner);
+        let own = waiting.get(deployment).copied().unwrap_or(0);
+        if own == 0 {
+            return false;
+        }
+        let all: u64 = waiting.values().sum();
+        let absent = others.iter().filter(|other| **other != deployment && !waiting.contains_key(**other)).count();
+        own * (waiting.len() + absent) as u64 > all
+    }
+
+    /// Refuses a session that needs a place in the queue where its deployment has more than its share of one that is
+    /// three quarters full.
+    ///
+    /// It goes by the last look, so that sessions keep their order; see [`Self::look`].
+    pub(crate) fn check(&self, deployment: &str, keys: &Keys) -> Result<(), ApiError> {
+        if self.waiting.read().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            return Ok(());
+        }
+        let others: Vec<&str> = keys.deployments().collect();
+        if !self.is_over(deployment, &others) {
+            return Ok(());
+        }
+        let message = "the queue is short of room and this deployment has its share of it; nothing was stored, send the \
+                       session again later";
+        Err(ApiError::new(Code::QueueFull, message))
+    }
+
+    /// Looks again where the last look is old; one caller looks, the others go by what was found.
+    pub(crate) async fn look(&self, store: &dyn Store, queue_limit: u64) {
+        let Ok(mut looked) = self.looked.try_lock() else { return };
+        if looked.is_some_and(|at| at.elapsed() < HOLDS) {
+            return;
+        }
+        // A store that is away refuses the session by itself.
+        let unprocessed = store.snapshot().await.map_or(0, |snapshot| snapshot.counts.unprocessed());
+        let short = unprocessed >= queue_limit - queue_limit / 4;
+        let waiting = if short { store.waiting_deployments().await.unwrap_or_default() } else { BTreeMap::new() };
+        *self.waiting.write().unwrap_or_else(PoisonError::into_inner) = waiting;
+        *looked = Some(Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::http::auth::access::Role;
+    use crate::http::testing::{TestApp, add_keys, send, session};
+
+    #[test]
+    fn a_share_is_one_of_all_who_may_want_some() {
+        let fairness = Fairness::default();
+        let over = |counts: &[(&str, u64)], deployment: &str, others: &[&str]| {
+            let counts = counts.iter().map(|(name, count)| ((*name).to_owned(), *count));
+            *fairness.waiting.write().unwrap() = counts.collect();
+            fairness.is_over(deployment, others)
+        };
+        assert!(!over(&[], "eu", &["eu", "us"]), "there is room");
+        assert!(!over(&[("eu", 100)], "eu", &["eu"]), "nobody else is there");
+        assert!(over(&[("eu", 100)], "eu", &["eu", "us"]));
+        assert!(!over(&[("eu", 100)], "us", &["eu", "us"]));
+        assert!(over(&[("eu", 60), ("us", 40)], "eu", &[]) && !over(&[("eu", 60), ("us", 40)], "us", &[]));
+        assert!(!over(&[("eu", 50), ("us", 50)], "eu", &["us"]), "both have theirs");
+    }
+
+    #[tokio::test]
+    async fn one_deployment_leaves_the_others_room_in_the_queue() {
+        let app = TestApp::with(|choice| {
+            add_keys(&mut choice.http);
+            choice.http.keys.add(Role::Ingest, "ingest-us@us").unwrap();
+            choice.queue_limit = 40;
+        })
+        .await;
+        let mut refused = None;
+        for n in 0..60 {
+            let reply = app.post_as("ingest-eu", "/api/v1/score", &session(&format!("eu-{n}"))).await;
+            if reply.status != 200 {
+                reply.is_error(503, "queue_full");
+                refused = Some(n);
+                break;
+            }
+            // A look holds for a moment; the queue must not be filled within it.
+            *app.service.fairness.looked.lock().await = None;
+        }
+        assert_eq!(refused, Some(30), "three quarters");
+        assert_eq!(app.post_as("ingest-us", "/api/v1/score", &session("us")).await.status, 200);
+        let lines = format!("{}\n", session("line"));
+        let bulk = app.request("POST", "/api/v1/batch/sessions").header("content-type", "application/x-ndjson");
+        let told = send(bulk.bearer_auth("ingest-eu").body(lines)).await;
+        assert!(told.text.contains("queue_full"), "{}", told.text);
+        let mut at_once = session("at-once");
+        at_once["useBatch"] = json!(false);
+        assert_eq!(app.post_as("ingest-eu", "/api/v1/score", &at_once).await.status, 200, "it needs no place");
+    }
+}

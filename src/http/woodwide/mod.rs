@@ -1,0 +1,3 @@
+//! Tables and trainings at Woodwide.
+
+pub(crate) mod training;
