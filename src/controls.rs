@@ -121,6 +121,11 @@ pub struct PendingRedecision {
     pub since: i64,
 }
 
+/// When a login that somebody ended would have ended by itself, or up to when all of its key are over; Unix milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EndedLogin(pub i64);
+
 /// What the store keeps as a [`Control`] of its kind.
 pub trait Document: Serialize + DeserializeOwned {
     /// Its kind.
@@ -141,6 +146,7 @@ documents! {
     Webhook: WEBHOOK,
     RetentionRule: RETENTION,
     Applied: THRESHOLDS,
+    EndedLogin: ENDED_LOGIN,
     Made: MODEL,
     Stages: MODEL_STAGE,
     PendingRedecision: REDECISION,
@@ -270,11 +276,7 @@ impl Controls {
         Ok(())
     }
 
-    /// Keeps one in place of what was there, or takes it away; this node goes by it when it returns, others soon after.
-    ///
-    /// # Errors
-    /// When the store is away.
-    pub async fn set(&self, kind: &str, name: &str, value: Option<String>) -> StoreResult<()> {
+    async fn set(&self, kind: &str, name: &str, value: Option<String>) -> StoreResult<()> {
         self.store.set_control(kind.to_owned(), name.to_owned(), value).await?;
         self.refresh().await
     }

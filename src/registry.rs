@@ -7,10 +7,9 @@ mod own_bots;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
 
 use crate::clock::Clock;
-use crate::controls::{Controls, MODEL, MODEL_STAGE, Made, Stages};
+use crate::controls::{Controls, Made, Stages};
 use crate::detector::embedded::train::{self, Example, Material, Recipe, TrainError};
 use crate::detector::embedded::{EmbeddedDetector, Model};
 use crate::domain::features::Extractor;
@@ -319,7 +318,7 @@ impl Registry {
         let version = model.identity().version;
         self.store.remember(memory(&version), Some(bytes)).await?;
         let made = Made { created_at: self.clock.now().wall.0, base, people: told.0, bots: told.1 };
-        self.controls.set(MODEL, &version, Some(text(&made)?)).await?;
+        self.controls.put(&version, &made).await?;
         Ok(version)
     }
 
@@ -406,7 +405,7 @@ impl Registry {
     }
 
     async fn stage(&self, stages: &Stages) -> Result<(), RegistryError> {
-        self.controls.set(MODEL_STAGE, "", Some(text(stages)?)).await?;
+        self.controls.put("", stages).await?;
         Ok(self.reconcile().await?)
     }
 
@@ -483,10 +482,6 @@ impl Registry {
 /// What the store remembers a model under.
 fn memory(version: &str) -> String {
     format!("model/{version}")
-}
-
-fn text(value: &impl Serialize) -> Result<String, RegistryError> {
-    serde_json::to_string(value).map_err(|error| RegistryError::Unusable(error.to_string()))
 }
 
 fn decide(

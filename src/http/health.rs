@@ -1,7 +1,5 @@
 //! Whether the process lives, whether it can work, and its metrics.
 
-use std::time::Duration;
-
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -10,18 +8,11 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::http::extract::caller::Measurer;
-use crate::http::readiness::{StoreCheck, StoreState, held};
 use crate::http::respond::answer::{self, Answer};
 use crate::http::respond::error::ApiError;
 use crate::http::respond::raw;
 use crate::http::state::Shared;
-use crate::store::StoreError;
-
-/// How long a check of the store, and of the detector, holds: the route is open, and a check may cost a remote call.
-const STORE_HOLDS: Duration = Duration::from_millis(250);
-const DETECTOR_HOLDS: Duration = Duration::from_secs(2);
-/// How long a check may take.
-const CHECK: Duration = Duration::from_secs(3);
+use crate::operations::readiness::{MAX_LOOK, StoreState};
 
 /// The process lives.
 #[derive(Debug, Serialize, ToSchema)]
@@ -82,11 +73,7 @@ pub(crate) async fn health() -> Response {
 )]
 pub(crate) async fn ready(State(service): State<Shared>) -> Response {
     let draining = service.is_leaving();
-    let store = held(&service.readiness.store, STORE_HOLDS, look_at_store(&service));
-    let detector = held(&service.readiness.detector, DETECTOR_HOLDS, async {
-        looked("detector", service.detector.health()).await.is_ok()
-    });
-    let (store, detector) = tokio::join!(store, detector);
+    let (store, detector) = service.readiness.check().await;
     let away = service.scheduler.circuit_is_open();
     let checks = Checks {
         store: store.store.name(),
@@ -118,39 +105,6 @@ pub(crate) async fn ready(State(service): State<Shared>) -> Response {
     answer::json_with(code, &ReadyAnswer { status, checks, reads, problems })
 }
 
-/// Whether the store takes sessions, and whether it can be read.
-async fn look_at_store(service: &Shared) -> StoreCheck {
-    let health = looked("store", service.store.health());
-    let (health, snapshot) = tokio::join!(health, timeout(CHECK, service.store.snapshot()));
-    let store = match health {
-        Ok(()) => StoreState::Ok,
-        Err(Some(StoreError::Full(_))) => StoreState::Full,
-        Err(Some(StoreError::Corrupt(_))) => StoreState::Damaged,
-        Err(_) => StoreState::Unavailable,
-    };
-    let snapshot = snapshot.ok().and_then(Result::ok);
-    let waiting = snapshot.as_ref().map_or(0, |snapshot| snapshot.counts.unprocessed());
-    StoreCheck { store, queue_full: waiting >= service.settings.queue_limit, reads: snapshot.is_some() }
-}
-
-/// What `check` says; `None` for one that took too long.
-async fn looked<T, E: std::fmt::Display>(
-    name: &str,
-    check: impl Future<Output = Result<T, E>>,
-) -> Result<T, Option<E>> {
-    match timeout(CHECK, check).await {
-        Ok(Ok(found)) => Ok(found),
-        Ok(Err(error)) => {
-            tracing::warn!(%error, check = name, "not ready");
-            Err(Some(error))
-        }
-        Err(_) => {
-            tracing::warn!(check = name, "not ready: the check took too long");
-            Err(None)
-        }
-    }
-}
-
 /// Metrics in Prometheus' text format; what the store knows comes from one snapshot.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics", tag = "operation",
@@ -158,7 +112,7 @@ async fn looked<T, E: std::fmt::Display>(
 )]
 pub(crate) async fn metrics(Measurer { service }: Measurer) -> Answer {
     // Without the store the process's own metrics are still worth having: they say why.
-    let snapshot = match timeout(CHECK, service.store.snapshot()).await {
+    let snapshot = match timeout(MAX_LOOK, service.store.snapshot()).await {
         Ok(Ok(snapshot)) => Some(snapshot),
         Ok(Err(error)) => {
             tracing::warn!(%error, "metrics without the store's part");
@@ -166,10 +120,10 @@ pub(crate) async fn metrics(Measurer { service }: Measurer) -> Answer {
         }
         Err(_) => None,
     };
-    if let Ok(Ok(backlog)) = timeout(CHECK, service.store.comparison_backlog()).await {
+    if let Ok(Ok(backlog)) = timeout(MAX_LOOK, service.store.comparison_backlog()).await {
         service.metrics.comparison_backlog(&backlog, service.clock.now().wall);
     }
-    if let Ok(Ok(nodes)) = timeout(CHECK, service.store.nodes()).await {
+    if let Ok(Ok(nodes)) = timeout(MAX_LOOK, service.store.nodes()).await {
         service.metrics.nodes(&nodes);
     }
     if let Some(report) = service.embedded.drift().report() {

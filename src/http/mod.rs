@@ -17,7 +17,6 @@ mod first_tests;
 mod health;
 mod openapi;
 mod queue;
-mod readiness;
 mod respond;
 mod results;
 mod router;

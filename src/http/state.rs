@@ -9,7 +9,6 @@ use super::auth::access::{Access, Role};
 use super::auth::keys::Keys;
 use super::dashboard::feed::Events;
 use super::extract::body::{BodyLimits, LARGE_BODIES, PageShare};
-use super::readiness::Readiness;
 use super::settings::HttpSettings;
 use super::transport::attempts::AttemptGuard;
 use super::transport::fairness::Fairness;
@@ -27,6 +26,7 @@ use crate::detector::woodwide::Training;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::operations::Operations;
+use crate::operations::readiness::Readiness;
 use crate::registry::Registry;
 use crate::scheduler::Handle;
 use crate::settled::Settled;
@@ -73,7 +73,6 @@ pub struct Service {
     pub(crate) intake: Arc<Intake>,
     pub(crate) scheduler: Handle,
     pub(crate) settled: Arc<Settled>,
-    pub(crate) detector: Arc<dyn Detector>,
     pub(crate) embedded: EmbeddedDetector,
     pub(crate) training: Option<Training>,
     pub(crate) controls: Arc<Controls>,
@@ -147,7 +146,7 @@ impl Service {
             waits: Arc::new(Semaphore::new(settings.max_connections / 2)),
             bulk: Arc::new(Semaphore::new(settings.max_bulk)),
             spool: Budget::new(settings.spool_limit, settings.spool_folder.clone()),
-            readiness: Readiness::default(),
+            readiness: Readiness::new(Arc::clone(&store), detector, settings.queue_limit),
             events: Events::default(),
             leaving: AtomicBool::new(false),
             draining: watch::Sender::new(false),
@@ -155,7 +154,6 @@ impl Service {
             intake,
             scheduler,
             settled,
-            detector,
             embedded,
             training,
             keys: RwLock::new((-1, Arc::default())),

@@ -1,18 +1,21 @@
 //! The service on a real socket with a real store on disk, for the tests beside the handlers: a store that can be made
 //! to fail, a detector that answers by script, a clock that is moved by hand where a test needs it.
 
+mod faulty;
+
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use axum::Router;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, RwLock, oneshot};
+use tokio::sync::{RwLock, oneshot};
 use tokio::task::JoinHandle;
+
+pub(crate) use faulty::Faulty;
 
 use crate::clock::{Clock as _, ManualClock};
 use crate::controls::Controls;
@@ -22,7 +25,6 @@ use crate::detector::scripted::Scripted;
 use crate::detector::woodwide::Training;
 use crate::domain::backoff::Backoff;
 use crate::domain::batch::Policy;
-use crate::domain::id::{BatchId, Seq, SessionKey};
 use crate::domain::result::Thresholds;
 use crate::domain::time::{Now, Timestamp};
 use crate::http::auth::access::Role;
@@ -38,171 +40,10 @@ use crate::registry::Registry;
 use crate::scheduler::{self, Scheduler};
 use crate::settled::Settled;
 use crate::shutdown::Shutdown;
-use crate::store::audit::{AuditStore, Entry, NewEntry};
-use crate::store::campaigns::{CampaignId, CampaignMember, CampaignPage, CampaignQuery, CampaignRow, CampaignStore};
-use crate::store::controls::Control;
-use crate::store::decisions::{Revised, Revision, Standing};
-use crate::store::deliveries::{Attempt, Delivery, DeliveryRow, DeliveryStore, Event, Place};
-use crate::store::labels::{Label, LabelRow, LabelStore};
+use crate::store::Retention;
 use crate::store::sqlite::{Room, SqliteSettings, SqliteStore};
-use crate::store::{
-    Acceptance, BatchRow, ChallengeStore, Claim, ClaimRequest, ControlStore, DeadRow, DecisionStore,
-    DeploymentRetention, Lease, Lookup, NewSession, Page, Pruned, ResultQuery, ResultRow, Retention, Settlement,
-    Snapshot, Store, StoreError, StoreResult,
-};
 
 pub(crate) const START: Timestamp = Timestamp(1_769_860_800_000);
-
-/// The embedded store behind a switch.
-pub(crate) struct Faulty {
-    inner: SqliteStore,
-    fault: Mutex<Option<StoreError>>,
-    /// Held by a test, it keeps every call waiting.
-    pub(crate) gate: RwLock<()>,
-    inside: AtomicUsize,
-    /// Most calls at the same time so far.
-    pub(crate) most_inside: AtomicUsize,
-}
-
-/// A call to the store that is not over.
-struct Inside<'a>(&'a AtomicUsize);
-
-impl Drop for Inside<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-impl Faulty {
-    pub(crate) fn fail(&self, with: Option<StoreError>) {
-        *self.fault.lock().unwrap() = with;
-    }
-
-    async fn check(&self) -> StoreResult<Inside<'_>> {
-        self.most_inside.fetch_max(self.inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-        let inside = Inside(&self.inside);
-        drop(self.gate.read().await);
-        self.fault.lock().unwrap().clone().map_or(Ok(inside), Err)
-    }
-}
-
-macro_rules! behind_the_switch {
-    ($trait:ident: $($name:ident($($arg:ident: $type:ty),*) -> $out:ty;)*) => {
-        #[async_trait]
-        impl $trait for Faulty {
-            $(async fn $name(&self, $($arg: $type),*) -> StoreResult<$out> {
-                let _inside = self.check().await?;
-                self.inner.$name($($arg),*).await
-            })*
-
-            behind_the_switch!(rest $trait);
-        }
-    };
-    (rest Store) => {
-        fn ready(&self) -> &Notify {
-            self.inner.ready()
-        }
-
-        fn is_shared(&self) -> bool {
-            self.inner.is_shared()
-        }
-    };
-    (rest AuditStore) => {
-        fn session_pseudonym(&self, key: &SessionKey) -> String {
-            self.inner.session_pseudonym(key)
-        }
-
-        fn user_pseudonym(&self, user: &str) -> String {
-            self.inner.user_pseudonym(user)
-        }
-    };
-    (rest ChallengeStore) => {
-        fn challenge_key(&self) -> [u8; 32] {
-            self.inner.challenge_key()
-        }
-    };
-    (rest $other:ident) => {};
-}
-
-behind_the_switch! { ControlStore:
-    controls() -> (i64, Vec<Control>);
-    controls_version() -> i64;
-    set_control(kind: String, name: String, value: Option<String>) -> ();
-}
-
-behind_the_switch! { AuditStore:
-    record(entry: NewEntry) -> ();
-    audit(before: Option<i64>, limit: u32) -> Vec<Entry>;
-}
-
-behind_the_switch! { ChallengeStore:
-    redeem(number: crate::store::challenges::ChallengeNumber, now: Timestamp) -> crate::store::challenges::Redemption;
-}
-
-behind_the_switch! { DeliveryStore:
-    take_deliveries(webhook: String, limit: u32, now: Timestamp, lease: Duration) -> Vec<Delivery>;
-    record_deliveries(attempts: Vec<Attempt>, at: Timestamp) -> ();
-    deliveries(webhook: String, before: Option<i64>, limit: u32) -> Vec<DeliveryRow>;
-    redeliver(webhook: String, id: Option<i64>, now: Timestamp) -> u64;
-    test_delivery(webhook: String, body: String, at: Timestamp) -> i64;
-    forget_deliveries(webhook: String) -> ();
-    events(after: Place, until: Timestamp, limit: u32, deployment: Option<String>) -> Vec<Event>;
-}
-
-behind_the_switch! { DecisionStore:
-    standings(after: Seq, limit: u32, deployment: Option<String>) -> Vec<Standing>;
-    revise(revisions: Vec<Revision>, at: Timestamp) -> u64;
-    revisions(seq: Seq) -> Vec<Revised>;
-}
-
-behind_the_switch! { LabelStore:
-    label(seq: Seq, label: Option<Label>, revision: Option<Revision>, at: Timestamp) -> bool;
-    label_of(seq: Seq) -> Option<Label>;
-    to_review(deployment: Option<String>) -> (Vec<crate::store::labels::ReviewRow>, Vec<crate::domain::review::Labelled>);
-    labels(after: Seq, limit: u32, deployment: Option<String>) -> Vec<LabelRow>;
-}
-
-behind_the_switch! { CampaignStore:
-    campaigns(query: CampaignQuery) -> CampaignPage;
-    campaign(id: CampaignId, deployment: Option<String>, now: Timestamp) -> Option<CampaignRow>;
-    campaign_members(id: CampaignId, before: Option<Seq>, limit: u32) -> Vec<CampaignMember>;
-    campaign_standings(id: CampaignId, after: Seq, limit: u32) -> Vec<Standing>;
-}
-
-behind_the_switch! { Store:
-    accept(session: NewSession) -> Acceptance;
-    claim(request: ClaimRequest, now: Now) -> Option<Claim>;
-    renew(lease: Lease, now: Now) -> ();
-    settle(lease: Lease, settlement: Settlement, now: Now) -> crate::store::Settled;
-    expire(now: Now) -> u64;
-    snapshot() -> Snapshot;
-    session(key: SessionKey) -> Lookup;
-    results(query: ResultQuery) -> Page<ResultRow>;
-    batches(before: Option<BatchId>, limit: u32) -> Vec<BatchRow>;
-    batch(id: BatchId) -> Option<(BatchRow, Vec<SessionKey>)>;
-    dead(before: Option<Seq>, limit: u32) -> Vec<DeadRow>;
-    requeue(keys: Option<Vec<SessionKey>>, now: Now) -> u64;
-    telemetry(seqs: Vec<Seq>) -> Vec<Option<Vec<u8>>>;
-    keep_sketches(sketches: Vec<crate::store::NewSketch>) -> ();
-    sketches(seqs: Vec<Seq>) -> Vec<crate::store::Candidate>;
-    sketched(after: crate::store::SketchCursor, limit: u32) -> crate::store::SketchPage;
-    uncompared(limit: u32, now: Now) -> Vec<crate::store::Uncompared>;
-    compared(compared: Vec<crate::store::Compared>, again: Vec<Seq>, now: Now) -> u64;
-    waiting_deployments() -> std::collections::BTreeMap<String, u64>;
-    comparison_backlog() -> crate::store::ComparisonBacklog;
-    erase_session(key: SessionKey, now: Now) -> bool;
-    erase_user(deployment: Option<String>, user: String, now: Now) -> u64;
-    clear(now: Now) -> u64;
-    remember(key: String, value: Option<Vec<u8>>) -> ();
-    recall(key: String) -> Option<Vec<u8>>;
-    set_running(running: bool) -> ();
-    prune(retention: Retention, now: Timestamp) -> Pruned;
-    prune_deployment(rule: DeploymentRetention, after: Timestamp, now: Timestamp) -> (Pruned, Timestamp);
-    health() -> ();
-    beat(beat: crate::store::Heartbeat) -> ();
-    nodes() -> Vec<crate::store::NodeRow>;
-    backup(folder: std::path::PathBuf) -> ();
-}
 
 /// A running service.
 pub(crate) struct TestApp {

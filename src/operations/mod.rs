@@ -5,9 +5,13 @@ pub mod erasure;
 pub mod explanation;
 pub mod keys;
 pub mod labels;
+pub mod logins;
 pub mod matches;
 pub mod overrides;
+pub mod overview;
+pub mod readiness;
 pub mod retention;
+pub mod review;
 pub mod thresholds;
 pub mod webhooks;
 

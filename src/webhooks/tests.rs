@@ -17,7 +17,6 @@ use crate::domain::reason::Reasons;
 use crate::domain::result::{Decided, Decision, Thresholds};
 use crate::store::contract::{at, process, session, verdict};
 use crate::store::decisions::{Cause, Revision};
-use crate::store::deliveries::WEBHOOK;
 use crate::store::sqlite::{Room, SqliteSettings, SqliteStore};
 
 /// How a receiver behaves.
@@ -80,7 +79,7 @@ impl Bench {
             created_at: 0,
         };
         let controls = Controls::open(Arc::clone(&store), Thresholds::default()).await.unwrap();
-        controls.set(WEBHOOK, "w", Some(serde_json::to_string(&webhook).unwrap())).await.unwrap();
+        controls.put("w", &webhook).await.unwrap();
         let clock = Arc::new(ManualClock::new(at(100).wall));
         let parts = Parts {
             store: Arc::clone(&store),

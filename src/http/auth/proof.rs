@@ -6,6 +6,7 @@ use hmac::Mac as _;
 
 use super::access::Access;
 use super::login::{CSRF, Login, Use, cookie};
+use crate::http::auth::revocation::login_of;
 use crate::http::digest::unhex;
 use crate::http::respond::error::{ApiError, Code};
 use crate::http::state::Service;
@@ -24,7 +25,7 @@ pub(crate) fn proven(service: &Service, headers: &HeaderMap) -> Option<Proven> {
     let keys = service.keys();
     let (digest, access) = keys.for_which(holds)?;
     let access = Access { login: Some(login), ..access.clone() };
-    let over = service.is_over(&access, login);
+    let over = service.operations.is_login_over(login_of(&access, login));
     if over { None } else { Some(Proven { login, digest: *digest, access }) }
 }
 

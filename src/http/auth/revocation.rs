@@ -3,91 +3,39 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-
-use crate::controls::ENDED_LOGIN;
 use crate::http::auth::access::Access;
-use crate::http::auth::login::{HOLDS, Login};
+use crate::http::auth::login::Login;
 use crate::http::state::Service;
-use crate::store::StoreResult;
+use crate::operations::logins::KeyLogin;
 
 /// How often a stream looks whether its caller may still have it.
-pub(crate) const LOOK: Duration = Duration::from_millis(250);
-/// Ended logins of one key told apart. Beyond it all logins of that key up to then are over.
-const MOST_ENDED: usize = 256;
-/// Entries past their time that one logout removes.
-const REMOVED: usize = 32;
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How long a login holds, in milliseconds.
-fn holds_ms() -> i64 {
-    i64::try_from(HOLDS.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// What the store calls an ended login; without a number, all of a key up to a time.
-fn name(access: &Access, login: Option<Login>) -> String {
-    match login {
-        Some(login) => format!("{}:{:032x}", access.actor, login.number),
-        None => access.actor.to_string(),
-    }
+/// A login as operations know it.
+pub(crate) fn login_of(access: &Access, login: Login) -> KeyLogin<'_> {
+    KeyLogin { actor: &access.actor, number: login.number, begun: login.begun(), end: login.end }
 }
 
 impl Service {
-    /// Whether a login is over, by its time or because somebody ended it.
-    pub(crate) fn is_over(&self, access: &Access, login: Login) -> bool {
-        let held = self.controls.held();
-        let ended_up_to = held.ended_logins.get(&name(access, None));
-        login.end <= self.clock.now().wall
-            || held.ended_logins.contains_key(&name(access, Some(login)))
-            || ended_up_to.is_some_and(|until| login.begun().0 <= *until)
-    }
-
-    /// Ends a login on every node.
-    pub(crate) async fn end_login(&self, access: &Access, login: Login) -> StoreResult<()> {
-        self.operations.perform(&access.actor, "logout", "", json!({}), self.keep_ended(access, login)).await
-    }
-
-    async fn keep_ended(&self, access: &Access, login: Login) -> StoreResult<()> {
-        let held = self.controls.held();
-        let now = self.clock.now().wall;
-        let own = format!("{}:", access.actor);
-        let open = held.ended_logins.iter().filter(|(name, end)| name.starts_with(&own) && **end > now.0).count();
-        if open >= MOST_ENDED {
-            self.controls.set(ENDED_LOGIN, &name(access, None), Some(now.0.to_string())).await?;
-        } else {
-            self.controls.set(ENDED_LOGIN, &name(access, Some(login)), Some(login.end.0.to_string())).await?;
-        }
-        let held = self.controls.held();
-        let is_past = |(name, at): &(&String, &i64)| match name.split_once(':') {
-            Some((actor, _)) => {
-                **at <= now.0
-                    || held.ended_logins.get(actor).is_some_and(|until| **at <= until.saturating_add(holds_ms()))
-            }
-            // Whoever logged in before it is over by now.
-            None => at.saturating_add(holds_ms()) <= now.0,
-        };
-        let past: Vec<&String> = held.ended_logins.iter().filter(is_past).map(|(name, _)| name).take(REMOVED).collect();
-        for name in past {
-            self.controls.set(ENDED_LOGIN, name, None).await?;
-        }
-        Ok(())
-    }
-
     /// Whether the caller of a request that is under way may still have what it asked for.
     pub(crate) fn holds(&self, access: &Access) -> bool {
         let Some(key) = access.key else { return true };
-        self.keys().hold(key) && access.login.is_none_or(|login| !self.is_over(access, login))
+        self.keys().hold(key)
+            && access.login.is_none_or(|login| !self.operations.is_login_over(login_of(access, login)))
     }
 
     /// Returns once the caller's key or login is over.
     pub(crate) async fn revoked(&self, access: &Access) {
         while self.holds(access) {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::operations::logins::MAX_ENDED;
+    use serde_json::json;
     use std::time::Instant;
 
     use futures_util::StreamExt as _;
@@ -177,13 +125,13 @@ mod tests {
         })
         .await;
         let mut ended = Vec::new();
-        for _ in 0..MOST_ENDED + 3 {
+        for _ in 0..MAX_ENDED + 3 {
             let login = log_in(&app).await;
             assert_eq!(log_out(&app, &login).await, 200);
             ended.push(login.0);
             app.clock.advance(Duration::from_millis(1));
         }
-        assert!(app.service.controls.held().ended_logins.len() <= MOST_ENDED + 1);
+        assert!(app.service.controls.held().ended_logins.len() <= MAX_ENDED + 1);
         for cookie in &ended {
             let reply = send(app.request("GET", "/api/v1/batch/stats").header("cookie", cookie)).await;
             assert_ne!(reply.status, 200, "{}", reply.text);

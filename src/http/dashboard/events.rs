@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::MissedTickBehavior;
 use utoipa::ToSchema;
 
-use super::feed::{MAX_LISTENERS, STEP_MS};
+use super::feed::MAX_LISTENERS;
 use crate::http::auth::access::Access;
 use crate::http::extract::caller::GlobalAdmin;
 use crate::http::queue::nodes::NodeBody;
@@ -24,6 +24,7 @@ use crate::http::respond::refusals::TooManyListen;
 use crate::http::respond::{raw, shapes};
 use crate::http::results::list::{ResultItem, item};
 use crate::http::state::{Service, Shared};
+use crate::operations::overview::{STEP_MS, Trouble, troubles};
 use crate::store::{ResultQuery, StoreResult};
 
 const TICK: Duration = Duration::from_secs(1);
@@ -33,8 +34,7 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 const HEARTBEAT: &str = ": still here\n\n";
 /// Newest verdicts told.
 const MAX_VERDICTS: u32 = 12;
-/// Batches, and failed sessions, in which an error is looked for.
-const MAX_SEARCHED: u32 = 20;
+/// Newest errors told.
 const MAX_ERRORS: usize = 5;
 
 /// Arrivals and verdicts of the last half hour.
@@ -67,6 +67,14 @@ pub(crate) struct TroubleBody {
     outcome: &'static str,
     /// In words.
     message: String,
+}
+
+impl From<Trouble> for TroubleBody {
+    fn from(trouble: Trouble) -> Self {
+        let (session_id, deployment_id) = trouble.session.map(|key| (key.id.to_string(), key.deployment)).unzip();
+        let (at, batch_id) = (shapes::iso(trouble.at), trouble.batch.map(|id| id.0));
+        Self { at, batch_id, session_id, deployment_id, outcome: trouble.outcome, message: trouble.message }
+    }
 }
 
 /// The service at one moment.
@@ -178,38 +186,10 @@ impl Service {
             circuit_open: self.scheduler.circuit_is_open(),
             history,
             verdicts,
-            errors: self.troubles().await?,
+            errors: troubles(self.store.as_ref(), MAX_ERRORS).await?.into_iter().map(TroubleBody::from).collect(),
             nodes: self.store.nodes().await?.into_iter().map(NodeBody::from).collect(),
             drift: self.embedded.drift().report().map(Into::into),
         }))
-    }
-
-    async fn troubles(&self) -> StoreResult<Vec<TroubleBody>> {
-        let mut all = Vec::new();
-        for batch in self.store.batches(None, MAX_SEARCHED).await? {
-            let at = batch.finished_at.unwrap_or(batch.claimed_at);
-            let Some(end) = batch.end else { continue };
-            let Some(message) = end.error else { continue };
-            let (batch_id, outcome) = (Some(batch.id.0), end.outcome.name());
-            let trouble =
-                TroubleBody { at: shapes::iso(at), batch_id, session_id: None, deployment_id: None, outcome, message };
-            all.push((at, trouble));
-        }
-        for dead in self.store.dead(None, MAX_SEARCHED).await? {
-            let Some(message) = dead.error else { continue };
-            let trouble = TroubleBody {
-                at: shapes::iso(dead.accepted_at),
-                batch_id: None,
-                session_id: Some(dead.key.id.to_string()),
-                deployment_id: Some(dead.key.deployment),
-                outcome: "failed",
-                message,
-            };
-            all.push((dead.accepted_at, trouble));
-        }
-        all.sort_by_key(|(at, _)| std::cmp::Reverse(at.0));
-        all.truncate(MAX_ERRORS);
-        Ok(all.into_iter().map(|(_, trouble)| trouble).collect())
     }
 }
 

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use crate::http::auth::access::Access;
 use crate::http::auth::login::{COOKIE, HOLDS, Login};
 use crate::http::auth::proof::{Proven, proven};
+use crate::http::auth::revocation::login_of;
 use crate::http::extract::body;
 use crate::http::respond::answer::{self, Answer};
 use crate::http::respond::error::{ApiError, Code};
@@ -151,7 +152,7 @@ pub(crate) async fn begin(
 pub(crate) async fn end(State(service): State<Shared>, headers: HeaderMap) -> Answer {
     if let Some(proven) = proven(&service, &headers) {
         proven.check(&Method::DELETE, &headers)?;
-        if let Err(error) = service.end_login(&proven.access, proven.login).await {
+        if let Err(error) = service.operations.end_login(login_of(&proven.access, proven.login)).await {
             return Ok(with_cookie(fresh(ApiError::from(error).into_response()), &service, &headers, "", 0));
         }
     }

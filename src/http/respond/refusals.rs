@@ -1,5 +1,5 @@
 //! The errors that a route may answer with, for the document: each type stands for its rows, and a route names the types.
-//! Who may call is told by the caller's own type; see [`super::auth`].
+//! Who may call is told by its own type; see [`crate::http::extract::caller`].
 
 use std::collections::BTreeMap;
 

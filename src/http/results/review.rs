@@ -8,7 +8,6 @@ use crate::http::extract::caller::Reviewer;
 use crate::http::extract::page;
 use crate::http::extract::query::Params;
 use crate::http::respond::answer::{self, Answer};
-use crate::http::respond::error::ApiError;
 use crate::http::respond::refusals::{LimitOutOfBounds, StoreAway};
 use crate::http::respond::shapes;
 
@@ -75,15 +74,9 @@ pub(crate) struct ReviewAnswer {
 pub(crate) async fn list(Reviewer { service, access }: Reviewer, Params(params): Params<ReviewParams>) -> Answer {
     let limit = page::page_size(params.limit, PAGE, LARGEST_PAGE)?;
     let deployment = access.deployment(params.deployment_id)?;
-    let (rows, labelled) = service.store.to_review(deployment).await?;
-    let ordered = tokio::task::spawn_blocking(move || {
-        let candidates: Vec<_> = rows.iter().map(|row| row.candidate.clone()).collect();
-        let queue = review::queue(&candidates, &labelled);
-        (rows, queue, labelled.len())
-    });
-    let (rows, queue, labels) = ordered.await.map_err(|error| ApiError::internal(error.to_string()))?;
+    let queue = service.operations.review_queue(deployment).await?;
     let body = |priority: &review::Priority| {
-        let row = &rows[priority.place];
+        let row = &queue.rows[priority.place];
         ReviewBody {
             session_id: row.key.id.to_string(),
             deployment_id: row.key.deployment.clone(),
@@ -99,8 +92,8 @@ pub(crate) async fn list(Reviewer { service, access }: Reviewer, Params(params):
             priority: priority.value(),
         }
     };
-    let sessions = queue.iter().take(limit as usize).map(body).collect();
-    Ok(answer::json(&ReviewAnswer { sessions, considered: rows.len(), labels }))
+    let sessions = queue.order.iter().take(limit as usize).map(body).collect();
+    Ok(answer::json(&ReviewAnswer { sessions, considered: queue.rows.len(), labels: queue.labels }))
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::time::Timestamp;
-use crate::http::dashboard::feed::{History, MAX_STEPS};
 use crate::http::testing::{TestApp, lines, send};
+use crate::operations::overview::{History, MAX_STEPS};
 use crate::store::{Counts, StoreError};
 
 /// A listener that reads event by event.
