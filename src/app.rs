@@ -16,6 +16,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::access::keys::Keys;
+use crate::access::rights::Role;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DetectorKind, StoreUrl};
 use crate::controls::Controls;
@@ -23,7 +25,7 @@ use crate::detector::embedded::{EmbeddedDetector, Model};
 use crate::detector::woodwide::{Training, WoodwideDetector};
 use crate::detector::{Detector, Memory, Notebook};
 use crate::domain::time::Timestamp;
-use crate::http::{self, HttpSettings, Keys, Role, Service};
+use crate::http::{self, HttpSettings, Service};
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::operations::Operations;

@@ -60,6 +60,10 @@ pub mod registry;
 
 pub mod operations;
 
+pub mod access;
+
+mod spool;
+
 pub mod http;
 
 pub mod config;

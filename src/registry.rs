@@ -7,7 +7,6 @@ mod own_bots;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-
 use crate::clock::Clock;
 use crate::controls::{Controls, Made, Stages};
 use crate::detector::embedded::train::{self, Example, Material, Recipe, TrainError};

@@ -24,12 +24,12 @@ pub use crate::secret::Secret;
 pub use flags::Flags;
 pub use load::Faults;
 
+use crate::access::rates::RateLimit;
 use crate::domain::backoff::Backoff;
 use crate::domain::batch::Policy;
 use crate::domain::evidence::Evidence;
 use crate::domain::result::Thresholds;
 use crate::domain::session::Bounds;
-use crate::http::RateLimit;
 use crate::store::Retention;
 
 /// Every setting, valid on its own and with the others.

@@ -144,7 +144,7 @@ pub(super) fn network(text: &str) -> Parsed<ipnet::IpNet> {
 }
 
 /// A rate, as the HTTP API reads it.
-pub(super) fn rate(text: &str) -> Parsed<crate::http::RateLimit> {
+pub(super) fn rate(text: &str) -> Parsed<crate::access::rates::RateLimit> {
     text.parse().map_err(|e| format!("is wrong: {e}"))
 }
 

@@ -2,15 +2,14 @@
 //! `dashboard`, with each endpoint's requests, answers, OpenAPI text, handler and tests in one file.
 //!
 //! A handler takes its request apart by `extract`, makes one call and answers by `respond`. `router` names every handler once;
-//! `state` is what they share. `transport` is below them: connections, and the gate that every request passes. `auth` knows
-//! keys, logins and what they may do.
+//! `state` is what they share. `transport` is below them: connections, and the gate that every request passes. `auth` reads
+//! what a request proves of its sender.
 
 mod admin;
 mod auth;
 #[cfg(test)]
 mod bounds_tests;
 mod dashboard;
-mod digest;
 mod extract;
 #[cfg(test)]
 mod first_tests;
@@ -28,9 +27,7 @@ mod testing;
 mod transport;
 mod woodwide;
 
-pub use auth::access::Role;
-pub use auth::keys::{KeyError, Keys};
 pub use router::document;
-pub use settings::{HttpSettings, RateLimit, parse_network};
+pub use settings::{HttpSettings, parse_network};
 pub use state::{Parts, Service};
 pub use transport::server::serve;

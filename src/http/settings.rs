@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::access::keys::Keys;
+use crate::access::rates::RateLimit;
 use crate::domain::session::Bounds;
-use crate::http::auth::keys::Keys;
 
 /// Settings of the HTTP surface.
 #[derive(Clone, Debug)]
@@ -110,35 +111,6 @@ impl HttpSettings {
     }
 }
 
-/// So many requests per period, all of which may come at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimit {
-    /// Requests.
-    pub requests: u32,
-    /// In this time.
-    pub per: Duration,
-}
-
-impl std::str::FromStr for RateLimit {
-    type Err = String;
-
-    /// `100/s`, `1000/m` or `5000/h`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no rate; write it as 100/s, 1000/m or 5000/h");
-        let (requests, unit) = text.trim().split_once('/').ok_or_else(wrong)?;
-        let seconds = match unit.trim() {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3600,
-            _ => return Err(wrong()),
-        };
-        match requests.trim().parse() {
-            Ok(requests) if requests > 0 => Ok(Self { requests, per: Duration::from_secs(seconds) }),
-            _ => Err(wrong()),
-        }
-    }
-}
-
 /// Reads a trusted proxy: an address or a network such as `10.0.0.0/8`.
 ///
 /// # Errors
@@ -173,7 +145,7 @@ mod tests {
         assert!(settings.check([0, 0, 0, 0].into()).unwrap_err().contains("PLAYPROOF_ADMIN_KEYS"));
         settings.cors_origins = vec!["*".to_owned()];
         assert!(settings.check([127, 0, 0, 1].into()).unwrap_err().contains("API_CORS_ORIGINS"));
-        settings.keys.add(crate::http::auth::access::Role::Submit, "k").unwrap();
+        settings.keys.add(crate::access::rights::Role::Submit, "k").unwrap();
         assert!(settings.check([0, 0, 0, 0].into()).is_ok());
     }
 }

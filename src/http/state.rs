@@ -5,18 +5,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::{Semaphore, watch};
 
-use super::auth::access::{Access, Role};
-use super::auth::keys::Keys;
 use super::dashboard::feed::Events;
 use super::extract::body::{BodyLimits, LARGE_BODIES, PageShare};
 use super::settings::HttpSettings;
 use super::transport::attempts::AttemptGuard;
 use super::transport::fairness::Fairness;
-use super::transport::limits::Limits;
-use super::transport::peer::ClientAddress;
 use super::transport::request_ids::RequestIds;
-use super::transport::shares::Shares;
-use super::transport::spool::Budget;
+use crate::access::address::ClientAddress;
+use crate::access::keys::Keys;
+use crate::access::rates::Limits;
+use crate::access::rights::{Access, Role};
+use crate::access::shares::Shares;
 use crate::challenges::Challenges;
 use crate::clock::Clock;
 use crate::controls::Controls;
@@ -30,6 +29,7 @@ use crate::operations::readiness::Readiness;
 use crate::registry::Registry;
 use crate::scheduler::Handle;
 use crate::settled::Settled;
+use crate::spool::Budget;
 use crate::store::Store;
 
 /// Most that follow verdicts at a time.
@@ -127,7 +127,7 @@ impl Service {
             settings,
         } = parts;
         Arc::new(Self {
-            limits: Limits::new(&settings),
+            limits: Limits::new(settings.rate_limit, settings.rate_limit_address, settings.rate_limit_login),
             attempts: AttemptGuard::new(
                 settings.free_attempts,
                 Arc::clone(&store),
@@ -178,7 +178,8 @@ impl Service {
         self.leaving.load(Ordering::Relaxed) || *self.draining.borrow()
     }
 
-    /// From now on the service is not ready, waits end, bulk intakes take no more. [`serve`] calls it on shutdown.
+    /// From now on the service is not ready, waits end, bulk intakes take no more. [`serve`](super::serve) calls it on
+    /// shutdown.
     pub fn drain(&self) {
         self.draining.send_replace(true);
     }

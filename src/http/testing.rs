@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 pub(crate) use faulty::Faulty;
 
+use crate::access::rights::Role;
 use crate::clock::{Clock as _, ManualClock};
 use crate::controls::Controls;
 use crate::detector::Detector;
@@ -27,7 +28,6 @@ use crate::domain::backoff::Backoff;
 use crate::domain::batch::Policy;
 use crate::domain::result::Thresholds;
 use crate::domain::time::{Now, Timestamp};
-use crate::http::auth::access::Role;
 use crate::http::router;
 use crate::http::settings::HttpSettings;
 use crate::http::state::{Parts, Service};

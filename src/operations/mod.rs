@@ -10,6 +10,7 @@ pub mod matches;
 pub mod overrides;
 pub mod overview;
 pub mod readiness;
+pub mod requeue;
 pub mod retention;
 pub mod review;
 pub mod thresholds;

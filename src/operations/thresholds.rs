@@ -25,10 +25,10 @@ use crate::thresholds::{Applied, REFRESH};
 const PAGE_SIZE: u32 = 10_000;
 /// Most examples of each move.
 const MAX_EXAMPLES: usize = 10;
-/// When the second pass begins: every node knows the thresholds by then.
-const SECOND_PASS: Duration = REFRESH.saturating_mul(2);
+/// When the second pass begins: every node knows the thresholds by then, however slowly the store took them.
+const SECOND_PASS: Duration = REFRESH.saturating_mul(4);
 /// When other nodes take a second pass for abandoned.
-const ABANDONED: Duration = REFRESH.saturating_mul(6);
+const ABANDONED: Duration = REFRESH.saturating_mul(15);
 
 /// A stored session whose decision changes.
 #[derive(Debug)]

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use playproof_batch::access::rates::RateLimit;
 use playproof_batch::config::{Config, DetectorKind, Faults, FirstBy, Flags, Generation, Secret, StoreUrl, catalogue};
 use playproof_batch::domain::evidence::Evidence;
-use playproof_batch::http::RateLimit;
 use playproof_batch::logging::LogFormat;
 
 fn flags(given: &[(&str, &str)]) -> Flags {

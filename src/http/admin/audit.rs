@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::digest;
+use crate::access::digest;
 use crate::http::extract::caller::GlobalAdmin;
 use crate::http::extract::page::{self, PageParams};
 use crate::http::extract::query::Params;

@@ -5,10 +5,10 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::access::rights::Role;
 use crate::controls::StoredKey;
 use crate::domain::result::Decision;
 use crate::domain::time::Timestamp;
-use crate::http::auth::access::Role;
 use crate::http::extract::caller::GlobalAdmin;
 use crate::http::extract::deployment;
 use crate::http::extract::json::{Form, Json};

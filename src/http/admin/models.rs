@@ -21,7 +21,7 @@ use crate::registry::{Backtest, Errors, RegistryError, Training};
 
 /// Stored sessions that a backtest looks at when not told.
 const TESTED: u32 = 2000;
-const MOST_TESTED: u32 = 20_000;
+const MAX_TESTED: u32 = 20_000;
 
 /// What a model learned from.
 #[derive(Debug, Serialize, ToSchema)]
@@ -301,8 +301,8 @@ pub(crate) async fn backtest(
     Params(params): Params<BacktestParams>,
 ) -> Answer {
     let limit = params.limit.unwrap_or(TESTED);
-    if limit > MOST_TESTED {
-        return Err(ApiError::at(Code::OutOfBounds, "limit", format!("limit must be 0 to {MOST_TESTED}")));
+    if limit > MAX_TESTED {
+        return Err(ApiError::at(Code::OutOfBounds, "limit", format!("limit must be 0 to {MAX_TESTED}")));
     }
     let told = service.registry.backtest(&version, limit).await?;
     Ok(answer::json(&tested(version, &told)))

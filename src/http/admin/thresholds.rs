@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::access::rights::Access;
 use crate::domain::calibration::MAX_SCORE;
 use crate::domain::result::{Decision, NoPointer, Thresholds};
 use crate::domain::session::MAX_STRING;
-use crate::http::auth::access::Access;
 use crate::http::extract::caller::{DeploymentAdmin, Reviewer};
 use crate::http::extract::deployment::DeploymentParams;
 use crate::http::extract::json::{Form, Json};

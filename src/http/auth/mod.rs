@@ -1,7 +1,5 @@
-//! Who calls, and what they may do.
+//! What requests prove about who sends them.
 
-pub(crate) mod access;
-pub(crate) mod keys;
-pub(crate) mod login;
+pub(crate) mod bearer;
 pub(crate) mod proof;
 pub(crate) mod revocation;

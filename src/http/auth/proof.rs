@@ -4,10 +4,11 @@
 use axum::http::{HeaderMap, Method, header};
 use hmac::Mac as _;
 
-use super::access::Access;
-use super::login::{CSRF, Login, Use, cookie};
+use crate::access::digest::unhex;
+use crate::access::login::{Login, Use};
+use crate::access::rights::Access;
+use crate::http::auth::bearer::{self, CSRF, cookie};
 use crate::http::auth::revocation::login_of;
-use crate::http::digest::unhex;
 use crate::http::respond::error::{ApiError, Code};
 use crate::http::state::Service;
 
@@ -49,7 +50,7 @@ impl Proven {
 pub(crate) fn access(service: &Service, method: &Method, headers: &HeaderMap) -> Result<Access, ApiError> {
     let required = !service.settings.keys.is_empty();
     if !required || headers.contains_key(header::AUTHORIZATION) || cookie(headers).is_none() {
-        return service.keys().access(headers, required);
+        return bearer::access(&service.keys(), headers, required);
     }
     let over = || ApiError::new(Code::Unauthorized, "this login is over; log in again");
     let proven = proven(service, headers).ok_or_else(over)?;

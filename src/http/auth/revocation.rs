@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use crate::http::auth::access::Access;
-use crate::http::auth::login::Login;
+use crate::access::login::Login;
+use crate::access::rights::Access;
 use crate::http::state::Service;
 use crate::operations::logins::KeyLogin;
 

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use axum::response::Response;
 use sha2::{Digest as _, Sha256};
 
-use crate::http::digest;
+use crate::access::digest;
 use crate::http::respond::raw;
 
 static SCRIPT: File = File {

@@ -14,7 +14,7 @@ use tokio::time::MissedTickBehavior;
 use utoipa::ToSchema;
 
 use super::feed::MAX_LISTENERS;
-use crate::http::auth::access::Access;
+use crate::access::rights::Access;
 use crate::http::extract::caller::GlobalAdmin;
 use crate::http::queue::nodes::NodeBody;
 use crate::http::queue::stats::{DriftState, QueueCounts, SchedulerState, last_processed};

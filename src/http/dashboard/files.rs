@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-use crate::http::digest;
+use crate::access::digest;
 use crate::http::extract::path::TextPath;
 use crate::http::respond::error::{ApiError, Code};
 use crate::http::respond::raw;

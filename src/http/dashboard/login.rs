@@ -1,6 +1,6 @@
 //! `/api/v1/session`: a key is exchanged for a cookie, so that a page may ask what the key may without keeping the key.
 //!
-//! See [`crate::http::auth::login`] for what the cookie holds.
+//! See [`crate::access::login`] for what the cookie holds.
 
 use axum::body::Body;
 use axum::extract::{Extension, State};
@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use crate::http::auth::access::Access;
-use crate::http::auth::login::{COOKIE, HOLDS, Login};
+use crate::access::address::ClientAddress;
+use crate::access::login::{HOLDS, Login};
+use crate::access::rights::Access;
+use crate::http::auth::bearer::{self, COOKIE};
 use crate::http::auth::proof::{Proven, proven};
 use crate::http::auth::revocation::login_of;
 use crate::http::extract::body;
@@ -20,7 +22,6 @@ use crate::http::respond::error::{ApiError, Code};
 use crate::http::respond::refusals::{BodyRefused, LoginRefused, LogoutRefused, Malformed, StoreAway, WrongKeys};
 use crate::http::respond::shapes;
 use crate::http::state::{Service, Shared};
-use crate::http::transport::peer::ClientAddress;
 use crate::metrics::Login as Outcome;
 
 /// A key.
@@ -85,7 +86,7 @@ pub(crate) async fn read(
     {
         return Ok(fresh(answer::json(&LoginAnswer::of(&service, &access, login, &digest))));
     }
-    let access = match service.attempts.judge(&headers, client, service.keys().access(&headers, required)) {
+    let access = match service.attempts.judge(&headers, client, bearer::access(&service.keys(), &headers, required)) {
         Err(slowed) if slowed.code == Code::RateLimited => return Err(slowed),
         found => found.ok(),
     };
@@ -119,7 +120,10 @@ pub(crate) async fn begin(
     let asked = body::json::<LoginRequest>(&body)?;
     let asked = asked.ok_or_else(|| ApiError::malformed("key", "key is missing; send the admin key"))?;
     if service.settings.keys.is_empty() {
-        return Ok(fresh(answer::json(&LoginAnswer::new(&service, Some(&service.keys().access(&headers, false)?)))));
+        return Ok(fresh(answer::json(&LoginAnswer::new(
+            &service,
+            Some(&bearer::access(&service.keys(), &headers, false)?),
+        ))));
     }
     let unknown = || ApiError::at(Code::Unauthorized, "key", "this key is not known; check it for typing errors");
     let (keys, sent) = (service.keys(), asked.key.trim().as_bytes());

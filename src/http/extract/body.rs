@@ -10,9 +10,9 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
+use crate::access::address::ClientAddress;
+use crate::access::shares::Shares;
 use crate::http::respond::error::{ApiError, Code};
-use crate::http::transport::peer::ClientAddress;
-use crate::http::transport::shares::Shares;
 
 /// Bodies up to this size are read without asking; larger ones share [`LARGE_BODIES`] places.
 const SMALL: usize = 64 << 10;

@@ -3,7 +3,8 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
-use crate::http::auth::access::{Access, ByToken, Need};
+use crate::access::rights::{Access, Need};
+use crate::http::auth::bearer::ByToken;
 use crate::http::respond::error::ApiError;
 use crate::http::state::Shared;
 

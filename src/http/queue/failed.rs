@@ -148,7 +148,7 @@ pub(crate) async fn requeue(
                     let path = format!("sessionIds[{i}]");
                     ApiError::at(Code::OutOfBounds, &path, format!("{path} {SESSION_ID_RULE}"))
                 })?;
-                access.session(id, request.deployment_id.clone())
+                Ok::<_, ApiError>(access.session(id, request.deployment_id.clone())?)
             };
             let named = ids.into_iter().enumerate().map(key).collect::<Result<Vec<_>, _>>()?;
             // Those of pages, too: an id may be of both.
@@ -160,11 +160,7 @@ pub(crate) async fn requeue(
             return Err(ApiError::malformed("sessionIds", message));
         }
     };
-    let detail = serde_json::json!({"sessions": keys.as_ref().map(Vec::len)});
-    let requeued = service
-        .operations
-        .perform(&access.actor, "sessions.requeue", "", detail, service.store.requeue(keys, service.clock.now()))
-        .await?;
+    let requeued = service.operations.requeue(&access.actor, keys).await?;
     let message = format!("{requeued} sessions went back to the queue");
     Ok(answer::json(&RequeueAnswer { success: true, requeued, message }))
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::raw::bytes;
+use crate::access::rights::AccessError;
 use crate::domain::challenge::TokenFault;
 use crate::domain::refusal::{FieldPath, Refusal, RefusalKind};
 use crate::intake::SubmitError;
@@ -276,6 +277,17 @@ impl From<StoreError> for ApiError {
             }
         };
         Self { cause: Some(error.to_string()), ..Self::new(code, message) }
+    }
+}
+
+impl From<AccessError> for ApiError {
+    fn from(error: AccessError) -> Self {
+        let message = error.to_string();
+        match error {
+            AccessError::Role { .. } => Self::new(Code::Forbidden, message),
+            AccessError::OtherDeployment => Self::at(Code::WrongDeployment, "deploymentId", message),
+            AccessError::Bound => Self::new(Code::WrongDeployment, message),
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::access::rights::Access;
 use crate::domain::id::Seq;
-use crate::http::auth::access::Access;
 use crate::http::extract::caller::{Reader, Reviewer};
 use crate::http::extract::deployment::DeploymentParams;
 use crate::http::extract::json::Json;

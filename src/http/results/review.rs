@@ -12,7 +12,7 @@ use crate::http::respond::refusals::{LimitOutOfBounds, StoreAway};
 use crate::http::respond::shapes;
 
 const PAGE: u32 = 20;
-const LARGEST_PAGE: u32 = 200;
+const MAX_PAGE: u32 = 200;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -72,7 +72,7 @@ pub(crate) struct ReviewAnswer {
     )
 )]
 pub(crate) async fn list(Reviewer { service, access }: Reviewer, Params(params): Params<ReviewParams>) -> Answer {
-    let limit = page::page_size(params.limit, PAGE, LARGEST_PAGE)?;
+    let limit = page::page_size(params.limit, PAGE, MAX_PAGE)?;
     let deployment = access.deployment(params.deployment_id)?;
     let queue = service.operations.review_queue(deployment).await?;
     let body = |priority: &review::Priority| {

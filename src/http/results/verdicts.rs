@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::access::rights::Access;
+use crate::access::shares::Share;
 use crate::domain::result::Decision;
-use crate::http::auth::access::Access;
 use crate::http::extract::caller::Reader;
 use crate::http::extract::query::Params;
 use crate::http::respond::answer::Answer;
@@ -18,7 +19,6 @@ use crate::http::respond::error::{ApiError, Code};
 use crate::http::respond::refusals::TooManyFollow;
 use crate::http::respond::{raw, shapes};
 use crate::http::state::{MAX_FOLLOWERS, Shared};
-use crate::http::transport::shares::Share;
 use crate::store::StoreResult;
 use crate::store::deliveries::{Event, EventKind, Place};
 

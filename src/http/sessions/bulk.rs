@@ -18,9 +18,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::access::rights::Access;
 use crate::domain::id::SessionId;
 use crate::domain::session::Session;
-use crate::http::auth::access::Access;
 use crate::http::extract::body;
 use crate::http::extract::caller::Ingester;
 use crate::http::extract::query::Params;
@@ -31,16 +31,16 @@ use crate::http::respond::{raw, shapes};
 use crate::http::sessions::lines::{Line, Lines};
 use crate::http::sessions::score::SessionSchema;
 use crate::http::state::Shared;
-use crate::http::transport::spool::{self, SpoolError, Writer};
 use crate::intake::{Receipt, Sender, Submission, SubmitError};
 use crate::metrics::Received;
+use crate::spool::{self, SpoolError, Writer};
 
 /// Most lines in flight to the store.
 const IN_FLIGHT: usize = 256;
 /// Most bytes of lines in flight; one line always fits.
 const IN_FLIGHT_BYTES: usize = 8 << 20;
 /// Answers are handed on in pieces of about this size.
-const PIECE: usize = 16 << 10;
+const CHUNK_BYTES: usize = 16 << 10;
 /// How long a draining server reads on, so that the client is not cut off while it writes.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -253,7 +253,7 @@ impl Run {
                     self.stop.get_or_insert(Stop::Once(Code::ShuttingDown));
                 }
             }
-            if self.out.len() >= PIECE {
+            if self.out.len() >= CHUNK_BYTES {
                 self.hand_on(&writer).await;
             }
         }

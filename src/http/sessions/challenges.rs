@@ -5,10 +5,10 @@ use axum::http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::access::rights::{Access, Role};
 use crate::challenges::{DEFAULT_LIFE, MAX_LIFE, MIN_LIFE, Wanted};
 use crate::domain::reason::Reason;
 use crate::domain::session::MAX_STRING;
-use crate::http::auth::access::{Access, Role};
 use crate::http::extract::caller::Asker;
 use crate::http::extract::{body, query};
 use crate::http::respond::answer::{self, Answer};

@@ -4,9 +4,9 @@ use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::access::rights::Access;
 use crate::domain::id::{Seq, SessionKey};
 use crate::domain::time::Timestamp;
-use crate::http::auth::access::Access;
 use crate::http::extract::caller::Reviewer;
 use crate::http::extract::deployment::DeploymentParams;
 use crate::http::extract::json::{Form, Json};

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::access::rights::Access;
 use crate::domain::id::SessionKey;
 use crate::domain::queue::State as QueueState;
-use crate::http::auth::access::Access;
 use crate::http::extract::caller::Reader;
 use crate::http::extract::path::SessionPath;
 use crate::http::extract::query::{self, Params};

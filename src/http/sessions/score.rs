@@ -8,12 +8,14 @@ use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::access::address::ClientAddress;
+use crate::access::rights::{Access, Role};
 use crate::challenges::Challenges;
 use crate::domain::heuristic::Heuristic;
 use crate::domain::reason::Reason;
 use crate::domain::result::{Thresholds, Verdict};
 use crate::domain::session::{MAX_STRING, Session};
-use crate::http::auth::access::{Access, Role, token};
+use crate::http::auth::bearer::token;
 use crate::http::extract::caller::Submitter;
 use crate::http::extract::{body, encoding};
 use crate::http::respond::answer::{self, Answer};
@@ -21,7 +23,6 @@ use crate::http::respond::error::{ApiError, Code};
 use crate::http::respond::refusals::{Malformed, RateLimited, SessionRefused};
 use crate::http::respond::shapes::{self, AnomalyBody, FeatureSummary, ReasonBody};
 use crate::http::state::Service;
-use crate::http::transport::peer::ClientAddress;
 use crate::intake::{Receipt, Sender, Submission, SubmitError};
 use crate::metrics::Received;
 

@@ -8,16 +8,17 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::access::address::ClientAddress;
+use crate::access::rights::Access;
 use crate::challenges::{RedeemError, Redeemed};
 use crate::domain::challenge::TokenFault;
 use crate::domain::result::{Decision, Verdict};
-use crate::http::auth::access::Access;
+use crate::http::auth::bearer;
 use crate::http::extract::body;
 use crate::http::respond::answer;
 use crate::http::respond::error::{ApiError, Code};
 use crate::http::respond::shapes::{self, AnomalyBody, ReasonBody};
 use crate::http::state::Shared;
-use crate::http::transport::peer::ClientAddress;
 use crate::metrics::Login;
 
 /// A question is a key and a token.
@@ -183,7 +184,7 @@ fn allowed(
     let keys = service.keys();
     let access = match secret {
         Some(secret) => keys.access_of(secret.as_bytes(), required),
-        None => keys.access(headers, required).ok(),
+        None => bearer::access(&keys, headers, required).ok(),
     };
     // Who guesses here is slowed as who guesses in the header is.
     let Some(access) = access else {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::http::auth::keys::Keys;
+use crate::access::keys::Keys;
 use crate::http::respond::error::{ApiError, Code};
 use crate::store::Store;
 
@@ -71,7 +71,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::http::auth::access::Role;
+    use crate::access::rights::Role;
     use crate::http::testing::{TestApp, add_keys, send, session};
 
     #[test]

@@ -11,14 +11,16 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 
-use crate::http::auth::access::{self, Access, ByToken};
+use crate::access::address::ClientAddress;
+use crate::access::rights::Access;
+use crate::http::auth::bearer::{self, ByToken};
 use crate::http::auth::proof;
 use crate::http::respond::error::{ApiError, Cause, Code};
 use crate::http::state::{Service, Shared};
 use crate::http::transport::base_path::Place;
 use crate::http::transport::local_guard;
 use crate::http::transport::newcomers::Newcomer;
-use crate::http::transport::peer::{self, ClientAddress, Peer, Seat};
+use crate::http::transport::peer::{self, Peer, Seat};
 use crate::http::transport::request_ids::REQUEST_ID;
 
 const UNMATCHED: &str = "unmatched";
@@ -147,7 +149,7 @@ fn admit(service: &Shared, request: &mut Request, admission: Admission) -> Resul
 
 /// Whether a request without a key may have the token of a challenge, as its header or in its body.
 fn may_bring_token(headers: &HeaderMap) -> bool {
-    access::token(headers).is_some() || !headers.contains_key(header::AUTHORIZATION)
+    bearer::token(headers).is_some() || !headers.contains_key(header::AUTHORIZATION)
 }
 
 /// The request's connection has shown a right to be here.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::http::transport::peer::ClientAddress;
+use crate::access::address::ClientAddress;
 
 /// The newcomers of all addresses, the oldest of each first.
 pub(crate) struct Newcomers {

@@ -20,13 +20,14 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep};
 use tower_service::Service as _;
 
+use crate::access::address::ClientAddress;
 use crate::http::router;
 use crate::http::settings::HttpSettings;
 use crate::http::state::Service;
 use crate::http::transport::base_path;
 use crate::http::transport::bodies::{Answering, Lingering};
 use crate::http::transport::newcomers::{Newcomer, Newcomers};
-use crate::http::transport::peer::{ClientAddress, Peer, Seat};
+use crate::http::transport::peer::{Peer, Seat};
 
 /// Largest request head, and most bytes of a body read ahead.
 const BUFFER: usize = 64 << 10;

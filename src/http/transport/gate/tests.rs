@@ -1,7 +1,7 @@
 //! Tests of the gate: who is let through to which route, and what every answer carries.
 
 use super::*;
-use crate::http::auth::access::Role;
+use crate::access::rights::Role;
 use crate::http::testing::{TestApp, add_keys, send, session};
 use serde_json::json;
 use std::time::Duration;
@@ -100,7 +100,7 @@ async fn every_route_asks_for_its_role() {
 
 /// A path with something in place of its parameters.
 fn filled(path: &str) -> String {
-    let names = [("{sessionId}", "a"), ("{userId}", "a"), ("{batchId}", "1"), ("{batch_id}", "1")];
+    let names = [("{sessionId}", "a"), ("{userId}", "a"), ("{batchId}", "1")];
     let more = [
         ("{modelId}", "m"),
         ("{modelVersion}", "v"),

@@ -1,5 +1,4 @@
-//! How often a caller may ask: rates per key, per client address and for log-ins, each counted apart and in bounded
-//! memory, and who the client is behind trusted proxies.
+//! How often a caller may ask: rates per key, per client address and for log-ins, each counted apart and in bounded memory.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,9 +6,8 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::http::auth::access::{Access, Role};
-use crate::http::settings::{HttpSettings, RateLimit};
-use crate::http::transport::peer::ClientAddress;
+use super::address::ClientAddress;
+use super::rights::{Access, Role};
 
 /// Most callers remembered at a time. One that is forgotten starts with a full allowance.
 const CALLERS: usize = 65_536;
@@ -22,6 +20,35 @@ enum Caller {
     Address(IpAddr),
 }
 
+/// So many requests per period, all of which may come at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Requests.
+    pub requests: u32,
+    /// In this time.
+    pub per: Duration,
+}
+
+impl std::str::FromStr for RateLimit {
+    type Err = String;
+
+    /// `100/s`, `1000/m` or `5000/h`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is no rate; write it as 100/s, 1000/m or 5000/h");
+        let (requests, unit) = text.trim().split_once('/').ok_or_else(wrong)?;
+        let seconds = match unit.trim() {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            _ => return Err(wrong()),
+        };
+        match requests.trim().parse() {
+            Ok(requests) if requests > 0 => Ok(Self { requests, per: Duration::from_secs(seconds) }),
+            _ => Err(wrong()),
+        }
+    }
+}
+
 /// Every rate that is limited; each has allowances of its own, so that none uses up another.
 pub(crate) struct Limits {
     keys: Option<Limiter>,
@@ -30,13 +57,9 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    pub(crate) fn new(settings: &HttpSettings) -> Self {
+    pub(crate) fn new(keys: Option<RateLimit>, addresses: Option<RateLimit>, logins: Option<RateLimit>) -> Self {
         let limiter = |rate: Option<RateLimit>| rate.map(Limiter::new);
-        Self {
-            keys: limiter(settings.rate_limit),
-            addresses: limiter(settings.rate_limit_address),
-            logins: limiter(settings.rate_limit_login),
-        }
+        Self { keys: limiter(keys), addresses: limiter(addresses), logins: limiter(logins) }
     }
 
     /// Takes one request of an address; else how long to wait.

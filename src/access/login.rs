@@ -5,16 +5,12 @@
 
 use std::time::Duration;
 
-use axum::http::{HeaderMap, header};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
+use super::digest::{hex, unhex};
 use crate::domain::time::Timestamp;
-use crate::http::digest::{hex, unhex};
 
-pub(crate) const COOKIE: &str = "playproof_session";
-/// Carries the token.
-pub(crate) const CSRF: &str = "x-csrf-token";
 /// How long a login holds.
 pub(crate) const HOLDS: Duration = Duration::from_secs(12 * 3600);
 
@@ -66,10 +62,4 @@ impl Login {
         let code = unhex(parts.next()?)?;
         parts.next().is_none().then_some((Self { end, number }, code))
     }
-}
-
-/// The login cookie of a request.
-pub(crate) fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    all.flat_map(|line| line.split(';')).find_map(|one| one.trim().strip_prefix(COOKIE)?.strip_prefix('='))
 }

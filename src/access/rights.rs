@@ -2,15 +2,31 @@
 
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, header};
 use sha2::{Digest as _, Sha256};
 
+use super::digest::hex;
 use super::login::Login;
-use crate::domain::challenge;
 use crate::domain::id::{SessionId, SessionKey};
 use crate::domain::reason::Reason;
-use crate::http::digest::hex;
-use crate::http::respond::error::{ApiError, Code};
+
+/// Why a caller may not do what it asks for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AccessError {
+    /// The key has another role.
+    #[error("this needs a key with the role {wanted}; the one sent has {sent}")]
+    Role {
+        /// The roles that may.
+        wanted: String,
+        /// The key's.
+        sent: &'static str,
+    },
+    /// The key is bound to a deployment, and this concerns another one.
+    #[error("deploymentId must be the one that the key is bound to")]
+    OtherDeployment,
+    /// The key is bound to a deployment, and this concerns all of them.
+    #[error("this concerns every deployment; use a key bound to none")]
+    Bound,
+}
 
 /// What a key allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,17 +133,17 @@ impl Access {
         self.require(Need::SubmitMany).is_ok()
     }
 
-    pub(crate) fn require(&self, need: Need) -> Result<(), ApiError> {
+    pub(crate) fn require(&self, need: Need) -> Result<(), AccessError> {
         if need.roles().contains(&self.role) {
             return Ok(());
         }
         let roles: Vec<&str> = need.roles().iter().map(|role| role.name()).collect();
         let (wanted, sent) = (roles.join(" or "), self.role.name());
-        Err(ApiError::new(Code::Forbidden, format!("this needs a key with the role {wanted}; the one sent has {sent}")))
+        Err(AccessError::Role { wanted, sent })
     }
 
     /// The deployment of a submission that names `named` (`""`: none): a bound key's own, and no other.
-    pub(crate) fn submit_to(&self, named: &mut String) -> Result<(), ApiError> {
+    pub(crate) fn submit_to(&self, named: &mut String) -> Result<(), AccessError> {
         match &self.deployment {
             None => Ok(()),
             Some(own) if named.is_empty() => {
@@ -135,47 +151,30 @@ impl Access {
                 Ok(())
             }
             Some(own) if **own == *named.as_str() => Ok(()),
-            Some(_) => Err(foreign_deployment()),
+            Some(_) => Err(AccessError::OtherDeployment),
         }
     }
 
     /// The deployment to which a question is limited; `None` for all.
-    pub(crate) fn deployment(&self, asked: Option<String>) -> Result<Option<String>, ApiError> {
+    pub(crate) fn deployment(&self, asked: Option<String>) -> Result<Option<String>, AccessError> {
         match (&self.deployment, asked) {
             (None, asked) => Ok(asked),
             (Some(own), None) => Ok(Some(own.to_string())),
             (Some(own), Some(asked)) if **own == *asked.as_str() => Ok(Some(asked)),
-            (Some(_), Some(_)) => Err(foreign_deployment()),
+            (Some(_), Some(_)) => Err(AccessError::OtherDeployment),
         }
     }
 
     /// The key of one session, in the deployment asked for, the caller's own, or none.
-    pub(crate) fn session(&self, id: SessionId, asked: Option<String>) -> Result<SessionKey, ApiError> {
+    pub(crate) fn session(&self, id: SessionId, asked: Option<String>) -> Result<SessionKey, AccessError> {
         Ok(SessionKey { deployment: self.deployment(asked)?.unwrap_or_default(), id })
     }
 
     /// Refuses a key bound to a deployment what concerns all of them.
-    pub(crate) fn require_unbound(&self) -> Result<(), ApiError> {
+    pub(crate) fn require_unbound(&self) -> Result<(), AccessError> {
         match self.deployment {
             None => Ok(()),
-            Some(_) => {
-                Err(ApiError::new(Code::WrongDeployment, "this concerns every deployment; use a key bound to none"))
-            }
+            Some(_) => Err(AccessError::Bound),
         }
     }
-}
-
-fn foreign_deployment() -> ApiError {
-    ApiError::at(Code::WrongDeployment, "deploymentId", "deploymentId must be the one that the key is bound to")
-}
-
-/// Says that a request came without a key and may bring a challenge's token; the gate puts it there.
-#[derive(Clone, Copy)]
-pub(crate) struct ByToken;
-
-/// The token of a challenge in the place of a key.
-pub(crate) fn token(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_at_checked(7)?;
-    let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer ") && token.starts_with(challenge::PREFIX)).then_some(token)
 }

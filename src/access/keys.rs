@@ -7,13 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hint::black_box;
 
-use axum::http::{HeaderMap, header};
 use sha2::{Digest as _, Sha256};
 
-use super::access::{Access, Role};
+use super::digest::unhex;
+use super::rights::{Access, Role};
 use crate::controls::StoredKey;
-use crate::http::digest::unhex;
-use crate::http::respond::error::{ApiError, Code};
 
 /// Why a key was not taken into the set; never holds the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,7 +101,7 @@ impl Keys {
         self.find(presented).cloned().or_else(|| (!required).then(Access::local))
     }
 
-    fn find(&self, presented: &[u8]) -> Option<&Access> {
+    pub(crate) fn find(&self, presented: &[u8]) -> Option<&Access> {
         self.of(presented).map(|(_, access)| access)
     }
 
@@ -135,31 +133,10 @@ impl Keys {
     pub(crate) fn for_which(&self, holds: impl Fn(&[u8; 32]) -> bool) -> Option<(&[u8; 32], &Access)> {
         self.0.iter().fold(None, |found, key| if holds(&key.digest) { Some((&key.digest, &key.access)) } else { found })
     }
-
-    /// The access that a request has by its `Authorization` header; without `required`, everybody who sends no known key
-    /// may do everything.
-    pub(crate) fn access(&self, headers: &HeaderMap, required: bool) -> Result<Access, ApiError> {
-        let sent = self.sent(headers);
-        if required || sent.is_ok() { sent } else { Ok(Access::local()) }
-    }
-
-    fn sent(&self, headers: &HeaderMap) -> Result<Access, ApiError> {
-        let missing = || ApiError::new(Code::Unauthorized, "send a key as `Authorization: Bearer KEY`");
-        let header = headers.get(header::AUTHORIZATION).ok_or_else(missing)?.as_bytes();
-        let (scheme, key) = header.split_at_checked(7).ok_or_else(missing)?;
-        if !scheme.eq_ignore_ascii_case(b"bearer ") {
-            return Err(missing());
-        }
-        self.find(key.trim_ascii())
-            .cloned()
-            .ok_or_else(|| ApiError::new(Code::Unauthorized, "this key is not known; check it for typing errors"))
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
     fn keys() -> Keys {
@@ -168,24 +145,6 @@ mod tests {
         keys.add(Role::Ingest, "shop@eu").unwrap();
         keys.add(Role::Admin, "root").unwrap();
         keys
-    }
-
-    fn access(authorization: &str) -> Result<Access, ApiError> {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::AUTHORIZATION, HeaderValue::from_str(authorization).unwrap());
-        keys().access(&headers, true)
-    }
-
-    #[test]
-    fn keys_are_found_whole_and_by_scheme() {
-        assert_eq!(access("Bearer root").unwrap().role, Role::Admin);
-        assert_eq!(access("bearer  page ").unwrap().role, Role::Submit);
-        assert_eq!(access("Bearer shop").unwrap().deployment.as_deref(), Some("eu"));
-        for bad in ["Bearer roo", "Bearer roots", "Bearer shop@eu", "Basic root", "root", "Bearer ", ""] {
-            assert_eq!(access(bad).unwrap_err().code, Code::Unauthorized, "{bad}");
-        }
-        assert_eq!(keys().access(&HeaderMap::new(), true).unwrap_err().code, Code::Unauthorized);
-        assert_eq!(Keys::default().access(&HeaderMap::new(), false).unwrap().role, Role::Admin);
     }
 
     #[test]
@@ -197,21 +156,5 @@ mod tests {
         assert_eq!(keys.add(Role::Admin, "a@"), Err(KeyError::Deployment));
         assert_eq!(keys.add(Role::Admin, "page@eu"), Err(KeyError::Repeated));
         assert_eq!(format!("{keys:?}"), "Keys(3)");
-    }
-
-    #[test]
-    fn a_bound_key_stays_in_its_deployment() {
-        let bound = access("Bearer shop").unwrap();
-        let mut named = String::new();
-        bound.submit_to(&mut named).unwrap();
-        assert_eq!(named, "eu");
-        bound.submit_to(&mut named).unwrap();
-        assert_eq!(bound.submit_to(&mut "us".to_owned()).unwrap_err().code, Code::WrongDeployment);
-        assert_eq!(bound.deployment(None).unwrap().as_deref(), Some("eu"));
-        assert_eq!(bound.deployment(Some("us".into())).unwrap_err().code, Code::WrongDeployment);
-        assert!(bound.require_unbound().is_err());
-        let free = access("Bearer root").unwrap();
-        assert_eq!(free.deployment(None).unwrap(), None);
-        assert_eq!(free.deployment(Some("us".into())).unwrap().as_deref(), Some("us"));
     }
 }

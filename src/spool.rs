@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 /// Unread bytes kept in memory per spool.
 const MEMORY: usize = 256 << 10;
 /// Bytes read back from the file at a time.
-const PIECE: u64 = 64 << 10;
+const CHUNK_BYTES: u64 = 64 << 10;
 
 /// The disk space that all spools share.
 pub(crate) struct Budget {
@@ -204,7 +204,7 @@ impl Reader {
         }
         match &inner.file {
             Some(file) if file_unread > 0 => {
-                let length = usize::try_from(file_unread.min(PIECE)).unwrap_or(usize::MAX);
+                let length = usize::try_from(file_unread.min(CHUNK_BYTES)).unwrap_or(usize::MAX);
                 Step::File(Arc::clone(file), inner.read, length)
             }
             _ if inner.finished => Step::End,
