@@ -17,7 +17,7 @@ use playproof_batch::domain::reason::Reasons;
 use playproof_batch::domain::record::SessionDigest;
 use playproof_batch::domain::result::{Decision, ModelIdentity, ScoreKind, Source, Thresholds, Verdict};
 use playproof_batch::domain::time::{Now, Timestamp};
-use playproof_batch::store::sqlite::{Room, SqliteSettings, SqliteStore};
+use playproof_batch::store::sqlite::{CapacityLimits, SqliteSettings, SqliteStore};
 use playproof_batch::store::{
     BatchEnd, BatchOutcome, ClaimRequest, FirstVerdict, MemberOutcome, NewSession, Settlement, Store,
 };
@@ -124,7 +124,7 @@ async fn filled(store: &SqliteStore, size: u64) {
 fn bench(criterion: &mut Criterion, size: u64) -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build()?;
     let folder = tempfile::tempdir()?;
-    let room = Room { queue_limit: u64::MAX, store_limit: None, min_free_disk: 0 };
+    let room = CapacityLimits { queue_limit: u64::MAX, store_limit: None, min_free_disk: 0 };
     let settings = SqliteSettings { folder: folder.path().to_owned(), room, autostart: true };
     let store = SqliteStore::open(&settings, NOW.wall)?;
     runtime.block_on(filled(&store, size));

@@ -20,7 +20,7 @@ use crate::access::keys::Keys;
 use crate::access::rights::Role;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DetectorKind, StoreUrl};
-use crate::controls::Controls;
+use crate::controls::OperatorState;
 use crate::detector::embedded::{EmbeddedDetector, Model};
 use crate::detector::woodwide::{Training, WoodwideDetector};
 use crate::detector::{Detector, Memory, Notebook};
@@ -31,11 +31,11 @@ use crate::metrics::Metrics;
 use crate::operations::Operations;
 use crate::registry::Registry;
 use crate::scheduler::{self, Scheduler};
-use crate::settled::Settled;
+use crate::result_notifier::ResultNotifier;
 use crate::shutdown::{Shutdown, Signals};
 use crate::store::audit::Entry;
 use crate::store::postgres::{self, PostgresSettings, PostgresStore, Time};
-use crate::store::sqlite::{self, Room, SqliteSettings, SqliteStore};
+use crate::store::sqlite::{self, CapacityLimits, SqliteSettings, SqliteStore};
 use crate::store::{Heartbeat, NodeRow, Store};
 use crate::webhooks::{self, Deliverer};
 
@@ -67,13 +67,13 @@ impl Node {
         let embedded = EmbeddedDetector::new(Arc::clone(&model));
         let detector = detector(config, &embedded, memory, &clock).await?;
         let metrics = Arc::new(Metrics::new()?);
-        let settled = Settled::new();
+        let settled = ResultNotifier::new();
         let listener = TcpListener::bind(config.listen).await.with_context(|| {
             format!("cannot listen on {}; stop what listens there or set PLAYPROOF_LISTEN", config.listen)
         })?;
         let address = listener.local_addr()?;
 
-        let controls = Controls::open(Arc::clone(&store), config.detector.thresholds).await?;
+        let controls = OperatorState::open(Arc::clone(&store), config.detector.thresholds).await?;
         tokio::spawn(Arc::clone(&controls).follow(shutdown.clone()));
         let deliverer = Deliverer::new(webhooks::Parts {
             store: Arc::clone(&store),
@@ -290,7 +290,7 @@ fn sqlite_settings(config: &Config) -> anyhow::Result<SqliteSettings> {
     let StoreUrl::Embedded(folder) = &config.store.url else {
         anyhow::bail!("the store is a PostgreSQL database; copy it with pg_dump, and put it back with pg_restore")
     };
-    let room = Room {
+    let room = CapacityLimits {
         queue_limit: config.store.queue_limit,
         store_limit: config.store.limit,
         min_free_disk: config.store.min_free_disk,

@@ -14,7 +14,7 @@ use crate::shutdown::Shutdown;
 use crate::store::controls::{Control, RETENTION, RetentionRule, THRESHOLDS};
 use crate::store::deliveries::WEBHOOK;
 use crate::store::{Store, StoreError, StoreResult};
-use crate::thresholds::{Applied, REFRESH, ThresholdBook};
+use crate::thresholds::{Applied, REFRESH, ThresholdTable};
 
 /// Kind of a [`Control`] that is a [`StoredKey`].
 pub const KEY: &str = "key";
@@ -154,7 +154,7 @@ documents! {
 
 /// All of it, as it was read.
 #[derive(Debug, Default)]
-pub struct Held {
+pub struct OperatorSnapshot {
     /// By identifier.
     pub keys: BTreeMap<String, StoredKey>,
     /// By identifier.
@@ -175,7 +175,7 @@ pub struct Held {
     by_user: HashMap<String, Vec<(Option<String>, bool)>>,
 }
 
-impl Held {
+impl OperatorSnapshot {
     fn read(controls: &[Control]) -> Self {
         fn parse<T: DeserializeOwned>(control: &Control) -> Option<(String, T)> {
             let read = serde_json::from_str(&control.value);
@@ -204,7 +204,7 @@ impl Held {
     }
 
     /// What is to be decided about a user: a rule for the deployment comes before one for all, denying before allowing.
-    fn ruling(&self, user: &str, deployment: &str) -> Option<Reason> {
+    fn override_for(&self, user: &str, deployment: &str) -> Option<Reason> {
         let rules = self.by_user.get(user)?;
         let applies = |(of, _): &&(Option<String>, bool)| of.as_deref().is_none_or(|of| of == deployment);
         let (_, allow) = rules.iter().find(applies)?;
@@ -213,14 +213,14 @@ impl Held {
 }
 
 /// The node's copy.
-pub struct Controls {
+pub struct OperatorState {
     store: Arc<dyn Store>,
-    thresholds: Arc<ThresholdBook>,
-    held: RwLock<Arc<Held>>,
+    thresholds: Arc<ThresholdTable>,
+    held: RwLock<Arc<OperatorSnapshot>>,
     version: AtomicI64,
 }
 
-impl Controls {
+impl OperatorState {
     /// Reads what the store holds; `setting` are the thresholds where none were applied.
     ///
     /// # Errors
@@ -228,7 +228,7 @@ impl Controls {
     pub async fn open(store: Arc<dyn Store>, setting: Thresholds) -> StoreResult<Arc<Self>> {
         let controls = Self {
             store,
-            thresholds: ThresholdBook::new(setting),
+            thresholds: ThresholdTable::new(setting),
             held: RwLock::default(),
             version: AtomicI64::new(-1),
         };
@@ -238,13 +238,13 @@ impl Controls {
 
     /// The thresholds.
     #[must_use]
-    pub fn thresholds(&self) -> &Arc<ThresholdBook> {
+    pub fn thresholds(&self) -> &Arc<ThresholdTable> {
         &self.thresholds
     }
 
     /// Everything else.
     #[must_use]
-    pub fn held(&self) -> Arc<Held> {
+    pub fn current(&self) -> Arc<OperatorSnapshot> {
         Arc::clone(&self.held.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -256,12 +256,12 @@ impl Controls {
 
     /// What overrides say of a session.
     #[must_use]
-    pub fn ruling(&self, user: Option<&str>, deployment: &str) -> Option<Reason> {
-        let held = self.held();
+    pub fn override_for(&self, user: Option<&str>, deployment: &str) -> Option<Reason> {
+        let held = self.current();
         if held.by_user.is_empty() {
             return None;
         }
-        held.ruling(&self.store.user_pseudonym(user?), deployment)
+        held.override_for(&self.store.user_pseudonym(user?), deployment)
     }
 
     /// Reads them anew.
@@ -271,7 +271,7 @@ impl Controls {
     pub async fn refresh(&self) -> StoreResult<()> {
         let (version, controls) = self.store.controls().await?;
         self.thresholds.take(&controls);
-        *self.held.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Held::read(&controls));
+        *self.held.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(OperatorSnapshot::read(&controls));
         self.version.store(version, Ordering::Release);
         Ok(())
     }
@@ -342,16 +342,16 @@ mod tests {
 
     #[test]
     fn the_nearest_override_decides_and_denying_comes_first() {
-        let held = Held::read(&[
+        let held = OperatorSnapshot::read(&[
             rule("1", "u", None, true),
             rule("2", "u", Some("eu"), false),
             rule("3", "v", None, true),
             rule("4", "v", None, false),
             Control { kind: OVERRIDE.to_owned(), name: "broken".to_owned(), value: "{".to_owned() },
         ]);
-        assert_eq!(held.ruling("u", "us"), Some(Reason::Allowed));
-        assert_eq!(held.ruling("u", "eu"), Some(Reason::Denied));
-        assert_eq!(held.ruling("v", ""), Some(Reason::Denied));
-        assert_eq!(held.ruling("w", ""), None);
+        assert_eq!(held.override_for("u", "us"), Some(Reason::Allowed));
+        assert_eq!(held.override_for("u", "eu"), Some(Reason::Denied));
+        assert_eq!(held.override_for("v", ""), Some(Reason::Denied));
+        assert_eq!(held.override_for("w", ""), None);
     }
 }

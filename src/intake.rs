@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::controls::Controls;
+use crate::controls::OperatorState;
 use crate::detector::embedded::EmbeddedDetector;
 use crate::detector::embedded::sighting::Sighting;
 use crate::domain::features::{Extractor, v1};
@@ -21,7 +21,7 @@ use crate::domain::time::Now;
 use crate::metrics::Metrics;
 use crate::store::challenges::UsedChallenge;
 use crate::store::{Acceptance, FirstVerdict, NewSession, Store, StoreError, StoredSession};
-use crate::thresholds::ThresholdBook;
+use crate::thresholds::ThresholdTable;
 
 /// Who gives the first verdict on a session that waits for its batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +105,7 @@ pub struct Intake {
     first_by: FirstBy,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    controls: Arc<Controls>,
+    controls: Arc<OperatorState>,
 }
 
 impl Intake {
@@ -118,14 +118,14 @@ impl Intake {
         first_by: FirstBy,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
-        controls: Arc<Controls>,
+        controls: Arc<OperatorState>,
     ) -> Self {
         Self { store, embedded, first_by, clock, metrics, controls }
     }
 
     /// The scores at which decisions change.
     #[must_use]
-    pub fn thresholds(&self) -> &Arc<ThresholdBook> {
+    pub fn thresholds(&self) -> &Arc<ThresholdTable> {
         self.controls.thresholds()
     }
 
@@ -182,7 +182,7 @@ impl Intake {
         let thresholds = self.thresholds().of(&session.deployment_id);
         // They stand among the session's reasons, so the batch decides by them too.
         let user = session.user_id.as_deref().filter(|_| sender.vouches());
-        let ruling = forced.or_else(|| self.controls.ruling(user, &session.deployment_id));
+        let ruling = forced.or_else(|| self.controls.override_for(user, &session.deployment_id));
         let rulings = || heuristic::undecidable(&session).into_iter().chain(ruling);
         let reasons = heuristic.reasons.union(rulings().collect());
         let by_model = (!without_pointer && (is_final || self.first_by == FirstBy::Model)).then(|| {
@@ -194,11 +194,11 @@ impl Intake {
             (verdict, Some(sighting))
         } else if without_pointer {
             let verdict = Verdict::without_pointer(&thresholds);
-            (ruling.into_iter().fold(verdict, |verdict, reason| verdict.ruled(reason, &thresholds)), None)
+            (ruling.into_iter().fold(verdict, |verdict, reason| verdict.with_override(reason, &thresholds)), None)
         } else {
             // A session that the model refuses gets an answer too. A ruling is no rule and adds nothing to the rules' score.
             let rules = Verdict::heuristic(&heuristic, &thresholds);
-            (rulings().fold(rules, |verdict, reason| verdict.ruled(reason, &thresholds)), None)
+            (rulings().fold(rules, |verdict, reason| verdict.with_override(reason, &thresholds)), None)
         };
         let mut record = Vec::with_capacity(64 + 8 * session.movements.len());
         record::encode(&session, &mut workspace.integers, &mut record);

@@ -31,7 +31,7 @@ pub mod secret;
 
 pub mod shutdown;
 
-pub mod settled;
+pub mod result_notifier;
 
 pub mod logging;
 

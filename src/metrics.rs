@@ -61,7 +61,7 @@ impl CallOutcome {
 
 /// What became of an attempt to tell a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum DeliveryOutcome {
     /// The receiver took it.
     Delivered,
     /// It is tried again.
@@ -70,7 +70,7 @@ pub enum Told {
     GivenUp,
 }
 
-impl Told {
+impl DeliveryOutcome {
     const ALL: [Self; 3] = [Self::Delivered, Self::Failed, Self::GivenUp];
 
     fn name(self) -> &'static str {
@@ -314,7 +314,7 @@ impl Metrics {
         for outcome in ["accepted", "duplicate", "refused"] {
             self.received.with_label_values(&[outcome]);
         }
-        for outcome in Told::ALL {
+        for outcome in DeliveryOutcome::ALL {
             self.told.with_label_values(&[outcome.name()]);
         }
         for outcome in Login::ALL {
@@ -400,7 +400,7 @@ impl Metrics {
     }
 
     /// Notes an attempt to tell a webhook.
-    pub fn told(&self, outcome: Told) {
+    pub fn told(&self, outcome: DeliveryOutcome) {
         self.told.with_label_values(&[outcome.name()]).inc();
     }
 

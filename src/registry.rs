@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Clock;
-use crate::controls::{Controls, Made, Stages};
+use crate::controls::{OperatorState, Made, Stages};
 use crate::detector::embedded::train::{self, Example, Material, Recipe, TrainError};
 use crate::detector::embedded::{EmbeddedDetector, Model};
 use crate::domain::features::Extractor;
@@ -19,7 +19,7 @@ use crate::domain::record;
 use crate::domain::result::{Decision, Thresholds, Verdict};
 use crate::domain::session::Session;
 use crate::shutdown::Shutdown;
-use crate::store::decisions::Standing;
+use crate::store::decisions::DecidedResult;
 use crate::store::labels::{LabelRow, Truth};
 use crate::store::{Store, StoreError};
 use crate::thresholds::REFRESH;
@@ -128,7 +128,7 @@ pub struct Backtest {
 /// The registry of a node.
 pub struct Registry {
     store: Arc<dyn Store>,
-    controls: Arc<Controls>,
+    controls: Arc<OperatorState>,
     clock: Arc<dyn Clock>,
     embedded: EmbeddedDetector,
     base: Arc<Model>,
@@ -158,7 +158,7 @@ impl Registry {
     /// When the store is away.
     pub async fn open(
         store: Arc<dyn Store>,
-        controls: Arc<Controls>,
+        controls: Arc<OperatorState>,
         clock: Arc<dyn Clock>,
         embedded: EmbeddedDetector,
     ) -> Result<Arc<Self>, StoreError> {
@@ -184,7 +184,7 @@ impl Registry {
 
     /// Goes by what is stored.
     async fn reconcile(&self) -> Result<(), StoreError> {
-        let stages = self.controls.held().stages.clone();
+        let stages = self.controls.current().stages.clone();
         if let Some(active) = self.wanted(stages.active.as_deref(), &self.embedded.model()).await? {
             tracing::info!(version = active.identity().version, "another model scores from now on");
             self.embedded.replace(active);
@@ -252,13 +252,13 @@ impl Registry {
     /// The models made here, by version.
     #[must_use]
     pub fn made(&self) -> BTreeMap<String, Made> {
-        self.controls.held().models.clone()
+        self.controls.current().models.clone()
     }
 
     /// Which model does what.
     #[must_use]
     pub fn stages(&self) -> Stages {
-        self.controls.held().stages.clone()
+        self.controls.current().stages.clone()
     }
 
     /// Begins to make a model of the active one and the labels; [`Self::training`] tells what became of it.
@@ -379,7 +379,7 @@ impl Registry {
         let accepted = self.store.snapshot().await?.counts.accepted;
         let span = (limit as u64).saturating_mul(4);
         let mut after = Seq(i64::try_from(accepted.saturating_sub(span)).unwrap_or(i64::MAX));
-        let mut standings: Vec<Standing> = Vec::new();
+        let mut standings: Vec<DecidedResult> = Vec::new();
         loop {
             let page = self.store.standings(after, STEP, None).await?;
             let Some(last) = page.last() else { break };
@@ -413,7 +413,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::Unknown`]
     pub fn check(&self, version: &str) -> Result<(), RegistryError> {
-        let known = version == self.base.identity().version || self.controls.held().models.contains_key(version);
+        let known = version == self.base.identity().version || self.controls.current().models.contains_key(version);
         if known { Ok(()) } else { Err(RegistryError::Unknown) }
     }
 

@@ -38,12 +38,12 @@ impl From<Applied> for Thresholds {
 
 /// Which thresholds hold for which deployment.
 #[derive(Debug)]
-pub struct ThresholdBook {
+pub struct ThresholdTable {
     setting: Thresholds,
     applied: RwLock<Arc<BTreeMap<String, Applied>>>,
 }
 
-impl ThresholdBook {
+impl ThresholdTable {
     /// Nothing is applied in place of `setting` yet.
     #[must_use]
     pub fn new(setting: Thresholds) -> Arc<Self> {

@@ -13,7 +13,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::domain::id::Seq;
 use crate::domain::time::Timestamp;
 use crate::store::postgres::{PostgresSettings, PostgresStore, Time};
-use crate::store::sqlite::{DATABASE, Room, SqliteSettings, SqliteStore};
+use crate::store::sqlite::{DATABASE, CapacityLimits, SqliteSettings, SqliteStore};
 use crate::store::whole::Checksum;
 use crate::store::{AuditStore as _, ControlStore as _, Store as _};
 
@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if !args.to.starts_with("postgres://") && !args.to.starts_with("postgresql://") {
         anyhow::bail!("--to must be postgres://USER:PASSWORD@HOST/DATABASE");
     }
-    let room = Room { queue_limit: u64::MAX, store_limit: None, min_free_disk: 0 };
+    let room = CapacityLimits { queue_limit: u64::MAX, store_limit: None, min_free_disk: 0 };
     let from = SqliteStore::open(&SqliteSettings { folder, room, autostart: true }, SystemClock::new().now().wall)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(copy(&from, &args.to))

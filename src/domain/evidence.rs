@@ -5,7 +5,7 @@
 //! that there was an earlier one: whoever captures a movement and sends it first with a submit key fails nobody.
 
 use super::reason::Reason;
-use super::result::{Basis, Thresholds, Verdict};
+use super::result::{DecisionInputs, Thresholds, Verdict};
 use super::sketch::Strength;
 
 /// When sessions are looked at side by side.
@@ -37,7 +37,7 @@ pub struct Alike {
 impl Verdict {
     /// The verdict once the others are known that were looked up; those not alike enough change nothing.
     #[must_use]
-    pub fn beside(self, others: &[Alike], thresholds: &Thresholds) -> Self {
+    pub fn with_replay_evidence(self, others: &[Alike], thresholds: &Thresholds) -> Self {
         match self.basis.filter(|_| !others.is_empty()) {
             Some(basis) => self.decided(noted(basis, others), thresholds),
             None => self,
@@ -47,7 +47,7 @@ impl Verdict {
 
 /// What a decision follows from once the others are known that a session is like.
 #[must_use]
-pub fn noted(mut basis: Basis, others: &[Alike]) -> Basis {
+pub fn noted(mut basis: DecisionInputs, others: &[Alike]) -> DecisionInputs {
     if !others.is_empty() {
         basis.noted.insert(Reason::ReplayedMovement);
     }
@@ -72,7 +72,7 @@ mod tests {
         let others: Vec<Alike> = others.iter().map(of).collect();
         let verdict = Verdict::heuristic(&Heuristic { score, reasons: Reasons::default() }, &Thresholds::default());
         let score = verdict.anomaly_score;
-        let beside = verdict.beside(&others, &Thresholds::default());
+        let beside = verdict.with_replay_evidence(&others, &Thresholds::default());
         assert_eq!(beside.anomaly_score, score, "evidence never changes a score");
         beside
     }

@@ -64,7 +64,7 @@ fn verdicts(session: &Session, thresholds: &Thresholds) -> Vec<Verdict> {
     let judged = Heuristic::judge(&features);
     let noted: Reasons = judged.reasons.iter().chain(heuristic::undecidable(session)).collect();
     let first = Verdict::heuristic(&judged, thresholds);
-    let first = heuristic::undecidable(session).into_iter().fold(first, |first, by| first.ruled(by, thresholds));
+    let first = heuristic::undecidable(session).into_iter().fold(first, |first, by| first.with_override(by, thresholds));
     let model = || ModelIdentity { id: "m".into(), version: "1".into() };
     let set = Calibration::new((0..1000).map(f64::from).collect());
     let scored = [1.0, 950.0, 2e3]
@@ -72,7 +72,7 @@ fn verdicts(session: &Session, thresholds: &Thresholds) -> Vec<Verdict> {
     let flagged = [false, true].map(|flag| Verdict::flagged(flag, noted, Source::Woodwide, model(), thresholds));
     let alone: Vec<Verdict> = [first].into_iter().chain(scored).chain(flagged).collect();
     let replay = [Alike { strength: crate::domain::sketch::Strength::SurelySame, resubmitted: false }];
-    let beside: Vec<Verdict> = alone.iter().map(|verdict| verdict.clone().beside(&replay, thresholds)).collect();
+    let beside: Vec<Verdict> = alone.iter().map(|verdict| verdict.clone().with_replay_evidence(&replay, thresholds)).collect();
     alone.into_iter().chain(beside).collect()
 }
 
@@ -108,7 +108,7 @@ fn what_people_ruled_still_decides() {
         for (by, decision) in
             [(Reason::Allowed, Decision::Pass), (Reason::Denied, Decision::Fail), (Reason::TestFail, Decision::Fail)]
         {
-            assert_eq!(verdict.clone().ruled(by, &thresholds).decision, decision, "{by:?}");
+            assert_eq!(verdict.clone().with_override(by, &thresholds).decision, decision, "{by:?}");
         }
     }
 }
@@ -133,7 +133,7 @@ fn a_throttled_recorder_is_judged() {
 fn it_does_not_raise_the_heuristics_score() {
     let (thresholds, taps) = (Thresholds::default(), taps());
     let alone = Verdict::heuristic(&Heuristic::judge(&Extractor::default().v1(&taps)), &thresholds);
-    let ruled = alone.clone().ruled(Reason::TooLittleMovement, &thresholds);
+    let ruled = alone.clone().with_override(Reason::TooLittleMovement, &thresholds);
     assert_eq!(ruled.anomaly_score, alone.anomaly_score);
     assert!(!Reason::TooLittleMovement.is_rule());
 }

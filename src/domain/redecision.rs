@@ -1,6 +1,6 @@
 //! What would change under other thresholds: decisions made anew from what results keep, and counted.
 
-use super::result::{Basis, Decided, Decision, ScoreKind, Thresholds};
+use super::result::{DecisionInputs, Decided, Decision, ScoreKind, Thresholds};
 
 /// How many decisions stand, and how many would stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Redecision {
         &mut self,
         kind: ScoreKind,
         score: Option<f64>,
-        basis: Option<&Basis>,
+        basis: Option<&DecisionInputs>,
         decision: Decision,
         labelled: bool,
         thresholds: &Thresholds,
@@ -88,15 +88,15 @@ mod tests {
     fn only_what_is_decided_by_thresholds_moves() {
         let mut all = Redecision::default();
         let strict = Thresholds { pass: 0.5, review: 1.0, ..Thresholds::default() };
-        let basis = Basis { supported: Some(0.7), ..Basis::default() };
-        let mut add = |basis: Option<&Basis>, labelled| {
+        let basis = DecisionInputs { supported: Some(0.7), ..DecisionInputs::default() };
+        let mut add = |basis: Option<&DecisionInputs>, labelled| {
             let added = all.add(ScoreKind::Calibrated, Some(0.7), basis, Decision::Pass, labelled, &strict);
             added.map(|decided| decided.decision)
         };
         assert_eq!(add(Some(&basis), false), Some(Decision::Review));
         assert_eq!(add(Some(&basis), true), None, "a label stands");
         assert_eq!(add(None, false), None);
-        let replayed = Basis { surely_replayed: true, ..basis };
+        let replayed = DecisionInputs { surely_replayed: true, ..basis };
         assert_eq!(add(Some(&replayed), false), Some(Decision::Fail));
         assert_eq!((all.sessions(), all.flips(), all.labelled, all.undecidable), (4, 2, 1, 1));
         assert_eq!((all.before(Decision::Pass), all.after(Decision::Pass)), (4, 2));

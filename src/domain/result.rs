@@ -176,7 +176,7 @@ pub struct ModelIdentity {
 
 /// What a decision follows from, beside the thresholds. Kept with a result, so that it can be decided anew, exactly.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Basis {
+pub struct DecisionInputs {
     /// What is compared with the thresholds; `None` where the source only flags.
     pub supported: Option<f64>,
     /// Every reason that was known, whether or not it bears on the decision.
@@ -185,7 +185,7 @@ pub struct Basis {
     pub surely_replayed: bool,
 }
 
-/// What thresholds make of a score and its [`Basis`].
+/// What thresholds make of a score and its [`DecisionInputs`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decided {
     /// Pass, review or fail.
@@ -222,10 +222,10 @@ pub struct Verdict {
     /// Whether the configured detector was replaced because it was away too long.
     pub fallback: bool,
     /// What the decision follows from; `None` in what versions kept that did not know it.
-    pub basis: Option<Basis>,
+    pub basis: Option<DecisionInputs>,
 }
 
-impl Basis {
+impl DecisionInputs {
     /// The decision for a score of `kind` with this basis. The first decision about a session and every later one are
     /// made here.
     #[must_use]
@@ -235,7 +235,7 @@ impl Basis {
             ScoreKind::Calibrated => self.by_score(score, thresholds),
             ScoreKind::Flag => self.by_flag(thresholds),
         };
-        // What people ruled comes before what the movement says.
+        // What people with_override comes before what the movement says.
         if let Some(decision) = self.noted.forced() {
             return Decided { decision, confidence: 1.0, ..alone };
         }
@@ -326,7 +326,7 @@ impl Verdict {
     pub fn heuristic(heuristic: &Heuristic, thresholds: &Thresholds) -> Self {
         let score = heuristic.boosted();
         let model = ModelIdentity { id: heuristic::MODEL_ID.to_owned(), version: heuristic::MODEL_VERSION.to_owned() };
-        let basis = Basis { supported: Some(score), noted: heuristic.reasons, surely_replayed: false };
+        let basis = DecisionInputs { supported: Some(score), noted: heuristic.reasons, surely_replayed: false };
         Self::undecided(ScoreKind::Heuristic, Some(score), Source::Heuristic, model, basis).decided(basis, thresholds)
     }
 
@@ -335,7 +335,7 @@ impl Verdict {
     pub fn without_pointer(thresholds: &Thresholds) -> Self {
         let model = ModelIdentity { id: heuristic::MODEL_ID.to_owned(), version: heuristic::MODEL_VERSION.to_owned() };
         let noted = [Reason::NoPointer].into_iter().collect();
-        let basis = Basis { supported: None, noted, surely_replayed: false };
+        let basis = DecisionInputs { supported: None, noted, surely_replayed: false };
         Self::undecided(ScoreKind::Heuristic, None, Source::Heuristic, model, basis).decided(basis, thresholds)
     }
 
@@ -350,7 +350,7 @@ impl Verdict {
         model: ModelIdentity,
         thresholds: &Thresholds,
     ) -> Self {
-        let basis = Basis { supported: Some(score.supported), noted, surely_replayed: false };
+        let basis = DecisionInputs { supported: Some(score.supported), noted, surely_replayed: false };
         let undecided = Self::undecided(ScoreKind::Calibrated, Some(score.score), source, model, basis);
         Self { raw_score: Some(raw), extrapolated: score.extrapolated, class: class.to_owned(), ..undecided }
             .decided(basis, thresholds)
@@ -369,7 +369,7 @@ impl Verdict {
         if flagged {
             noted.insert(Reason::Flagged);
         }
-        let basis = Basis { supported: None, noted, surely_replayed: false };
+        let basis = DecisionInputs { supported: None, noted, surely_replayed: false };
         Self::undecided(ScoreKind::Flag, None, source, model, basis).decided(basis, thresholds)
     }
 
@@ -378,7 +378,7 @@ impl Verdict {
         anomaly_score: Option<f64>,
         source: Source,
         model: ModelIdentity,
-        basis: Basis,
+        basis: DecisionInputs,
     ) -> Self {
         Self {
             decision: Decision::Review,
@@ -397,14 +397,14 @@ impl Verdict {
     }
 
     /// The verdict with another basis.
-    pub(super) fn decided(self, basis: Basis, thresholds: &Thresholds) -> Self {
+    pub(super) fn decided(self, basis: DecisionInputs, thresholds: &Thresholds) -> Self {
         let Decided { decision, confidence, reasons } = basis.decide(self.kind, self.anomaly_score, thresholds);
         Self { decision, confidence, reasons, basis: Some(basis), ..self }
     }
 
     /// The verdict with a reason that decides by itself: see [`Reason::forces`] and [`Reason::TooLittleMovement`].
     #[must_use]
-    pub fn ruled(self, by: Reason, thresholds: &Thresholds) -> Self {
+    pub fn with_override(self, by: Reason, thresholds: &Thresholds) -> Self {
         let mut basis = self.basis.unwrap_or_default();
         basis.noted.insert(by);
         self.decided(basis, thresholds)
@@ -495,14 +495,14 @@ mod tests {
             (Reason::TestFail, Decision::Fail),
         ] {
             for verdict in [&odd, &plain] {
-                let ruled = verdict.clone().ruled(reason, &thresholds);
-                assert_eq!((ruled.decision, ruled.anomaly_score), (expected, verdict.anomaly_score), "{reason:?}");
-                assert!(ruled.reasons.contains(reason));
+                let with_override = verdict.clone().with_override(reason, &thresholds);
+                assert_eq!((with_override.decision, with_override.anomaly_score), (expected, verdict.anomaly_score), "{reason:?}");
+                assert!(with_override.reasons.contains(reason));
                 let stricter = Thresholds { pass: 0.0, review: 0.1, ..Thresholds::default() };
-                assert_eq!(ruled.redecided(&stricter).unwrap().decision, expected);
+                assert_eq!(with_override.redecided(&stricter).unwrap().decision, expected);
             }
         }
-        let both = plain.ruled(Reason::Denied, &thresholds).ruled(Reason::TestPass, &thresholds);
+        let both = plain.with_override(Reason::Denied, &thresholds).with_override(Reason::TestPass, &thresholds);
         assert_eq!(both.decision, Decision::Pass, "a test key is for tests");
     }
 

@@ -18,7 +18,7 @@ use crate::access::rights::{Access, Role};
 use crate::access::shares::Shares;
 use crate::challenges::Challenges;
 use crate::clock::Clock;
-use crate::controls::Controls;
+use crate::controls::OperatorState;
 use crate::detector::Detector;
 use crate::detector::embedded::EmbeddedDetector;
 use crate::detector::woodwide::Training;
@@ -28,7 +28,7 @@ use crate::operations::Operations;
 use crate::operations::readiness::Readiness;
 use crate::registry::Registry;
 use crate::scheduler::Handle;
-use crate::settled::Settled;
+use crate::result_notifier::ResultNotifier;
 use crate::spool::Budget;
 use crate::store::Store;
 
@@ -46,7 +46,7 @@ pub struct Parts {
     /// What runs batches.
     pub scheduler: Handle,
     /// Who is told when a session is settled.
-    pub settled: Arc<Settled>,
+    pub settled: Arc<ResultNotifier>,
     /// The detector whose health makes the service ready.
     pub detector: Arc<dyn Detector>,
     /// The embedded detector that is active: its model, and what watches the sessions it scores.
@@ -56,7 +56,7 @@ pub struct Parts {
     /// The embedded models.
     pub registry: Arc<Registry>,
     /// What operators made.
-    pub controls: Arc<Controls>,
+    pub controls: Arc<OperatorState>,
     /// What operators do.
     pub operations: Arc<Operations>,
     /// Instruments.
@@ -72,10 +72,10 @@ pub struct Service {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) intake: Arc<Intake>,
     pub(crate) scheduler: Handle,
-    pub(crate) settled: Arc<Settled>,
+    pub(crate) settled: Arc<ResultNotifier>,
     pub(crate) embedded: EmbeddedDetector,
     pub(crate) training: Option<Training>,
-    pub(crate) controls: Arc<Controls>,
+    pub(crate) controls: Arc<OperatorState>,
     pub(crate) operations: Arc<Operations>,
     pub(crate) challenges: Challenges,
     pub(crate) registry: Arc<Registry>,
@@ -195,7 +195,7 @@ impl Service {
         if known.0 == version {
             return known.1;
         }
-        let keys = Arc::new(self.settings.keys.with(&self.controls.held().keys));
+        let keys = Arc::new(self.settings.keys.with(&self.controls.current().keys));
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = (version, Arc::clone(&keys));
         keys
     }

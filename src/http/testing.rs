@@ -19,7 +19,7 @@ pub(crate) use faulty::Faulty;
 
 use crate::access::rights::Role;
 use crate::clock::{Clock as _, ManualClock};
-use crate::controls::Controls;
+use crate::controls::OperatorState;
 use crate::detector::Detector;
 use crate::detector::embedded::{EmbeddedDetector, Model};
 use crate::detector::scripted::Scripted;
@@ -38,10 +38,10 @@ use crate::metrics::Metrics;
 use crate::operations::Operations;
 use crate::registry::Registry;
 use crate::scheduler::{self, Scheduler};
-use crate::settled::Settled;
+use crate::result_notifier::ResultNotifier;
 use crate::shutdown::Shutdown;
 use crate::store::Retention;
-use crate::store::sqlite::{Room, SqliteSettings, SqliteStore};
+use crate::store::sqlite::{CapacityLimits, SqliteSettings, SqliteStore};
 
 pub(crate) const START: Timestamp = Timestamp(1_769_860_800_000);
 
@@ -52,7 +52,7 @@ pub(crate) struct TestApp {
     pub(crate) store: Arc<Faulty>,
     pub(crate) detector: Arc<Scripted>,
     pub(crate) clock: Arc<ManualClock>,
-    pub(crate) settled: Arc<Settled>,
+    pub(crate) settled: Arc<ResultNotifier>,
     client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<std::io::Result<()>>,
@@ -100,7 +100,7 @@ impl TestApp {
         choose(&mut choice);
         choice.http.queue_limit = choice.queue_limit;
         let folder = tempfile::tempdir().unwrap();
-        let room = Room { queue_limit: choice.queue_limit, store_limit: None, min_free_disk: 0 };
+        let room = CapacityLimits { queue_limit: choice.queue_limit, store_limit: None, min_free_disk: 0 };
         let open = SqliteSettings { folder: folder.path().to_owned(), room, autostart: false };
         let inner = SqliteStore::open(&open, START).unwrap();
         let store = Arc::new(Faulty {
@@ -111,9 +111,9 @@ impl TestApp {
             most_inside: AtomicUsize::default(),
         });
         let (detector, clock) = (Arc::new(choice.detector), Arc::new(ManualClock::new(START)));
-        let (settled, metrics) = (Settled::new(), Arc::new(Metrics::new().unwrap()));
+        let (settled, metrics) = (ResultNotifier::new(), Arc::new(Metrics::new().unwrap()));
         let shutdown = Shutdown::new();
-        let controls = Controls::open(store.clone(), Thresholds::default()).await.unwrap();
+        let controls = OperatorState::open(store.clone(), Thresholds::default()).await.unwrap();
         // The routes' own tests need no trained model.
         let model = Arc::new(Model::bundled().unwrap());
         let embedded = EmbeddedDetector::new(model);

@@ -6,10 +6,10 @@ use super::{Operations, labels};
 use crate::domain::id::Seq;
 use crate::domain::time::Timestamp;
 use crate::store::campaigns::{CampaignId, CampaignRow};
-use crate::store::decisions::Standing;
+use crate::store::decisions::DecidedResult;
 use crate::store::labels::Label;
 use crate::store::{Lookup, Store, StoreResult};
-use crate::thresholds::ThresholdBook;
+use crate::thresholds::ThresholdTable;
 
 /// Members read in one go.
 const PAGE_SIZE: u32 = 500;
@@ -34,7 +34,7 @@ pub async fn label(
     store: &dyn Store,
     id: CampaignId,
     label: Option<&Label>,
-    thresholds: &ThresholdBook,
+    thresholds: &ThresholdTable,
     at: Timestamp,
 ) -> StoreResult<CampaignLabelled> {
     let (mut after, mut done) = (Seq(0), CampaignLabelled::default());
@@ -67,9 +67,9 @@ enum Outcome {
 
 async fn one(
     store: &dyn Store,
-    member: &Standing,
+    member: &DecidedResult,
     label: Option<&Label>,
-    thresholds: &ThresholdBook,
+    thresholds: &ThresholdTable,
     at: Timestamp,
 ) -> StoreResult<Outcome> {
     let known = if member.labelled { store.label_of(member.seq).await? } else { None };

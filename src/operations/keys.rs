@@ -40,7 +40,7 @@ impl Operations {
     /// # Errors
     /// When the store is away.
     pub async fn create_key(&self, actor: &str, new: NewKey) -> StoreResult<Option<MadeKey>> {
-        if self.controls.held().keys.len() >= MAX_KEYS {
+        if self.controls.current().keys.len() >= MAX_KEYS {
             return Ok(None);
         }
         let kind = if new.verdict.is_some() { "test" } else { new.role };
@@ -63,7 +63,7 @@ impl Operations {
     /// # Errors
     /// When the store is away.
     pub async fn revoke_key(&self, actor: &str, id: &str) -> StoreResult<Option<StoredKey>> {
-        let Some(key) = self.controls.held().keys.get(id).cloned() else { return Ok(None) };
+        let Some(key) = self.controls.current().keys.get(id).cloned() else { return Ok(None) };
         let detail = json!({"role": key.role, "deploymentId": key.deployment_id});
         self.remove::<StoredKey>(actor, "key.revoke", id, detail, id).await?;
         Ok(Some(key))

@@ -37,7 +37,7 @@ impl Operations {
     /// Whether a login is over, by its time or because somebody ended it.
     #[must_use]
     pub fn is_login_over(&self, login: KeyLogin<'_>) -> bool {
-        let held = self.controls.held();
+        let held = self.controls.current();
         login.end <= self.clock.now().wall
             || held.ended_logins.contains_key(&login.name())
             || held.ended_logins.get(login.actor).is_some_and(|until| login.begun.0 <= *until)
@@ -54,14 +54,14 @@ impl Operations {
     async fn keep_ended(&self, login: KeyLogin<'_>) -> StoreResult<()> {
         let now = self.clock.now().wall;
         let own = format!("{}:", login.actor);
-        let held = self.controls.held();
+        let held = self.controls.current();
         let open = held.ended_logins.iter().filter(|(name, end)| name.starts_with(&own) && **end > now.0).count();
         if open >= MAX_ENDED {
             self.controls.put(login.actor, &EndedLogin(now.0)).await?;
         } else {
             self.controls.put(&login.name(), &EndedLogin(login.end.0)).await?;
         }
-        let held = self.controls.held();
+        let held = self.controls.current();
         let holds = login.end.0 - login.begun.0;
         let is_past = |(name, at): &(&String, &i64)| match name.split_once(':') {
             Some((actor, _)) => {

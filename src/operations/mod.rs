@@ -20,17 +20,17 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use crate::clock::Clock;
-use crate::controls::{Controls, Document};
+use crate::controls::{OperatorState, Document};
 use crate::domain::id::SessionKey;
-use crate::settled::Settled;
+use crate::result_notifier::ResultNotifier;
 use crate::store::audit::NewEntry;
 use crate::store::{Lookup, Store, StoreError, StoreResult};
 
 /// What operators and analysts do.
 pub struct Operations {
     store: Arc<dyn Store>,
-    controls: Arc<Controls>,
-    settled: Arc<Settled>,
+    controls: Arc<OperatorState>,
+    settled: Arc<ResultNotifier>,
     clock: Arc<dyn Clock>,
     /// The second passes that this node began; see [`thresholds`].
     own_redecisions: Mutex<BTreeSet<String>>,
@@ -41,8 +41,8 @@ impl Operations {
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
-        controls: Arc<Controls>,
-        settled: Arc<Settled>,
+        controls: Arc<OperatorState>,
+        settled: Arc<ResultNotifier>,
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
         Arc::new(Self { store, controls, settled, clock, own_redecisions: Mutex::default() })

@@ -28,7 +28,7 @@ impl Operations {
     /// # Errors
     /// When the store is away.
     pub async fn create_override(&self, actor: &str, new: NewOverride) -> StoreResult<Option<(String, Override)>> {
-        if self.controls.held().overrides.len() >= MAX_OVERRIDES {
+        if self.controls.current().overrides.len() >= MAX_OVERRIDES {
             return Ok(None);
         }
         let rule = Override {
@@ -50,7 +50,7 @@ impl Operations {
     /// # Errors
     /// When the store is away.
     pub async fn remove_override(&self, actor: &str, id: &str) -> StoreResult<Option<Override>> {
-        let Some(rule) = self.controls.held().overrides.get(id).cloned() else { return Ok(None) };
+        let Some(rule) = self.controls.current().overrides.get(id).cloned() else { return Ok(None) };
         self.remove::<Override>(actor, "override.remove", &rule.user, json!({"id": id}), id).await?;
         Ok(Some(rule))
     }

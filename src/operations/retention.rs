@@ -24,7 +24,7 @@ impl Operations {
         rule: &RetentionRule,
         detail: Value,
     ) -> StoreResult<bool> {
-        let held = self.controls.held();
+        let held = self.controls.current();
         if held.retention.len() >= MAX_RULES && !held.retention.contains_key(deployment) {
             return Ok(false);
         }
@@ -37,7 +37,7 @@ impl Operations {
     /// # Errors
     /// When the store is away.
     pub async fn reset_retention(&self, actor: &str, deployment: &str) -> StoreResult<Option<RetentionRule>> {
-        let Some(rule) = self.controls.held().retention.get(deployment).copied() else { return Ok(None) };
+        let Some(rule) = self.controls.current().retention.get(deployment).copied() else { return Ok(None) };
         let detail = json!({"deploymentId": deployment});
         self.remove::<RetentionRule>(actor, "retention.reset", "", detail, deployment).await?;
         Ok(Some(rule))

@@ -130,7 +130,7 @@ impl Operations {
     }
 
     async fn run_due_redecisions(&self) {
-        for (id, pending) in &self.controls.held().redecisions {
+        for (id, pending) in &self.controls.current().redecisions {
             let is_own = self.own_redecisions.lock().unwrap_or_else(PoisonError::into_inner).contains(id);
             let waits = if is_own { SECOND_PASS } else { ABANDONED };
             if self.clock.now().wall.since(Timestamp(pending.since)) < waits {

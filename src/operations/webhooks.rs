@@ -28,13 +28,13 @@ impl Operations {
     /// Whether there is room for a further webhook.
     #[must_use]
     pub fn has_room_for_webhook(&self) -> bool {
-        self.controls.held().webhooks.len() < MAX_WEBHOOKS
+        self.controls.current().webhooks.len() < MAX_WEBHOOKS
     }
 
     /// A webhook; `None` where there is none.
     #[must_use]
     pub fn webhook(&self, id: &str) -> Option<Webhook> {
-        self.controls.held().webhooks.get(id).cloned()
+        self.controls.current().webhooks.get(id).cloned()
     }
 
     /// Makes a webhook with a secret of its own.

@@ -16,7 +16,7 @@ use crate::domain::id::Seq;
 use crate::domain::result::{Decision, Verdict};
 use crate::shutdown::Shutdown;
 use crate::store::{
-    BatchEnd, BatchOutcome, Claim, Lease, Member, MemberOutcome, Settled, Settlement, StoreError, StoreResult,
+    BatchEnd, BatchOutcome, Claim, Lease, Member, MemberOutcome, SettleCounts, Settlement, StoreError, StoreResult,
 };
 
 /// What a batch run did.
@@ -92,7 +92,7 @@ pub(super) async fn run(
 }
 
 /// Tells metrics and waiters what was written.
-fn report(engine: &Engine, claim: &Claim, verdicts: &[(Seq, Verdict)], settled: Settled) {
+fn report(engine: &Engine, claim: &Claim, verdicts: &[(Seq, Verdict)], settled: SettleCounts) {
     let now = engine.parts.clock.now().wall;
     let mut keys = Vec::with_capacity(claim.members.len());
     let mut verdicts = verdicts.iter().peekable();

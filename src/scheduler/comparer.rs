@@ -10,7 +10,7 @@ use super::kept_reaches::{Looked, off_thread};
 use crate::domain::evidence::{Evidence, noted};
 use crate::domain::id::Seq;
 use crate::shutdown::Shutdown;
-use crate::store::decisions::Standing;
+use crate::store::decisions::DecidedResult;
 use crate::store::{Compared, StoreResult, Uncompared};
 
 /// Sessions compared in one go.
@@ -56,7 +56,7 @@ async fn turn(engine: &Engine) -> StoreResult<usize> {
     if count == 0 {
         return Ok(0);
     }
-    let mut standings: HashMap<Seq, Standing> = HashMap::with_capacity(count);
+    let mut standings: HashMap<Seq, DecidedResult> = HashMap::with_capacity(count);
     let mut compared: Vec<Compared> = Vec::with_capacity(count);
     let mut records = Vec::with_capacity(count);
     for Uncompared { standing, record, only_sketch, .. } in waiting {

@@ -17,10 +17,10 @@ use crate::domain::evidence::Evidence;
 use crate::domain::id::LeaseToken;
 use crate::domain::time::Timestamp;
 use crate::metrics::Metrics;
-use crate::settled::Settled;
+use crate::result_notifier::ResultNotifier;
 use crate::shutdown::Shutdown;
 use crate::store::{ClaimRequest, Retention, Store};
-use crate::thresholds::ThresholdBook;
+use crate::thresholds::ThresholdTable;
 
 /// Unusable answers of different batches, one after the other, that are the detector's fault and not the batches'.
 const MOST_UNUSABLE: u32 = 3;
@@ -66,9 +66,9 @@ pub struct Parts {
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// From score to decision.
-    pub thresholds: Arc<ThresholdBook>,
+    pub thresholds: Arc<ThresholdTable>,
     /// Who waits for results.
-    pub settled: Arc<Settled>,
+    pub settled: Arc<ResultNotifier>,
 }
 
 /// Who scores a batch.

@@ -78,7 +78,7 @@ pub(super) async fn add(
         again.extend(found.later);
         if let (Some(place), Some(thresholds)) = (places.get(&found.seq), thresholds.get(&found.seq)) {
             let verdict = &mut verdicts[*place].1;
-            *verdict = verdict.clone().beside(&found.alike, thresholds);
+            *verdict = verdict.clone().with_replay_evidence(&found.alike, thresholds);
             engine.parts.metrics.evidence(verdict.reasons);
         }
         if !found.matches.is_empty() {

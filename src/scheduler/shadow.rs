@@ -18,7 +18,7 @@ use crate::domain::id::Seq;
 use crate::domain::result::{ModelIdentity, Verdict};
 use crate::metrics::Metrics;
 use crate::store::{Claim, Member, Store};
-use crate::thresholds::ThresholdBook;
+use crate::thresholds::ThresholdTable;
 
 /// How long a scored batch waits for its shadow.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ struct Work {
     detector: Arc<dyn Detector>,
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
-    thresholds: Arc<ThresholdBook>,
+    thresholds: Arc<ThresholdTable>,
     members: Vec<Member>,
     /// The detector's rows, where the shadow reads the same feature set.
     rows: Option<Vec<Row>>,

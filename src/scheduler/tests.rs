@@ -21,10 +21,10 @@ use crate::domain::queue::State;
 use crate::domain::record::SessionDigest;
 use crate::domain::result::{Thresholds, Verdict};
 use crate::metrics::Metrics;
-use crate::settled::Settled;
-use crate::store::sqlite::{Room, SqliteSettings, SqliteStore};
+use crate::result_notifier::ResultNotifier;
+use crate::store::sqlite::{CapacityLimits, SqliteSettings, SqliteStore};
 use crate::store::{Acceptance, BatchOutcome, FirstVerdict, Lookup, NewSession, Retention, Store, StoredSession};
-use crate::thresholds::ThresholdBook;
+use crate::thresholds::ThresholdTable;
 
 const START: Timestamp = Timestamp(1_700_000_000_000);
 
@@ -35,7 +35,7 @@ pub(super) struct Bench {
     pub(super) local: Option<Arc<Scripted>>,
     pub(super) clock: Arc<ManualClock>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) settled: Arc<Settled>,
+    pub(super) settled: Arc<ResultNotifier>,
     pub(super) scheduler: Scheduler,
     pub(super) shutdown: Shutdown,
 }
@@ -75,12 +75,12 @@ pub(super) fn remote_bench(detector: Scripted, local: Scripted) -> Bench {
 
 fn bench_of(detector: Scripted, local: Option<Scripted>, autostart: bool, settings: Settings) -> Bench {
     let folder = tempfile::tempdir().unwrap();
-    let room = Room { queue_limit: 100_000, store_limit: None, min_free_disk: 0 };
+    let room = CapacityLimits { queue_limit: 100_000, store_limit: None, min_free_disk: 0 };
     let open = SqliteSettings { folder: folder.path().to_owned(), room, autostart };
     let store = Arc::new(SqliteStore::open(&open, START).unwrap());
     let (detector, local) = (Arc::new(detector), local.map(Arc::new));
     let clock = Arc::new(ManualClock::new(START));
-    let settled = Settled::new();
+    let settled = ResultNotifier::new();
     let metrics = Arc::new(Metrics::new().unwrap());
     let parts = Parts {
         store: store.clone(),
@@ -88,7 +88,7 @@ fn bench_of(detector: Scripted, local: Option<Scripted>, autostart: bool, settin
         local: local.clone().map(|local| local as Arc<dyn crate::detector::Detector>),
         clock: clock.clone(),
         metrics: metrics.clone(),
-        thresholds: ThresholdBook::new(Thresholds::default()),
+        thresholds: ThresholdTable::new(Thresholds::default()),
         settled: settled.clone(),
     };
     let shutdown = Shutdown::new();

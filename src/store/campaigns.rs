@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use super::StoreResult;
-use super::decisions::Standing;
+use super::decisions::DecidedResult;
 use super::labels::Truth;
 use crate::domain::id::{Seq, SessionId, SessionKey};
 use crate::domain::result::Decision;
@@ -123,7 +123,7 @@ pub trait CampaignStore {
     ) -> StoreResult<Vec<CampaignMember>>;
 
     /// How the decisions of up to `limit` members after a session stand, in order of acceptance.
-    async fn campaign_standings(&self, id: CampaignId, after: Seq, limit: u32) -> StoreResult<Vec<Standing>>;
+    async fn campaign_standings(&self, id: CampaignId, after: Seq, limit: u32) -> StoreResult<Vec<DecidedResult>>;
 }
 
 /// Sessions that are like each other and the campaigns they are in, which are to be one campaign.

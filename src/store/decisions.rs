@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::StoreResult;
 use crate::domain::id::{Seq, SessionKey};
-use crate::domain::result::{Basis, Decided, Decision, ScoreKind};
+use crate::domain::result::{DecisionInputs, Decided, Decision, ScoreKind};
 use crate::domain::time::Timestamp;
 
 /// What a revision by [`Cause::Replay`] says more.
@@ -44,7 +44,7 @@ impl Cause {
 
 /// A result, as far as a new decision needs it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Standing {
+pub struct DecidedResult {
     /// Row id of the session.
     pub seq: Seq,
     /// Deployment and identifier.
@@ -54,7 +54,7 @@ pub struct Standing {
     /// The score as answered.
     pub score: Option<f64>,
     /// What the decision followed from; `None` in results of versions that did not keep it.
-    pub basis: Option<Basis>,
+    pub basis: Option<DecisionInputs>,
     /// The decision as it stands.
     pub decision: Decision,
     /// Whether somebody said what the session is; then the decision is theirs.
@@ -95,7 +95,7 @@ pub struct Revised {
 #[async_trait]
 pub trait DecisionStore {
     /// Up to `limit` results of sessions after one, in their order, of one deployment or of all.
-    async fn standings(&self, after: Seq, limit: u32, deployment: Option<String>) -> StoreResult<Vec<Standing>>;
+    async fn standings(&self, after: Seq, limit: u32, deployment: Option<String>) -> StoreResult<Vec<DecidedResult>>;
 
     /// Changes decisions in one transaction; how many changed. One that was labelled stays unless the cause is a label.
     async fn revise(&self, revisions: Vec<Revision>, at: Timestamp) -> StoreResult<u64>;

@@ -5,7 +5,7 @@ use super::{FirstScore, StoreError, StoreResult, StoredResult};
 use crate::domain::calibration::Calibrated;
 use crate::domain::heuristic;
 use crate::domain::reason::Reasons;
-use crate::domain::result::{Basis, Decision, ModelIdentity, ScoreKind, Source, Verdict};
+use crate::domain::result::{DecisionInputs, Decision, ModelIdentity, ScoreKind, Source, Verdict};
 
 /// Of the bytes; another number is a form that this program does not know.
 const FORM: u8 = 1;
@@ -99,11 +99,11 @@ impl Columns<'_> {
             class: String::new(),
             reasons,
             fallback: false,
-            basis: Some(Basis { supported: Some(score), noted: reasons, surely_replayed: false }),
+            basis: Some(DecisionInputs { supported: Some(score), noted: reasons, surely_replayed: false }),
         };
         let Some(bytes) = by_model else { return Ok(rules) };
         let ByModel { reasons, score: said } = read(bytes, score)?;
-        let basis = Basis { supported: Some(said.calibrated.supported), noted: said.noted, surely_replayed: false };
+        let basis = DecisionInputs { supported: Some(said.calibrated.supported), noted: said.noted, surely_replayed: false };
         Ok(Verdict {
             raw_score: Some(said.raw),
             kind: ScoreKind::Calibrated,
@@ -134,7 +134,7 @@ mod tests {
             let first = verdict(Decision::Review, raw);
             let first = Verdict {
                 extrapolated: raw > 1.0,
-                basis: Some(Basis { surely_replayed: false, ..first.basis.unwrap() }),
+                basis: Some(DecisionInputs { surely_replayed: false, ..first.basis.unwrap() }),
                 ..first
             };
             let bytes = by_model(&first).unwrap();

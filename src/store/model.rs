@@ -297,7 +297,7 @@ pub struct SketchPage {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Uncompared {
     /// Its decision and what that follows from.
-    pub standing: super::decisions::Standing,
+    pub standing: super::decisions::DecidedResult,
     /// Whose session it is.
     pub user_id: Option<String>,
     /// Its compact record; `None` where it is gone.
@@ -314,7 +314,7 @@ pub struct Compared {
     /// Other sessions with its movement, the most alike first.
     pub matches: Vec<Seq>,
     /// What its decision follows from now, and the new one; `None` where nothing was found.
-    pub found: Option<(crate::domain::result::Basis, crate::domain::result::Decided)>,
+    pub found: Option<(crate::domain::result::DecisionInputs, crate::domain::result::Decided)>,
 }
 
 /// How much is still to be compared.

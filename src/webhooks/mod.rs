@@ -19,10 +19,10 @@ use reqwest::header::CONTENT_TYPE;
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
-use crate::controls::{Controls, Webhook};
+use crate::controls::{OperatorState, Webhook};
 use crate::domain::backoff::Backoff;
 use crate::domain::time::Timestamp;
-use crate::metrics::{Metrics, Told};
+use crate::metrics::{Metrics, DeliveryOutcome};
 use crate::shutdown::Shutdown;
 use crate::store::deliveries::{Attempt, Delivery, DeliveryState};
 use crate::store::{Store, StoreResult};
@@ -50,7 +50,7 @@ pub struct Parts {
     /// Where deliveries wait.
     pub store: Arc<dyn Store>,
     /// Which webhooks there are.
-    pub controls: Arc<Controls>,
+    pub controls: Arc<OperatorState>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Instruments.
@@ -91,7 +91,7 @@ impl Deliverer {
         let mut lines: HashMap<String, JoinHandle<()>> = HashMap::new();
         while !shutdown.is_soft() {
             lines.retain(|_, line| !line.is_finished());
-            for id in self.parts.controls.held().webhooks.keys() {
+            for id in self.parts.controls.current().webhooks.keys() {
                 if !lines.contains_key(id) {
                     let line = Arc::clone(&self).line(id.clone(), shutdown.clone());
                     lines.insert(id.clone(), tokio::spawn(line));
@@ -111,7 +111,7 @@ impl Deliverer {
     async fn line(self: Arc<Self>, id: String, shutdown: Shutdown) {
         let failures = AtomicU32::new(0);
         while !shutdown.is_soft() {
-            let Some(webhook) = self.parts.controls.held().webhooks.get(&id).cloned() else { return };
+            let Some(webhook) = self.parts.controls.current().webhooks.get(&id).cloned() else { return };
             let pass = self.pass(&id, &webhook, &failures).await.unwrap_or_default();
             let pause = match failures.load(Ordering::Relaxed) {
                 0 if pass.tried > 0 => continue,
@@ -141,9 +141,9 @@ impl Deliverer {
                 pass.failed += 1;
             }
             let told = match attempt.state {
-                DeliveryState::Delivered => Told::Delivered,
-                DeliveryState::GivenUp => Told::GivenUp,
-                DeliveryState::Waiting | DeliveryState::Erased => Told::Failed,
+                DeliveryState::Delivered => DeliveryOutcome::Delivered,
+                DeliveryState::GivenUp => DeliveryOutcome::GivenUp,
+                DeliveryState::Waiting | DeliveryState::Erased => DeliveryOutcome::Failed,
             };
             self.parts.metrics.told(told);
             store.record_deliveries(vec![attempt], self.now()).await?;
@@ -194,7 +194,7 @@ impl Deliverer {
             .body(body);
         let mut answer = request.send().await.map_err(|error| self.describe(&error))?;
         let status = answer.status().as_u16();
-        // Told is told, whatever becomes of the rest.
+        // DeliveryOutcome is told, whatever becomes of the rest.
         let mut read = 0;
         while let Ok(Some(piece)) = answer.chunk().await {
             read += piece.len();

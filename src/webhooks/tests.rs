@@ -17,7 +17,7 @@ use crate::domain::reason::Reasons;
 use crate::domain::result::{Decided, Decision, Thresholds};
 use crate::store::contract::{at, process, session, verdict};
 use crate::store::decisions::{Cause, Revision};
-use crate::store::sqlite::{Room, SqliteSettings, SqliteStore};
+use crate::store::sqlite::{CapacityLimits, SqliteSettings, SqliteStore};
 
 /// How a receiver behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ const SECRET: &str = "whsec_0123456789abcdef";
 impl Bench {
     async fn start(mood: Mood, private: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let room = Room { queue_limit: 10_000, store_limit: None, min_free_disk: 0 };
+        let room = CapacityLimits { queue_limit: 10_000, store_limit: None, min_free_disk: 0 };
         let open = SqliteSettings { folder: folder.path().to_owned(), room, autostart: false };
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&open, at(0).wall).unwrap());
         let receiver = Arc::new(Receiver { mood: Mutex::new(mood), got: Mutex::default() });
@@ -78,7 +78,7 @@ impl Bench {
             campaigns: false,
             created_at: 0,
         };
-        let controls = Controls::open(Arc::clone(&store), Thresholds::default()).await.unwrap();
+        let controls = OperatorState::open(Arc::clone(&store), Thresholds::default()).await.unwrap();
         controls.put("w", &webhook).await.unwrap();
         let clock = Arc::new(ManualClock::new(at(100).wall));
         let parts = Parts {

@@ -6,7 +6,7 @@ use playproof_batch::domain::id::{SessionId, SessionKey};
 use playproof_batch::domain::result::{Decided, Decision};
 use playproof_batch::domain::time::Timestamp;
 use playproof_batch::store::decisions::{Cause, DecisionStore as _, Revision};
-use playproof_batch::store::sqlite::{Room, SqliteSettings, SqliteStore};
+use playproof_batch::store::sqlite::{CapacityLimits, SqliteSettings, SqliteStore};
 use playproof_batch::store::{Lookup, Store as _};
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ async fn a_session_settled_by_old_thresholds_is_decided_anew_after_a_kill() {
     node.kill();
 
     // As another node would have settled it that did not know the thresholds yet.
-    let room = Room { queue_limit: 1000, store_limit: None, min_free_disk: 0 };
+    let room = CapacityLimits { queue_limit: 1000, store_limit: None, min_free_disk: 0 };
     let open = SqliteSettings { folder: folder.path().to_owned(), room, autostart: false };
     let store = SqliteStore::open(&open, Timestamp(0)).unwrap();
     let key = SessionKey { deployment: String::new(), id: SessionId::parse(&id(0)).unwrap() };

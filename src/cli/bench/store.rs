@@ -19,7 +19,7 @@ use crate::domain::session::Session;
 use crate::domain::time::{Now, Timestamp};
 use crate::generator::{self, Family, Shape};
 use crate::store::postgres::{PostgresSettings, PostgresStore, Time};
-use crate::store::sqlite::{Room, SqliteSettings, SqliteStore};
+use crate::store::sqlite::{CapacityLimits, SqliteSettings, SqliteStore};
 use crate::store::{BatchEnd, BatchOutcome, ClaimRequest, FirstVerdict, MemberOutcome, NewSession, Settlement, Store};
 
 /// Submitters at the same time.
@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return shared(url, args.movements);
     }
     let folder = tempfile::tempdir_in(".").context("cannot create a folder for the store here")?;
-    let room = Room { queue_limit: u64::MAX, store_limit: None, min_free_disk: 0 };
+    let room = CapacityLimits { queue_limit: u64::MAX, store_limit: None, min_free_disk: 0 };
     let store =
         SqliteStore::open(&SqliteSettings { folder: folder.path().to_owned(), room, autostart: false }, NOW.wall)?;
     let bench = Bench { store: Arc::new(store), template: template(args.movements), model: Model::bundled()? };

@@ -96,7 +96,7 @@ fn shown(id: &str, key: &StoredKey) -> KeyBody {
     responses((status = 200, description = "All of them", body = KeysAnswer), GlobalAdmin)
 )]
 pub(crate) async fn list(GlobalAdmin { service, .. }: GlobalAdmin) -> Response {
-    let keys = service.controls.held().keys.iter().map(|(id, key)| shown(id, key)).collect();
+    let keys = service.controls.current().keys.iter().map(|(id, key)| shown(id, key)).collect();
     answer::json(&KeysAnswer { keys, keys_required: !service.settings.keys.is_empty() })
 }
 

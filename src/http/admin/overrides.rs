@@ -82,7 +82,7 @@ fn shown(id: &str, rule: &Override) -> OverrideBody {
     responses((status = 200, description = "All of them", body = OverridesAnswer), GlobalAdmin)
 )]
 pub(crate) async fn list(GlobalAdmin { service, .. }: GlobalAdmin) -> Response {
-    let overrides = service.controls.held().overrides.iter().map(|(id, rule)| shown(id, rule)).collect();
+    let overrides = service.controls.current().overrides.iter().map(|(id, rule)| shown(id, rule)).collect();
     answer::json(&OverridesAnswer { overrides })
 }
 

@@ -104,7 +104,7 @@ pub(crate) async fn list(
     Params(params): Params<DeploymentParams>,
 ) -> Answer {
     let only = access.deployment(params.deployment_id)?;
-    let held = service.controls.held();
+    let held = service.controls.current();
     let asked = held.retention.iter().filter(|(deployment, _)| only.as_ref().is_none_or(|only| only == *deployment));
     let paused = service.operations.retention_paused().await?;
     let deployments = asked.map(|(deployment, rule)| shown(deployment, rule)).collect();

@@ -162,7 +162,7 @@ fn unknown() -> ApiError {
     responses((status = 200, description = "All of them", body = WebhooksAnswer), GlobalAdmin)
 )]
 pub(crate) async fn list(GlobalAdmin { service, .. }: GlobalAdmin) -> Response {
-    let webhooks = service.controls.held().webhooks.iter().map(|(id, webhook)| shown(id, webhook)).collect();
+    let webhooks = service.controls.current().webhooks.iter().map(|(id, webhook)| shown(id, webhook)).collect();
     answer::json(&WebhooksAnswer { webhooks })
 }
 

@@ -131,7 +131,7 @@ mod tests {
             ended.push(login.0);
             app.clock.advance(Duration::from_millis(1));
         }
-        assert!(app.service.controls.held().ended_logins.len() <= MAX_ENDED + 1);
+        assert!(app.service.controls.current().ended_logins.len() <= MAX_ENDED + 1);
         for cookie in &ended {
             let reply = send(app.request("GET", "/api/v1/batch/stats").header("cookie", cookie)).await;
             assert_ne!(reply.status, 200, "{}", reply.text);

@@ -5,7 +5,7 @@ use crate::domain::time::{Now, Timestamp};
 use crate::store::audit::{AuditStore, Entry, NewEntry};
 use crate::store::campaigns::{CampaignId, CampaignMember, CampaignPage, CampaignQuery, CampaignRow, CampaignStore};
 use crate::store::controls::Control;
-use crate::store::decisions::{Revised, Revision, Standing};
+use crate::store::decisions::{Revised, Revision, DecidedResult};
 use crate::store::deliveries::{Attempt, Delivery, DeliveryRow, DeliveryStore, Event, Place};
 use crate::store::labels::{Label, LabelRow, LabelStore};
 use crate::store::sqlite::SqliteStore;
@@ -117,7 +117,7 @@ behind_the_switch! { DeliveryStore:
 }
 
 behind_the_switch! { DecisionStore:
-    standings(after: Seq, limit: u32, deployment: Option<String>) -> Vec<Standing>;
+    standings(after: Seq, limit: u32, deployment: Option<String>) -> Vec<DecidedResult>;
     revise(revisions: Vec<Revision>, at: Timestamp) -> u64;
     revisions(seq: Seq) -> Vec<Revised>;
 }
@@ -133,14 +133,14 @@ behind_the_switch! { CampaignStore:
     campaigns(query: CampaignQuery) -> CampaignPage;
     campaign(id: CampaignId, deployment: Option<String>, now: Timestamp) -> Option<CampaignRow>;
     campaign_members(id: CampaignId, before: Option<Seq>, limit: u32) -> Vec<CampaignMember>;
-    campaign_standings(id: CampaignId, after: Seq, limit: u32) -> Vec<Standing>;
+    campaign_standings(id: CampaignId, after: Seq, limit: u32) -> Vec<DecidedResult>;
 }
 
 behind_the_switch! { Store:
     accept(session: NewSession) -> Acceptance;
     claim(request: ClaimRequest, now: Now) -> Option<Claim>;
     renew(lease: Lease, now: Now) -> ();
-    settle(lease: Lease, settlement: Settlement, now: Now) -> crate::store::Settled;
+    settle(lease: Lease, settlement: Settlement, now: Now) -> crate::store::SettleCounts;
     expire(now: Now) -> u64;
     snapshot() -> Snapshot;
     session(key: SessionKey) -> Lookup;

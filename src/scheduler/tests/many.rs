@@ -68,8 +68,8 @@ async fn drain(nodes: usize) -> Duration {
             local: None,
             clock: store.clock(),
             metrics: Arc::new(Metrics::new().unwrap()),
-            thresholds: crate::thresholds::ThresholdBook::new(Thresholds::default()),
-            settled: Settled::new(),
+            thresholds: crate::thresholds::ThresholdTable::new(Thresholds::default()),
+            settled: ResultNotifier::new(),
         };
         let shutdown = Shutdown::new();
         let settings = Settings { concurrency: 1, ..settings() };

@@ -9,7 +9,7 @@ use crate::domain::heuristic::Heuristic;
 use crate::domain::id::{LeaseToken, Seq, SessionId, SessionKey};
 use crate::domain::reason::{Reason, Reasons};
 use crate::domain::record::SessionDigest;
-use crate::domain::result::{Basis, Decision, ModelIdentity, ScoreKind, Source, Thresholds, Verdict};
+use crate::domain::result::{DecisionInputs, Decision, ModelIdentity, ScoreKind, Source, Thresholds, Verdict};
 use crate::domain::time::{Now, Timestamp};
 use crate::store::{
     Acceptance, BatchEnd, BatchOutcome, Claim, ClaimRequest, Compared, Counts, FirstVerdict, Lookup, MemberOutcome,
@@ -81,7 +81,7 @@ pub(crate) fn verdict(decision: Decision, raw: f64) -> Verdict {
         class: "pooled".to_owned(),
         reasons: Reasons::from_iter([Reason::NoJitter, Reason::UnlikeHumans]),
         fallback: false,
-        basis: Some(Basis {
+        basis: Some(DecisionInputs {
             supported: Some(raw / 2.0),
             noted: Reasons::from_iter([Reason::NoJitter]),
             surely_replayed: raw > 9.0,

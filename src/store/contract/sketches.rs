@@ -8,7 +8,7 @@ use super::*;
 use crate::domain::evidence::NAMED;
 use crate::domain::id::{Seq, SessionId};
 use crate::domain::reason::{Reason, Reasons};
-use crate::domain::result::{Basis, Decided, Decision};
+use crate::domain::result::{DecisionInputs, Decided, Decision};
 use crate::domain::sketch::Sketch;
 use crate::store::decisions::Cause;
 use crate::store::labels::{Label, Truth};
@@ -192,9 +192,9 @@ fn nothing(seq: Seq) -> Compared {
 }
 
 /// What follows once a session is known for a replay.
-fn found_replay() -> (Basis, Decided) {
+fn found_replay() -> (DecisionInputs, Decided) {
     let noted = Reasons::from_iter([Reason::NoJitter, Reason::ReplayedMovement]);
-    let basis = Basis { supported: Some(0.5), noted, surely_replayed: true };
+    let basis = DecisionInputs { supported: Some(0.5), noted, surely_replayed: true };
     (basis, Decided { decision: Decision::Fail, confidence: 0.625, reasons: noted })
 }
 

@@ -18,7 +18,7 @@ use crate::store::campaigns::{
     growth_step,
 };
 use crate::store::coding::Numbered as _;
-use crate::store::decisions::Standing;
+use crate::store::decisions::DecidedResult;
 use crate::store::labels::Truth;
 use crate::store::{StoreError, StoreResult};
 
@@ -238,7 +238,7 @@ impl CampaignStore for PostgresStore {
         called!(self.core.campaign_members_once(id, before, limit))
     }
 
-    async fn campaign_standings(&self, id: CampaignId, after: Seq, limit: u32) -> StoreResult<Vec<Standing>> {
+    async fn campaign_standings(&self, id: CampaignId, after: Seq, limit: u32) -> StoreResult<Vec<DecidedResult>> {
         called!(self.core.campaign_standings_once(id, after, limit))
     }
 }
@@ -305,7 +305,7 @@ impl Core {
         rows::all(&found, member)
     }
 
-    async fn campaign_standings_once(&self, id: CampaignId, after: Seq, limit: u32) -> Result<Vec<Standing>, Fault> {
+    async fn campaign_standings_once(&self, id: CampaignId, after: Seq, limit: u32) -> Result<Vec<DecidedResult>, Fault> {
         let sql = "SELECT s.seq, s.deployment, s.id, r.kind, r.score, r.decision, r.supported, r.noted, \
                    r.surely_replayed, l.seq IS NOT NULL AS labelled FROM campaign_members c \
                    JOIN results r ON r.seq = c.seq JOIN sessions s ON s.seq = c.seq LEFT JOIN labels l ON l.seq = c.seq \

@@ -11,7 +11,7 @@ use super::{Core, PostgresStore};
 use crate::domain::id::Seq;
 use crate::domain::time::Timestamp;
 use crate::store::StoreResult;
-use crate::store::decisions::{Cause, DecisionStore, Revised, Revision, Standing};
+use crate::store::decisions::{Cause, DecisionStore, Revised, Revision, DecidedResult};
 use crate::store::deliveries::changed_body;
 
 /// A change of a decision.
@@ -27,7 +27,7 @@ pub(super) fn revised(row: &Row) -> Result<Revised, Fault> {
 
 #[async_trait]
 impl DecisionStore for PostgresStore {
-    async fn standings(&self, after: Seq, limit: u32, deployment: Option<String>) -> StoreResult<Vec<Standing>> {
+    async fn standings(&self, after: Seq, limit: u32, deployment: Option<String>) -> StoreResult<Vec<DecidedResult>> {
         called!(self.core.standings_once(after, limit, deployment.as_deref()))
     }
 
@@ -41,8 +41,8 @@ impl DecisionStore for PostgresStore {
 }
 
 /// How a session's decision stands, of a row with all its columns.
-pub(super) fn standing(row: &Row) -> Result<Standing, Fault> {
-    Ok(Standing {
+pub(super) fn standing(row: &Row) -> Result<DecidedResult, Fault> {
+    Ok(DecidedResult {
         seq: Seq(row.try_get("seq")?),
         key: rows::key(row)?,
         kind: enumerated(row, "kind")?,
@@ -54,7 +54,7 @@ pub(super) fn standing(row: &Row) -> Result<Standing, Fault> {
 }
 
 impl Core {
-    async fn standings_once(&self, after: Seq, limit: u32, deployment: Option<&str>) -> Result<Vec<Standing>, Fault> {
+    async fn standings_once(&self, after: Seq, limit: u32, deployment: Option<&str>) -> Result<Vec<DecidedResult>, Fault> {
         let sql = "SELECT r.seq, s.deployment, s.id, r.kind, r.score, r.decision, r.supported, r.noted, \
                    r.surely_replayed, l.seq IS NOT NULL AS labelled FROM results r JOIN sessions s ON s.seq = r.seq \
                    LEFT JOIN labels l ON l.seq = r.seq \

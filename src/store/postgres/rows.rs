@@ -9,7 +9,7 @@ use crate::domain::false_discovery::FalseDiscovery;
 use crate::domain::id::{BatchId, Seq, SessionId, SessionKey};
 use crate::domain::queue::{Entry, State};
 use crate::domain::reason::Reasons;
-use crate::domain::result::{Basis, Decision, ModelIdentity, ScoreKind, Verdict};
+use crate::domain::result::{DecisionInputs, Decision, ModelIdentity, ScoreKind, Verdict};
 use crate::domain::time::Timestamp;
 use crate::store::coding::{Numbered, features_from_blob};
 use crate::store::{
@@ -114,10 +114,10 @@ fn result(row: &Row) -> Result<Option<StoredResult>, Fault> {
 }
 
 /// What a decision followed from, where that is kept.
-pub(super) fn basis(row: &Row) -> Result<Option<Basis>, Fault> {
+pub(super) fn basis(row: &Row) -> Result<Option<DecisionInputs>, Fault> {
     let Some(noted) = row.try_get("noted")? else { return Ok(None) };
     let surely_replayed = row.try_get::<_, Option<bool>>("surely_replayed")?.unwrap_or(false);
-    Ok(Some(Basis { supported: row.try_get("supported")?, noted: Reasons::from_bits(noted), surely_replayed }))
+    Ok(Some(DecisionInputs { supported: row.try_get("supported")?, noted: Reasons::from_bits(noted), surely_replayed }))
 }
 
 /// A session joined with its place in the queue or its result.

@@ -16,7 +16,7 @@ use crate::store::campaigns::{
     growth_step,
 };
 use crate::store::coding::Numbered as _;
-use crate::store::decisions::Standing;
+use crate::store::decisions::DecidedResult;
 use crate::store::labels::Truth;
 
 const HOUR_MS: i64 = 3_600_000;
@@ -219,7 +219,7 @@ impl CampaignStore for SqliteStore {
         .await
     }
 
-    async fn campaign_standings(&self, id: CampaignId, after: Seq, limit: u32) -> StoreResult<Vec<Standing>> {
+    async fn campaign_standings(&self, id: CampaignId, after: Seq, limit: u32) -> StoreResult<Vec<DecidedResult>> {
         self.read(move |connection| {
             let sql = "SELECT s.seq, s.deployment, s.id, r.kind, r.score, r.decision, r.supported, r.noted, \
                        r.surely_replayed, l.session IS NOT NULL AS labelled FROM campaign_members c \

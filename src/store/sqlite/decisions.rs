@@ -12,7 +12,7 @@ use crate::domain::result::{Decision, ScoreKind};
 use crate::domain::time::Timestamp;
 use crate::store::StoreResult;
 use crate::store::coding::Numbered as _;
-use crate::store::decisions::{Cause, DecisionStore, Revised, Revision, Standing};
+use crate::store::decisions::{Cause, DecisionStore, Revised, Revision, DecidedResult};
 
 /// A change of a decision.
 pub(super) fn revised(row: &Row<'_>) -> Result<Revised, Fault> {
@@ -26,8 +26,8 @@ pub(super) fn revised(row: &Row<'_>) -> Result<Revised, Fault> {
 }
 
 /// How a session's decision stands, of a row with all its columns.
-pub(super) fn standing(row: &Row<'_>) -> Result<Standing, Fault> {
-    Ok(Standing {
+pub(super) fn standing(row: &Row<'_>) -> Result<DecidedResult, Fault> {
+    Ok(DecidedResult {
         seq: Seq(row.get("seq")?),
         key: rows::key(row, "deployment", "id")?,
         kind: ScoreKind::from_number(row.get("kind")?)?,
@@ -40,7 +40,7 @@ pub(super) fn standing(row: &Row<'_>) -> Result<Standing, Fault> {
 
 #[async_trait]
 impl DecisionStore for SqliteStore {
-    async fn standings(&self, after: Seq, limit: u32, deployment: Option<String>) -> StoreResult<Vec<Standing>> {
+    async fn standings(&self, after: Seq, limit: u32, deployment: Option<String>) -> StoreResult<Vec<DecidedResult>> {
         self.read(move |connection| {
             let sql = "SELECT s.seq, s.deployment, s.id, r.kind, r.score, r.decision, r.supported, r.noted, \
                        r.surely_replayed, l.session IS NOT NULL AS labelled FROM results r \

@@ -55,7 +55,7 @@ use tokio::sync::{Notify, Semaphore};
 
 pub use backup::{backup, restore};
 pub use probe::{each_audit_entry, probe};
-pub use state::Room;
+pub use state::CapacityLimits;
 
 use self::fault::Fault;
 use self::keys::RecentKeys;
@@ -92,7 +92,7 @@ pub struct SqliteSettings {
     /// The data folder; made when it does not exist.
     pub folder: PathBuf,
     /// Limits on what is kept.
-    pub room: Room,
+    pub room: CapacityLimits,
     /// The scheduler's state in a store that is new.
     pub autostart: bool,
 }

@@ -95,7 +95,7 @@ async fn a_full_disk_acknowledges_nothing_and_recovers() {
 async fn the_stores_own_limit_holds_and_recovers_when_something_goes() {
     let folder = tempfile::tempdir().unwrap();
     let limit = 6 << 18;
-    let room = Room { store_limit: Some(limit), ..ROOMY };
+    let room = CapacityLimits { store_limit: Some(limit), ..ROOMY };
     let store = SqliteStore::open(&settings(folder.path(), room), at(0).wall).unwrap();
     let (mut offered, mut accepted) = (Vec::new(), BTreeSet::new());
     // The limit is looked at now and then, so that a burst may pass it by what fits into the interval.
@@ -135,7 +135,7 @@ async fn the_stores_own_limit_holds_and_recovers_when_something_goes() {
 #[tokio::test]
 async fn a_disk_with_too_little_free_refuses_intake() {
     let folder = tempfile::tempdir().unwrap();
-    let room = Room { min_free_disk: u64::MAX, ..ROOMY };
+    let room = CapacityLimits { min_free_disk: u64::MAX, ..ROOMY };
     let store = SqliteStore::open(&settings(folder.path(), room), at(0).wall).unwrap();
     let refused = store.accept(session("a", at(0))).await.unwrap_err();
     assert!(matches!(&refused, StoreError::Full(why) if why.contains("PLAYPROOF_MIN_FREE_DISK")), "{refused:?}");

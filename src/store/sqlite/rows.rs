@@ -9,7 +9,7 @@ use crate::domain::false_discovery::FalseDiscovery;
 use crate::domain::id::{BatchId, Seq, SessionId, SessionKey};
 use crate::domain::queue::{Entry, State};
 use crate::domain::reason::Reasons;
-use crate::domain::result::{Basis, Decision, ModelIdentity, ScoreKind, Source, Verdict};
+use crate::domain::result::{DecisionInputs, Decision, ModelIdentity, ScoreKind, Source, Verdict};
 use crate::domain::time::Timestamp;
 use crate::store::coding::{Numbered as _, features_from_blob};
 use crate::store::{
@@ -92,10 +92,10 @@ pub(super) fn result(row: &Row<'_>) -> Result<Option<StoredResult>, Fault> {
 }
 
 /// What a decision followed from, where that is kept.
-pub(super) fn basis(row: &Row<'_>) -> Result<Option<Basis>, Fault> {
+pub(super) fn basis(row: &Row<'_>) -> Result<Option<DecisionInputs>, Fault> {
     let Some(noted) = row.get("noted")? else { return Ok(None) };
     let surely_replayed = row.get::<_, Option<bool>>("surely_replayed")?.unwrap_or(false);
-    Ok(Some(Basis { supported: row.get("supported")?, noted: Reasons::from_bits(noted), surely_replayed }))
+    Ok(Some(DecisionInputs { supported: row.get("supported")?, noted: Reasons::from_bits(noted), surely_replayed }))
 }
 
 /// A session joined with its result.

@@ -19,7 +19,7 @@ use crate::store::{Counts, StoreError};
 
 /// How much room there must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct CapacityLimits {
     /// Most waiting sessions.
     pub queue_limit: u64,
     /// Most bytes of data in the file; `None`: as much as the disk holds.
@@ -62,7 +62,7 @@ pub(super) struct WriterState {
     pub(super) running: bool,
     pub(super) last_batch: Option<Timestamp>,
     pub(super) leases: HashMap<i64, Arc<HeldLease>>,
-    pub(super) room: Room,
+    pub(super) room: CapacityLimits,
     saved: Saved,
     secret: KeyHasher,
     models: HashMap<ModelIdentity, i64>,
@@ -81,7 +81,7 @@ pub(super) fn hasher(connection: &Connection) -> Result<KeyHasher, Fault> {
 }
 
 impl WriterState {
-    pub(super) fn load(connection: Connection, folder: PathBuf, room: Room) -> Result<Self, Fault> {
+    pub(super) fn load(connection: Connection, folder: PathBuf, room: CapacityLimits) -> Result<Self, Fault> {
         let totals = "SELECT ready, leased, delayed, processed, failed, erased, pruned, accepted, running, last_batch \
                       FROM totals WHERE id = 1";
         let (counts, running, last_batch) = connection.query_row(totals, [], |row| {

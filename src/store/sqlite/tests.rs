@@ -7,9 +7,9 @@ use super::*;
 use crate::store::contract::{Fixture, at, check_random_histories, store_contract};
 
 /// No limits, so that the machine's disk decides nothing.
-pub(super) const ROOMY: Room = Room { queue_limit: 1_000_000, store_limit: None, min_free_disk: 0 };
+pub(super) const ROOMY: CapacityLimits = CapacityLimits { queue_limit: 1_000_000, store_limit: None, min_free_disk: 0 };
 
-pub(super) fn settings(folder: &Path, room: Room) -> SqliteSettings {
+pub(super) fn settings(folder: &Path, room: CapacityLimits) -> SqliteSettings {
     SqliteSettings { folder: folder.to_owned(), room, autostart: true }
 }
 
@@ -19,7 +19,7 @@ pub(super) fn open_in(folder: &Path) -> SqliteStore {
 
 async fn open(queue_limit: u64) -> Fixture {
     let folder = tempfile::tempdir().unwrap();
-    let room = Room { queue_limit, ..ROOMY };
+    let room = CapacityLimits { queue_limit, ..ROOMY };
     let store = SqliteStore::open(&settings(folder.path(), room), at(0).wall).unwrap();
     Fixture { store: Box::new(store), keep: Box::new(folder) }
 }

@@ -14,7 +14,7 @@ use crate::domain::id::{LeaseToken, Seq};
 use crate::domain::result::{Source, Verdict};
 use crate::domain::session::Session;
 use crate::domain::sketch::{Index, Movement, Sketch};
-use crate::store::sqlite::{Room, SqliteSettings, SqliteStore};
+use crate::store::sqlite::{CapacityLimits, SqliteSettings, SqliteStore};
 use crate::store::{
     BatchEnd, BatchOutcome, ClaimRequest, MemberOutcome, NewSession, NewSketch, Settlement, Store as _,
 };
@@ -90,7 +90,7 @@ impl Kept {
 impl OnDisk {
     fn new() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir_in(".").context("cannot create a folder for the store here")?;
-        let room = Room { queue_limit: u64::MAX, store_limit: None, min_free_disk: 0 };
+        let room = CapacityLimits { queue_limit: u64::MAX, store_limit: None, min_free_disk: 0 };
         let settings = SqliteSettings { folder: folder.path().to_owned(), room, autostart: false };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let store = SqliteStore::open(&settings, NOW.wall)?;

@@ -17,9 +17,9 @@ use playproof_batch::domain::result::{ScoreKind, Source, Thresholds, Verdict};
 use playproof_batch::intake::{FirstBy, Intake, Sender, Submission};
 use playproof_batch::metrics::Metrics;
 use playproof_batch::scheduler::{self, Scheduler};
-use playproof_batch::settled::Settled;
+use playproof_batch::result_notifier::ResultNotifier;
 use playproof_batch::shutdown::Shutdown;
-use playproof_batch::store::sqlite::{Room, SqliteSettings, SqliteStore};
+use playproof_batch::store::sqlite::{CapacityLimits, SqliteSettings, SqliteStore};
 use playproof_batch::store::{Counts, Lookup, ResultQuery, Retention, Store, StoredSession};
 
 use super::super::rig::Rig;
@@ -87,7 +87,7 @@ impl Node {
         }
         let folder = tempfile::tempdir().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let room = Room { queue_limit: 100_000, store_limit: None, min_free_disk: 0 };
+        let room = CapacityLimits { queue_limit: 100_000, store_limit: None, min_free_disk: 0 };
         let open = SqliteSettings { folder: folder.path().to_owned(), room, autostart: true };
         let store = Arc::new(SqliteStore::open(&open, clock.now().wall).unwrap());
         let settings = WoodwideSettings {
@@ -102,7 +102,7 @@ impl Node {
         let detector = Arc::new(detector);
         let metrics = Arc::new(Metrics::new().unwrap());
         let held = Arc::clone(&store) as Arc<dyn Store>;
-        let controls = playproof_batch::controls::Controls::open(held, Thresholds::default()).await.unwrap();
+        let controls = playproof_batch::controls::OperatorState::open(held, Thresholds::default()).await.unwrap();
         let parts = scheduler::Parts {
             thresholds: Arc::clone(controls.thresholds()),
             store: Arc::clone(&store) as Arc<dyn Store>,
@@ -110,7 +110,7 @@ impl Node {
             local: Some(Arc::new(EmbeddedDetector::new(Arc::clone(&cast.model)))),
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
-            settled: Settled::new(),
+            settled: ResultNotifier::new(),
         };
         let shutdown = Shutdown::new();
         let scheduler = Scheduler::start(parts, scheduling(setup.fallback_after), shutdown.clone());

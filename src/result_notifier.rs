@@ -10,11 +10,11 @@ use crate::domain::id::SessionKey;
 
 /// The sessions that somebody waits for.
 #[derive(Debug, Default)]
-pub struct Settled {
+pub struct ResultNotifier {
     waiting: Mutex<HashMap<SessionKey, watch::Sender<()>>>,
 }
 
-impl Settled {
+impl ResultNotifier {
     /// Nobody waits.
     #[must_use]
     pub fn new() -> Arc<Self> {
@@ -64,7 +64,7 @@ impl Settled {
 /// Interest in one session; ends when dropped.
 #[derive(Debug)]
 pub struct Subscription {
-    settled: Arc<Settled>,
+    settled: Arc<ResultNotifier>,
     key: SessionKey,
     receiver: Option<watch::Receiver<()>>,
 }
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_waiter_wakes_for_its_session_and_no_other() {
-        let settled = Settled::new();
+        let settled = ResultNotifier::new();
         let (mut a, mut again, mut b) =
             (settled.subscribe(key("a")), settled.subscribe(key("a")), settled.subscribe(key("b")));
         settled.notify(&[key("a"), key("c")]);
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_for_those_who_left() {
-        let settled = Settled::new();
+        let settled = ResultNotifier::new();
         let (a, again) = (settled.subscribe(key("a")), settled.subscribe(key("a")));
         drop(a);
         assert_eq!(settled.waiting(), 1);
