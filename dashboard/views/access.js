@@ -180,7 +180,7 @@ function audit() {
   const held = list('What was managed', [
     { head: 'When', kind: 'when', cell: (row) => when(row.at) },
     { head: 'Action', cell: (row) => row.action },
-    { head: 'By', kind: 'id', cell: (row) => row.actor },
+    { head: 'By', kind: 'id', cell: (row) => row.actorName ?? row.actor },
     { head: 'To', kind: 'id', cell: (row) => row.target },
     { head: 'Detail', kind: 'words', span: true, cell: (row) => Object.entries(row.detail ?? {}).filter(([, value]) => value !== null).map(([name, value]) => `${name} ${value}`).join(', ') },
   ]);

@@ -85,6 +85,13 @@ fn paths(text: &str) -> (Vec<Module>, &str) {
     }
 }
 
+/// The code without what says how far an item is visible: to be seen by a module is not to know it.
+fn without_visibility(code: &str) -> String {
+    let mut parts = code.split("pub(in ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |kept, part| kept + "pub " + part.split_once(')').map_or("", |(_, rest)| rest))
+}
+
 /// The modules among `all` that the code of `from` names: by `crate::`, `self::`, `super::`, or as its own child.
 fn named_by(from: &Module, code: &str, all: &BTreeSet<Module>) -> BTreeSet<Module> {
     let mut named = BTreeSet::new();
@@ -121,7 +128,9 @@ fn known_files(files: &BTreeMap<Module, String>) -> BTreeMap<Module, BTreeSet<Mo
         .collect();
     let is_test = |module: &Module| (1..=module.len()).any(|length| tests.contains(&module[..length]));
     let all: BTreeSet<Module> = files.keys().filter(|module| !is_test(module)).cloned().collect();
-    all.iter().map(|module| (module.clone(), named_by(module, &code(&read[module].0), &all))).collect()
+    all.iter()
+        .map(|module| (module.clone(), named_by(module, &without_visibility(&code(&read[module].0)), &all)))
+        .collect()
 }
 
 /// What is left of `known` when files that know none of the others, and files that none of the others knows, are taken away
@@ -173,6 +182,7 @@ fn a_circle_of_files_is_seen_however_it_is_closed() {
         ),
         (&[("a/mod.rs", "mod b;\npub use b::B;"), ("a/b.rs", "use super::c::C;"), ("a/c.rs", "// super::b")], 0),
         (&[("a/b.rs", "#[cfg(test)]\nmod tests {\n    use super::super::c;\n}"), ("a/c.rs", "use super::b::B;")], 0),
+        (&[("a/mod.rs", "mod b;\nuse b::B;"), ("a/b.rs", "pub(in crate::a) struct B;")], 0),
         (&[("a/mod.rs", "#[cfg(test)]\nmod t;\nmod b;"), ("a/t.rs", "use super::b;"), ("a/b.rs", "use super::t;")], 0),
     ] {
         assert_eq!(circle(texts), count, "{texts:?}");

@@ -337,6 +337,8 @@ export type EntryBody = {
   action: string;
   /** Digest of the key; `local` where the service has no keys. */
   actor: string;
+  /** What the key is called, where it was made through the API with a name and is not revoked. */
+  actorName?: string | null;
   /** ISO 8601, UTC. */
   at: string;
   detail: unknown;

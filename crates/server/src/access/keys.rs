@@ -30,6 +30,13 @@ pub enum KeyError {
     Repeated,
 }
 
+/// What people call the keys that were made through the API, by who each is in the audit log. A key without a name is left
+/// out.
+pub(crate) fn names(stored: &BTreeMap<String, StoredKey>) -> BTreeMap<String, String> {
+    let named = stored.values().filter(|key| !key.name.is_empty());
+    named.filter_map(|key| Some((Access::actor_of(&unhex(&key.digest)?), key.name.clone()))).collect()
+}
+
 /// The keys of the service.
 #[derive(Clone, Default)]
 pub struct Keys(Vec<Key>);

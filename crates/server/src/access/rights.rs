@@ -104,6 +104,11 @@ pub(crate) struct Access {
 }
 
 impl Access {
+    /// Who the key with this digest is in the audit log.
+    pub(crate) fn actor_of(digest: &[u8]) -> String {
+        hex(&Sha256::digest(digest)[..6])
+    }
+
     pub(crate) fn of_key(digest: &[u8; 32], role: Role, deployment: Option<&str>) -> Self {
         let again: [u8; 32] = Sha256::digest(digest).into();
         let mut number = [0; 8];
@@ -112,7 +117,7 @@ impl Access {
             role,
             deployment: deployment.map(Arc::from),
             key: Some(u64::from_le_bytes(number)),
-            actor: hex(&again[..6]).into(),
+            actor: Self::actor_of(digest).into(),
             login: None,
             forced: None,
         }

@@ -7,7 +7,8 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::Fault;
-use super::{DATABASE, schema};
+use super::folder::DATABASE;
+use super::schema;
 use crate::{StoreError, StoreResult, private};
 
 /// Copies the store in `data` to the folder `to`, consistently, whether or not a node has it open.

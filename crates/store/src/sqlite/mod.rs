@@ -15,6 +15,7 @@ mod deliveries;
 mod erase;
 mod export;
 mod fault;
+mod folder;
 mod intake;
 mod keys;
 mod labels;
@@ -45,8 +46,7 @@ mod room_tests;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, TryLockError};
-use std::io::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,17 +57,18 @@ use rusqlite::{Connection, params};
 use tokio::sync::Notify;
 
 pub use backup::{backup, restore};
+pub use folder::DATABASE;
 pub use probe::{each_audit_entry, probe};
 pub use state::CapacityLimits;
 pub use store::SqliteStore;
 
 use self::connection::{WRITER_CACHE_KIB, connect};
 use self::fault::Fault;
+use self::folder::{cannot_write, keep_private, lock_folder, note_use, refuse_lost};
 use self::state::WriterState;
 use self::store::Readers;
 use self::writer::Writer;
 use super::encoding::check_memory;
-use super::private;
 use super::{
     Acceptance, BatchRow, Candidate, Claim, ClaimRequest, Compared, ComparisonBacklog, DeadRow, DeploymentRetention,
     Heartbeat, Lease, Lookup, NewSession, NewSketch, NodeRow, Page, Pruned, ResultQuery, ResultRow, Retention,
@@ -76,9 +77,6 @@ use super::{
 use playproof_domain::id::{BatchId, Seq, SessionKey};
 use playproof_domain::time::{Now, Timestamp};
 
-/// The database's file name in the data folder.
-pub const DATABASE: &str = "playproof.sqlite";
-const LOCK: &str = "lock";
 /// How to open the embedded store.
 #[derive(Clone, Debug)]
 pub struct SqliteSettings {
@@ -123,80 +121,6 @@ impl SqliteStore {
             ready,
             _lock: lock,
         })
-    }
-}
-
-fn cannot_write(folder: &Path, error: &std::io::Error) -> StoreError {
-    StoreError::Unavailable(format!(
-        "cannot write to the data folder {}: {error}; make it writable or name another with PLAYPROOF_STORE",
-        folder.display()
-    ))
-}
-
-/// Refuses to begin anew where a store was: its database is missing or empty, and its sessions are somewhere else.
-fn refuse_lost(folder: &Path, path: &Path) -> StoreResult<()> {
-    let empty = |path: &Path| fs::metadata(path).map_or(true, |found| found.len() == 0);
-    if !empty(path) || empty(&folder.join(LOCK)) {
-        return Ok(());
-    }
-    let found = if path.exists() { "is empty" } else { "is missing" };
-    Err(StoreError::Corrupt(format!(
-        "{} {found}, though the data folder was in use; put the file back or restore a backup; to begin anew, name an \
-         empty folder with PLAYPROOF_STORE",
-        path.display()
-    )))
-}
-
-/// Makes the database's files private, also those that an earlier version made.
-fn keep_private(folder: &Path, path: &Path) -> std::io::Result<()> {
-    // SQLite gives the log beside a database the database's own mode.
-    drop(private::file(path)?);
-    for beside in ["-wal", "-shm"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(beside);
-        private::tighten(Path::new(&name))?;
-    }
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|end| end == "backup") {
-            private::tighten(&path)?;
-        }
-    }
-    Ok(())
-}
-
-/// Notes in the lock's file that the folder holds a store, so that a missing database is noticed.
-fn note_use(lock: &mut File) -> std::io::Result<()> {
-    if lock.metadata()?.len() == 0 {
-        lock.write_all(b"in use\n")?;
-        lock.sync_all()?;
-    }
-    Ok(())
-}
-
-fn lock_folder(folder: &Path) -> StoreResult<File> {
-    let cannot = |error: &std::io::Error| cannot_write(folder, error);
-    // Of a folder that holds a store already it is ours to say who may look into it.
-    if folder.join(LOCK).exists() {
-        private::tighten(folder).map_err(|e| cannot(&e))?;
-    }
-    let new = !folder.exists();
-    private::folder(folder).map_err(|e| cannot(&e))?;
-    if new {
-        // Or a power cut could take the folder away again, with all that is in it.
-        let parent = folder.canonicalize().ok().and_then(|folder| folder.parent().map(Path::to_path_buf));
-        if let Some(parent) = parent {
-            File::open(parent).and_then(|parent| parent.sync_all()).map_err(|e| cannot(&e))?;
-        }
-    }
-    let lock = private::file(&folder.join(LOCK)).map_err(|e| cannot(&e))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(format!(
-            "another process uses the data folder {}; stop it or name another folder with PLAYPROOF_STORE",
-            folder.display()
-        ))),
-        Err(TryLockError::Error(error)) => Err(cannot(&error)),
     }
 }
 

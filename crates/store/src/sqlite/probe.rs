@@ -6,7 +6,8 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::Fault;
-use super::{DATABASE, LOCK, audit, read, refuse_lost, schema};
+use super::folder::{DATABASE, LOCK, refuse_lost};
+use super::{audit, read, schema};
 use crate::audit::Entry;
 use crate::{StoreError, StoreResult};
 

@@ -1,9 +1,11 @@
 //! `GET /api/v1/audit`: what was managed, and by whom.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::access::digest;
+use crate::access::{digest, keys};
 use crate::http::extract::caller::GlobalAdmin;
 use crate::http::extract::page::{self, PageParams};
 use crate::http::extract::query::Params;
@@ -14,6 +16,7 @@ use crate::store::audit::Entry;
 
 /// Something that was managed.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct EntryBody {
     /// Entries are numbered without a gap.
     id: i64,
@@ -21,6 +24,9 @@ pub(crate) struct EntryBody {
     at: String,
     /// Digest of the key; `local` where the service has no keys.
     actor: String,
+    /// What the key is called, where it was made through the API with a name and is not revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor_name: Option<String>,
     #[schema(example = "session.erase")]
     action: String,
     /// A keyed hash where it is a session or a user.
@@ -39,11 +45,12 @@ pub(crate) struct AuditAnswer {
     next_cursor: Option<String>,
 }
 
-fn shown(entry: Entry) -> EntryBody {
+fn shown(entry: Entry, names: &BTreeMap<String, String>) -> EntryBody {
     let Entry { id, entry, link } = entry;
     EntryBody {
         id,
         at: shapes::iso(entry.at),
+        actor_name: names.get(&entry.actor).cloned(),
         actor: entry.actor,
         action: entry.action,
         target: entry.target,
@@ -61,7 +68,9 @@ pub(crate) async fn list(GlobalAdmin { service, .. }: GlobalAdmin, Params(params
     let (limit, before) = params.place()?;
     let entries = service.store.audit(before, limit).await?;
     let next_cursor = page::next(&entries, limit, |last| last.id);
-    Ok(answer::json(&AuditAnswer { entries: entries.into_iter().map(shown).collect(), next_cursor }))
+    let names = keys::names(&service.controls.current().keys);
+    let entries = entries.into_iter().map(|entry| shown(entry, &names)).collect();
+    Ok(answer::json(&AuditAnswer { entries, next_cursor }))
 }
 
 #[cfg(test)]
@@ -69,6 +78,22 @@ mod tests {
     use serde_json::json;
 
     use crate::http::testing::{TestApp, send, session};
+
+    #[tokio::test]
+    async fn an_entry_says_what_the_key_is_called_that_did_it() {
+        let app = TestApp::with_keys().await;
+        let made = app.post_as("admin", "/api/v1/keys", &json!({"role": "admin", "name": "Mira's key"})).await.json();
+        let key = made["key"].as_str().unwrap();
+        send(app.request("POST", "/api/v1/batch/scheduler/stop").bearer_auth(key)).await;
+        let log = app.get_as("admin", "/api/v1/audit").await.json();
+        assert_eq!(log["entries"][0]["action"], "scheduler.stop");
+        assert_eq!(log["entries"][0]["actorName"], "Mira's key");
+        assert_eq!(log["entries"][1]["actorName"], json!(null), "keys of the settings have no name");
+        send(app.request("DELETE", &format!("/api/v1/keys/{}", made["id"].as_str().unwrap())).bearer_auth("admin"))
+            .await;
+        let log = app.get_as("admin", "/api/v1/audit").await.json();
+        assert_eq!(log["entries"][1]["actorName"], json!(null), "a revoked key is known by its digest alone");
+    }
 
     #[tokio::test]
     async fn what_is_managed_is_written_down_without_naming_anybody() {
