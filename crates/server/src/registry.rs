@@ -2,7 +2,12 @@
 //! active one as its shadow, is tested on what is stored, and scores once it is promoted, if it is no worse on labelled
 //! sessions that it has not learned from. The step can be taken back. Every node on the store follows.
 
+mod backtest;
 mod own_bots;
+
+pub use self::backtest::{Backtest, Errors};
+
+use self::backtest::{Stored, decide};
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,11 +17,10 @@ use crate::controls::{Made, OperatorState, Stages};
 use crate::detector::embedded::train::{self, Example, Material, Recipe, TrainError};
 use crate::detector::embedded::{EmbeddedDetector, Model};
 use crate::domain::features::Extractor;
-use crate::domain::heuristic::{self, Heuristic};
 use crate::domain::id::{Seq, SessionKey};
 use crate::domain::reason::{Reason, Reasons};
 use crate::domain::record;
-use crate::domain::result::{Decision, Thresholds, Verdict};
+use crate::domain::result::Thresholds;
 use crate::domain::session::Session;
 use crate::shutdown::Shutdown;
 use crate::store::decisions::DecidedResult;
@@ -80,51 +84,6 @@ pub enum RegistryError {
     Store(#[from] StoreError),
 }
 
-/// Wrong decisions on labelled sessions that no model made here has learned from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Errors {
-    /// Labelled people.
-    pub people: u64,
-    /// Of them failed.
-    pub people_failed: u64,
-    /// Of them to be reviewed.
-    pub people_reviewed: u64,
-    /// Labelled bots.
-    pub bots: u64,
-    /// Of them passed.
-    pub bots_passed: u64,
-}
-
-impl Errors {
-    fn add(&mut self, bot: bool, decision: Decision) {
-        let counted = |yes: bool| u64::from(yes);
-        if bot {
-            self.bots += 1;
-            self.bots_passed += counted(decision == Decision::Pass);
-        } else {
-            self.people += 1;
-            self.people_failed += counted(decision == Decision::Fail);
-            self.people_reviewed += counted(decision == Decision::Review);
-        }
-    }
-
-    /// Failed people and passed bots: what costs most.
-    fn wrong(&self) -> u64 {
-        self.people_failed + self.bots_passed
-    }
-}
-
-/// What a model would change.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Backtest {
-    /// Stored sessions by the decision of the active model and of the other, in the order of [`Decision::ALL`].
-    pub moves: [[u64; 3]; 3],
-    /// The active model's errors.
-    pub active: Errors,
-    /// The other's.
-    pub other: Errors,
-}
-
 /// The registry of a node.
 pub struct Registry {
     store: Arc<dyn Store>,
@@ -141,14 +100,6 @@ fn is_held_out(key: &SessionKey) -> bool {
     let hash =
         bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     hash % HELD_OUT == 0
-}
-
-/// A session with what is to be kept of its reasons.
-struct Stored {
-    session: Session,
-    others: Reasons,
-    surely_replayed: bool,
-    bot: Option<bool>,
 }
 
 impl Registry {
@@ -481,22 +432,4 @@ impl Registry {
 /// What the store remembers a model under.
 fn memory(version: &str) -> String {
     format!("model/{version}")
-}
-
-fn decide(
-    model: &Model,
-    stored: &Stored,
-    thresholds: &Thresholds,
-    extractor: &mut Extractor,
-    row: &mut Vec<f64>,
-) -> Decision {
-    let features = extractor.v1(&stored.session);
-    let rules = heuristic::noted(Heuristic::judge(&features).reasons, features.total_moves);
-    extractor.extract(model.feature_set(), &stored.session, row);
-    let undecidable = heuristic::undecidable(&stored.session).into_iter().collect();
-    let noted = rules.union(stored.others).union(undecidable);
-    let verdict: Verdict = model.verdict(row, noted, thresholds);
-    let mut basis = verdict.basis.unwrap_or_default();
-    basis.surely_replayed = stored.surely_replayed;
-    basis.decide(verdict.kind, verdict.anomaly_score, thresholds).decision
 }
