@@ -264,6 +264,36 @@ const KEPT_APART: [(&str, &[&str]); 8] = [
     ("tokio", &[".", "crates/detector", "crates/server", "crates/store", "crates/woodwide"]),
 ];
 
+/// The packages of the service, and those of them that each may know: the table of ARCHITECTURE.md.
+const PACKAGES: [(&str, &[&str]); 9] = [
+    ("domain", &[]),
+    ("clock", &["domain"]),
+    ("outbound", &[]),
+    ("bots", &["domain"]),
+    ("store", &["clock", "domain"]),
+    ("detector", &["bots", "domain"]),
+    ("woodwide", &["clock", "detector", "domain", "outbound"]),
+    ("server", &["bots", "clock", "detector", "domain", "outbound", "store", "woodwide"]),
+    ("", &["bots", "clock", "detector", "domain", "outbound", "server", "store", "woodwide"]),
+];
+
+#[test]
+fn packages_know_only_those_below_them() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut wrong = Vec::new();
+    for (name, allowed) in PACKAGES {
+        let folder = if name.is_empty() { root.to_owned() } else { root.join("crates").join(name) };
+        let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        let (_, after) = manifest.split_once("\n[dependencies]\n").unwrap();
+        let dependencies = after.split("\n[").next().unwrap().lines();
+        let known = dependencies.filter_map(|line| line.strip_prefix("playproof-")?.split(['.', ' ', '=']).next());
+        wrong.extend(known.filter(|known| !allowed.contains(known)).map(|known| format!("{name} knows {known}")));
+    }
+    let folders = std::fs::read_dir(root.join("crates")).unwrap().count();
+    assert_eq!(folders + 1, PACKAGES.len(), "a package is missing in this test, or in crates/");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn libraries_stay_where_they_are_needed() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
