@@ -1,7 +1,7 @@
 //! The Woodwide service as a detector: a batch goes out as a table, its scores come back checked and calibrated.
 //!
 //! [`service`] speaks [`ga`] or [`beta`] over [`transport`], [`answer`] reads what they say; [`layout`] adds known rows
-//! ([`reference`](mod@reference)) to the batch, and [`profile`] knows what these must answer; [`asking`] goes on until there is an answer.
+//! ([`reference`](mod@reference)) to the batch, and [`profile`] knows what these must answer; [`retry_ladder`] goes on until there is an answer.
 //! [`persistent`] keeps one dataset there in place of one per batch. [`training`] puts tables checked by [`dataset`]
 //! there and has models made of them; [`progress`] says how far they are.
 

@@ -170,7 +170,7 @@ pub struct Settlement {
     pub end: Option<BatchEnd>,
     /// The sessions that scored members are like, kept with their results.
     pub matches: Vec<Matches>,
-    /// Scored members that are still to be compared with others; remembered until [`super::Store::compared`] says that
+    /// Scored members that are still to be compared with others; remembered until [`crate::Store::compared`] says that
     /// they were.
     pub uncompared: Vec<Seq>,
 }

@@ -97,7 +97,7 @@ pub struct StoredSession {
     pub device_type: String,
     /// Feature set v1.
     pub features: v1::Features,
-    /// The reasons as [`Member::reasons`]; of a session that was scored at once, those of its first verdict.
+    /// The reasons as [`super::Member::reasons`]; of a session that was scored at once, those of its first verdict.
     pub reasons: Reasons,
     /// Its place in the state machine.
     pub entry: Entry,
