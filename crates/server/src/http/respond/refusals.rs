@@ -73,7 +73,7 @@ refusals! {
         409 "Same id with other content, or a token that was used",
         410 "The id was erased",
         413 "Body too large",
-        415 "Wrong content type, or an encoding other than gzip",
+        415 "Wrong content type, or an encoding other than gzip or zstd",
         422 "A value out of bounds, or times that are not milliseconds, with the field's path",
         503 "Queue or store full or away; see Retry-After";
     /// No place for a further bulk intake.

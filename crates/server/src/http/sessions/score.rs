@@ -180,7 +180,7 @@ pub(crate) struct ClickSchema {
 /// told with the batch verdict. The same session sent again gets the first answer again.
 ///
 /// A page sends its session with the token of a challenge, as `Authorization: Bearer TOKEN` or in the field `token`, or with
-/// a submit key. It gets `{sessionId, status}` only. A token is good for one session, whose id, user and deployment it sets. The body may be gzip, named by
+/// a submit key. It gets `{sessionId, status}` only. A token is good for one session, whose id, user and deployment it sets. The body may be gzip or zstd, named by
 /// `Content-Encoding` or by its first bytes.
 #[utoipa::path(
     post, path = "/api/v1/score", operation_id = "submitSession", tag = "sessions",
