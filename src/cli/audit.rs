@@ -7,7 +7,8 @@ use clap::Subcommand;
 use super::{Env, configure, say};
 use crate::app;
 use crate::config::Flags;
-use crate::store::audit::{Chain, Link};
+use crate::domain::hex;
+use crate::store::audit::Chain;
 
 /// What to do with the audit log.
 #[derive(Debug, clap::Args)]
@@ -42,21 +43,16 @@ pub(super) fn run(args: &Args, env: Env) -> anyhow::Result<ExitCode> {
             let good = chain.last;
             anyhow::anyhow!("the audit log is broken: {broken}; the first {good} entries are as they were written")
         })?;
-        seen |= wanted.as_deref().is_some_and(|wanted| hex(&chain.head) == wanted);
+        seen |= wanted.as_deref().is_some_and(|wanted| hex::encode(&chain.head) == wanted);
         Ok(())
     })?;
     if let Some(wanted) = wanted.filter(|_| !seen) {
         anyhow::bail!("the audit log holds no entry with the hash {wanted}: it was cut off, or written anew");
     }
-    say(&format!("{} entries, each as it was written; the last has the hash {}", chain.last, hex(&chain.head)))?;
+    say(&format!(
+        "{} entries, each as it was written; the last has the hash {}",
+        chain.last,
+        hex::encode(&chain.head)
+    ))?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn hex(link: &Link) -> String {
-    use std::fmt::Write as _;
-    link.iter().fold(String::new(), |mut text, byte| {
-        // Writing into a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -22,6 +22,8 @@ pub mod json;
 
 pub mod printable;
 
+pub mod hex;
+
 pub mod refusal;
 
 pub mod decision;

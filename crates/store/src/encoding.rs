@@ -10,6 +10,7 @@ use crate::deliveries::{DeliveryState, EventKind};
 use crate::labels::Truth;
 use playproof_domain::batch::Trigger;
 use playproof_domain::features::v1;
+use playproof_domain::hex;
 use playproof_domain::id::SessionKey;
 use playproof_domain::queue::State;
 use playproof_domain::result::{Decision, ScoreKind, Source};
@@ -125,7 +126,7 @@ impl KeyHasher {
 
     /// What stands for a session where its key must not.
     pub(super) fn session_pseudonym(&self, key: &SessionKey) -> String {
-        hex(&self.hash(key).mac)
+        hex::encode(&self.hash(key).mac)
     }
 
     /// What stands for a user where the identifier must not.
@@ -133,16 +134,6 @@ impl KeyHasher {
         let mut keyed = self.0.clone();
         keyed.update(&(u64::MAX - 1).to_le_bytes());
         keyed.update(user.as_bytes());
-        hex(&keyed.finalize().into_bytes()[..16])
+        hex::encode(&keyed.finalize().into_bytes()[..16])
     }
-}
-
-/// Bytes as text.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        for digit in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-        }
-        text
-    })
 }

@@ -9,9 +9,9 @@ use std::hint::black_box;
 
 use sha2::{Digest as _, Sha256};
 
-use super::digest::unhex;
 use super::rights::{Access, Role};
 use crate::controls::StoredKey;
+use crate::domain::hex;
 
 /// Why a key was not taken into the set; never holds the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +34,7 @@ pub enum KeyError {
 /// out.
 pub(crate) fn names(stored: &BTreeMap<String, StoredKey>) -> BTreeMap<String, String> {
     let named = stored.values().filter(|key| !key.name.is_empty());
-    named.filter_map(|key| Some((Access::actor_of(&unhex(&key.digest)?), key.name.clone()))).collect()
+    named.filter_map(|key| Some((Access::actor_of(&hex::decode(&key.digest)?), key.name.clone()))).collect()
 }
 
 /// The keys of the service.
@@ -85,7 +85,7 @@ impl Keys {
     pub(crate) fn with(&self, stored: &BTreeMap<String, StoredKey>) -> Self {
         let mut all = self.clone();
         for key in stored.values() {
-            let digest = unhex(&key.digest).and_then(|digest| <[u8; 32]>::try_from(digest).ok());
+            let digest = hex::decode(&key.digest).and_then(|digest| <[u8; 32]>::try_from(digest).ok());
             let (Some(digest), Some(role)) = (digest, Role::parse(&key.role)) else { continue };
             if all.0.iter().any(|other| other.digest == digest) {
                 continue;

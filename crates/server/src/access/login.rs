@@ -8,7 +8,7 @@ use std::time::Duration;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use super::digest::{hex, unhex};
+use crate::domain::hex;
 use crate::domain::time::Timestamp;
 
 /// How long a login holds.
@@ -47,11 +47,11 @@ impl Login {
 
     pub(crate) fn cookie(self, digest: &[u8; 32]) -> Option<String> {
         let code = self.code(digest, Use::Cookie)?.finalize().into_bytes();
-        Some(format!("{:x}.{:032x}.{}", self.end.0, self.number, hex(&code)))
+        Some(format!("{:x}.{:032x}.{}", self.end.0, self.number, hex::encode(&code)))
     }
 
     pub(crate) fn token(self, digest: &[u8; 32]) -> Option<String> {
-        Some(hex(&self.code(digest, Use::Token)?.finalize().into_bytes()))
+        Some(hex::encode(&self.code(digest, Use::Token)?.finalize().into_bytes()))
     }
 
     /// What a cookie says, and the code that is to prove it.
@@ -59,7 +59,7 @@ impl Login {
         let mut parts = cookie.split('.');
         let end = i64::from_str_radix(parts.next()?, 16).ok().map(Timestamp)?;
         let number = u128::from_str_radix(parts.next()?, 16).ok()?;
-        let code = unhex(parts.next()?)?;
+        let code = hex::decode(parts.next()?)?;
         parts.next().is_none().then_some((Self { end, number }, code))
     }
 }

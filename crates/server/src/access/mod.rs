@@ -2,7 +2,6 @@
 
 pub mod address;
 pub mod attempts;
-pub mod digest;
 pub mod keys;
 pub mod login;
 pub mod rates;

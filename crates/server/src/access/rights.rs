@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::digest::hex;
 use super::login::Login;
+use crate::domain::hex;
 use crate::domain::id::{SessionId, SessionKey};
 use crate::domain::reason::Reason;
 
@@ -106,7 +106,7 @@ pub(crate) struct Access {
 impl Access {
     /// Who the key with this digest is in the audit log.
     pub(crate) fn actor_of(digest: &[u8]) -> String {
-        hex(&Sha256::digest(digest)[..6])
+        hex::encode(&Sha256::digest(digest)[..6])
     }
 
     pub(crate) fn of_key(digest: &[u8; 32], role: Role, deployment: Option<&str>) -> Self {

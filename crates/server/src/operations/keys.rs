@@ -3,8 +3,9 @@
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::{Operations, hex, random_hex};
+use super::{Operations, random_hex};
 use crate::controls::StoredKey;
+use crate::domain::hex;
 use crate::store::StoreResult;
 
 /// Most keys; every one is looked at with every request.
@@ -46,7 +47,7 @@ impl Operations {
         let kind = if new.verdict.is_some() { "test" } else { new.role };
         let (id, key) = (format!("key_{}", random_hex::<6>()), format!("pp_{kind}_{}", random_hex::<24>()));
         let stored = StoredKey {
-            digest: hex(&Sha256::digest(key.as_bytes())),
+            digest: hex::encode(&Sha256::digest(key.as_bytes())),
             role: new.role.to_owned(),
             deployment_id: new.deployment_id,
             name: new.name,

@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::clock::Clock;
 use crate::controls::{Document, OperatorState};
+use crate::domain::hex;
 use crate::domain::id::SessionKey;
 use crate::result_notifier::ResultNotifier;
 use crate::store::audit::NewEntry;
@@ -118,10 +119,5 @@ impl Operations {
 fn random_hex<const BYTES: usize>() -> String {
     let mut bytes = [0; BYTES];
     rand::fill(&mut bytes);
-    hex(&bytes)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    hex::encode(&bytes)
 }

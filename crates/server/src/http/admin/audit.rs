@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::access::{digest, keys};
+use crate::access::keys;
+use crate::domain::hex;
 use crate::http::extract::caller::GlobalAdmin;
 use crate::http::extract::page::{self, PageParams};
 use crate::http::extract::query::Params;
@@ -55,7 +56,7 @@ fn shown(entry: Entry, names: &BTreeMap<String, String>) -> EntryBody {
         action: entry.action,
         target: entry.target,
         detail: serde_json::from_str(&entry.detail).unwrap_or_default(),
-        hash: digest::hex(&link),
+        hash: hex::encode(&link),
     }
 }
 

@@ -4,9 +4,9 @@
 use axum::http::{HeaderMap, Method, header};
 use hmac::Mac as _;
 
-use crate::access::digest::unhex;
 use crate::access::login::{Login, Use};
 use crate::access::rights::Access;
+use crate::domain::hex;
 use crate::http::auth::bearer::{self, CSRF, cookie};
 use crate::http::auth::revocation::login_of;
 use crate::http::respond::error::{ApiError, Code};
@@ -36,7 +36,7 @@ impl Proven {
         if matches!(*method, Method::GET | Method::HEAD) {
             return Ok(());
         }
-        let sent = headers.get(CSRF).and_then(|token| unhex(token.to_str().ok()?));
+        let sent = headers.get(CSRF).and_then(|token| hex::decode(token.to_str().ok()?));
         let own = self.login.code(&self.digest, Use::Token);
         if sent.zip(own).is_some_and(|(sent, own)| own.verify_slice(&sent).is_ok()) {
             return Ok(());

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use axum::response::Response;
 use sha2::{Digest as _, Sha256};
 
-use crate::access::digest;
+use crate::domain::hex;
 use crate::http::respond::raw;
 
 static SCRIPT: File = File {
@@ -33,7 +33,7 @@ struct File {
 }
 
 fn tag(bytes: &[u8]) -> String {
-    digest::hex(&Sha256::digest(bytes)[..12])
+    hex::encode(&Sha256::digest(bytes)[..12])
 }
 
 /// The browser client as one script.

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-use crate::access::digest;
+use crate::domain::hex;
 use crate::http::extract::path::TextPath;
 use crate::http::respond::error::{ApiError, Code};
 use crate::http::respond::raw;
@@ -64,7 +64,7 @@ fn kind(name: &str) -> Option<&'static str> {
 
 fn tag(file: &EmbeddedFile) -> String {
     let digest = file.metadata.sha256_hash();
-    digest::hex(&digest[..12])
+    hex::encode(&digest[..12])
 }
 
 #[cfg(test)]
