@@ -26,33 +26,29 @@ impl Index {
         self.reaches.bytes()
     }
 
-    /// The kept sessions whose reaches say enough to be looked at further.
+    /// The stored sessions that `movement` is to be compared with.
     #[must_use]
     pub fn candidates(&self, movement: &Movement) -> Vec<i64> {
-        let found = self.reaches.look_up(movement, |_| true);
-        found.sessions.iter().filter(|found| found.is_telling()).map(|found| found.id).collect()
+        self.reaches.look_up(movement, |_| true)
     }
 
-    /// The kept sketches like `movement`, the most alike first, and what the reaches of all of them say together.
+    /// The stored sketches like `movement`, the most alike first, of those that `wanted` lets through.
     #[must_use]
-    pub fn find_all(&self, movement: &Movement, wanted: impl Fn(i64) -> bool) -> (Vec<(i64, Likeness)>, f32) {
-        let found = self.reaches.look_up(movement, wanted);
+    pub fn find_among(&self, movement: &Movement, wanted: impl Fn(i64) -> bool) -> Vec<(i64, Likeness)> {
+        let found = self.reaches.look_up(movement, wanted).into_iter();
         let mut like: Vec<(i64, Likeness)> = found
-            .sessions
-            .iter()
-            .filter(|found| found.is_telling())
-            .filter_map(|found| {
-                let sketch = self.sketches.get(usize::try_from(found.id).ok()?)?;
-                Some((found.id, movement.compare(sketch)?))
+            .filter_map(|id| {
+                let sketch = self.sketches.get(usize::try_from(id).ok()?)?;
+                Some((id, movement.compare(sketch)?))
             })
             .collect();
         like.sort_by(|a, b| Likeness::order(&a.1, &b.1).then(a.0.cmp(&b.0)));
-        (like, found.together)
+        like
     }
 
-    /// The kept sketches like `movement`, the most alike first.
+    /// The stored sketches like `movement`, the most alike first.
     #[must_use]
     pub fn find(&self, movement: &Movement) -> Vec<(i64, Likeness)> {
-        self.find_all(movement, |_| true).0
+        self.find_among(movement, |_| true)
     }
 }

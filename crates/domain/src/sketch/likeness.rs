@@ -10,9 +10,9 @@ pub const SAME: f64 = 0.035;
 pub const SURELY_SAME: f64 = 0.01;
 
 /// Reaches exceed chance by so much between a movement and its replay; `bench sketches` measures how often by chance.
-pub const EVIDENT: f32 = 9.5;
+pub const EVIDENT: f32 = 7.5;
 /// By so much where nothing but a replay is believed.
-pub const SURELY_EVIDENT: f32 = 14.0;
+pub const SURELY_EVIDENT: f32 = 11.0;
 
 /// Paces between which one movement is taken for the other, played faster or slower.
 const PACES: (f64, f64) = (0.7, 1.43);
@@ -27,9 +27,9 @@ const PARTLY_EVIDENT: f32 = 4.0;
 /// Of every second point, fewer in common say nothing.
 const MIN_LOOKED: f64 = 5.0;
 /// At the first look, before times are fitted, so much may be left over.
-const FIRST_LOOK: f64 = 0.6;
+const FIRST_LOOK: f64 = 0.3;
 /// Most so much is left after the second round of fitting where there is a likeness at all.
-const SECOND_LOOK: f64 = 0.3;
+const SECOND_LOOK: f64 = 0.2;
 /// Steps to either side at which slopes are taken.
 const REACH: f64 = 2.0;
 /// Rounds of fitting.
@@ -51,7 +51,7 @@ pub struct Likeness {
     pub pace: f64,
     /// Whether the one is the other's mirror image.
     pub mirrored: bool,
-    /// What its reaches exceed chance by together, decimal logarithm; see [`super::reach_index`].
+    /// What its reaches exceed chance by together, decimal logarithm; see [`super::rarity`].
     pub evidence: f32,
     /// Its reaches that have a copy in the kept one.
     pub reaches: u16,

@@ -28,4 +28,5 @@ pub use self::aligned::Aligned;
 pub use self::index::Index;
 pub use self::likeness::{EVIDENT, Likeness, SAME, SURELY_EVIDENT, SURELY_SAME, Strength};
 pub use self::movement::{Movement, Part, Sketch};
-pub use self::reach_index::{Found, MAX_CELL, ReachIndex, ReachMatch};
+pub use self::rarity::MAX_EXCESS;
+pub use self::reach_index::{MAX_CELL, MAX_NAMED, ReachIndex};

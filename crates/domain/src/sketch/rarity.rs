@@ -3,8 +3,8 @@
 //! Both are densities of the shape: around the reach itself, for a copy that was changed a little, a multivariate t of
 //! [`FREEDOM_OF_COPIES`] degrees of freedom whose scales are the changes measured on people's reaches that were turned,
 //! scaled, stretched, re-timed and resampled; and among all reaches the mixture of [`super::density`]. The decimal
-//! logarithm of their ratio, less what a kind must give away before it counts ([`Kind::price`]), is the excess of a
-//! pair. A plain reach has no excess however close its copy is.
+//! logarithm of their ratio, with that of how long the two reaches took, less what a kind must give away before it counts
+//! ([`Kind::price`]), is the excess of a pair. A plain reach has no excess however close its copy is.
 
 use std::sync::OnceLock;
 
@@ -14,7 +14,13 @@ use super::shape::{DIMENSIONS, Kind, Packed, Shape, levels};
 /// Degrees of freedom of the changes that copies show.
 const FREEDOM_OF_COPIES: f32 = 2.5;
 /// The most that one pair counts, so that one likeness by chance is never enough.
-const MAX_EXCESS: f32 = 5.0;
+pub const MAX_EXCESS: f32 = 5.0;
+/// What the decimal logarithm exceeds by less counts nothing in a look-up.
+const PRICE_OF_LOOK_UP: f32 = 3.0;
+/// Standard deviation of the logarithm of how long a copy of a reach takes, as a share of the reach.
+const DURATION_OF_COPIES: f32 = 0.14;
+/// The same between reaches that are alike by chance, measured on people.
+const DURATION_BY_CHANCE: f32 = 0.42;
 /// The dimensions as a number.
 #[expect(clippy::cast_precision_loss, reason = "a small constant")]
 const COUNT: f32 = DIMENSIONS as f32;
@@ -30,20 +36,18 @@ impl Kind {
         &NOISE[self.number()]
     }
 
-    /// What the decimal logarithm must exceed. Reaches from click to click are alike where two people play one sequence
-    /// of targets, so they have to be likest.
+    /// What the decimal logarithm must exceed: the choice among all that are stored, and what the densities get wrong.
     pub(super) fn price(self) -> f32 {
         match self {
-            Self::Stop => 11.0,
-            Self::Click => 13.0,
-            Self::Pair => 7.0,
+            Self::Stop | Self::Click => 10.5,
+            Self::Pair => 8.0,
         }
     }
 
     /// How much an excess of this kind counts.
     pub(super) fn weight(self) -> f32 {
         match self {
-            Self::Click => 2.0,
+            Self::Click => 1.5,
             Self::Stop | Self::Pair => 1.0,
         }
     }
@@ -80,24 +84,22 @@ pub(super) struct Target {
     scaled: Shape,
     /// The most that a copy of it can exceed by.
     best: f32,
-    /// From this sum of squares on there is no excess.
-    reach: f32,
+    /// From this sum of squares on a stored reach counts nothing in a look-up.
+    farthest: f32,
 }
 
 impl Target {
     pub(super) fn new(kind: Kind, shape: &Shape) -> Self {
         let log: f32 = kind.noise().iter().map(|noise| noise.ln()).sum();
         let best = (normaliser() - log - chance(kind, shape)) / std::f32::consts::LN_10 - kind.price();
-        let fall = best * std::f32::consts::LN_10 / (0.5 * (FREEDOM_OF_COPIES + COUNT));
-        let reach = if best > 0.0 { FREEDOM_OF_COPIES * fall.exp_m1() } else { 0.0 };
         let mut scaled = *shape;
         scaled.iter_mut().zip(kind.noise()).for_each(|(value, noise)| *value /= noise);
-        Self { kind, scaled, best, reach }
+        Self { kind, scaled, best, farthest: farthest(best + kind.price() - PRICE_OF_LOOK_UP) }
     }
 
     /// The same shape, of which no copy is evidence.
     pub(super) fn without_excess(self) -> Self {
-        Self { best: 0.0, reach: 0.0, ..self }
+        Self { best: 0.0, farthest: farthest(self.kind.price() - PRICE_OF_LOOK_UP), ..self }
     }
 
     /// The most that a copy of it can exceed by, not weighed.
@@ -111,19 +113,43 @@ impl Target {
         (0..DIMENSIONS).map(|d| (levels[d][usize::from(kept[d].cast_unsigned())] - self.scaled[d]).powi(2)).sum()
     }
 
-    /// The excess of a kept reach of the same kind, weighed; 0 where it is no more alike than chance makes it.
-    pub(super) fn excess(&self, kept: &Packed) -> f32 {
-        self.excess_at(self.distance(kept))
-    }
-
-    /// The excess at a distance.
-    pub(super) fn excess_at(&self, squared: f32) -> f32 {
-        if squared >= self.reach {
+    /// The excess of a stored reach of the same kind at a distance ([`Target::distance`]) that took `slower` times as long,
+    /// weighted; 0 where it is no more alike than chance makes it.
+    pub(super) fn excess(&self, squared: f32, slower: f32) -> f32 {
+        if self.best <= 0.0 {
             return 0.0;
         }
-        let fall = 0.5 * (FREEDOM_OF_COPIES + COUNT) * (squared / FREEDOM_OF_COPIES).ln_1p();
-        ((self.best - fall / std::f32::consts::LN_10).max(0.0) * self.kind.weight()).min(MAX_EXCESS)
+        let excess = self.best - fall(squared) + of_durations(slower);
+        (excess.max(0.0) * self.kind.weight()).min(MAX_EXCESS)
     }
+
+    /// What a stored reach of the same kind at a distance counts in a look-up, before durations are known.
+    pub(super) fn in_look_up(&self, squared: f32) -> f32 {
+        if squared >= self.farthest {
+            return 0.0;
+        }
+        self.best + self.kind.price() - PRICE_OF_LOOK_UP - fall(squared)
+    }
+}
+
+/// By how much the density of copies falls over a distance, decimal logarithm.
+fn fall(squared: f32) -> f32 {
+    0.5 * (FREEDOM_OF_COPIES + COUNT) * (squared / FREEDOM_OF_COPIES).ln_1p() / std::f32::consts::LN_10
+}
+
+/// The distance over which the density of copies falls by so much: the way back from [`fall`].
+fn farthest(by: f32) -> f32 {
+    let exponent = by.max(0.0) * std::f32::consts::LN_10 / (0.5 * (FREEDOM_OF_COPIES + COUNT));
+    FREEDOM_OF_COPIES * exponent.exp_m1()
+}
+
+/// How much likelier a ratio of durations is of a copy than of a chance likeness, decimal logarithm: two normal
+/// densities of the ratio's logarithm.
+fn of_durations(slower: f32) -> f32 {
+    let squared = slower.ln().powi(2);
+    let (copy, chance) = (DURATION_OF_COPIES, DURATION_BY_CHANCE);
+    let exponent = -0.5 * squared * (copy.powi(-2) - chance.powi(-2));
+    (chance / copy).log10() + exponent / std::f32::consts::LN_10
 }
 
 /// What each byte stands for in each number, over its noise.

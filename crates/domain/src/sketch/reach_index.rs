@@ -18,15 +18,13 @@ pub const MAX_CELL: usize = 32;
 /// Numbers that are cut into cells.
 const CUT: usize = 8;
 /// Width of a cell, in typical changes of a copy.
-const WIDTH: f32 = 7.0;
+const WIDTH: f32 = 10.0;
 /// Cells that a reach is looked for in.
 const PROBES: usize = 8;
-/// Most sessions that are compared reach by reach in one look-up.
-const MAX_CANDIDATES: usize = 16;
-/// Kept sessions whose reaches say at least so much are looked at further,
-const MIN_EVIDENCE: f32 = 1.5;
-/// and so are those of which so many reaches lie in the cells.
-const MIN_VOTES: u16 = 2;
+/// Most stored sessions that a look-up names.
+pub const MAX_NAMED: usize = 8;
+/// Stored sessions whose reaches count less together are not named.
+const MIN_SCORE: f32 = 3.0;
 /// No entry.
 const NONE: u32 = u32::MAX;
 
@@ -48,40 +46,7 @@ struct Entry {
 struct Session {
     id: i64,
     salt: u32,
-    first: u32,
-    count: u16,
     is_gone: bool,
-}
-
-/// What the reaches of a kept session say.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ReachMatch {
-    /// The session.
-    pub id: i64,
-    /// The sum of what its reaches exceed chance by, decimal logarithm.
-    pub evidence: f32,
-    /// Reaches of the movement that have a copy in it.
-    pub reaches: u16,
-    /// How often a reach of it lay in a cell that was looked into.
-    pub votes: u16,
-}
-
-impl ReachMatch {
-    /// Whether it says enough to lay the one movement over the other.
-    #[must_use]
-    pub fn is_telling(&self) -> bool {
-        self.evidence >= MIN_EVIDENCE || self.votes >= MIN_VOTES
-    }
-}
-
-/// What a look-up found.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Found {
-    /// Kept sessions, the one that most speaks for first.
-    pub sessions: Vec<ReachMatch>,
-    /// The sum over the movement's reaches of the most that any kept session exceeds chance by: what a movement that was
-    /// put together from many shows.
-    pub together: f32,
 }
 
 /// An index of reaches.
@@ -103,21 +68,19 @@ impl ReachIndex {
         let (Ok(place), Ok(first)) = (u32::try_from(self.sessions.len()), u32::try_from(self.entries.len())) else {
             return;
         };
-        let mut count = 0u16;
-        for reach in reaches {
-            self.entries.push(Entry { next: NONE, session: place, tag: 0, kind: reach.kind, shape: reach.shape });
-            count += 1;
-        }
+        let entry =
+            |reach: KeptReach| Entry { next: NONE, session: place, tag: 0, kind: reach.kind, shape: reach.shape };
+        self.entries.extend(reaches.map(entry));
         if self.entries.len() >= NONE as usize {
             self.entries.truncate(first as usize);
             return;
         }
         self.places.insert(id, place);
-        self.sessions.push(Session { id, salt, first, count, is_gone: false });
+        self.sessions.push(Session { id, salt, is_gone: false });
         if self.entries.len() > self.heads.len() * 2 {
             self.link_all();
         } else {
-            (first..first + u32::from(count)).for_each(|entry| self.link(entry));
+            (first..self.numbers().end).for_each(|entry| self.link(entry));
         }
     }
 
@@ -159,17 +122,17 @@ impl ReachIndex {
             + self.places.capacity() * (size_of::<(i64, u32)>() + 1)
     }
 
-    /// The kept sessions of the movement's deployment whose reaches are copies of its own, those of which `wanted` says
-    /// so.
+    /// The stored sessions of the movement's deployment that are most likely to share reaches with it, the likeliest
+    /// first, of those that `wanted` lets through. They are to be compared with it: a look-up judges single reaches
+    /// roughly, and knows nothing of their order.
     #[must_use]
-    pub fn look_up(&self, movement: &Movement, wanted: impl Fn(i64) -> bool) -> Found {
+    pub fn look_up(&self, movement: &Movement, wanted: impl Fn(i64) -> bool) -> Vec<i64> {
         if self.heads.is_empty() {
-            return Found::default();
+            return Vec::new();
         }
-        let mut hits: Vec<(u32, f32)> = Vec::new();
-        let mut together = 0.0f32;
+        // The session in the upper half of a number and the score in the lower: positive ones are in the order of their bits.
+        let mut hits: Vec<u64> = Vec::new();
         for reach in &movement.reaches {
-            let mut most = 0.0f32;
             for hash in probes(reach.kind, &reach.shape, movement.salt) {
                 let mut at = self.heads[self.head(hash)];
                 while at != NONE {
@@ -178,55 +141,26 @@ impl ReachIndex {
                     if entry.tag != tag(hash) || entry.kind != reach.kind {
                         continue;
                     }
-                    if self.is_wanted(entry.session, movement.salt, &wanted) {
-                        let excess = reach.target.excess(&entry.shape);
-                        hits.push((entry.session, excess));
-                        most = most.max(excess);
+                    let score = reach.target.in_look_up(reach.target.distance(&entry.shape));
+                    if score > 0.0 {
+                        hits.push(u64::from(entry.session) << 32 | u64::from(score.to_bits()));
                     }
                 }
             }
-            together += most;
         }
-        hits.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
-        // What a session's reaches exceed by, and how many of them lie in the cells, which noise leaves them in.
-        let mut candidates: Vec<(u32, f32, u16)> = Vec::new();
-        for (session, excess) in hits {
-            match candidates.last_mut() {
-                Some((last, sum, votes)) if *last == session => {
-                    *sum += excess;
-                    *votes += 1;
-                }
-                _ => candidates.push((session, excess, 1)),
+        hits.sort_unstable();
+        let mut scores: Vec<(u32, f32)> = Vec::new();
+        for (session, score) in hits.into_iter().map(halves) {
+            match scores.last_mut() {
+                Some((last, sum)) if *last == session => *sum += score,
+                _ => scores.push((session, score)),
             }
         }
-        candidates.retain(|(_, sum, votes)| *sum > 0.0 || *votes >= MIN_VOTES);
-        candidates.sort_by(|a, b| b.1.total_cmp(&a.1).then(b.2.cmp(&a.2)).then(a.0.cmp(&b.0)));
-        candidates.truncate(MAX_CANDIDATES);
-        let mut sessions: Vec<ReachMatch> =
-            candidates.iter().map(|(place, _, votes)| self.compare(movement, *place, *votes)).collect();
-        let order = |a: &ReachMatch, b: &ReachMatch| b.evidence.total_cmp(&a.evidence).then(b.votes.cmp(&a.votes));
-        sessions.sort_by(|a, b| order(a, b).then(a.id.cmp(&b.id)));
-        Found { sessions, together }
-    }
-
-    fn is_wanted(&self, place: u32, salt: u32, wanted: &impl Fn(i64) -> bool) -> bool {
-        let session = &self.sessions[place as usize];
-        !session.is_gone && session.salt == salt && wanted(session.id)
-    }
-
-    /// All reaches of the movement with all of a session.
-    fn compare(&self, movement: &Movement, place: u32, votes: u16) -> ReachMatch {
-        let session = &self.sessions[place as usize];
-        let first = session.first as usize;
-        let kept = &self.entries[first..first + usize::from(session.count)];
-        let (mut evidence, mut reaches) = (0.0, 0);
-        for reach in &movement.reaches {
-            let same = kept.iter().filter(|entry| entry.kind == reach.kind);
-            let best = same.map(|entry| reach.target.excess(&entry.shape)).fold(0.0, f32::max);
-            evidence += best;
-            reaches += u16::from(best > 0.0);
-        }
-        ReachMatch { id: session.id, evidence, reaches, votes }
+        scores.retain(|(_, score)| *score >= MIN_SCORE);
+        scores.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        let sessions = scores.iter().map(|(place, _)| &self.sessions[*place as usize]);
+        let wanted = sessions.filter(|of| !of.is_gone && of.salt == movement.salt && wanted(of.id));
+        wanted.take(MAX_NAMED).map(|session| session.id).collect()
     }
 
     fn head(&self, hash: u64) -> usize {
@@ -280,36 +214,40 @@ impl ReachIndex {
         }
     }
 
-    /// Makes room for twice as many and links every entry anew.
+    /// The numbers of all entries.
+    fn numbers(&self) -> std::ops::Range<u32> {
+        0..u32::try_from(self.entries.len()).unwrap_or(NONE)
+    }
+
+    /// Makes room for twice as many and links every entry anew, those of a chain beside each other in memory: to walk a
+    /// chain that is spread over it costs a look-up most of its time.
     fn link_all(&mut self) {
         let heads = self.entries.len().next_power_of_two().max(1024);
         self.heads.clear();
         self.heads.resize(heads, NONE);
-        for number in 0..self.entries.len() {
-            self.entries[number].next = NONE;
-            if let (false, Ok(number)) =
-                (self.sessions[self.entries[number].session as usize].is_gone, u32::try_from(number))
-            {
-                self.link(number);
-            }
-        }
+        let head = |entry: &Entry| {
+            self.head(cell(entry.kind, &entry.shape, self.sessions[entry.session as usize].salt).hash(&[]))
+        };
+        let mut order: Vec<(u32, u32)> = Vec::with_capacity(self.entries.len());
+        #[expect(clippy::cast_possible_truncation, reason = "fewer heads than twice the entries, whose numbers fit")]
+        order.extend(self.numbers().zip(&self.entries).map(|(number, entry)| (head(entry) as u32, number)));
+        order.sort_unstable();
+        self.entries = order.iter().map(|(_, number)| Entry { next: NONE, ..self.entries[*number as usize] }).collect();
+        self.numbers().for_each(|number| self.link(number));
     }
 
     /// Drops what is gone.
     fn compact(&mut self) {
         let old = std::mem::take(self);
-        for session in old.sessions.iter().filter(|session| !session.is_gone) {
-            let first = session.first as usize;
-            let reaches = &old.entries[first..first + usize::from(session.count)];
-            let reaches = reaches.iter().map(|entry| KeptReach {
-                kind: entry.kind,
-                mirrored: false,
-                begin: 0,
-                length: 0,
-                shape: entry.shape,
-            });
-            self.insert(session.id, session.salt, reaches);
+        let mut moved = vec![NONE; old.sessions.len()];
+        for (place, session) in moved.iter_mut().zip(old.sessions).filter(|(_, session)| !session.is_gone) {
+            *place = u32::try_from(self.sessions.len()).unwrap_or(NONE);
+            self.places.insert(session.id, *place);
+            self.sessions.push(session);
         }
+        let entries = old.entries.into_iter().map(|entry| Entry { session: moved[entry.session as usize], ..entry });
+        self.entries = entries.filter(|entry| entry.session != NONE).collect();
+        self.link_all();
     }
 }
 
@@ -320,6 +258,13 @@ impl Sketch {
         index.insert(id, salt, reaches);
         true
     }
+}
+
+/// The session and the score of a hit.
+fn halves(hit: u64) -> (u32, f32) {
+    #[expect(clippy::cast_possible_truncation, reason = "each half is taken by itself")]
+    let halves = ((hit >> 32) as u32, f32::from_bits(hit as u32));
+    halves
 }
 
 fn tag(hash: u64) -> u16 {

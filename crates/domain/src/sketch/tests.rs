@@ -344,7 +344,7 @@ fn who_fills_a_cell_neither_slows_look_ups_nor_pushes_the_earlier_out() {
     }
     let again = Movement::of(&changed_varied(7, |x, y, t| (y, -x, t))).unwrap();
     let found = index.find(&again);
-    assert!(found.len() <= 16, "a look-up compares {}", found.len());
+    assert!(found.len() <= MAX_NAMED, "a look-up compares {}", found.len());
     assert!(found.iter().all(|(_, like)| like.strength() == Some(Strength::SurelySame)));
     for seed in (0..50).filter(|seed| *seed != 7) {
         assert!(is_found(&index, seed, &changed_varied(seed, |x, y, t| (-y, -x, t))), "{seed}");
@@ -361,10 +361,7 @@ fn what_an_index_let_go_of_is_not_found() {
     let kept = index.len();
     (0..1_500).for_each(|id| index.remove(id));
     assert!(index.len() < kept && !index.contains(1_000) && index.contains(2_000));
-    let best = |seed: u64| {
-        let found = index.look_up(&Movement::of(&varied(seed, 6)).unwrap(), |_| true);
-        found.sessions.first().map(|session| session.id)
-    };
+    let best = |seed: u64| index.look_up(&Movement::of(&varied(seed, 6)).unwrap(), |_| true).first().copied();
     assert_eq!(best(2_000), Some(2_000));
     assert_ne!(best(1_000), Some(1_000));
 }

@@ -17,8 +17,6 @@ use crate::store::{Candidate, NewSketch, SketchCursor, Store, StoreError, StoreR
 
 /// Sketches read in one go.
 const PAGE_SIZE: u32 = 2_000;
-/// Most kept sessions whose sketches are read for one look-up.
-const MAX_READ: usize = 8;
 /// A movement that has copies of at least this share of its reaches in [`NAMED`] others is not looked up any more: they
 /// stand for it, so that one movement sent over and over fills no cell.
 const WHOLLY_COPIED: f64 = 0.7;
@@ -161,11 +159,9 @@ fn write(index: &RwLock<ReachIndex>) -> RwLockWriteGuard<'_, ReachIndex> {
     index.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The kept sessions whose reaches say enough to be looked at.
+/// The stored sessions that a member is to be compared with.
 fn candidates(index: &RwLock<ReachIndex>, member: &Looked) -> Vec<Seq> {
-    let found = read(index).look_up(&member.movement, |id| id != member.seq.0);
-    let telling = found.sessions.iter().filter(|session| session.is_telling());
-    telling.take(MAX_READ).map(|session| Seq(session.id)).collect()
+    read(index).look_up(&member.movement, |id| id != member.seq.0).into_iter().map(Seq).collect()
 }
 
 /// What a session is like, and whether it is one more copy of as many as a result names, from one end to the other.

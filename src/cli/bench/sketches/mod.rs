@@ -18,13 +18,17 @@ use rayon::prelude::*;
 use self::kept::Kept;
 use crate::adversary::replay::{self, Replay};
 use crate::domain::session::Session;
-use crate::domain::sketch::{EVIDENT, Index, Likeness, Movement, SAME, SURELY_EVIDENT, SURELY_SAME, Sketch, Strength};
+use crate::domain::sketch::{
+    EVIDENT, Index, Likeness, MAX_EXCESS, Movement, SAME, SURELY_EVIDENT, SURELY_SAME, Sketch, Strength,
+};
 use crate::generator::{self, Family, Shape};
 use crate::offline::labels::Labels;
 use crate::offline::load;
 
 /// Sessions whose closest others give the tail from which rates are extrapolated.
 const TAIL: usize = 100;
+/// Fewest sums of evidence from which a rate is extrapolated.
+const MIN_SUMS: usize = 12;
 /// The index for which rates are stated.
 const STATED: f64 = 1e6;
 
@@ -145,7 +149,6 @@ fn background(args: &Args, numbers: Range<u64>, index: &mut Kept) -> anyhow::Res
 struct Looked {
     found: bool,
     surely: bool,
-    together: f32,
     wrong: usize,
     took: Duration,
 }
@@ -154,8 +157,7 @@ struct Looked {
 fn replays(args: &Args, sessions: &[Session], ids: &[Option<i64>], index: &Index) -> anyhow::Result<String> {
     let every = usize::try_from(args.every.get()).context("--every is too large")?;
     let people = people(ids);
-    let mut table =
-        String::from("change                sessions   found   surely  together p10  p50    p50 ms   p99 ms   wrong\n");
+    let mut table = String::from("change                sessions   found   surely    p50 ms   p99 ms   wrong\n");
     for change in Replay::ALL {
         let looked: Vec<Looked> = (0..sessions.len())
             .into_par_iter()
@@ -166,15 +168,14 @@ fn replays(args: &Args, sessions: &[Session], ids: &[Option<i64>], index: &Index
                 let (replay, sources) = change.apply(sessions, i, bot, &mut rng);
                 let own: Vec<i64> = sources.iter().filter_map(|place| ids[*place]).collect();
                 let started = Instant::now();
-                let found = Movement::of(&replay).map(|movement| index.find_all(&movement, |_| true));
+                let found = Movement::of(&replay).map(|movement| index.find(&movement));
                 let took = started.elapsed();
-                let (found, together) = found.unwrap_or_default();
+                let found = found.unwrap_or_default();
                 let strength = found.iter().filter(|(id, _)| own.contains(id)).filter_map(|(_, l)| l.strength()).max();
                 let wrong = |(id, like): &&(i64, Likeness)| !people.contains(id) && like.strength().is_some();
                 Looked {
                     found: strength.is_some(),
                     surely: strength == Some(Strength::SurelySame),
-                    together,
                     wrong: found.iter().filter(wrong).count(),
                     took,
                 }
@@ -185,17 +186,13 @@ fn replays(args: &Args, sessions: &[Session], ids: &[Option<i64>], index: &Index
         let surely = share(looked.iter().filter(|l| l.surely).count());
         let mut times: Vec<f64> = looked.iter().map(|l| l.took.as_secs_f64() * 1e3).collect();
         times.sort_by(f64::total_cmp);
-        let mut together: Vec<f32> = looked.iter().map(|l| l.together).collect();
-        together.sort_by(f32::total_cmp);
         let (p50, p99) = (times[times.len() / 2], times[times.len() * 99 / 100]);
         let wrong: usize = looked.iter().map(|l| l.wrong).sum();
         writeln!(
             table,
-            "{:<20} {:>8} {found:>6.1} % {surely:>6.1} % {:>10.1} {:>6.1} {p50:>8.2} {p99:>8.2} {wrong:>7}",
+            "{:<20} {:>8} {found:>6.1} % {surely:>6.1} % {p50:>8.2} {p99:>8.2} {wrong:>7}",
             change.name(),
             looked.len(),
-            together[together.len() / 10],
-            together[together.len() / 2],
         )?;
     }
     Ok(table)
@@ -224,17 +221,15 @@ fn pairs(labels: &Labels, sessions: &[Session], ids: &[Option<i64>], index: &Ind
         .map(|i| {
             let own = ids[*i];
             let wanted = |id: i64| known.contains(&id) && Some(id) != own;
-            let found = Movement::of(&sessions[*i]).map(|movement| index.find_all(&movement, wanted));
-            let (found, together) = found.unwrap_or_default();
-            (*i, found, together)
+            let found = Movement::of(&sessions[*i]).map(|movement| index.find_among(&movement, wanted));
+            (*i, found.unwrap_or_default())
         })
         .collect();
     let place = |id: i64| usize::try_from(id - first).ok().and_then(|n| places.get(n)).copied();
     let of = |i: usize| labels.get(sessions[i].id.as_str()).map_or(("", ""), |l| (l.source.as_str(), l.user.as_str()));
     let (mut text, mut by_source) = (String::new(), std::collections::BTreeMap::<&str, (usize, usize)>::new());
     let mut closest: Vec<(&str, f64, f64)> = Vec::new();
-    let mut together: Vec<f32> = Vec::new();
-    for (i, found, all) in &found {
+    for (i, found) in &found {
         let matched: Vec<_> = found.iter().filter(|(_, like)| like.strength().is_some()).collect();
         let (source, user) = of(*i);
         let counts = by_source.entry(source).or_default();
@@ -252,7 +247,6 @@ fn pairs(labels: &Labels, sessions: &[Session], ids: &[Option<i64>], index: &Ind
             let left = found.iter().map(|(_, like)| like.left).fold(f64::INFINITY, f64::min);
             let evidence = found.iter().map(|(_, like)| f64::from(like.evidence)).fold(0.0, f64::max);
             closest.push((source, left, evidence));
-            together.push(*all);
         }
     }
     let (n, others) = (found.len(), found.len().saturating_sub(1));
@@ -261,8 +255,6 @@ fn pairs(labels: &Labels, sessions: &[Session], ids: &[Option<i64>], index: &Ind
     for (source, (count, matching)) in &by_source {
         let _ = writeln!(out, "  {source}: {matching} of {count}");
     }
-    together.sort_by(|a, b| b.total_cmp(a));
-    let _ = writeln!(out, "together, of the rest: {:?}", &together[..together.len().min(10)]);
     let groups = by_source.keys().copied().map(Some).chain([None]);
     for group in groups {
         let of_group: Vec<&(&str, f64, f64)> = closest.iter().filter(|(s, ..)| group.is_none_or(|g| g == *s)).collect();
@@ -287,7 +279,10 @@ fn pairs(labels: &Labels, sessions: &[Session], ids: &[Option<i64>], index: &Ind
                 rate(SURELY_SAME)
             );
         }
-        if tail >= 10 && evidence[tail] > 0.0 {
+        // One pair of reaches counts at most so much, so sums beyond it have a tail of their own.
+        let several = evidence.iter().filter(|sum| **sum > f64::from(MAX_EXCESS)).count();
+        let tail = several.clamp(MIN_SUMS, TAIL);
+        if evidence.len() > tail && evidence[tail] > 0.0 {
             // The largest sums as an exponential tail, fitted to the largest.
             let edge = evidence[tail];
             let mean = evidence[..tail].iter().map(|e| e - edge).sum::<f64>() / number(tail);
