@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::local_node::{self, NodeSettings, Start};
 use super::rows;
+use crate::domain::evidence::Evidence;
 use crate::domain::session::{Bounds, Session};
 use crate::generator::{self, Family, Shape};
 use crate::offline::input::{Block, DEFAULT_LINE_LIMIT, Line, Lines};
@@ -48,6 +49,7 @@ fn show(keep: bool, start: Start, out: &mut impl Write) -> anyhow::Result<ExitCo
         interval: Duration::from_millis(500),
         max_wait: Duration::from_secs(1),
         queue_limit: 10_000,
+        evidence: Evidence::Auto,
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let shown = runtime.block_on(async {

@@ -228,8 +228,8 @@ mod tests {
                 let human = labels.get(session.id.as_str())?.human;
                 extractor.extract(model.feature_set(), &session, row);
                 let assessed = model.assess(row);
-                let supported = assessed.calibrated.supported;
-                let decision = Thresholds::default().decide(supported);
+                let supported_score = assessed.calibrated.supported_score;
+                let decision = Thresholds::default().decide(supported_score);
                 if let (Some(top), true) = (model.explain(row).first(), decision != Decision::Pass) {
                     // What moved the score most, put to the middle of what people have, takes something off it.
                     row[top.index] = f64::midpoint(top.range.0, top.range.1);

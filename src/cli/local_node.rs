@@ -8,6 +8,7 @@ use anyhow::Context as _;
 
 use crate::app::Node;
 use crate::config::{Config, Flags, StoreUrl};
+use crate::domain::evidence::Evidence;
 use crate::shutdown::Shutdown;
 
 /// What such a node is told; everything else keeps its default.
@@ -23,6 +24,8 @@ pub struct NodeSettings {
     pub max_wait: Duration,
     /// Most unprocessed sessions.
     pub queue_limit: u64,
+    /// When sessions are compared with stored ones.
+    pub evidence: Evidence,
 }
 
 /// A running node. It listens on a free port of the loopback interface and asks for no keys.
@@ -49,6 +52,7 @@ pub fn start(settings: &NodeSettings) -> anyhow::Result<LocalNode> {
     config.scheduler.autostart = settings.scheduler;
     config.scheduler.policy.interval = settings.interval;
     config.scheduler.policy.max_wait = settings.max_wait;
+    config.scheduler.evidence = settings.evidence;
 
     let shutdown = Shutdown::new();
     let stop = shutdown.clone();

@@ -92,8 +92,8 @@ impl<'m> Scorer<'m> {
         let rules = heuristic::rules(&inputs);
         self.extractor.extract(self.model.feature_set(), session, &mut self.features);
         let undecidable = heuristic::undecidable(session).into_iter().collect();
-        let noted = heuristic::noted(rules, inputs.total_moves).union(undecidable);
-        let verdict = self.model.verdict(&self.features, noted, &self.thresholds);
+        let known_reasons = heuristic::reasons_with_notes(rules, inputs.total_moves).union(undecidable);
+        let verdict = self.model.verdict(&self.features, known_reasons, &self.thresholds);
         match &mut self.earlier {
             Some(earlier) => verdict.with_replay_evidence(&earlier.beside(session), &self.thresholds),
             None => verdict,

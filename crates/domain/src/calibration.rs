@@ -26,7 +26,7 @@ pub struct Calibrated {
     /// `-log10 p` at most [`MAX_SCORE`], extrapolated beyond the set's resolution.
     pub score: f64,
     /// `-log10 p` without extrapolation: what a decision may rest on.
-    pub supported: f64,
+    pub supported_score: f64,
     /// Whether `score` lies beyond what the set can resolve.
     pub extrapolated: bool,
 }
@@ -36,7 +36,7 @@ impl Calibrated {
     #[must_use]
     pub fn is_sound(&self) -> bool {
         let on_scale = |score: f64| (0.0..=MAX_SCORE).contains(&score);
-        (0.0..=1.0).contains(&self.p) && on_scale(self.score) && on_scale(self.supported)
+        (0.0..=1.0).contains(&self.p) && on_scale(self.score) && on_scale(self.supported_score)
     }
 }
 
@@ -75,15 +75,15 @@ impl Calibration {
         #[expect(clippy::cast_precision_loss, reason = "calibration sets are far smaller than 2^53")]
         let (n, at_least) = (self.sorted.len() as f64, (self.sorted.len() - below) as f64);
         let p = (1.0 + at_least) / (n + 1.0);
-        let supported = (-p.log10()).clamp(0.0, MAX_SCORE);
+        let supported_score = (-p.log10()).clamp(0.0, MAX_SCORE);
         let largest = self.sorted.last().copied().unwrap_or(f64::INFINITY);
         let extrapolated = raw > largest;
         let score = if extrapolated && self.tail_scale > 0.0 {
-            (supported + (raw - largest) / self.tail_scale * std::f64::consts::LOG10_E).min(MAX_SCORE)
+            (supported_score + (raw - largest) / self.tail_scale * std::f64::consts::LOG10_E).min(MAX_SCORE)
         } else {
-            supported
+            supported_score
         };
-        Calibrated { p, score, supported, extrapolated }
+        Calibrated { p, score, supported_score, extrapolated }
     }
 }
 
@@ -117,13 +117,13 @@ mod tests {
         assert!((set.assess(98.0).p - 0.02).abs() < 1e-12);
         assert!((set.assess(1000.0).p - 0.01).abs() < 1e-12);
         assert!((set.assess(-5.0).p - 1.0).abs() < 1e-12);
-        assert!((set.assess(1000.0).supported - 2.0).abs() < 1e-12);
+        assert!((set.assess(1000.0).supported_score - 2.0).abs() < 1e-12);
         assert!(set.assess(1000.0).extrapolated && !set.assess(98.0).extrapolated);
     }
 
     #[test]
     fn a_set_of_316_supports_a_score_of_two_and_a_half_and_315_do_not() {
-        let supported = |n: u32| Calibration::new((0..n).map(f64::from).collect()).assess(1e9).supported;
+        let supported_score = |n: u32| Calibration::new((0..n).map(f64::from).collect()).assess(1e9).supported_score;
         assert!(supported(316) > 2.5);
         assert!(supported(315) < 2.5);
     }
@@ -132,7 +132,7 @@ mod tests {
     fn an_empty_set_calls_nothing_odd() {
         assert_eq!(
             Calibration::new(vec![]).assess(1e9),
-            Calibrated { p: 1.0, score: 0.0, supported: 0.0, extrapolated: false }
+            Calibrated { p: 1.0, score: 0.0, supported_score: 0.0, extrapolated: false }
         );
     }
 
@@ -143,7 +143,7 @@ mod tests {
             let scores: Vec<f64> = (0..values.len()).map(|i| {
                 let mut others = values.clone();
                 let fresh = others.remove(i);
-                Calibration::new(others).assess(fresh).supported
+                Calibration::new(others).assess(fresh).supported_score
             }).collect();
             for s in [0.3, 0.5, 1.0, 1.5] {
                 let share = scores.iter().filter(|score| **score > s).count() as f64 / scores.len() as f64;

@@ -39,7 +39,7 @@ impl Verdict {
     #[must_use]
     pub fn with_replay_evidence(self, others: &[Alike], thresholds: &Thresholds) -> Self {
         match self.basis.filter(|_| !others.is_empty()) {
-            Some(basis) => self.decided(noted(basis, others), thresholds),
+            Some(basis) => self.decided(with_similar(basis, others), thresholds),
             None => self,
         }
     }
@@ -47,12 +47,12 @@ impl Verdict {
 
 /// What a decision follows from once the others are known that a session is like.
 #[must_use]
-pub fn noted(mut basis: DecisionInputs, others: &[Alike]) -> DecisionInputs {
+pub fn with_similar(mut basis: DecisionInputs, others: &[Alike]) -> DecisionInputs {
     if !others.is_empty() {
-        basis.noted.insert(Reason::ReplayedMovement);
+        basis.known_reasons.insert(Reason::ReplayedMovement);
     }
     if others.len() >= CAMPAIGN {
-        basis.noted.insert(Reason::Campaign);
+        basis.known_reasons.insert(Reason::Campaign);
     }
     basis.surely_replayed |= others.iter().any(|other| other.strength == Strength::SurelySame && !other.resubmitted);
     basis

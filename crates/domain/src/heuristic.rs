@@ -68,7 +68,7 @@ pub fn rules(f: &RuleInputs) -> Reasons {
 /// The reasons that go with a verdict: the rules that hold, and a note where there are hardly any movements. The note is
 /// no rule: it must not raise the heuristic score.
 #[must_use]
-pub fn noted(rules: Reasons, total_moves: f64) -> Reasons {
+pub fn reasons_with_notes(rules: Reasons, total_moves: f64) -> Reasons {
     let mut reasons = rules;
     if total_moves < f64::from(v1::MIN_MOVEMENTS) {
         reasons.insert(Reason::TooFewMovements);
@@ -136,8 +136,8 @@ mod tests {
     #[test]
     fn a_session_of_a_few_points_is_noted_as_such() {
         let few = Features { total_moves: 9.0, ..ordinary() };
-        assert!(noted(Reasons::default(), few.total_moves).contains(Reason::TooFewMovements));
-        assert!(noted(Reasons::default(), 10.0).is_empty());
+        assert!(reasons_with_notes(Reasons::default(), few.total_moves).contains(Reason::TooFewMovements));
+        assert!(reasons_with_notes(Reasons::default(), 10.0).is_empty());
         assert!(Heuristic::judge(&few).reasons.is_empty());
     }
 

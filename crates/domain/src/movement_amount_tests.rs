@@ -62,15 +62,17 @@ fn nearly_still() -> [(&'static str, Session); 8] {
 fn verdicts(session: &Session, thresholds: &Thresholds) -> Vec<Verdict> {
     let features = Extractor::default().v1(session);
     let judged = Heuristic::judge(&features);
-    let noted: Reasons = judged.reasons.iter().chain(heuristic::undecidable(session)).collect();
+    let known_reasons: Reasons = judged.reasons.iter().chain(heuristic::undecidable(session)).collect();
     let first = Verdict::heuristic(&judged, thresholds);
     let first =
         heuristic::undecidable(session).into_iter().fold(first, |first, by| first.with_override(by, thresholds));
     let model = || ModelIdentity { id: "m".into(), version: "1".into() };
     let set = Calibration::new((0..1000).map(f64::from).collect());
-    let scored = [1.0, 950.0, 2e3]
-        .map(|raw| Verdict::calibrated(raw, &set.assess(raw), "pooled", noted, Source::Embedded, model(), thresholds));
-    let flagged = [false, true].map(|flag| Verdict::flagged(flag, noted, Source::Woodwide, model(), thresholds));
+    let scored = [1.0, 950.0, 2e3].map(|raw| {
+        Verdict::calibrated(raw, &set.assess(raw), "pooled", known_reasons, Source::Embedded, model(), thresholds)
+    });
+    let flagged =
+        [false, true].map(|flag| Verdict::flagged(flag, known_reasons, Source::Woodwide, model(), thresholds));
     let alone: Vec<Verdict> = [first].into_iter().chain(scored).chain(flagged).collect();
     let replay = [Alike { strength: crate::sketch::Strength::SurelySame, resubmitted: false }];
     let beside: Vec<Verdict> =

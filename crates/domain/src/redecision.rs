@@ -88,7 +88,7 @@ mod tests {
     fn only_what_is_decided_by_thresholds_moves() {
         let mut all = Redecision::default();
         let strict = Thresholds { pass: 0.5, review: 1.0, ..Thresholds::default() };
-        let basis = DecisionInputs { supported: Some(0.7), ..DecisionInputs::default() };
+        let basis = DecisionInputs { supported_score: Some(0.7), ..DecisionInputs::default() };
         let mut add = |basis: Option<&DecisionInputs>, labelled| {
             let added = all.add(ScoreKind::Calibrated, Some(0.7), basis, Decision::Pass, labelled, &strict);
             added.map(|decided| decided.decision)

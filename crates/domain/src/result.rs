@@ -83,7 +83,8 @@ impl Verdict {
     pub fn heuristic(heuristic: &Heuristic, thresholds: &Thresholds) -> Self {
         let score = heuristic.boosted();
         let model = ModelIdentity { id: heuristic::MODEL_ID.to_owned(), version: heuristic::MODEL_VERSION.to_owned() };
-        let basis = DecisionInputs { supported: Some(score), noted: heuristic.reasons, surely_replayed: false };
+        let basis =
+            DecisionInputs { supported_score: Some(score), known_reasons: heuristic.reasons, surely_replayed: false };
         Self::undecided(ScoreKind::Heuristic, Some(score), Source::Heuristic, model, basis).decided(basis, thresholds)
     }
 
@@ -91,8 +92,8 @@ impl Verdict {
     #[must_use]
     pub fn without_pointer(thresholds: &Thresholds) -> Self {
         let model = ModelIdentity { id: heuristic::MODEL_ID.to_owned(), version: heuristic::MODEL_VERSION.to_owned() };
-        let noted = [Reason::NoPointer].into_iter().collect();
-        let basis = DecisionInputs { supported: None, noted, surely_replayed: false };
+        let known_reasons = [Reason::NoPointer].into_iter().collect();
+        let basis = DecisionInputs { supported_score: None, known_reasons, surely_replayed: false };
         Self::undecided(ScoreKind::Heuristic, None, Source::Heuristic, model, basis).decided(basis, thresholds)
     }
 
@@ -102,12 +103,13 @@ impl Verdict {
         raw: f64,
         score: &Calibrated,
         class: &str,
-        noted: Reasons,
+        known_reasons: Reasons,
         source: Source,
         model: ModelIdentity,
         thresholds: &Thresholds,
     ) -> Self {
-        let basis = DecisionInputs { supported: Some(score.supported), noted, surely_replayed: false };
+        let basis =
+            DecisionInputs { supported_score: Some(score.supported_score), known_reasons, surely_replayed: false };
         let undecided = Self::undecided(ScoreKind::Calibrated, Some(score.score), source, model, basis);
         Self { raw_score: Some(raw), extrapolated: score.extrapolated, class: class.to_owned(), ..undecided }
             .decided(basis, thresholds)
@@ -122,11 +124,11 @@ impl Verdict {
         model: ModelIdentity,
         thresholds: &Thresholds,
     ) -> Self {
-        let mut noted = heuristic;
+        let mut known_reasons = heuristic;
         if flagged {
-            noted.insert(Reason::Flagged);
+            known_reasons.insert(Reason::Flagged);
         }
-        let basis = DecisionInputs { supported: None, noted, surely_replayed: false };
+        let basis = DecisionInputs { supported_score: None, known_reasons, surely_replayed: false };
         Self::undecided(ScoreKind::Flag, None, source, model, basis).decided(basis, thresholds)
     }
 
@@ -147,7 +149,7 @@ impl Verdict {
             source,
             model,
             class: String::new(),
-            reasons: basis.noted,
+            reasons: basis.known_reasons,
             fallback: false,
             basis: Some(basis),
         }
@@ -163,7 +165,7 @@ impl Verdict {
     #[must_use]
     pub fn with_override(self, by: Reason, thresholds: &Thresholds) -> Self {
         let mut basis = self.basis.unwrap_or_default();
-        basis.noted.insert(by);
+        basis.known_reasons.insert(by);
         self.decided(basis, thresholds)
     }
 
@@ -291,12 +293,12 @@ mod tests {
         let alike = [None, Some((same, false)), Some((surely, false)), Some((surely, true))];
         let mut changed = 0;
         for raw in [1.0, 700.0, 950.0, 998.0, 999.5, 1e4] {
-            for (noted, other) in notes.iter().flat_map(|n| alike.iter().map(move |a| (n, a))) {
+            for (known_reasons, other) in notes.iter().flat_map(|n| alike.iter().map(move |a| (n, a))) {
                 let under = |thresholds: &Thresholds| {
                     let model = ModelIdentity { id: "m".into(), version: "1".into() };
-                    let (score, noted) = (set.assess(raw), noted.iter().copied().collect());
+                    let (score, known_reasons) = (set.assess(raw), known_reasons.iter().copied().collect());
                     let source = Source::Embedded;
-                    let alone = Verdict::calibrated(raw, &score, "pooled", noted, source, model, thresholds);
+                    let alone = Verdict::calibrated(raw, &score, "pooled", known_reasons, source, model, thresholds);
                     let of = |(strength, resubmitted)| crate::evidence::Alike { strength, resubmitted };
                     let other = other.map(of);
                     alone.with_replay_evidence(other.as_slice(), thresholds)

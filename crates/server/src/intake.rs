@@ -186,9 +186,9 @@ impl Intake {
         let rulings = || heuristic::undecidable(&session).into_iter().chain(ruling);
         let reasons = heuristic.reasons.union(rulings().collect());
         let by_model = (!without_pointer && (is_final || self.first_by == FirstBy::Model)).then(|| {
-            let noted = heuristic::noted(reasons, features.total_moves);
+            let known_reasons = heuristic::reasons_with_notes(reasons, features.total_moves);
             let Workspace { extractor, row, .. } = &mut *workspace;
-            self.embedded.judge(&session, noted, &thresholds, extractor, row)
+            self.embedded.judge(&session, known_reasons, &thresholds, extractor, row)
         });
         let (verdict, sighting) = if let Some((verdict, sighting)) = by_model.flatten() {
             (verdict, Some(sighting))

@@ -345,7 +345,7 @@ impl Registry {
             for (standing, record) in page.iter().zip(records) {
                 let Some(session) = record.and_then(|record| record::decode(&record).ok()) else { continue };
                 let basis = standing.basis.unwrap_or_default();
-                let others = OF_OTHERS.into_iter().filter(|reason| basis.noted.contains(*reason)).collect();
+                let others = OF_OTHERS.into_iter().filter(|reason| basis.known_reasons.contains(*reason)).collect();
                 let thresholds = self.controls.thresholds().of(&standing.key.deployment);
                 let surely_replayed = basis.surely_replayed;
                 found.push((Stored { session, others, surely_replayed, bot: None }, thresholds));

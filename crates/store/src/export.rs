@@ -143,8 +143,8 @@ impl Checksum {
         self.text(&verdict.class);
         self.number(verdict.reasons.bits());
         self.number(i64::from(verdict.fallback));
-        self.number(bits(verdict.basis.and_then(|basis| basis.supported)));
-        self.number(verdict.basis.map_or(-1, |basis| basis.noted.bits()));
+        self.number(bits(verdict.basis.and_then(|basis| basis.supported_score)));
+        self.number(verdict.basis.map_or(-1, |basis| basis.known_reasons.bits()));
         self.number(verdict.basis.map_or(-1, |basis| i64::from(basis.surely_replayed)));
     }
 

@@ -26,11 +26,11 @@ pub(super) fn by_model(verdict: &Verdict) -> Option<Vec<u8>> {
     let texts = [&verdict.model.id, &verdict.model.version, &verdict.class];
     let mut bytes = Vec::with_capacity(46 + texts.iter().map(|text| text.len()).sum::<usize>());
     bytes.extend([FORM, u8::from(verdict.extrapolated)]);
-    let supported = basis.supported.unwrap_or(score);
-    for number in [raw.to_bits(), supported.to_bits()] {
+    let supported_score = basis.supported_score.unwrap_or(score);
+    for number in [raw.to_bits(), supported_score.to_bits()] {
         bytes.extend(number.to_le_bytes());
     }
-    for reasons in [verdict.reasons, basis.noted] {
+    for reasons in [verdict.reasons, basis.known_reasons] {
         bytes.extend(reasons.bits().to_le_bytes());
     }
     for text in texts {
@@ -55,8 +55,8 @@ fn read(bytes: &[u8], score: f64) -> StoreResult<ByModel> {
     }
     let mut words = head[2..].chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap_or_default()));
     let mut word = || words.next().unwrap_or_default();
-    let (raw, supported) = (f64::from_bits(word()), f64::from_bits(word()));
-    let [reasons, noted] = [word(), word()].map(|bits| Reasons::from_bits(bits.cast_signed()));
+    let (raw, supported_score) = (f64::from_bits(word()), f64::from_bits(word()));
+    let [reasons, known_reasons] = [word(), word()].map(|bits| Reasons::from_bits(bits.cast_signed()));
     let mut text = || {
         let (length, after) = rest.split_first_chunk().ok_or_else(damaged)?;
         let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
@@ -67,8 +67,8 @@ fn read(bytes: &[u8], score: f64) -> StoreResult<ByModel> {
     let model = ModelIdentity { id: text()?, version: text()? };
     let class = text()?;
     // Of a calibrated score, that is what the p-value was made into.
-    let calibrated = Calibrated { p: 10f64.powf(-supported), score, supported, extrapolated: head[1] == 1 };
-    Ok(ByModel { reasons, score: FirstScore { model, raw, calibrated, class, noted } })
+    let calibrated = Calibrated { p: 10f64.powf(-supported_score), score, supported_score, extrapolated: head[1] == 1 };
+    Ok(ByModel { reasons, score: FirstScore { model, raw, calibrated, class, known_reasons } })
 }
 
 /// What the columns of a session say of its first verdict.
@@ -99,12 +99,19 @@ impl Columns<'_> {
             class: String::new(),
             reasons,
             fallback: false,
-            basis: Some(DecisionInputs { supported: Some(score), noted: reasons, surely_replayed: false }),
+            basis: Some(DecisionInputs {
+                supported_score: Some(score),
+                known_reasons: reasons,
+                surely_replayed: false,
+            }),
         };
         let Some(bytes) = by_model else { return Ok(rules) };
         let ByModel { reasons, score: said } = read(bytes, score)?;
-        let basis =
-            DecisionInputs { supported: Some(said.calibrated.supported), noted: said.noted, surely_replayed: false };
+        let basis = DecisionInputs {
+            supported_score: Some(said.calibrated.supported_score),
+            known_reasons: said.known_reasons,
+            surely_replayed: false,
+        };
         Ok(Verdict {
             raw_score: Some(said.raw),
             kind: ScoreKind::Calibrated,
@@ -142,7 +149,7 @@ mod tests {
             assert_eq!(columns(&first, Some(&bytes)).verdict(None).unwrap(), first);
             let said = score(Some(&bytes), first.anomaly_score.unwrap()).unwrap().unwrap();
             assert_eq!((&said.model, said.raw.to_bits(), &said.class), (&first.model, raw.to_bits(), &first.class));
-            assert_eq!(said.noted, first.basis.unwrap().noted);
+            assert_eq!(said.known_reasons, first.basis.unwrap().known_reasons);
         }
     }
 

@@ -15,6 +15,7 @@ use rayon::prelude::*;
 use super::super::local_node::{self, NodeSettings};
 use super::load::{self, Target};
 use crate::adversary::replay::{self, Replay};
+use crate::domain::evidence::Evidence;
 use crate::domain::id::SessionId;
 use crate::domain::session::Session;
 use crate::generator::{self, Family, Shape};
@@ -78,12 +79,23 @@ struct Ran {
     settled_after: Duration,
 }
 
+impl Ran {
+    /// Sessions a second, of so many, from the first accepted to the last settled and compared.
+    fn rate(&self, sent: usize) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a count for a printed rate")]
+        let sent = sent as f64;
+        sent / (self.accepted_in + self.settled_after).as_secs_f64()
+    }
+}
+
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let people = people(args)?;
     let sources: Vec<Bytes> = people.iter().map(body).collect();
     let replays: Vec<Made> = (0..people.len()).map(|place| replayed(args.seed, &people, place)).collect();
-    let idle = ran(args, &sources, &replays, 0)?;
-    let flooded = ran(args, &sources, &replays, args.flood.get())?;
+    let idle = ran(args, &sources, &replays, 0, Evidence::Auto)?;
+    let flooded = ran(args, &sources, &replays, args.flood.get(), Evidence::Auto)?;
+    let never = ran(args, &sources, &replays, args.flood.get(), Evidence::Never)?;
+    let always = ran(args, &sources, &replays, args.flood.get(), Evidence::Always)?;
     let count = |found: &mut dyn Iterator<Item = bool>| found.filter(|found| *found).count();
     let found = count(&mut idle.found.iter().copied());
     let again = count(&mut idle.found.iter().zip(&flooded.found).map(|(idle, flooded)| *idle && *flooded));
@@ -98,6 +110,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         replays.len(),
         args.flood,
         flooded.settled_after.as_secs_f64()
+    ))?;
+    let sent = args.flood.get() + replays.len();
+    let [never, always, auto] = [&never, &always, &flooded].map(|ran| ran.rate(sent));
+    crate::cli::say(&format!(
+        "from the first accepted to the last final result: {never:.0} sessions a second never compared, {always:.0} always \
+         ({:.2}), {auto:.0} by default ({:.2}), comparing included",
+        always / never,
+        auto / never
     ))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -148,7 +168,7 @@ fn body(session: &Session) -> Bytes {
 
 /// Sends the sources to a node of its own, lets it end its work, sends the replays among `flood` generated sessions, and
 /// looks which of them have a match with one of their sources once all is compared.
-fn ran(args: &Args, sources: &[Bytes], replays: &[Made], flood: usize) -> anyhow::Result<Ran> {
+fn ran(args: &Args, sources: &[Bytes], replays: &[Made], flood: usize, evidence: Evidence) -> anyhow::Result<Ran> {
     let folder = tempfile::tempdir()?;
     let node = local_node::start(&NodeSettings {
         folder: folder.path().to_owned(),
@@ -156,6 +176,7 @@ fn ran(args: &Args, sources: &[Bytes], replays: &[Made], flood: usize) -> anyhow
         interval: Duration::from_millis(100),
         max_wait: Duration::from_secs(1),
         queue_limit: QUEUE_LIMIT,
+        evidence,
     })?;
     let mixed = mixed(args.seed, replays, flood);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

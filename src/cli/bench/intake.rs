@@ -12,6 +12,7 @@ use super::super::local_node::{self, LocalNode, NodeSettings};
 use super::baseline;
 use super::drain::{self, Drain};
 use super::load::{self, Pool, Tally, Target};
+use crate::domain::evidence::Evidence;
 
 /// Before each round, not counted: connections, allocator and caches settle.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -82,6 +83,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             interval: Duration::from_millis(100),
             max_wait: Duration::from_secs(1),
             queue_limit: QUEUE_LIMIT,
+            evidence: Evidence::Auto,
         })?,
     };
     let bare = if args.baseline { Some(baseline::start()?) } else { None };

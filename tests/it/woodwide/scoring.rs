@@ -161,7 +161,7 @@ async fn a_model_that_ranks_within_the_call_is_calibrated_within_the_call() {
     let answer = detector.score(&rows).await.unwrap();
     assert_eq!(answer.outcomes.len(), 50);
     let score = |outcome: &Outcome| match outcome {
-        Outcome::Calibrated { calibrated, .. } => calibrated.supported,
+        Outcome::Calibrated { calibrated, .. } => calibrated.supported_score,
         other => panic!("{other:?}"),
     };
     let (odd, others): (Vec<_>, Vec<_>) = answer.outcomes.iter().partition(|(id, _)| *id == rows[17].id);

@@ -51,14 +51,17 @@ impl Judge {
         let distance = self.support.distance(row);
         let placed = self.calibration.assess(row, raw, distance);
         let p = (placed.classifier / (1.0 - SUPPORT_PART)).min(placed.support / SUPPORT_PART).min(1.0);
-        let supported = (-p.log10()).clamp(0.0, MAX_SCORE);
+        let supported_score = (-p.log10()).clamp(0.0, MAX_SCORE);
         let [largest_raw, largest_distance] = self.calibration.largest();
         let outside = distance > largest_distance;
         // Beyond everybody the score goes on rising, so that it still ranks; a unit of log-odds is a factor e.
         let beyond = (raw - largest_raw).max(0.0) + (distance / largest_distance.max(1.0)).max(1.0).ln();
         let extrapolated = raw > largest_raw || outside;
-        let score =
-            if extrapolated { (supported + beyond * std::f64::consts::LOG10_E).min(MAX_SCORE) } else { supported };
+        let score = if extrapolated {
+            (supported_score + beyond * std::f64::consts::LOG10_E).min(MAX_SCORE)
+        } else {
+            supported_score
+        };
         Judgement {
             raw,
             distance,
@@ -66,7 +69,7 @@ impl Judge {
             support_p: placed.support,
             known: placed.known,
             outside,
-            calibrated: Calibrated { p, score, supported, extrapolated },
+            calibrated: Calibrated { p, score, supported_score, extrapolated },
         }
     }
 }

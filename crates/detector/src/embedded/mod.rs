@@ -164,7 +164,7 @@ impl Model {
         let (evidence, least) = self.evidence(features);
         if evidence < least {
             let score = -UNJUDGED_P.log10();
-            let calibrated = Calibrated { p: UNJUDGED_P, score, supported: score, extrapolated: false };
+            let calibrated = Calibrated { p: UNJUDGED_P, score, supported_score: score, extrapolated: false };
             let raw = self.unjudged + 1e-6 * (least - evidence.min(least));
             return Assessment { raw, calibrated, class: POOLED, notes: Reasons::default() };
         }

@@ -57,7 +57,7 @@ impl Shadow {
     /// What it makes of a row that the active model scored so.
     pub(super) fn compare(&self, features: &[f64], active: &Calibrated) -> Tally {
         let own = self.model.assess(features).calibrated;
-        let [active, own] = [active, &own].map(|score| self.thresholds.decide(score.supported) as u8);
+        let [active, own] = [active, &own].map(|score| self.thresholds.decide(score.supported_score) as u8);
         Tally { sessions: 1, stricter: u64::from(own > active), milder: u64::from(own < active) }
     }
 

@@ -44,14 +44,14 @@ impl EmbeddedDetector {
     pub fn judge(
         &self,
         session: &Session,
-        noted: Reasons,
+        known_reasons: Reasons,
         thresholds: &Thresholds,
         extractor: &mut Extractor,
         row: &mut Vec<f64>,
     ) -> Option<(Verdict, Sighting)> {
         let going = self.going();
         extractor.extract(going.model.feature_set(), session, row);
-        going.sight(row, session, noted, thresholds)
+        going.sight(row, session, known_reasons, thresholds)
     }
 }
 
@@ -60,7 +60,7 @@ impl ActiveModel {
         self,
         row: &[f64],
         session: &Session,
-        noted: Reasons,
+        known_reasons: Reasons,
         thresholds: &Thresholds,
     ) -> Option<(Verdict, Sighting)> {
         if self.refusal(row).is_some() {
@@ -75,7 +75,7 @@ impl ActiveModel {
             let tally = shadow.compare(row, &calibrated);
             (shadow, tally)
         });
-        let reasons = noted.union(notes);
+        let reasons = known_reasons.union(notes);
         let verdict =
             Verdict::calibrated(raw, &calibrated, class, reasons, Source::Embedded, model.identity(), thresholds);
         Some((verdict, Sighting { lately, asked, drift, place, shadow }))
@@ -118,16 +118,19 @@ mod tests {
             assert_eq!((Some(raw), Some(calibrated.score)), (verdict.raw_score, verdict.anomaly_score));
             assert_eq!((&class, &answer.model), (&verdict.class, &verdict.model));
             let basis = verdict.basis.unwrap();
-            assert_eq!(Some(calibrated.supported), basis.supported);
+            assert_eq!(Some(calibrated.supported_score), basis.supported_score);
             let (kept, row) = (alone.kept().unwrap(), rows.iter().find(|row| row.id == id).unwrap());
             // What a queued session lacks its batch adds, from what is kept and from the row alike.
             if id.0 % 2 == 0 {
                 let traits = kept.traits(&row.features, &calibrated);
-                assert_eq!((kept.recall(id, &calibrated), basis.noted.union(traits)), (Traits::Known(traits), notes));
+                assert_eq!(
+                    (kept.recall(id, &calibrated), basis.known_reasons.union(traits)),
+                    (Traits::Known(traits), notes)
+                );
                 let again = if calibrated.score > EXPLAINED { Traits::FromRow } else { Traits::Known(traits) };
                 assert_eq!(kept.recall(id, &calibrated), again);
             } else {
-                assert_eq!(basis.noted, notes);
+                assert_eq!(basis.known_reasons, notes);
             }
         }
         assert_eq!(alone.drift().report().map(|report| report.sessions), Some(250));

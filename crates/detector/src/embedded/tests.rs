@@ -41,7 +41,7 @@ fn too_little_motion_goes_to_review_whatever_the_row_says() {
             let mut row = vec![0.0; width];
             row[column] = evidence;
             let assessed = model.assess(&row);
-            assert_eq!(Thresholds::default().decide(assessed.calibrated.supported), Decision::Review);
+            assert_eq!(Thresholds::default().decide(assessed.calibrated.supported_score), Decision::Review);
             assert!(assessed.raw < last, "less motion ranks as odder");
             last = assessed.raw;
         }
@@ -80,12 +80,12 @@ async fn bad_rows_are_rejected_alone_and_every_row_has_its_outcome() {
 #[test]
 fn a_recorder_beyond_the_known_ones_is_noted() {
     let model = model();
-    let noted = |interval: f64| {
+    let known_reasons = |interval: f64| {
         let mut row = row(50.0, 200.0, 0.4);
         row[26] = interval;
         model.assess(&row).notes.contains(Reason::UnfamiliarRecorder)
     };
-    assert_eq!([noted(16.0), noted(-900.0), noted(961.0)], [false, true, true]);
+    assert_eq!([known_reasons(16.0), known_reasons(-900.0), known_reasons(961.0)], [false, true, true]);
 }
 
 proptest! {
@@ -106,7 +106,7 @@ proptest! {
         let score = |p: f64, part: f64| -(p / part).min(1.0).log10();
         let parts = score(judgement.classifier_p, 1.0 - judge::SUPPORT_PART)
             .max(score(judgement.support_p, judge::SUPPORT_PART));
-        prop_assert!((parts - judgement.calibrated.supported).abs() < 1e-9);
+        prop_assert!((parts - judgement.calibrated.supported_score).abs() < 1e-9);
     }
 
     #[test]

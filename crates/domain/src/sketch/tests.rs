@@ -145,6 +145,17 @@ fn telemetry_sent_again_is_told_from_a_movement_made_again() {
 }
 
 #[test]
+fn plain_strokes_have_to_fit_better_than_ones_with_a_reach_in_common() {
+    let movement = Movement::of(&wandering(1, 14)).unwrap();
+    let like = movement.compare(&movement.sketch()).unwrap();
+    let strength = |left: f64, evidence: f32| Likeness { left, evidence, ..like }.strength();
+    assert_eq!(strength(0.03, 0.0), None);
+    assert_eq!(strength(0.03, 0.1), Some(Strength::Same));
+    assert_eq!(strength(0.015, 0.0), Some(Strength::Same));
+    assert_eq!(strength(0.04, 0.1), None);
+}
+
+#[test]
 fn what_says_too_little_has_no_sketch() {
     assert!(Movement::of(&wandering(1, 1)).is_none(), "a single drag");
     let line = changed(1, |x, _, t| (x, 0.01 * x, t));

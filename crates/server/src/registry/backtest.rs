@@ -69,11 +69,11 @@ pub(super) fn decide(
     row: &mut Vec<f64>,
 ) -> Decision {
     let features = extractor.v1(&stored.session);
-    let rules = heuristic::noted(Heuristic::judge(&features).reasons, features.total_moves);
+    let rules = heuristic::reasons_with_notes(Heuristic::judge(&features).reasons, features.total_moves);
     extractor.extract(model.feature_set(), &stored.session, row);
     let undecidable = heuristic::undecidable(&stored.session).into_iter().collect();
-    let noted = rules.union(stored.others).union(undecidable);
-    let verdict: Verdict = model.verdict(row, noted, thresholds);
+    let known_reasons = rules.union(stored.others).union(undecidable);
+    let verdict: Verdict = model.verdict(row, known_reasons, thresholds);
     let mut basis = verdict.basis.unwrap_or_default();
     basis.surely_replayed = stored.surely_replayed;
     basis.decide(verdict.kind, verdict.anomaly_score, thresholds).decision

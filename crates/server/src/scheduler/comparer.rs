@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::engine::Engine;
 use super::kept_reaches::{Looked, off_thread};
 use super::records;
-use crate::domain::evidence::{Evidence, noted};
+use crate::domain::evidence::{Evidence, with_similar};
 use crate::domain::id::Seq;
 use crate::shutdown::Shutdown;
 use crate::store::decisions::DecidedResult;
@@ -86,8 +86,8 @@ async fn turn(engine: &Engine) -> StoreResult<usize> {
         again.extend(found.later);
         let (Some(place), Some(standing)) = (places.get(&found.seq), standings.get(&found.seq)) else { continue };
         let Some(basis) = standing.basis else { continue };
-        let later = noted(basis, &found.alike);
-        engine.parts.metrics.evidence(later.noted);
+        let later = with_similar(basis, &found.alike);
+        engine.parts.metrics.evidence(later.known_reasons);
         if later != basis {
             let thresholds = engine.parts.thresholds.of(&standing.key.deployment);
             compared[*place].found = Some((later, later.decide(standing.kind, standing.score, &thresholds)));

@@ -82,7 +82,7 @@ pub(super) fn verdict(
     source: Source,
     thresholds: &Thresholds,
 ) -> Result<Verdict, String> {
-    let reasons = heuristic::noted(member.reasons, member.features.total_moves);
+    let reasons = heuristic::reasons_with_notes(member.reasons, member.features.total_moves);
     match outcome {
         Outcome::Calibrated { raw, calibrated, class, notes } => {
             Ok(Verdict::calibrated(raw, &calibrated, &class, reasons.union(notes), source, model, thresholds))

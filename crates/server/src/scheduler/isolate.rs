@@ -32,7 +32,7 @@ impl Judgement {
     /// whether the session was scored now or when it was accepted.
     pub(super) fn p_value(&self) -> Option<f64> {
         match self {
-            Self::Scored(_, Outcome::Calibrated { calibrated, .. }) => Some(10f64.powf(-calibrated.supported)),
+            Self::Scored(_, Outcome::Calibrated { calibrated, .. }) => Some(10f64.powf(-calibrated.supported_score)),
             _ => None,
         }
     }

@@ -59,6 +59,6 @@ impl Split<'_> {
 }
 
 fn judgement(first: &FirstScore, traits: Reasons) -> Judgement {
-    let FirstScore { model, raw, calibrated, class, noted } = first.clone();
-    Judgement::Scored(model, Outcome::Calibrated { raw, calibrated, class, notes: noted.union(traits) })
+    let FirstScore { model, raw, calibrated, class, known_reasons } = first.clone();
+    Judgement::Scored(model, Outcome::Calibrated { raw, calibrated, class, notes: known_reasons.union(traits) })
 }

@@ -135,7 +135,10 @@ pub(crate) async fn members_carry_what_the_model_said_at_once(store: &dyn Store)
         let calibrated = scored.calibrated;
         assert_eq!((Some(calibrated.score), calibrated.extrapolated), (first.anomaly_score, first.extrapolated));
         let basis = first.basis.unwrap();
-        assert_eq!((Some(calibrated.supported), scored.noted), (basis.supported, basis.noted));
+        assert_eq!(
+            (Some(calibrated.supported_score), scored.known_reasons),
+            (basis.supported_score, basis.known_reasons)
+        );
         assert!((calibrated.p - 10f64.powf(-2.75)).abs() < 1e-12);
         assert_eq!(member.reasons, new.reasons, "those of the rules are told apart from the model's");
     };

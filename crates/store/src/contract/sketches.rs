@@ -193,9 +193,9 @@ fn nothing(seq: Seq) -> Compared {
 
 /// What follows once a session is known for a replay.
 fn found_replay() -> (DecisionInputs, Decided) {
-    let noted = Reasons::from_iter([Reason::NoJitter, Reason::ReplayedMovement]);
-    let basis = DecisionInputs { supported: Some(0.5), noted, surely_replayed: true };
-    (basis, Decided { decision: Decision::Fail, confidence: 0.625, reasons: noted })
+    let known_reasons = Reasons::from_iter([Reason::NoJitter, Reason::ReplayedMovement]);
+    let basis = DecisionInputs { supported_score: Some(0.5), known_reasons, surely_replayed: true };
+    (basis, Decided { decision: Decision::Fail, confidence: 0.625, reasons: known_reasons })
 }
 
 pub(crate) async fn what_is_to_be_compared_is_remembered_until_it_was(store: &dyn Store) {

@@ -81,7 +81,7 @@ pub struct FirstScore {
     /// The calibration class used.
     pub class: String,
     /// Every reason that was known, the model's notes among them.
-    pub noted: Reasons,
+    pub known_reasons: Reasons,
 }
 
 /// Everything the store knows of one session but its telemetry.

@@ -185,8 +185,8 @@ impl Core {
                             &v.fallback,
                             &plain(&v.class),
                             &deployment,
-                            &v.basis.and_then(|basis| basis.supported),
-                            &v.basis.map(|basis| basis.noted.bits()),
+                            &v.basis.and_then(|basis| basis.supported_score),
+                            &v.basis.map(|basis| basis.known_reasons.bits()),
                             &v.basis.map(|basis| basis.surely_replayed),
                         ],
                     )

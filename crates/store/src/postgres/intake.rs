@@ -242,8 +242,10 @@ impl Core {
         let fallback: Vec<Option<bool>> = finals.iter().map(|v| v.map(|v| v.fallback)).collect();
         let class: Vec<Option<Cow<'_, str>>> = finals.iter().map(|v| v.map(|v| plain(&v.class))).collect();
         let basis = |v: Option<&Verdict>| v.and_then(|v| v.basis);
-        let supported: Vec<Option<f64>> = finals.iter().map(|v| basis(*v).and_then(|b| b.supported)).collect();
-        let noted: Vec<Option<i64>> = finals.iter().map(|v| basis(*v).map(|b| b.noted.bits())).collect();
+        let supported_score: Vec<Option<f64>> =
+            finals.iter().map(|v| basis(*v).and_then(|b| b.supported_score)).collect();
+        let known_reasons: Vec<Option<i64>> =
+            finals.iter().map(|v| basis(*v).map(|b| b.known_reasons.bits())).collect();
         let surely: Vec<Option<bool>> = finals.iter().map(|v| basis(*v).map(|b| b.surely_replayed)).collect();
         let bodies: Vec<Option<String>> =
             finals.iter().map(|v| v.map(|v| plain(&final_body(v)).into_owned())).collect();
@@ -282,8 +284,8 @@ impl Core {
                     &extrapolated,
                     &fallback,
                     &class,
-                    &supported,
-                    &noted,
+                    &supported_score,
+                    &known_reasons,
                     &surely,
                     &bodies,
                     &first_models,

@@ -35,8 +35,8 @@ pub(super) struct Columns<'a> {
     pub(super) extrapolated: Vec<bool>,
     pub(super) fallback: Vec<bool>,
     pub(super) class: Vec<std::borrow::Cow<'a, str>>,
-    pub(super) supported: Vec<Option<f64>>,
-    pub(super) noted: Vec<Option<i64>>,
+    pub(super) supported_score: Vec<Option<f64>>,
+    pub(super) known_reasons: Vec<Option<i64>>,
     pub(super) surely_replayed: Vec<Option<bool>>,
 }
 
@@ -55,8 +55,8 @@ impl<'a> Columns<'a> {
         self.extrapolated.push(verdict.extrapolated);
         self.fallback.push(verdict.fallback);
         self.class.push(plain(&verdict.class));
-        self.supported.push(verdict.basis.and_then(|basis| basis.supported));
-        self.noted.push(verdict.basis.map(|basis| basis.noted.bits()));
+        self.supported_score.push(verdict.basis.and_then(|basis| basis.supported_score));
+        self.known_reasons.push(verdict.basis.map(|basis| basis.known_reasons.bits()));
         self.surely_replayed.push(verdict.basis.map(|basis| basis.surely_replayed));
         Ok(())
     }
@@ -115,8 +115,8 @@ pub(super) async fn write(
                 &columns.extrapolated,
                 &columns.fallback,
                 &columns.class,
-                &columns.supported,
-                &columns.noted,
+                &columns.supported_score,
+                &columns.known_reasons,
                 &columns.surely_replayed,
             ],
         )

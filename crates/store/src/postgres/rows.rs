@@ -115,9 +115,13 @@ fn result(row: &Row) -> Result<Option<StoredResult>, Fault> {
 
 /// What a decision followed from, where that is kept.
 pub(super) fn basis(row: &Row) -> Result<Option<DecisionInputs>, Fault> {
-    let Some(noted) = row.try_get("noted")? else { return Ok(None) };
+    let Some(known_reasons) = row.try_get("noted")? else { return Ok(None) };
     let surely_replayed = row.try_get::<_, Option<bool>>("surely_replayed")?.unwrap_or(false);
-    Ok(Some(DecisionInputs { supported: row.try_get("supported")?, noted: Reasons::from_bits(noted), surely_replayed }))
+    Ok(Some(DecisionInputs {
+        supported_score: row.try_get("supported")?,
+        known_reasons: Reasons::from_bits(known_reasons),
+        surely_replayed,
+    }))
 }
 
 /// A session joined with its place in the queue or its result.

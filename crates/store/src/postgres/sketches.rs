@@ -132,7 +132,7 @@ impl Core {
         let joining: Vec<i64> = matches.iter().map(|one| one.seq.0).collect();
         campaigns::join(&transaction, &joining, Some(at)).await?;
         let seqs: Vec<i64> = found.iter().map(|(one, _)| one.seq.0).collect();
-        let noted: Vec<i64> = found.iter().map(|(_, (basis, _))| basis.noted.bits()).collect();
+        let known_reasons: Vec<i64> = found.iter().map(|(_, (basis, _))| basis.known_reasons.bits()).collect();
         let surely: Vec<bool> = found.iter().map(|(_, (basis, _))| basis.surely_replayed).collect();
         let decisions: Vec<i16> = found.iter().map(|(_, (_, decided))| number(decided.decision)).collect();
         let reasons: Vec<i64> = found.iter().map(|(_, (_, decided))| decided.reasons.bits()).collect();
@@ -143,7 +143,8 @@ impl Core {
                        FROM unnest($1::bigint[], $2::bigint[], $3::boolean[], $4::smallint[], $5::bigint[]) \
                        AS v(seq, noted, surely, decision, reasons) WHERE r.seq = v.seq RETURNING r.seq, r.decision";
             let statement = transaction.prepare_cached(sql).await?;
-            let standing = transaction.query(&statement, &[&seqs, &noted, &surely, &decisions, &reasons]).await?;
+            let standing =
+                transaction.query(&statement, &[&seqs, &known_reasons, &surely, &decisions, &reasons]).await?;
             let mut revisions = Vec::new();
             for row in &standing {
                 let (seq, earlier) = (row.try_get::<_, i64>("seq")?, enumerated(row, "decision")?);

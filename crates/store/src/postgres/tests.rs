@@ -164,9 +164,9 @@ async fn a_copy_in_a_folder_comes_back_whole_in_an_empty_database() {
     let revision = Revision { seq: labelled, earlier, decided, cause, detail: "{}".to_owned() };
     assert!(store.label(labelled, Some(label), Some(revision), at(3).wall).await.unwrap());
     let action = "key.create".to_owned();
-    let noted =
+    let entry =
         NewEntry { at: at(3).wall, actor: "me".to_owned(), action, target: String::new(), detail: "{}".to_owned() };
-    store.record(noted).await.unwrap();
+    store.record(entry).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     store.backup(folder.path().to_owned()).await.unwrap();
     // What comes after is not in it.

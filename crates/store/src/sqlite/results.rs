@@ -57,8 +57,8 @@ impl WriterState {
                 verdict.fallback,
                 new.batch,
                 new.attempts,
-                verdict.basis.and_then(|basis| basis.supported),
-                verdict.basis.map(|basis| basis.noted.bits()),
+                verdict.basis.and_then(|basis| basis.supported_score),
+                verdict.basis.map(|basis| basis.known_reasons.bits()),
                 verdict.basis.map(|basis| basis.surely_replayed),
             ])?;
         deliveries::announce_final(&self.connection, new.session, new.deployment, verdict, new.scored_at)

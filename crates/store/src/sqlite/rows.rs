@@ -94,9 +94,13 @@ pub(super) fn result(row: &Row<'_>) -> Result<Option<StoredResult>, Fault> {
 
 /// What a decision followed from, where that is kept.
 pub(super) fn basis(row: &Row<'_>) -> Result<Option<DecisionInputs>, Fault> {
-    let Some(noted) = row.get("noted")? else { return Ok(None) };
+    let Some(known_reasons) = row.get("noted")? else { return Ok(None) };
     let surely_replayed = row.get::<_, Option<bool>>("surely_replayed")?.unwrap_or(false);
-    Ok(Some(DecisionInputs { supported: row.get("supported")?, noted: Reasons::from_bits(noted), surely_replayed }))
+    Ok(Some(DecisionInputs {
+        supported_score: row.get("supported")?,
+        known_reasons: Reasons::from_bits(known_reasons),
+        surely_replayed,
+    }))
 }
 
 /// A session joined with its result.

@@ -67,7 +67,7 @@ impl WriterState {
                        ELSE reasons END WHERE session = ?1 RETURNING decision";
             let values = params![
                 one.seq.0,
-                basis.noted.bits(),
+                basis.known_reasons.bits(),
                 basis.surely_replayed,
                 decided.decision.number(),
                 decided.reasons.bits()

@@ -100,8 +100,8 @@ pub fn verdict(decision: Decision, raw: f64) -> Verdict {
         reasons: Reasons::from_iter([Reason::NoJitter, Reason::UnlikeHumans]),
         fallback: false,
         basis: Some(DecisionInputs {
-            supported: Some(raw / 2.0),
-            noted: Reasons::from_iter([Reason::NoJitter]),
+            supported_score: Some(raw / 2.0),
+            known_reasons: Reasons::from_iter([Reason::NoJitter]),
             surely_replayed: raw > 9.0,
         }),
     }

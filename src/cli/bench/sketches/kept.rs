@@ -1,6 +1,7 @@
 //! All sketches in memory, and on demand in a store on disk as well, settled there as a node would.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -14,10 +15,10 @@ use crate::domain::id::{LeaseToken, Seq};
 use crate::domain::result::{Source, Verdict};
 use crate::domain::session::Session;
 use crate::domain::sketch::{Index, Movement, Sketch};
+use crate::domain::time::Timestamp;
+use crate::store::postgres::{PostgresSettings, PostgresStore, Time};
 use crate::store::sqlite::{CapacityLimits, SqliteSettings, SqliteStore};
-use crate::store::{
-    BatchEnd, BatchOutcome, ClaimRequest, MemberOutcome, NewSession, NewSketch, Settlement, Store as _,
-};
+use crate::store::{BatchEnd, BatchOutcome, ClaimRequest, MemberOutcome, NewSession, NewSketch, Settlement, Store};
 
 /// Sessions settled in one go.
 const BATCH: usize = 1_000;
@@ -29,8 +30,9 @@ pub(super) struct Kept {
 }
 
 struct OnDisk {
-    store: SqliteStore,
-    folder: tempfile::TempDir,
+    store: Box<dyn Store>,
+    /// The folder of an embedded store.
+    folder: Option<tempfile::TempDir>,
     runtime: tokio::runtime::Runtime,
     template: NewSession,
     waiting: Vec<Sketch>,
@@ -38,8 +40,13 @@ struct OnDisk {
 }
 
 impl Kept {
-    pub(super) fn new(on_disk: bool) -> anyhow::Result<Self> {
-        let store = if on_disk { Some(OnDisk::new()?) } else { None };
+    /// With the embedded store behind, where `on_disk`, or the shared one in the empty database at `url`.
+    pub(super) fn new(on_disk: bool, url: Option<&str>) -> anyhow::Result<Self> {
+        let store = match url {
+            Some(url) => Some(OnDisk::shared(url)?),
+            None if on_disk => Some(OnDisk::embedded()?),
+            None => None,
+        };
         Ok(Self { memory: Index::default(), store })
     }
 
@@ -77,24 +84,43 @@ impl Kept {
             })?;
             looked += sessions.len();
         }
-        Ok(format!(
-            "{:.0} sessions a second are compared with {} sketches in a store on disk; {:.0} bytes a session there with its \
-             row and result",
-            number(looked) / started.elapsed().as_secs_f64(),
-            on_disk.settled,
-            on_disk.bytes()? / f64::from(u32::try_from(on_disk.settled).unwrap_or(u32::MAX)),
-        ))
+        let per_second = number(looked) / started.elapsed().as_secs_f64();
+        let settled = on_disk.settled;
+        let mut text = format!("{per_second:.0} sessions a second are compared with {settled} sketches in a store");
+        if let Some(bytes) = on_disk.bytes()? {
+            let each = bytes / f64::from(u32::try_from(settled).unwrap_or(u32::MAX));
+            let _ = write!(text, "; {each:.0} bytes a session there with its row and result");
+        }
+        Ok(text)
     }
 }
 
 impl OnDisk {
-    fn new() -> anyhow::Result<Self> {
+    fn embedded() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir_in(".").context("cannot create a folder for the store here")?;
         let room = CapacityLimits { queue_limit: u64::MAX, store_limit: None, min_free_disk: 0 };
         let settings = SqliteSettings { folder: folder.path().to_owned(), room, autostart: false };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let store = SqliteStore::open(&settings, NOW.wall)?;
-        Ok(Self { store, folder, runtime, template: template(30), waiting: Vec::new(), settled: 0 })
+        let store = Box::new(SqliteStore::open(&settings, NOW.wall)?);
+        Ok(Self { store, folder: Some(folder), runtime, template: template(30), waiting: Vec::new(), settled: 0 })
+    }
+
+    fn shared(url: &str) -> anyhow::Result<Self> {
+        let settings = PostgresSettings {
+            url: url.to_owned(),
+            connections: 8,
+            queue_limit: u64::MAX,
+            store_limit: None,
+            autostart: false,
+            time: Time::Database,
+            patience: Duration::ZERO,
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let store = runtime.block_on(PostgresStore::open(&settings, Timestamp(0)))?;
+        let held = runtime.block_on(store.snapshot())?.counts.accepted;
+        anyhow::ensure!(held == 0, "the database holds {held} sessions; name an empty one, this command fills it");
+        let store = Box::new(store);
+        Ok(Self { store, folder: None, runtime, template: template(30), waiting: Vec::new(), settled: 0 })
     }
 
     /// Submits a session for each waiting sketch, claims them and settles them with their sketches.
@@ -141,14 +167,15 @@ impl OnDisk {
         Ok(())
     }
 
-    /// Bytes of the store's files.
-    fn bytes(&self) -> anyhow::Result<f64> {
+    /// Bytes of an embedded store's files.
+    fn bytes(&self) -> anyhow::Result<Option<f64>> {
+        let Some(folder) = &self.folder else { return Ok(None) };
         let mut bytes = 0;
-        for file in std::fs::read_dir(self.folder.path())? {
+        for file in std::fs::read_dir(folder.path())? {
             bytes += file?.metadata()?.len();
         }
         #[expect(clippy::cast_precision_loss, reason = "a size for a printed rate")]
         let bytes = bytes as f64;
-        Ok(bytes)
+        Ok(Some(bytes))
     }
 }

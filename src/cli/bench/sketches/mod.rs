@@ -59,6 +59,9 @@ pub(super) struct Args {
     /// Also put all sketches into a store on disk, in a folder here, and look the replays up there
     #[arg(long)]
     store: bool,
+    /// Put them into the shared store in this empty database instead
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
     /// The seed of changes and background
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -70,7 +73,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let load = |(): &mut (), session: Session| person(&session).then_some(session);
     let sessions = load::each(&args.sessions, || (), load, |refused| eprintln!("{refused}"), |_| {})?;
     anyhow::ensure!(!sessions.is_empty(), "the files hold no session of a person; name files that do");
-    let mut index = Kept::new(args.store)?;
+    let mut index = Kept::new(args.store, args.url.as_deref())?;
     // Half of the generated ones before and half after them, so that theirs are neither the oldest nor the latest.
     let half = args.background / 2;
     let mut kept = background(args, 0..half, &mut index)?;
@@ -93,7 +96,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     ))?;
     crate::cli::say(&replays(args, &sessions, &ids, &index.memory)?)?;
     crate::cli::say(&rate(&sessions, &index.memory))?;
-    if args.store {
+    if args.store || args.url.is_some() {
         crate::cli::say(&index.look_up(&sessions)?)?;
     }
     let index = index.memory;

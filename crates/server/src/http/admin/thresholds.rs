@@ -276,12 +276,13 @@ mod tests {
     async fn fill(app: &TestApp, count: u32) {
         let set = Calibration::new((0..1000).map(f64::from).collect());
         for place in 0..count {
-            let noted = if place % 7 == 0 { vec![Reason::UnfamiliarRecorder, Reason::Turning] } else { vec![] };
+            let known_reasons = if place % 7 == 0 { vec![Reason::UnfamiliarRecorder, Reason::Turning] } else { vec![] };
             let raw = f64::from(place) * 1100.0 / f64::from(count);
             let model = ModelIdentity { id: "m".to_owned(), version: "1".to_owned() };
-            let (score, noted) = (set.assess(raw), noted.into_iter().collect());
+            let (score, known_reasons) = (set.assess(raw), known_reasons.into_iter().collect());
             let source = Source::Embedded;
-            let verdict = Verdict::calibrated(raw, &score, "pooled", noted, source, model, &Thresholds::default());
+            let verdict =
+                Verdict::calibrated(raw, &score, "pooled", known_reasons, source, model, &Thresholds::default());
             let id = format!("s{place}");
             let session = final_session(&id, verdict, app.now());
             let deployment = if place % 3 == 0 { "eu" } else { "" };

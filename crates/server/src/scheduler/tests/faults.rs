@@ -39,9 +39,9 @@ async fn a_score_out_of_its_range_is_no_answer() {
         |_, c| c.score = f64::NEG_INFINITY,
         |_, c| c.score = -0.1,
         |_, c| c.score = 6.1,
-        |_, c| c.supported = f64::NAN,
-        |_, c| c.supported = -0.1,
-        |_, c| c.supported = 6.1,
+        |_, c| c.supported_score = f64::NAN,
+        |_, c| c.supported_score = -0.1,
+        |_, c| c.supported_score = 6.1,
     ];
     for (place, spoil) in spoils.into_iter().enumerate() {
         let detector = Scripted::new(move |rows| {
