@@ -124,8 +124,8 @@ mod tests {
     #[test]
     fn a_set_of_316_supports_a_score_of_two_and_a_half_and_315_do_not() {
         let supported_score = |n: u32| Calibration::new((0..n).map(f64::from).collect()).assess(1e9).supported_score;
-        assert!(supported(316) > 2.5);
-        assert!(supported(315) < 2.5);
+        assert!(supported_score(316) > 2.5);
+        assert!(supported_score(315) < 2.5);
     }
 
     #[test]
