@@ -154,18 +154,18 @@ pub trait Detector: Send + Sync {
 
 /// Where a detector keeps what it learned, so that a restart does not ask again.
 #[async_trait]
-pub trait Memory: Send + Sync {
+pub trait DetectorState: Send + Sync {
     /// What was kept under `key`.
     ///
     /// # Errors
     /// One sentence when it cannot be read.
-    async fn recall(&self, key: &str) -> Result<Option<Vec<u8>>, String>;
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, String>;
 
     /// Keeps `value` under `key`, in the place of what was there; `None` forgets it.
     ///
     /// # Errors
     /// One sentence when it cannot be kept.
-    async fn remember(&self, key: &str, value: Option<Vec<u8>>) -> Result<(), String>;
+    async fn put(&self, key: &str, value: Option<Vec<u8>>) -> Result<(), String>;
 }
 
 /// Remembers for as long as it lives: for a look at a detector without a store, and for tests.
@@ -185,12 +185,12 @@ impl Clone for Notebook {
 }
 
 #[async_trait]
-impl Memory for Notebook {
-    async fn recall(&self, key: &str) -> Result<Option<Vec<u8>>, String> {
+impl DetectorState for Notebook {
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, String> {
         Ok(self.kept().get(key).cloned())
     }
 
-    async fn remember(&self, key: &str, value: Option<Vec<u8>>) -> Result<(), String> {
+    async fn put(&self, key: &str, value: Option<Vec<u8>>) -> Result<(), String> {
         match value {
             Some(value) => self.kept().insert(key.to_owned(), value),
             None => self.kept().remove(key),

@@ -22,7 +22,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DetectorKind, StoreUrl};
 use crate::controls::OperatorState;
 use crate::detector::embedded::{EmbeddedDetector, Model};
-use crate::detector::{Detector, Memory, Notebook};
+use crate::detector::{Detector, DetectorState, Notebook};
 use crate::domain::time::Timestamp;
 use crate::http::{self, HttpSettings, Service};
 use crate::intake::Intake;
@@ -62,8 +62,8 @@ impl Node {
     pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Self> {
         let model = Arc::new(load_model(config)?);
         let (store, clock) = open_store(config).await?;
-        let memory = Arc::new(StoreMemory(Arc::clone(&store)));
-        let training = training(config, Arc::clone(&memory) as Arc<dyn Memory>)?;
+        let memory = Arc::new(StoreDetectorState(Arc::clone(&store)));
+        let training = training(config, Arc::clone(&memory) as Arc<dyn DetectorState>)?;
         let embedded = EmbeddedDetector::new(Arc::clone(&model));
         let detector = detector(config, &embedded, memory, &clock).await?;
         let metrics = Arc::new(Metrics::new()?);
@@ -201,7 +201,7 @@ pub fn load_model(config: &Config) -> anyhow::Result<Model> {
 async fn detector(
     config: &Config,
     embedded: &EmbeddedDetector,
-    memory: Arc<dyn Memory>,
+    memory: Arc<dyn DetectorState>,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Arc<dyn Detector>> {
     Ok(match config.detector.kind {
@@ -212,7 +212,7 @@ async fn detector(
 
 async fn woodwide(
     config: &Config,
-    memory: Arc<dyn Memory>,
+    memory: Arc<dyn DetectorState>,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<WoodwideDetector> {
     let shared = matches!(config.store.url, StoreUrl::Postgres(_));
@@ -220,7 +220,7 @@ async fn woodwide(
 }
 
 /// Training at Woodwide needs a key, and no model yet: whichever detector scores.
-fn training(config: &Config, memory: Arc<dyn Memory>) -> anyhow::Result<Option<Training>> {
+fn training(config: &Config, memory: Arc<dyn DetectorState>) -> anyhow::Result<Option<Training>> {
     if config.woodwide.keys.is_empty() {
         return Ok(None);
     }
@@ -228,16 +228,16 @@ fn training(config: &Config, memory: Arc<dyn Memory>) -> anyhow::Result<Option<T
 }
 
 /// The store as the place where a detector keeps what it learned.
-struct StoreMemory(Arc<dyn Store>);
+struct StoreDetectorState(Arc<dyn Store>);
 
 #[async_trait]
-impl Memory for StoreMemory {
-    async fn recall(&self, key: &str) -> Result<Option<Vec<u8>>, String> {
-        self.0.recall(key.to_owned()).await.map_err(|e| e.to_string())
+impl DetectorState for StoreDetectorState {
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, String> {
+        self.0.get_state(key.to_owned()).await.map_err(|e| e.to_string())
     }
 
-    async fn remember(&self, key: &str, value: Option<Vec<u8>>) -> Result<(), String> {
-        self.0.remember(key.to_owned(), value).await.map_err(|e| e.to_string())
+    async fn put(&self, key: &str, value: Option<Vec<u8>>) -> Result<(), String> {
+        self.0.put_state(key.to_owned(), value).await.map_err(|e| e.to_string())
     }
 }
 

@@ -169,7 +169,7 @@ impl Registry {
         if version == self.base.identity().version {
             return Ok(Some(Arc::clone(&self.base)));
         }
-        let Some(bytes) = self.store.recall(memory(version)).await? else { return Ok(None) };
+        let Some(bytes) = self.store.get_state(memory(version)).await? else { return Ok(None) };
         match Model::load(&bytes) {
             // Rows on their way were made for the features of the model before.
             Ok(model) if model.feature_set() == self.base.feature_set() => Ok(Some(Arc::new(model))),
@@ -266,7 +266,7 @@ impl Registry {
         let bytes = made.await.map_err(died)?.map_err(unusable)?;
         let model = Model::load(&bytes).map_err(|error| RegistryError::Unusable(error.to_string()))?;
         let version = model.identity().version;
-        self.store.remember(memory(&version), Some(bytes)).await?;
+        self.store.put_state(memory(&version), Some(bytes)).await?;
         let made = Made { created_at: self.clock.now().wall.0, base, people: told.0, bots: told.1 };
         self.controls.put(&version, &made).await?;
         Ok(version)

@@ -12,6 +12,7 @@ mod contract;
 pub mod testing;
 
 mod encoding;
+mod event_body;
 
 mod first;
 
@@ -166,10 +167,10 @@ pub trait Store:
     ///
     /// # Errors
     /// [`StoreError::TooLarge`] for a value above [`MAX_MEMORY`] or a key above [`MAX_MEMORY_KEY`].
-    async fn remember(&self, key: String, value: Option<Vec<u8>>) -> StoreResult<()>;
+    async fn put_state(&self, key: String, value: Option<Vec<u8>>) -> StoreResult<()>;
 
     /// What is kept under `key`.
-    async fn recall(&self, key: String) -> StoreResult<Option<Vec<u8>>>;
+    async fn get_state(&self, key: String) -> StoreResult<Option<Vec<u8>>>;
 
     /// Sets the scheduler's running state, which outlives the process.
     async fn set_running(&self, running: bool) -> StoreResult<()>;

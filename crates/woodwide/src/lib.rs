@@ -55,7 +55,7 @@ pub use self::settings::{Generation, Timing, WoodwideSettings};
 pub use self::training::Training;
 use self::transport::Transport;
 use playproof_clock::Clock;
-use playproof_detector::{Answer, Detector, DetectorError, Limits, Memory, Outcome, Row};
+use playproof_detector::{Answer, Detector, DetectorError, DetectorState, Limits, Outcome, Row};
 use playproof_domain::features::FeatureSet;
 use playproof_domain::reason::Reasons;
 use playproof_domain::result::{ModelIdentity, Source};
@@ -92,7 +92,7 @@ pub enum SetupError {
 pub struct WoodwideDetector {
     service: Service,
     reference: Arc<Reference>,
-    memory: Arc<dyn Memory>,
+    memory: Arc<dyn DetectorState>,
     /// The one dataset that grows, where one is named.
     persistent: Option<Persistent>,
     clock: Arc<dyn Clock>,
@@ -115,7 +115,7 @@ impl WoodwideDetector {
     /// [`SetupError`], with the mend.
     pub async fn new(
         settings: &WoodwideSettings,
-        memory: Arc<dyn Memory>,
+        memory: Arc<dyn DetectorState>,
         clock: Arc<dyn Clock>,
         shared: bool,
     ) -> Result<Self, SetupError> {
@@ -154,7 +154,7 @@ impl WoodwideDetector {
             return Ok(profile);
         }
         let version = self.service.resolve(deadline).await.map_err(|failure| self.unblamed(failure))?;
-        let kept = self.memory.recall(&self.key(&version)).await.unwrap_or_default();
+        let kept = self.memory.get(&self.key(&version)).await.unwrap_or_default();
         let kept = kept.and_then(|bytes| serde_json::from_slice::<Profile>(&bytes).ok());
         let profile = match kept.filter(|kept| kept.version == version && kept.reference == self.reference.digest) {
             Some(profile) => profile,
@@ -260,7 +260,7 @@ impl WoodwideDetector {
     async fn keep(&self, profile: &Profile) {
         let Ok(bytes) = serde_json::to_vec(profile) else { return };
         // Without it the next start asks again; that costs two calls.
-        if let Err(error) = self.memory.remember(&self.key(&profile.version), Some(bytes)).await {
+        if let Err(error) = self.memory.put(&self.key(&profile.version), Some(bytes)).await {
             tracing::warn!(error, "what was learned about the Woodwide model could not be kept");
         }
     }
@@ -293,7 +293,7 @@ impl WoodwideDetector {
     async fn unlearn(&self) {
         if let Some(profile) = self.know(None) {
             // What is kept by mistake is found out again.
-            let _ = self.memory.remember(&self.key(&profile.version), None).await;
+            let _ = self.memory.put(&self.key(&profile.version), None).await;
         }
     }
 
@@ -412,12 +412,12 @@ impl Detector for WoodwideDetector {
 }
 
 /// The random name of this installation, made once.
-async fn installation(memory: &dyn Memory) -> Result<String, String> {
+async fn installation(memory: &dyn DetectorState) -> Result<String, String> {
     const KEY: &str = "woodwide/installation";
-    if let Some(name) = memory.recall(KEY).await?.and_then(|bytes| String::from_utf8(bytes).ok()) {
+    if let Some(name) = memory.get(KEY).await?.and_then(|bytes| String::from_utf8(bytes).ok()) {
         return Ok(name);
     }
     let name = format!("{:08x}", rand::random::<u32>());
-    memory.remember(KEY, Some(name.clone().into_bytes())).await?;
+    memory.put(KEY, Some(name.clone().into_bytes())).await?;
     Ok(name)
 }

@@ -24,7 +24,7 @@ use super::settings::Generation;
 use super::table::{Cells, Table};
 use super::transport::{Body, Kind, Request};
 use super::{beta, ga};
-use playproof_detector::{Memory, Row};
+use playproof_detector::{DetectorState, Row};
 use playproof_domain::time::Timestamp;
 
 /// Most rows in the dataset.
@@ -83,7 +83,7 @@ struct Held {
 /// The dataset. One question at a time: each replaces what the one before asked about.
 pub(super) struct Persistent {
     name: String,
-    memory: Arc<dyn Memory>,
+    memory: Arc<dyn DetectorState>,
     reference: Arc<Reference>,
     held: Mutex<Held>,
 }
@@ -96,7 +96,7 @@ enum Upload {
 
 impl Persistent {
     /// The dataset called `name`, with what `memory` holds of it.
-    pub(super) fn new(name: String, memory: Arc<dyn Memory>, reference: Arc<Reference>) -> Self {
+    pub(super) fn new(name: String, memory: Arc<dyn DetectorState>, reference: Arc<Reference>) -> Self {
         Self { name, memory, reference, held: Mutex::default() }
     }
 
@@ -264,14 +264,14 @@ impl Persistent {
 
     async fn read(&self) -> Result<Option<Ledger>, Failure> {
         let failed = |error: String| Failure::away(&format!("the persistent dataset's ledger: {error}"), false);
-        let bytes = self.memory.recall(&self.key()).await.map_err(failed)?;
+        let bytes = self.memory.get(&self.key()).await.map_err(failed)?;
         bytes.map(|bytes| serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))).transpose()
     }
 
     async fn write(&self, ledger: &Ledger) -> Result<(), Failure> {
         let failed = |error: String| Failure::away(&format!("the persistent dataset's ledger: {error}"), false);
         let bytes = serde_json::to_vec(ledger).map_err(|error| failed(error.to_string()))?;
-        self.memory.remember(&self.key(), Some(bytes)).await.map_err(failed)
+        self.memory.put(&self.key(), Some(bytes)).await.map_err(failed)
     }
 
     fn key(&self) -> String {

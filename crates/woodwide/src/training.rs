@@ -21,7 +21,7 @@ use super::settings::{Generation, WoodwideSettings};
 use super::table::{Table, columns};
 use super::transport::{Body, Request, Transport};
 use super::{beta, ga};
-use playproof_detector::Memory;
+use playproof_detector::DetectorState;
 
 /// Time for an upload, until it can be trained on.
 const UPLOAD: Duration = Duration::from_secs(120);
@@ -48,7 +48,7 @@ struct Sent {
 pub struct Training {
     transport: Transport,
     generation: Generation,
-    memory: Arc<dyn Memory>,
+    memory: Arc<dyn DetectorState>,
     /// One order at a time: an order looks at what is there before it sends.
     turn: Mutex<()>,
 }
@@ -58,7 +58,7 @@ impl Training {
     ///
     /// # Errors
     /// When there can be no HTTP client.
-    pub fn new(settings: &WoodwideSettings, memory: Arc<dyn Memory>) -> Result<Self, reqwest::Error> {
+    pub fn new(settings: &WoodwideSettings, memory: Arc<dyn DetectorState>) -> Result<Self, reqwest::Error> {
         let transport = Transport::new(&settings.base_url, settings.keys.clone(), settings.in_flight, settings.timing)?;
         Ok(Self { transport, generation: settings.generation, memory, turn: Mutex::default() })
     }
@@ -321,13 +321,13 @@ impl Training {
     }
 
     async fn recall<T: for<'d> Deserialize<'d>>(&self, kind: &str, name: &str) -> Result<Option<T>, TrainingError> {
-        let bytes = self.memory.recall(&self.key(kind, name)).await.map_err(TrainingError::Memory)?;
+        let bytes = self.memory.get(&self.key(kind, name)).await.map_err(TrainingError::Memory)?;
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
     async fn remember<T: Serialize + Sync>(&self, kind: &str, name: &str, value: &T) -> Result<(), TrainingError> {
         let bytes = serde_json::to_vec(value).map_err(|error| TrainingError::Memory(error.to_string()))?;
-        self.memory.remember(&self.key(kind, name), Some(bytes)).await.map_err(TrainingError::Memory)
+        self.memory.put(&self.key(kind, name), Some(bytes)).await.map_err(TrainingError::Memory)
     }
 
     fn key(&self, kind: &str, name: &str) -> String {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use playproof_batch::config::Generation;
-use playproof_batch::detector::{Detector, Memory as _, Outcome, Row};
+use playproof_batch::detector::{Detector, DetectorState as _, Outcome, Row};
 use playproof_batch::domain::id::Seq;
 use playproof_batch::woodwide::WoodwideDetector;
 use serde_json::Value;
@@ -40,7 +40,7 @@ fn mixed(turn: usize, count: usize) -> Vec<Row> {
 }
 
 async fn ledger(rig: &Rig) -> Value {
-    let bytes = rig.memory.recall(&format!("woodwide/persistent/{NAME}")).await.unwrap().unwrap();
+    let bytes = rig.memory.get(&format!("woodwide/persistent/{NAME}")).await.unwrap().unwrap();
     assert!(bytes.len() < 4 << 20);
     serde_json::from_slice(&bytes).unwrap()
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use playproof_batch::clock::SystemClock;
 use playproof_batch::config::{Generation, Secret, Timing, WoodwideSettings};
-use playproof_batch::detector::{Detector, DetectorError, Memory, Notebook, Outcome, Row};
+use playproof_batch::detector::{Detector, DetectorError, DetectorState, Notebook, Outcome, Row};
 use playproof_batch::domain::features::{Extractor, FeatureSet};
 use playproof_batch::domain::id::Seq;
 use playproof_batch::generator::{Family, Shape, generate};
@@ -61,7 +61,7 @@ impl Rig {
         change(&mut settings);
         WoodwideDetector::new(
             &settings,
-            Arc::clone(&self.memory) as Arc<dyn Memory>,
+            Arc::clone(&self.memory) as Arc<dyn DetectorState>,
             Arc::new(SystemClock::new()),
             false,
         )

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use playproof_batch::config::{Generation, WoodwideSettings};
-use playproof_batch::detector::{Detector, DetectorError, Memory as _, Outcome};
+use playproof_batch::detector::{Detector, DetectorError, DetectorState as _, Outcome};
 use playproof_batch::domain::features::v1;
 use serde_json::Value;
 use woodwide_sim::Settings;
@@ -77,7 +77,7 @@ async fn scores_that_tremble_with_the_size_of_the_table_are_still_each_rows_own(
     let rows = rows(900);
     let calm = raw_scores(&rig.detector().await, &rows).await.unwrap();
     for size in ["1e-6", "1e-5", "1e-4"] {
-        rig.memory.remember(&format!("woodwide/profile/{}/{}", rig.model, rig.version), None).await.unwrap();
+        rig.memory.put(&format!("woodwide/profile/{}/{}", rig.model, rig.version), None).await.unwrap();
         rig.sim.disarm_all();
         rig.sim.arm(&format!("score-jitter={size}")).unwrap();
         let detector = rig.detector().await;
@@ -95,7 +95,7 @@ async fn scores_that_tremble_with_the_size_of_the_table_are_still_each_rows_own(
 async fn a_leftover_that_cannot_be_removed_keeps_no_other_and_costs_later_batches_nothing() {
     let rig = Rig::new(Generation::Beta, Settings::default()).await;
     rig.detector().await.score(&rows(10)).await.unwrap();
-    let installation = rig.memory.recall("woodwide/installation").await.unwrap().unwrap();
+    let installation = rig.memory.get("woodwide/installation").await.unwrap().unwrap();
     let installation = String::from_utf8(installation).unwrap();
     let client = playproof_batch::tls::http_client().build().unwrap();
     for n in 0..3 {

@@ -3,23 +3,22 @@
 use super::compact::{POINTS, Points};
 use super::path::{Path, SMOOTHED};
 
-/// At most so much is left between a movement and its replay. Among 46 million pairs of sessions of people, evident
-/// copies aside, the closest had 0.040; see docs/design/sketches.md.
+/// Largest residual between a movement and its replay. Among 88 million pairs of sessions of people, no pair with any
+/// evidence comes below it but recordings of one movement; see docs/design/sketches.md.
 pub const SAME: f64 = 0.035;
-/// At most so much where no reach of the two says anything. Among 88 million pairs of people's sessions one had 0.032,
-/// both of plain strokes.
+/// The same where no reach is evidence. Of those pairs one has a residual of 0.032: two plain strokes.
 const SAME_WITHOUT_REACHES: f64 = 0.02;
-/// At most so much is left where nothing but a replay is believed.
+/// Largest residual of a certain replay.
 pub const SURELY_SAME: f64 = 0.01;
 
-/// Reaches exceed chance by so much between a movement and its replay; `bench sketches` measures how often by chance.
+/// Smallest evidence between a movement and its replay; `bench sketches` measures how often by chance.
 pub const EVIDENT: f32 = 7.5;
-/// By so much where nothing but a replay is believed.
+/// Smallest evidence of a certain replay.
 pub const SURELY_EVIDENT: f32 = 11.0;
 
 /// Paces between which one movement is taken for the other, played faster or slower.
 const PACES: (f64, f64) = (0.7, 1.43);
-/// Fewer points in common say nothing.
+/// Minimum overlap in points.
 const MIN_POINTS: usize = 10;
 /// A part of a movement in common that is less than this share of both says nothing about the whole,
 const MIN_COMMON: f64 = 0.5;
@@ -27,11 +26,11 @@ const MIN_COMMON: f64 = 0.5;
 const MIN_PART: f64 = 0.33;
 /// by at least so much.
 const PARTLY_EVIDENT: f32 = 4.0;
-/// Of every second point, fewer in common say nothing.
+/// Minimum overlap in the coarse pass, which takes every other point.
 const MIN_LOOKED: f64 = 5.0;
-/// At the first look, before times are fitted, so much may be left over.
+/// Largest residual of the coarse pass, before times are fitted.
 const FIRST_LOOK: f64 = 0.3;
-/// Most so much is left after the second round of fitting where there is a likeness at all.
+/// Largest residual after the second round of fitting that a third may still mend.
 const SECOND_LOOK: f64 = 0.2;
 /// Steps to either side at which slopes are taken.
 const REACH: f64 = 2.0;
@@ -43,7 +42,7 @@ const ROUNDS: usize = 4;
 pub struct Likeness {
     /// What is left between the two when the best shift, turn, scale and pace is taken out, as a share of the
     /// movement's own extent: 0 is the same movement.
-    pub left: f64,
+    pub residual: f64,
     /// Points that both have.
     pub points: usize,
     /// The share of the kept one's time, and of this one's, that they have in common; the larger.
@@ -74,7 +73,7 @@ pub enum Strength {
 impl Likeness {
     /// What the reaches of a movement that cannot be laid over the kept one as a whole say.
     pub(super) const APART: Self = Self {
-        left: f64::INFINITY,
+        residual: f64::INFINITY,
         points: 0,
         common: 0.0,
         scale: 1.0,
@@ -88,7 +87,7 @@ impl Likeness {
     /// The more alike first: what leaves least as a whole where either may be one, else what its reaches say.
     #[must_use]
     pub fn order(a: &Self, b: &Self) -> std::cmp::Ordering {
-        let whole = |like: &Self| if like.left <= SAME { like.left } else { f64::INFINITY };
+        let whole = |like: &Self| if like.residual <= SAME { like.residual } else { f64::INFINITY };
         b.strength().cmp(&a.strength()).then(whole(a).total_cmp(&whole(b))).then(b.evidence.total_cmp(&a.evidence))
     }
 
@@ -96,10 +95,13 @@ impl Likeness {
     #[must_use]
     pub fn strength(&self) -> Option<Strength> {
         let is_enough = self.common >= MIN_COMMON || self.evidence >= PARTLY_EVIDENT;
-        let left = if is_enough { self.left } else { f64::INFINITY };
-        if left <= SURELY_SAME || self.evidence >= SURELY_EVIDENT {
+        let residual = if is_enough { self.residual } else { f64::INFINITY };
+        if residual <= SURELY_SAME || self.evidence >= SURELY_EVIDENT {
             Some(Strength::SurelySame)
-        } else if left <= SAME_WITHOUT_REACHES || left <= SAME && self.evidence > 0.0 || self.evidence >= EVIDENT {
+        } else if residual <= SAME_WITHOUT_REACHES
+            || residual <= SAME && self.evidence > 0.0
+            || self.evidence >= EVIDENT
+        {
             Some(Strength::Same)
         } else {
             None
@@ -107,13 +109,13 @@ impl Likeness {
     }
 }
 
-/// A reach that both have gives the pace, and when the kept one begins on this one's clock, steps.
+/// Estimates pace ratio and start offset, in steps of 10 ms, from one shared reach.
 pub(super) fn start(ours: (f64, f64), theirs: (f64, f64)) -> Option<(f64, f64)> {
     let pace = (ours.1 - ours.0) / (theirs.1 - theirs.0);
     (PACES.0..=PACES.1).contains(&pace).then_some((ours.0 - pace * theirs.0, pace))
 }
 
-/// What is left of every second point at once, without fitting the times; `None` where it is too much to look further.
+/// The coarse pass: the residual of every other point, without fitting the times. `None` where it exceeds the bound.
 pub(super) fn first_look(path: &Path, kept: &Points, (begin, pace): (f64, f64)) -> Option<f64> {
     #[expect(clippy::cast_precision_loss, reason = "steps")]
     let last = path.len().saturating_sub(1) as f64;
@@ -148,7 +150,7 @@ pub(super) fn compare(path: &Path, kept: &Points, (mut begin, mut pace): (f64, f
     let mut best: Option<Likeness> = None;
     for round in 0..=ROUNDS {
         let fit = Fit::new(path, kept, begin, pace)?;
-        if round == 2 && fit.left > SECOND_LOOK {
+        if round == 2 && fit.residual > SECOND_LOOK {
             return None;
         }
         #[expect(clippy::cast_precision_loss, reason = "steps")]
@@ -156,7 +158,7 @@ pub(super) fn compare(path: &Path, kept: &Points, (mut begin, mut pace): (f64, f
         let (from, to) = (begin.max(0.0), (begin + pace * kept.steps).min(steps));
         let common = ((to - from) / steps).max((to - from) / (pace * kept.steps));
         let likeness = Likeness {
-            left: fit.left,
+            residual: fit.residual,
             points: fit.points,
             common,
             scale: fit.scale / kept.unit,
@@ -166,7 +168,7 @@ pub(super) fn compare(path: &Path, kept: &Points, (mut begin, mut pace): (f64, f
             reaches: 0,
             identical: false,
         };
-        if best.is_none_or(|best| likeness.left < best.left) {
+        if best.is_none_or(|best| likeness.residual < best.residual) {
             best = Some(likeness);
         }
         let Some((later, slower)) = fit.better else { break };
@@ -181,7 +183,7 @@ pub(super) fn compare(path: &Path, kept: &Points, (mut begin, mut pace): (f64, f
 
 /// The best shift, turn and scale at one pace, and how to change the pace.
 struct Fit {
-    left: f64,
+    residual: f64,
     points: usize,
     scale: f64,
     better: Option<(f64, f64)>,
@@ -252,7 +254,7 @@ impl Fit {
         let det = ll * ss - ls * ls;
         let better = (det > 1e-9 * ll * ss).then(|| (-(lr * ss - sr * ls) / det, -(sr * ll - lr * ls) / det));
         let scale = (re * re + im * im).sqrt();
-        Some(Self { left: (left / extent).sqrt(), points, scale, better })
+        Some(Self { residual: (left / extent).sqrt(), points, scale, better })
     }
 }
 

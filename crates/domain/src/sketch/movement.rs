@@ -132,11 +132,12 @@ impl Movement {
         starts.sort_by(|a, b| a.0.total_cmp(&b.0));
         for (_, start, mirrored) in starts.into_iter().take(STARTS) {
             let points = if mirrored { &mirror } else { &points };
-            if let Some(found) = likeness::compare(&self.path, points, start).filter(|f| f.left < likeness.left) {
+            if let Some(found) = likeness::compare(&self.path, points, start).filter(|f| f.residual < likeness.residual)
+            {
                 likeness = Likeness { mirrored, evidence: likeness.evidence, reaches: likeness.reaches, ..found };
             }
             // One reach is enough to lay the same movement over itself.
-            if likeness.left <= SURELY_SAME {
+            if likeness.residual <= SURELY_SAME {
                 break;
             }
         }

@@ -91,7 +91,7 @@ fn a_movement_is_known_again_however_it_was_shifted_scaled_turned_or_paced() {
             let found = index.find(&Movement::of(&changed(seed, change)).unwrap());
             let (id, like) = found.first().copied().unwrap();
             assert_eq!(id, i64::try_from(seed).unwrap(), "change {number}");
-            assert!(like.left <= SAME / 2.0, "change {number} of {seed} leaves {}", like.left);
+            assert!(like.residual <= SAME / 2.0, "change {number} of {seed} leaves {}", like.residual);
         }
     }
 }
@@ -105,7 +105,7 @@ fn a_movement_is_known_again_after_a_step_of_the_clock() {
         session.movements.t[half..].iter_mut().for_each(|t| *t -= 700.0);
         let (id, like) = index.find(&Movement::of(&session).unwrap())[0];
         assert_eq!(id, i64::try_from(seed).unwrap());
-        assert!(like.left <= SAME / 2.0, "{seed} leaves {}", like.left);
+        assert!(like.residual <= SAME / 2.0, "{seed} leaves {}", like.residual);
     }
 }
 
@@ -130,7 +130,7 @@ fn any_three_fifths_of_a_movement_are_known() {
                 *column = column[begin..end].to_vec();
             }
             let found = index.find(&Movement::of(&session).unwrap());
-            assert!(found.iter().any(|(id, like)| *id == i64::try_from(seed).unwrap() && like.left <= SAME));
+            assert!(found.iter().any(|(id, like)| *id == i64::try_from(seed).unwrap() && like.residual <= SAME));
         }
     }
 }
@@ -148,7 +148,7 @@ fn telemetry_sent_again_is_told_from_a_movement_made_again() {
 fn plain_strokes_have_to_fit_better_than_ones_with_a_reach_in_common() {
     let movement = Movement::of(&wandering(1, 14)).unwrap();
     let like = movement.compare(&movement.sketch()).unwrap();
-    let strength = |left: f64, evidence: f32| Likeness { left, evidence, ..like }.strength();
+    let strength = |residual: f64, evidence: f32| Likeness { residual, evidence, ..like }.strength();
     assert_eq!(strength(0.03, 0.0), None);
     assert_eq!(strength(0.03, 0.1), Some(Strength::Same));
     assert_eq!(strength(0.015, 0.0), Some(Strength::Same));
@@ -182,7 +182,7 @@ fn a_sketch_is_small_and_damaged_ones_are_like_nothing() {
     let sketch = movement.sketch();
     assert!(sketch.bytes().len() <= Sketch::BYTES);
     const { assert!(Sketch::BYTES <= 520) };
-    assert!(movement.compare(&sketch).unwrap().left < 0.005);
+    assert!(movement.compare(&sketch).unwrap().residual < 0.005);
     let cut = sketch.bytes()[..sketch.bytes().len() - 3].to_vec();
     assert!(movement.compare(&Sketch::from_bytes(cut)).is_some(), "a reach less");
     for bytes in [vec![], vec![0; Sketch::BYTES], vec![255; Sketch::BYTES], sketch.bytes()[1..].to_vec()] {

@@ -39,11 +39,11 @@ pub async fn paused(store: &dyn Store, now: Timestamp) -> StoreResult<Option<Tim
 /// # Errors
 /// When the store is away.
 pub async fn resume(store: &dyn Store, now: Timestamp) -> StoreResult<()> {
-    store.remember(CLOCK.to_owned(), Some(now.0.to_le_bytes().to_vec())).await
+    store.put_state(CLOCK.to_owned(), Some(now.0.to_le_bytes().to_vec())).await
 }
 
 async fn last_look(store: &dyn Store) -> StoreResult<Option<Timestamp>> {
-    let last = store.recall(CLOCK.to_owned()).await?;
+    let last = store.get_state(CLOCK.to_owned()).await?;
     Ok(last.and_then(|bytes| Some(Timestamp(i64::from_le_bytes(bytes.try_into().ok()?)))))
 }
 

@@ -270,7 +270,7 @@ pub(crate) async fn telemetry_comes_in_the_order_asked(store: &dyn Store) {
 
 pub(crate) async fn a_backup_opens_by_itself(store: &dyn Store) {
     submit_all(store, &["a", "b"], at(0)).await;
-    store.remember("k".to_owned(), Some(b"v".to_vec())).await.unwrap();
+    store.put_state("k".to_owned(), Some(b"v".to_vec())).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("copy");
     store.backup(copy.clone()).await.unwrap();

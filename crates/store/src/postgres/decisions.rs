@@ -11,7 +11,7 @@ use super::rows::{self, enumerated, number};
 use super::store::PostgresStore;
 use crate::StoreResult;
 use crate::decisions::{Cause, DecidedResult, DecisionStore, Revised, Revision};
-use crate::deliveries::changed_body;
+use crate::event_body::changed_body;
 use playproof_domain::id::Seq;
 use playproof_domain::time::Timestamp;
 

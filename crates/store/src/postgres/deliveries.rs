@@ -14,9 +14,10 @@ use super::rows::{self, enumerated, number};
 use super::store::PostgresStore;
 use crate::campaigns::campaign_body;
 use crate::deliveries::{
-    Attempt, Delivery, DeliveryRow, DeliveryState, DeliveryStore, Event, EventKind, KeptDelivery, Place, final_body,
+    Attempt, Delivery, DeliveryRow, DeliveryState, DeliveryStore, Event, EventKind, KeptDelivery, Place,
 };
 use crate::encoding::KeyHasher;
+use crate::event_body::final_body;
 use crate::{StoreError, StoreResult};
 use playproof_domain::id::{SessionId, SessionKey};
 use playproof_domain::reason::Reasons;

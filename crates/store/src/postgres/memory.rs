@@ -4,7 +4,7 @@ use super::core::Core;
 use super::fault::Fault;
 
 impl Core {
-    pub(super) async fn remember_once(&self, key: &str, value: Option<&[u8]>) -> Result<(), Fault> {
+    pub(super) async fn put_state_once(&self, key: &str, value: Option<&[u8]>) -> Result<(), Fault> {
         let held = self.pool.get().await?;
         match value {
             Some(value) => {
@@ -18,7 +18,7 @@ impl Core {
         Ok(())
     }
 
-    pub(super) async fn recall_once(&self, key: &str) -> Result<Option<Vec<u8>>, Fault> {
+    pub(super) async fn get_state_once(&self, key: &str) -> Result<Option<Vec<u8>>, Fault> {
         let held = self.pool.get().await?;
         let found = held.query_opt("SELECT value FROM memory WHERE name = $1", &[&key.as_bytes()]).await?;
         held.release();

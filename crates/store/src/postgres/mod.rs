@@ -379,13 +379,13 @@ impl Store for PostgresStore {
         }
     }
 
-    async fn remember(&self, key: String, value: Option<Vec<u8>>) -> StoreResult<()> {
+    async fn put_state(&self, key: String, value: Option<Vec<u8>>) -> StoreResult<()> {
         check_memory(&key, value.as_deref())?;
-        called!(self.core.remember_once(&key, value.as_deref()))
+        called!(self.core.put_state_once(&key, value.as_deref()))
     }
 
-    async fn recall(&self, key: String) -> StoreResult<Option<Vec<u8>>> {
-        called!(self.core.recall_once(&key))
+    async fn get_state(&self, key: String) -> StoreResult<Option<Vec<u8>>> {
+        called!(self.core.get_state_once(&key))
     }
 
     async fn set_running(&self, running: bool) -> StoreResult<()> {

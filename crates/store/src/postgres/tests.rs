@@ -149,7 +149,7 @@ async fn a_copy_in_a_folder_comes_back_whole_in_an_empty_database() {
     submit(&store, final_session("at-once", verdict(Decision::Review, 1.5), at(0))).await;
     let batch = claim(&store, 2, at(1)).await;
     settle_all(&store, &batch, scored(2.0), at(2)).await.unwrap();
-    store.remember("learned".to_owned(), Some(vec![0, 255, 10, 92])).await.unwrap();
+    store.put_state("learned".to_owned(), Some(vec![0, 255, 10, 92])).await.unwrap();
     assert!(store.erase_session(batch.members[0].key.clone(), at(3)).await.unwrap());
     store
         .set_control("webhook".to_owned(), "w".to_owned(), Some(r#"{"final":true,"changed":true}"#.to_owned()))
@@ -184,7 +184,7 @@ async fn a_copy_in_a_folder_comes_back_whole_in_an_empty_database() {
     assert_eq!((last.label.is_some(), last.revisions.len(), last.deliveries.len()), (true, 1, 2));
     assert_eq!(back.controls().await.unwrap(), store.controls().await.unwrap());
     assert_eq!(back.audit(None, 9).await.unwrap(), store.audit(None, 9).await.unwrap());
-    assert_eq!(back.recall("learned".to_owned()).await.unwrap(), Some(vec![0, 255, 10, 92]));
+    assert_eq!(back.get_state("learned".to_owned()).await.unwrap(), Some(vec![0, 255, 10, 92]));
     assert_eq!(back.session(batch.members[0].key.clone()).await.unwrap(), Lookup::Erased);
     // It goes on where it was: the next session gets a number of its own.
     submit(&back, session("next", at(6))).await;

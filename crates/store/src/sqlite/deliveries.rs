@@ -11,10 +11,10 @@ use super::store::SqliteStore;
 use crate::campaigns::campaign_body;
 use crate::decisions::{Cause, Revision};
 use crate::deliveries::{
-    Attempt, Delivery, DeliveryRow, DeliveryState, DeliveryStore, Event, EventKind, KeptDelivery, Place, changed_body,
-    final_body,
+    Attempt, Delivery, DeliveryRow, DeliveryState, DeliveryStore, Event, EventKind, KeptDelivery, Place,
 };
 use crate::encoding::{KeyHasher, Numbered as _};
+use crate::event_body::{changed_body, final_body};
 use crate::{StoreError, StoreResult};
 use playproof_domain::id::SessionKey;
 use playproof_domain::reason::Reasons;

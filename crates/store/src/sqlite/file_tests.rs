@@ -22,13 +22,13 @@ async fn everything_is_there_after_opening_again() {
     submit_all(&store, &["gone", "waits"], at(2)).await;
     store.erase_session(crate::contract::key("gone"), at(3)).await.unwrap();
     store.set_running(false).await.unwrap();
-    store.remember("k".to_owned(), Some(b"v".to_vec())).await.unwrap();
+    store.put_state("k".to_owned(), Some(b"v".to_vec())).await.unwrap();
     let before = (store.snapshot().await.unwrap(), found(&store, "done").await, found(&store, "waits").await);
     drop(store);
     assert!(!folder.path().join("playproof.sqlite-wal").exists(), "a store that was closed is one file");
     let store = open_in(folder.path());
     assert_eq!((store.snapshot().await.unwrap(), found(&store, "done").await, found(&store, "waits").await), before);
-    assert_eq!(store.recall("k".to_owned()).await.unwrap().as_deref(), Some(&b"v"[..]));
+    assert_eq!(store.get_state("k".to_owned()).await.unwrap().as_deref(), Some(&b"v"[..]));
     assert_eq!(store.accept(session("gone", at(4))).await.unwrap(), Acceptance::Erased);
     assert!(!store.snapshot().await.unwrap().running, "an operator's stop outlives the process");
 }
@@ -148,7 +148,7 @@ async fn a_backup_is_a_store_and_can_be_put_back() {
     let store = open_in(folder.path());
     process(&store, session("done", at(0)), verdict(Decision::Fail, 1.0), at(1)).await;
     submit(&store, session("waits", at(2))).await;
-    store.remember("k".to_owned(), Some(b"v".to_vec())).await.unwrap();
+    store.put_state("k".to_owned(), Some(b"v".to_vec())).await.unwrap();
     let copy = folder.path().join("copy");
     store.backup(copy.clone()).await.unwrap();
     submit(&store, session("later", at(3))).await;
@@ -157,7 +157,7 @@ async fn a_backup_is_a_store_and_can_be_put_back() {
     let restored = open_in(&place);
     assert_eq!(found(&restored, "done").await, found(&store, "done").await);
     assert_eq!(counts(&restored).await.accepted, 2);
-    assert_eq!(restored.recall("k".to_owned()).await.unwrap().as_deref(), Some(&b"v"[..]));
+    assert_eq!(restored.get_state("k".to_owned()).await.unwrap().as_deref(), Some(&b"v"[..]));
     assert_eq!(restored.session(crate::contract::key("later")).await.unwrap(), Lookup::Unknown);
     assert!(matches!(restore(&copy, &place), Err(StoreError::InUse(_))), "a store is never written over");
     assert!(restore(&folder.path().join("nothing"), &folder.path().join("new")).is_err());

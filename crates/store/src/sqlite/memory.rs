@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::fault::Fault;
 
-pub(super) fn remember(connection: &Connection, key: &str, value: Option<&[u8]>) -> Result<(), Fault> {
+pub(super) fn put(connection: &Connection, key: &str, value: Option<&[u8]>) -> Result<(), Fault> {
     match value {
         Some(value) => {
             let sql = "INSERT INTO memory (name, value) VALUES (?, ?) \
@@ -16,7 +16,7 @@ pub(super) fn remember(connection: &Connection, key: &str, value: Option<&[u8]>)
     Ok(())
 }
 
-pub(super) fn recall(connection: &Connection, key: &str) -> Result<Option<Vec<u8>>, Fault> {
+pub(super) fn get(connection: &Connection, key: &str) -> Result<Option<Vec<u8>>, Fault> {
     let mut statement = connection.prepare_cached("SELECT value FROM memory WHERE name = ?")?;
     Ok(statement.query_row([key], |row| row.get(0)).optional()?)
 }

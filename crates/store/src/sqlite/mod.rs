@@ -295,13 +295,13 @@ impl Store for SqliteStore {
         Ok(cleared)
     }
 
-    async fn remember(&self, key: String, value: Option<Vec<u8>>) -> StoreResult<()> {
+    async fn put_state(&self, key: String, value: Option<Vec<u8>>) -> StoreResult<()> {
         check_memory(&key, value.as_deref())?;
-        self.writer.execute(move |state| memory::remember(&state.connection, &key, value.as_deref())).await
+        self.writer.execute(move |state| memory::put(&state.connection, &key, value.as_deref())).await
     }
 
-    async fn recall(&self, key: String) -> StoreResult<Option<Vec<u8>>> {
-        self.read(move |connection| memory::recall(connection, &key)).await
+    async fn get_state(&self, key: String) -> StoreResult<Option<Vec<u8>>> {
+        self.read(move |connection| memory::get(connection, &key)).await
     }
 
     async fn set_running(&self, running: bool) -> StoreResult<()> {

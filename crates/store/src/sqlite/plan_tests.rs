@@ -68,9 +68,9 @@ async fn work(store: &SqliteStore) {
     let waiting = store.uncompared(9, at(5)).await.unwrap();
     let done = waiting.iter().map(|one| Compared { seq: one.standing.seq, matches: Vec::new(), found: None });
     store.compared(done.collect(), Vec::new(), at(5)).await.unwrap();
-    store.remember("k".to_owned(), Some(vec![1])).await.unwrap();
-    store.recall("k".to_owned()).await.unwrap();
-    store.remember("k".to_owned(), None).await.unwrap();
+    store.put_state("k".to_owned(), Some(vec![1])).await.unwrap();
+    store.get_state("k".to_owned()).await.unwrap();
+    store.put_state("k".to_owned(), None).await.unwrap();
     store.requeue(Some(vec![key("a")]), at(5)).await.unwrap();
     store.requeue(None, at(5)).await.unwrap();
     store.health().await.unwrap();

@@ -242,14 +242,14 @@ fn pairs(labels: &Labels, sessions: &[Session], ids: &[Option<i64>], index: &Ind
             let (other, whose) = place(*id).map_or(("", ""), of);
             let _ = writeln!(
                 text,
-                "  {source} {user} / {other} {whose} left {:.4} evidence {:.1} of {} reaches, scale {:.3} pace {:.3}",
-                like.left, like.evidence, like.reaches, like.scale, like.pace
+                "  {source} {user} / {other} {whose} residual {:.4} evidence {:.1} of {} reaches, scale {:.3} pace {:.3}",
+                like.residual, like.evidence, like.reaches, like.scale, like.pace
             );
         }
         if matched.is_empty() {
-            let left = found.iter().map(|(_, like)| like.left).fold(f64::INFINITY, f64::min);
+            let residual = found.iter().map(|(_, like)| like.residual).fold(f64::INFINITY, f64::min);
             let evidence = found.iter().map(|(_, like)| f64::from(like.evidence)).fold(0.0, f64::max);
-            closest.push((source, left, evidence));
+            closest.push((source, residual, evidence));
         }
     }
     let (n, others) = (found.len(), found.len().saturating_sub(1));
@@ -261,23 +261,23 @@ fn pairs(labels: &Labels, sessions: &[Session], ids: &[Option<i64>], index: &Ind
     let groups = by_source.keys().copied().map(Some).chain([None]);
     for group in groups {
         let of_group: Vec<&(&str, f64, f64)> = closest.iter().filter(|(s, ..)| group.is_none_or(|g| g == *s)).collect();
-        let mut left: Vec<f64> = of_group.iter().map(|c| c.1).filter(|left| left.is_finite()).collect();
+        let mut residuals: Vec<f64> = of_group.iter().map(|c| c.1).filter(|residual| residual.is_finite()).collect();
         let mut evidence: Vec<f64> = of_group.iter().map(|c| c.2).collect();
-        left.sort_by(f64::total_cmp);
+        residuals.sort_by(f64::total_cmp);
         evidence.sort_by(|a, b| b.total_cmp(a));
         let name = group.unwrap_or("all");
         let tail = TAIL.min(of_group.len() / 10);
-        if tail >= 10 && left.len() > tail {
+        if tail >= 10 && residuals.len() > tail {
             // Hill (1975): the distances of the closest others as a power law, fitted to the smallest.
-            let edge = left[tail];
-            let power = number(tail) / left[..tail].iter().map(|left| (edge / left).ln()).sum::<f64>();
+            let edge = residuals[tail];
+            let power = number(tail) / residuals[..tail].iter().map(|residual| (edge / residual).ln()).sum::<f64>();
             let rate =
                 |at: f64| number(tail) / number(of_group.len()) * (at / edge).powf(power) * STATED / number(others);
             let _ = writeln!(
                 out,
                 "{name}: whole, closest of the rest {:.4}; among {STATED:e} (power law {power:.1} on {tail}): {:.1e} at {SAME}, \
                  {:.1e} at {SURELY_SAME}",
-                left[0],
+                residuals[0],
                 rate(SAME),
                 rate(SURELY_SAME)
             );

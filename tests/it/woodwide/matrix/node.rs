@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use playproof_batch::clock::{Clock, SystemClock};
 use playproof_batch::config::{Generation, Secret, Timing, WoodwideSettings};
 use playproof_batch::detector::embedded::EmbeddedDetector;
-use playproof_batch::detector::{Detector, Memory};
+use playproof_batch::detector::{Detector, DetectorState};
 use playproof_batch::domain::backoff::Backoff;
 use playproof_batch::domain::batch::Policy;
 use playproof_batch::domain::id::{BatchId, SessionKey};
@@ -97,7 +97,7 @@ impl Node {
             persistent_dataset: setup.persistent.clone(),
             ..rig.settings()
         };
-        let memory = Arc::clone(&rig.memory) as Arc<dyn Memory>;
+        let memory = Arc::clone(&rig.memory) as Arc<dyn DetectorState>;
         let detector = WoodwideDetector::new(&settings, memory, Arc::clone(&clock), false).await.unwrap();
         let detector = Arc::new(detector);
         let metrics = Arc::new(Metrics::new().unwrap());

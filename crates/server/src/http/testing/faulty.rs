@@ -160,8 +160,8 @@ behind_the_switch! { Store:
     erase_session(key: SessionKey, now: Now) -> bool;
     erase_user(deployment: Option<String>, user: String, now: Now) -> u64;
     clear(now: Now) -> u64;
-    remember(key: String, value: Option<Vec<u8>>) -> ();
-    recall(key: String) -> Option<Vec<u8>>;
+    put_state(key: String, value: Option<Vec<u8>>) -> ();
+    get_state(key: String) -> Option<Vec<u8>>;
     set_running(running: bool) -> ();
     prune(retention: Retention, now: Timestamp) -> Pruned;
     prune_deployment(rule: DeploymentRetention, after: Timestamp, now: Timestamp) -> (Pruned, Timestamp);

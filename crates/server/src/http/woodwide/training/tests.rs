@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use woodwide_sim::{Settings, Simulator};
 
-use crate::detector::{Memory, Notebook};
+use crate::detector::{DetectorState, Notebook};
 use crate::http::testing::{TestApp, add_keys, send};
 use crate::secret::Secret;
 use crate::woodwide::{Generation, Timing, Training, WoodwideSettings};
@@ -28,7 +28,7 @@ fn training(sim: &Simulator, generation: Generation, memory: &Arc<Notebook>) -> 
         in_flight: 2,
         timing: Timing::default(),
     };
-    Training::new(&settings, Arc::clone(memory) as Arc<dyn Memory>).unwrap()
+    Training::new(&settings, Arc::clone(memory) as Arc<dyn DetectorState>).unwrap()
 }
 
 async fn app(sim: &Simulator, generation: Generation) -> TestApp {
