@@ -159,7 +159,7 @@ async function webhooks(log) {
   const held = list('Webhooks', [
     { head: 'Address', kind: 'words', span: true, cell: (row) => row.url },
     { head: 'Deployment', cell: (row) => all(row.deploymentId) },
-    { head: 'Told of', cell: (row) => row.events.join(', ') },
+    { head: 'Told of', cell: (row) => row.endedAt ? 'nothing: it answered 410 Gone; a test that it takes resumes it' : row.events.join(', ') },
     { head: 'Made', kind: 'when', cell: (row) => when(row.createdAt) },
     { head: 'Actions', span: true, cell: (row) => [
       h('button', { type: 'button', class: 'quiet', onclick: () => deliveries(row).catch((error) => notice(error.message)) }, 'Deliveries'),

@@ -1445,6 +1445,9 @@ export type WebhookBody = {
   createdAt: string;
   /** `null` for all. */
   deploymentId?: string | null;
+  /** When its receiver answered 410 Gone; `null` while it is sent events. A test that it takes resumes it. */
+  endedAt?: string | null;
+  /** None once it ended. */
   events: Array<string>;
   id: string;
   url: string;

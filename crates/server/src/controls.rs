@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::reason::Reason;
 use crate::domain::result::{Decision, Thresholds};
+use crate::domain::time::Timestamp;
 use crate::shutdown::Shutdown;
 use crate::store::controls::{Control, RETENTION, RetentionRule, THRESHOLDS};
 use crate::store::deliveries::WEBHOOK;
@@ -83,6 +84,40 @@ pub struct Webhook {
     pub campaigns: bool,
     /// Unix milliseconds.
     pub created_at: i64,
+    /// Set once the receiver answered 410 Gone. The three above are then false, so that nothing is queued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ended>,
+}
+
+/// That a receiver wants no more events, and which ones it had asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ended {
+    /// Unix milliseconds.
+    pub at: i64,
+    /// Whether `verdict.final` was sent.
+    pub is_final: bool,
+    /// Whether `verdict.changed` was sent.
+    pub changed: bool,
+    /// Whether `campaign.opened` and `campaign.grown` were sent.
+    pub campaigns: bool,
+}
+
+impl Webhook {
+    /// The webhook after its receiver answered 410 Gone at `at`.
+    #[must_use]
+    pub fn ended(self, at: Timestamp) -> Self {
+        let Self { is_final, changed, campaigns, .. } = self;
+        let ended = self.ended.unwrap_or(Ended { at: at.0, is_final, changed, campaigns });
+        Self { is_final: false, changed: false, campaigns: false, ended: Some(ended), ..self }
+    }
+
+    /// The webhook with the events that it had before it ended.
+    #[must_use]
+    pub fn resumed(self) -> Self {
+        let Some(Ended { is_final, changed, campaigns, .. }) = self.ended else { return self };
+        Self { is_final, changed, campaigns, ended: None, ..self }
+    }
 }
 
 /// What is kept of a model that was made here, beside the model.

@@ -41,6 +41,15 @@ impl From<&Reach> for KeptReach {
     }
 }
 
+impl KeptReach {
+    /// How many times as long as this one a reach takes.
+    pub(super) fn slower(&self, reach: &Reach) -> f32 {
+        #[expect(clippy::cast_possible_truncation, reason = "at most a minute of steps")]
+        let steps = (reach.end - reach.begin) as f32;
+        steps / f32::from(self.length.max(1))
+    }
+}
+
 /// The points of a movement, in units of their own.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Points {

@@ -181,7 +181,7 @@ impl Movement {
                 same.map(|other| (*other, reach.target.distance(&other.shape))).min_by(|a, b| a.1.total_cmp(&b.1));
             nearest
                 .filter(|(_, distance)| *distance <= MAX_NOISE)
-                .map(|(other, distance)| (other, reach.target.excess(distance, reach.slower_than(&other))))
+                .map(|(other, distance)| (other, reach.target.excess(distance, other.slower(reach))))
         };
         self.reaches.iter().filter_map(|reach| best(reach).map(|(other, excess)| (reach, other, excess))).collect()
     }

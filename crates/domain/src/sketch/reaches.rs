@@ -1,7 +1,6 @@
 //! The reaches of a movement: its parts between near-stops, between clicks, and each two in a row.
 
 use super::anchors::Anchors;
-use super::compact::KeptReach;
 use super::path::Path;
 use super::rarity::Target;
 use super::shape::{self, Kind, PAIR_POINTS, POINTS, Packed};
@@ -30,15 +29,6 @@ pub(super) struct Reach {
     pub(super) end: f64,
     pub(super) shape: Packed,
     pub(super) target: Target,
-}
-
-impl Reach {
-    /// How many times as long as a stored one it takes.
-    pub(super) fn slower_than(&self, kept: &KeptReach) -> f32 {
-        #[expect(clippy::cast_possible_truncation, reason = "at most a minute of steps")]
-        let steps = (self.end - self.begin) as f32;
-        steps / f32::from(kept.length.max(1))
-    }
 }
 
 /// Finds the reaches of a path that say anything at all, at most `count`: those that say most, in order of time.

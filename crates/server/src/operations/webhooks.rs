@@ -45,7 +45,7 @@ impl Operations {
         let NewWebhook { url, deployment_id, is_final, changed, campaigns } = new;
         let (id, secret) = (format!("wh_{}", random_hex::<6>()), format!("whsec_{}", random_hex::<24>()));
         let created_at = self.clock.now().wall.0;
-        let webhook = Webhook { url, secret, deployment_id, is_final, changed, campaigns, created_at };
+        let webhook = Webhook { url, secret, deployment_id, is_final, changed, campaigns, created_at, ended: None };
         let detail = json!({"url": webhook.url, "deploymentId": webhook.deployment_id});
         self.put(actor, "webhook.create", &id, detail, (&id, &webhook)).await?;
         Ok((id, webhook))

@@ -2,8 +2,9 @@
 //! they were away, up to three days.
 //!
 //! What is to be told stands in the store since the transaction that decided it. Each node takes what is due, a lease at a
-//! time, so that what a node took with it into death is told by another. A receiver that fails is asked about one
-//! delivery at a time until it answers again.
+//! time; deliveries leased by a node that died are sent by another once the lease expires. A receiver that fails is sent one
+//! delivery at a time until it answers again. One that answers 410 Gone ends its webhook: what waits is given up, nothing
+//! more is queued, and a test that it takes resumes it.
 
 pub mod address;
 pub mod signature;
@@ -24,7 +25,8 @@ use crate::domain::backoff::Backoff;
 use crate::domain::time::Timestamp;
 use crate::metrics::{DeliveryOutcome, Metrics};
 use crate::shutdown::Shutdown;
-use crate::store::deliveries::{Attempt, Delivery, DeliveryState};
+use crate::store::audit::NewEntry;
+use crate::store::deliveries::{Attempt, Delivery, DeliveryState, EventKind};
 use crate::store::{Store, StoreResult};
 
 /// How long a receiver may take.
@@ -42,6 +44,10 @@ const BACKOFF: Backoff =
     Backoff { base: Duration::from_secs(4), max: Duration::from_secs(300), max_attempts: u32::MAX };
 /// How often a line is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
+/// The answer of a receiver that wants no more events.
+const GONE: u16 = 410;
+/// Who ends a webhook, in the audit log.
+const RECEIVER: &str = "receiver";
 /// Most of a receiver's answer that is read, so that its connection can be used again.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 
@@ -135,11 +141,14 @@ impl Deliverer {
         let store = &self.parts.store;
         let due = store.take_deliveries(id.to_owned(), limit, self.now(), LEASE).await?;
         let mut pass = Pass { tried: due.len(), failed: 0 };
+        let (mut is_gone, mut is_back) = (false, false);
         let mut under_way: FuturesUnordered<_> = due.iter().map(|delivery| self.deliver(webhook, delivery)).collect();
         while let Some(attempt) = under_way.next().await {
             if attempt.error.is_some() {
                 pass.failed += 1;
             }
+            is_gone |= attempt.status == Some(GONE);
+            is_back |= attempt.state == DeliveryState::Delivered;
             let told = match attempt.state {
                 DeliveryState::Delivered => DeliveryOutcome::Delivered,
                 DeliveryState::GivenUp => DeliveryOutcome::GivenUp,
@@ -148,7 +157,12 @@ impl Deliverer {
             self.parts.metrics.told(told);
             store.record_deliveries(vec![attempt], self.now()).await?;
         }
-        if pass.failed < pass.tried {
+        match webhook.ended {
+            None if is_gone => self.note(id, "webhook.end", &webhook.clone().ended(self.now())).await?,
+            Some(_) if is_back => self.note(id, "webhook.resume", &webhook.clone().resumed()).await?,
+            _ => {}
+        }
+        if pass.failed < pass.tried || webhook.ended.is_some() {
             failures.store(0, Ordering::Relaxed);
         } else if pass.failed > 0 {
             failures.fetch_add(1, Ordering::Relaxed);
@@ -156,14 +170,29 @@ impl Deliverer {
         Ok(pass)
     }
 
+    /// Stores what a receiver's answer made of its webhook, after an entry in the audit log.
+    async fn note(&self, id: &str, action: &str, webhook: &Webhook) -> StoreResult<()> {
+        let (actor, action) = (RECEIVER.to_owned(), action.to_owned());
+        let detail = serde_json::json!({"url": webhook.url}).to_string();
+        self.parts.store.record(NewEntry { at: self.now(), actor, action, target: id.to_owned(), detail }).await?;
+        self.parts.controls.put(id, webhook).await
+    }
+
     fn now(&self) -> Timestamp {
         self.parts.clock.now().wall
     }
 
+    /// Sends a delivery. A receiver that answered 410 Gone is sent tests alone.
     async fn deliver(&self, webhook: &Webhook, delivery: &Delivery) -> Attempt {
+        if webhook.ended.is_some() && delivery.kind != EventKind::Test {
+            let error = Some("not sent: the receiver answered 410 Gone before".to_owned());
+            let not_before = self.now();
+            return Attempt { id: delivery.id, state: DeliveryState::GivenUp, not_before, status: None, error };
+        }
         let (status, error) = match self.send(webhook, delivery).await {
             Ok(status) if (200..300).contains(&status) => (Some(status), None),
             Ok(status @ 300..400) => (Some(status), Some(format!("answered {status}; redirects are not followed"))),
+            Ok(GONE) => (Some(GONE), Some("answered 410 Gone: it wants no more events".to_owned())),
             Ok(status) => (Some(status), Some(format!("answered {status}"))),
             Err(error) => (None, Some(error)),
         };
@@ -171,7 +200,7 @@ impl Deliverer {
         let old = now.since(delivery.created_at) > GIVE_UP && delivery.attempts >= MIN_ATTEMPTS;
         let state = match &error {
             None => DeliveryState::Delivered,
-            Some(_) if old => DeliveryState::GivenUp,
+            Some(_) if old || status == Some(GONE) => DeliveryState::GivenUp,
             Some(_) => DeliveryState::Waiting,
         };
         let not_before = now.plus(BACKOFF.delay(delivery.attempts, rand::random()));

@@ -26,6 +26,7 @@ enum Mood {
     Refuses,
     Hangs,
     Redirects,
+    IsGone,
 }
 
 struct Receiver {
@@ -41,6 +42,7 @@ async fn receive(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body
             StatusCode::NO_CONTENT.into_response()
         }
         Mood::Refuses => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Mood::IsGone => StatusCode::GONE.into_response(),
         Mood::Hangs => std::future::pending().await,
         Mood::Redirects => (StatusCode::FOUND, [("location", "/elsewhere")]).into_response(),
     }
@@ -77,6 +79,7 @@ impl Bench {
             changed: true,
             campaigns: false,
             created_at: 0,
+            ended: None,
         };
         let controls = OperatorState::open(Arc::clone(&store), Thresholds::default()).await.unwrap();
         controls.put("w", &webhook).await.unwrap();
@@ -250,4 +253,42 @@ async fn what_is_given_up_can_be_sent_again() {
     let mut told = bench.told();
     told.get_mut("s0").unwrap().sort();
     assert_eq!(told["s0"], ["fail", "pass", "review"]);
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_gone_is_sent_nothing_until_it_takes_a_test() {
+    let mut bench = Bench::start(Mood::IsGone, true).await;
+    for id in ["s0", "s1"] {
+        bench.decide(id).await;
+    }
+    let stored = |bench: &Bench| bench.deliverer.parts.controls.current().webhooks["w"].clone();
+    let asked = bench.webhook.clone();
+    bench.pass().await;
+    bench.webhook = stored(&bench);
+    assert_eq!(bench.webhook.ended.as_ref().map(|ended| ended.at), Some(at(100).wall.0));
+    // What waited is given up unsent, and nothing new is queued.
+    bench.mood(Mood::Takes);
+    bench.drain().await;
+    bench.decide("s2").await;
+    let log = bench.store.deliveries("w".to_owned(), None, 99).await.unwrap();
+    assert_eq!(log.len(), 6);
+    assert!(log.iter().all(|row| row.state == DeliveryState::GivenUp), "{log:?}");
+    assert!(log.iter().any(|row| row.status == Some(410)) && bench.receiver.got.lock().unwrap().is_empty());
+    // A test that it refuses changes nothing, one that it takes resumes the webhook as it was.
+    for (mood, is_ended) in [(Mood::Refuses, true), (Mood::Takes, false)] {
+        bench.mood(mood);
+        bench.store.test_delivery("w".to_owned(), "{}".to_owned(), bench.clock.now().wall).await.unwrap();
+        bench.pass().await;
+        bench.clock.advance(Duration::from_secs(600));
+        assert_eq!(stored(&bench).ended.is_some(), is_ended, "{mood:?}");
+    }
+    assert_eq!(stored(&bench), asked);
+    bench.webhook = stored(&bench);
+    bench.receiver.got.lock().unwrap().clear();
+    bench.store.redeliver("w".to_owned(), None, bench.clock.now().wall).await.unwrap();
+    bench.drain().await;
+    assert!(bench.receiver.got.lock().unwrap().len() >= 6);
+    let log = bench.store.audit(None, 9).await.unwrap();
+    let actions: Vec<&str> = log.iter().map(|entry| entry.entry.action.as_str()).collect();
+    assert_eq!(actions, ["webhook.resume", "webhook.end"]);
 }

@@ -54,9 +54,12 @@ pub(crate) struct WebhookBody {
     url: String,
     /// `null` for all.
     deployment_id: Option<String>,
+    /// None once it ended.
     events: Vec<&'static str>,
     /// ISO 8601, UTC.
     created_at: String,
+    /// When its receiver answered 410 Gone; `null` while it is sent events. A test that it takes resumes it.
+    ended_at: Option<String>,
 }
 
 /// A webhook that was made.
@@ -149,6 +152,7 @@ fn shown(id: &str, webhook: &Webhook) -> WebhookBody {
         deployment_id: webhook.deployment_id.clone(),
         events: kinds.into_iter().filter(|(told, _)| *told).map(|(_, kind)| kind.name()).collect(),
         created_at: shapes::iso(Timestamp(webhook.created_at)),
+        ended_at: webhook.ended.as_ref().map(|ended| shapes::iso(Timestamp(ended.at))),
     }
 }
 
