@@ -18,6 +18,7 @@ pub mod features;
 
 pub mod local_node;
 
+mod manual;
 mod migrate;
 
 mod openapi;
@@ -88,6 +89,10 @@ enum Command {
     Audit(audit::Args),
     /// Prints the OpenAPI 3.1 document.
     Openapi,
+    /// Prints completions for a shell.
+    Completions(manual::CompletionsArgs),
+    /// Writes man pages, one a command, into a folder.
+    Man(manual::ManArgs),
 }
 
 /// Runs the command that `args` name, the program's name first.
@@ -118,6 +123,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>, env: Env) -> ExitCode {
         Some(Command::Copy(args)) => copy::run(&args),
         Some(Command::Audit(args)) => audit::run(&args, env),
         Some(Command::Openapi) => openapi::run(),
+        Some(Command::Completions(args)) => manual::completions(&args),
+        Some(Command::Man(args)) => manual::man(&args),
     };
     done.unwrap_or_else(|e| {
         complain(&format!("{e:#}"));

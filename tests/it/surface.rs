@@ -90,3 +90,30 @@ fn metrics() {
     }
     insta::assert_snapshot!(names);
 }
+
+#[test]
+fn completions_are_taken_by_their_shell_and_every_command_has_a_man_page() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let printed = run(&["completions", shell]);
+        assert!(printed.status.success() && String::from_utf8(printed.stdout).unwrap().contains("playproof-batch"));
+    }
+    let script = folder.path().join("playproof-batch.bash");
+    std::fs::write(&script, run(&["completions", "bash"]).stdout).unwrap();
+    // What bash offers after `playproof-batch mig`.
+    let ask = "source \"$1\"; COMP_WORDS=(playproof-batch mig); COMP_CWORD=1; \
+               of=$(complete -p playproof-batch | sed 's/.*-F \\([^ ]*\\).*/\\1/'); \
+               \"$of\" playproof-batch mig playproof-batch; echo \"${COMPREPLY[@]}\"";
+    let offered = Command::new("bash").args(["-c", ask, "bash"]).arg(&script).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&offered.stdout).trim(), "migrate", "{offered:?}");
+    let pages = folder.path().join("man1");
+    assert!(run(&["man", "--out", pages.to_str().unwrap()]).status.success());
+    let page = |name: &str| std::fs::read_to_string(pages.join(name)).unwrap();
+    assert!(page("playproof-batch.1").starts_with(".ie") && page("playproof-batch.1").contains("demo"));
+    for command in ["serve", "demo", "score", "backup", "audit-verify", "completions"] {
+        assert!(page(&format!("playproof-batch-{command}.1")).contains("SYNOPSIS"), "{command}");
+    }
+    let wrong = run(&["man", "--out", script.to_str().unwrap()]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("cannot make the folder"));
+}
