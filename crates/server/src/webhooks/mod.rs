@@ -170,8 +170,12 @@ impl Deliverer {
         Ok(pass)
     }
 
-    /// Stores what a receiver's answer made of its webhook, after an entry in the audit log.
+    /// Stores what a receiver's answer made of its webhook, after an entry in the audit log. One that was removed while the
+    /// receiver was asked stays removed.
     async fn note(&self, id: &str, action: &str, webhook: &Webhook) -> StoreResult<()> {
+        if !self.parts.controls.current().webhooks.contains_key(id) {
+            return Ok(());
+        }
         let (actor, action) = (RECEIVER.to_owned(), action.to_owned());
         let detail = serde_json::json!({"url": webhook.url}).to_string();
         self.parts.store.record(NewEntry { at: self.now(), actor, action, target: id.to_owned(), detail }).await?;

@@ -292,3 +292,12 @@ async fn a_receiver_that_is_gone_is_sent_nothing_until_it_takes_a_test() {
     let actions: Vec<&str> = log.iter().map(|entry| entry.entry.action.as_str()).collect();
     assert_eq!(actions, ["webhook.resume", "webhook.end"]);
 }
+
+#[tokio::test]
+async fn a_webhook_that_is_removed_while_its_receiver_says_it_is_gone_stays_removed() {
+    let bench = Bench::start(Mood::IsGone, true).await;
+    bench.decide("s0").await;
+    bench.deliverer.parts.controls.remove::<Webhook>("w").await.unwrap();
+    bench.pass().await;
+    assert!(!bench.deliverer.parts.controls.current().webhooks.contains_key("w"));
+}
