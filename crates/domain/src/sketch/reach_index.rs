@@ -233,7 +233,10 @@ impl ReachIndex {
         order.extend(self.numbers().zip(&self.entries).map(|(number, entry)| (head(entry) as u32, number)));
         order.sort_unstable();
         self.entries = order.iter().map(|(_, number)| Entry { next: NONE, ..self.entries[*number as usize] }).collect();
-        self.numbers().for_each(|number| self.link(number));
+        // A removed session takes no place in a cell.
+        let is_kept = |entry: &Entry| !self.sessions[entry.session as usize].is_gone;
+        let kept: Vec<u32> = self.numbers().zip(&self.entries).filter(|(_, e)| is_kept(e)).map(|(n, _)| n).collect();
+        kept.into_iter().for_each(|number| self.link(number));
     }
 
     /// Drops what is gone.

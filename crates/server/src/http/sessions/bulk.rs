@@ -141,15 +141,7 @@ pub(crate) async fn submit(
     let place = place.map_err(|_| ApiError::new(Code::Busy, "too many bulk intakes run at once; try again later"))?;
     let (writer, reader) = spool::spool(&service.spool);
     let lines = Lines::new(body, service.settings.body_limit, service.settings.body_timeout);
-    let run = Run {
-        service,
-        access,
-        report: query.report,
-        summary: Summary::default(),
-        out: Vec::new(),
-        stop: None,
-        has_lines: false,
-    };
+    let run = Run { service, access, report: query.report, summary: Summary::default(), out: Vec::new(), stop: None };
     // A task of its own: it goes on reading and storing whatever the response's reader does.
     tokio::spawn(async move {
         run.run(lines, writer).await;
@@ -199,8 +191,6 @@ struct Run {
     summary: Summary,
     out: Vec<u8>,
     stop: Option<Stop>,
-    /// Whether a line was a session, or refused as one.
-    has_lines: bool,
 }
 
 impl Run {
@@ -285,7 +275,6 @@ impl Run {
             }
             (None, Line::Text(text)) => match self.parse(&text) {
                 Ok(session) => {
-                    self.has_lines = true;
                     let (bytes, id) = (text.len(), Some(session.id.clone()));
                     let (intake, received) = (self.service.intake.clone(), self.service.clock.now());
                     let submission = Submission { received, forced: self.access.forced, sender: Sender::Server };
@@ -295,19 +284,11 @@ impl Run {
                     };
                     return Some((bytes, Box::pin(outcome)));
                 }
-                Err(refusal) => match not_lines(&text).filter(|_| !self.has_lines) {
-                    // The rest is more of the same; one sentence says it all.
-                    Some(hint) => {
-                        self.stop = Some(Stop::Silent);
-                        hint
-                    }
-                    None => refusal,
-                },
+                Err(refusal) => refusal,
             },
             (None, Line::TimedOut) => ApiError::timeout(),
             (None, Line::TooLong | Line::Blank | Line::End) => ApiError::too_large(self.service.settings.body_limit),
         };
-        self.has_lines = true;
         let refused = Outcome { line, bytes: 0, id: None, answer: Err(refusal) };
         Some((0, Box::pin(std::future::ready(refused))))
     }
@@ -368,16 +349,6 @@ impl Run {
             }
         }
     }
-}
-
-/// What to do about a body that begins as a list or as a session spread over lines; `None` where it does neither.
-fn not_lines(text: &[u8]) -> Option<ApiError> {
-    let message = match text {
-        [b'[', ..] => "the body is a JSON list, of which nothing was taken; send one session a line (jq -c '.[]')",
-        b"{" => "the body is JSON spread over lines, of which nothing was taken; send one session a line (jq -c .)",
-        _ => return None,
-    };
-    Some(ApiError::new(Code::Malformed, message))
 }
 
 /// The refusal of a line and all after it.

@@ -141,27 +141,6 @@ async fn every_line_gets_its_answer_in_order_and_the_summary_comes_last() {
 }
 
 #[tokio::test]
-async fn a_list_or_a_session_over_several_lines_is_answered_with_one_sentence() {
-    let app = TestApp::start().await;
-    let pretty = |value: Value| serde_json::to_string_pretty(&value).unwrap();
-    let list = json!([session("a"), session("b")]);
-    for (body, mend) in [
-        (list.to_string(), "jq -c '.[]'"),
-        (pretty(list), "jq -c '.[]'"),
-        (pretty(session("a")), "jq -c ."),
-        (format!("\n  {}\n{}", pretty(session("a")), pretty(session("b"))), "jq -c ."),
-    ] {
-        let answers = app.bulk("", body).await;
-        assert_eq!((answers.len(), &answers[0]["code"]), (2, &json!("malformed")), "{answers:?}");
-        assert!(answers[0]["message"].as_str().unwrap().contains(mend), "{answers:?}");
-        assert_eq!(answers[1]["summary"]["accepted"], 0);
-    }
-    // After a line that was one, what looks so is a broken line among others.
-    let answers = app.bulk("", format!("{}\n{{\n{}", session("a"), session("b"))).await;
-    assert_eq!(answers[3], counted(2, 0, 1));
-}
-
-#[tokio::test]
 async fn a_thousand_lines_are_all_stored() {
     let app = TestApp::start().await;
     let answers = app.bulk("?report=refused", sessions("s", 1000)).await;
