@@ -236,7 +236,9 @@ impl ReachIndex {
         // A removed session takes no place in a cell.
         let is_kept = |entry: &Entry| !self.sessions[entry.session as usize].is_gone;
         let kept: Vec<u32> = self.numbers().zip(&self.entries).filter(|(_, e)| is_kept(e)).map(|(n, _)| n).collect();
-        kept.into_iter().for_each(|number| self.link(number));
+        for number in kept {
+            self.link(number);
+        }
     }
 
     /// Drops what is gone.
