@@ -68,22 +68,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn shared(url: &str, movements: usize) -> anyhow::Result<ExitCode> {
     const PLAIN: u64 = 3_000;
     const GROUPED: u64 = 20_000;
-    let settings = PostgresSettings {
-        url: url.to_owned(),
-        connections: 8,
-        queue_limit: u64::MAX,
-        store_limit: None,
-        autostart: false,
-        time: Time::Database,
-        patience: Duration::ZERO,
-    };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let table = runtime.block_on(async {
-        let store = Arc::new(PostgresStore::open(&settings, Timestamp(0)).await?);
-        anyhow::ensure!(
-            store.snapshot().await?.counts.accepted == 0,
-            "the database holds sessions; name an empty one, this command fills it"
-        );
+        let store = Arc::new(open_empty(url).await?);
         let bench = Bench {
             store: Arc::clone(&store) as Arc<dyn Store>,
             template: template(movements),
@@ -132,6 +119,28 @@ fn shared(url: &str, movements: usize) -> anyhow::Result<ExitCode> {
     })?;
     crate::cli::say(table.trim_end())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The shared store in an empty database.
+///
+/// # Errors
+/// When it cannot be opened, or holds sessions: a benchmark fills it.
+pub(super) async fn open_empty(url: &str) -> anyhow::Result<PostgresStore> {
+    let settings = PostgresSettings {
+        url: url.to_owned(),
+        connections: 8,
+        queue_limit: u64::MAX,
+        store_limit: None,
+        autostart: false,
+        time: Time::Database,
+        patience: Duration::ZERO,
+    };
+    let store = PostgresStore::open(&settings, Timestamp(0)).await?;
+    anyhow::ensure!(
+        store.snapshot().await?.counts.accepted == 0,
+        "the database holds sessions; name an empty one, this command fills it"
+    );
+    Ok(store)
 }
 
 /// One generated session as intake would store it.

@@ -16,6 +16,9 @@ pub const EVIDENT: f32 = 7.5;
 /// Smallest evidence of a certain replay.
 pub const SURELY_EVIDENT: f32 = 11.0;
 
+/// Fewest stretches of movement that the evidence of a certain replay lies on.
+const MIN_STRETCHES: u16 = 2;
+
 /// Paces between which one movement is taken for the other, played faster or slower.
 const PACES: (f64, f64) = (0.7, 1.43);
 /// Minimum overlap in points.
@@ -57,6 +60,8 @@ pub struct Likeness {
     pub evidence: f32,
     /// Its reaches that have a copy in the kept one.
     pub reaches: u16,
+    /// Stretches of both movements that these reaches lie on, each counted once.
+    pub stretches: u16,
     /// Whether the telemetry is the same to the bit, times taken from the first.
     pub identical: bool,
 }
@@ -81,6 +86,7 @@ impl Likeness {
         mirrored: false,
         evidence: 0.0,
         reaches: 0,
+        stretches: 0,
         identical: false,
     };
 
@@ -96,7 +102,8 @@ impl Likeness {
     pub fn strength(&self) -> Option<Strength> {
         let is_enough = self.common >= MIN_COMMON || self.evidence >= PARTLY_EVIDENT;
         let residual = if is_enough { self.residual } else { f64::INFINITY };
-        if residual <= SURELY_SAME || self.evidence >= SURELY_EVIDENT {
+        let is_surely_evident = self.evidence >= SURELY_EVIDENT && self.stretches >= MIN_STRETCHES;
+        if residual <= SURELY_SAME || is_surely_evident {
             Some(Strength::SurelySame)
         } else if residual <= SAME_WITHOUT_REACHES
             || residual <= SAME && self.evidence > 0.0
@@ -166,6 +173,7 @@ pub(super) fn compare(path: &Path, kept: &Points, (mut begin, mut pace): (f64, f
             mirrored: false,
             evidence: 0.0,
             reaches: 0,
+            stretches: 0,
             identical: false,
         };
         if best.is_none_or(|best| likeness.residual < best.residual) {

@@ -15,6 +15,7 @@ mod density;
 mod index;
 mod likeness;
 mod movement;
+mod pairing;
 mod path;
 mod rarity;
 mod reach_index;

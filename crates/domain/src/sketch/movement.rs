@@ -7,6 +7,7 @@ use super::super::timeline;
 use super::anchors::Anchors;
 use super::compact::{self, KeptReach, Points};
 use super::likeness::{self, Likeness, SURELY_SAME};
+use super::pairing::{Pair, Pairing};
 use super::path::{self, Path};
 use super::reaches::{self, Reach};
 
@@ -14,8 +15,6 @@ use super::reaches::{self, Reach};
 const KEPT: usize = 24;
 /// Reaches of a movement that is looked up.
 const ASKED: usize = 32;
-/// Sum of squares, in typical changes of a copy, from which on noise no longer explains how much two reaches differ.
-const MAX_NOISE: f32 = 1_000.0;
 /// What a reach that is told as a part in common exceeds chance by at least.
 const MIN_PART: f32 = 1.0;
 /// Most reaches in common from which two movements are laid over each other, those that fit best at once.
@@ -110,18 +109,19 @@ impl Movement {
     #[must_use]
     pub fn compare(&self, kept: &Sketch) -> Option<Likeness> {
         let points = Points::decode(&kept.0)?;
-        let pairs = self.pairs(kept);
-        let mut likeness = Likeness::APART;
-        for (_, _, excess) in pairs.iter().filter(|(_, _, excess)| *excess > 0.0) {
-            likeness.evidence += excess;
-            likeness.reaches += 1;
-        }
-        if pairs.is_empty() {
+        let pairing = self.pairing(kept);
+        if pairing.pairs.is_empty() {
             return None;
         }
+        let mut likeness = Likeness {
+            evidence: pairing.evidence,
+            reaches: u16::try_from(pairing.telling().count()).unwrap_or(u16::MAX),
+            stretches: pairing.stretches(),
+            ..Likeness::APART
+        };
         let mirror = points.mirrored();
         let mut starts = Vec::new();
-        for (reach, other, _) in &pairs {
+        for Pair { reach, other, .. } in &pairing.pairs {
             let begin = f64::from(other.begin);
             let theirs = (begin, begin + f64::from(other.length));
             let Some(start) = likeness::start((reach.begin, reach.end), theirs) else { continue };
@@ -134,7 +134,8 @@ impl Movement {
             let points = if mirrored { &mirror } else { &points };
             if let Some(found) = likeness::compare(&self.path, points, start).filter(|f| f.residual < likeness.residual)
             {
-                likeness = Likeness { mirrored, evidence: likeness.evidence, reaches: likeness.reaches, ..found };
+                let Likeness { evidence, reaches, stretches, .. } = likeness;
+                likeness = Likeness { mirrored, evidence, reaches, stretches, ..found };
             }
             // One reach is enough to lay the same movement over itself.
             if likeness.residual <= SURELY_SAME {
@@ -148,7 +149,7 @@ impl Movement {
     #[must_use]
     pub fn parts(&self, kept: &Sketch) -> Vec<Part> {
         let mut parts: Vec<Part> = Vec::new();
-        for (reach, other, _) in self.pairs(kept).into_iter().filter(|(_, _, excess)| *excess >= MIN_PART) {
+        for Pair { reach, other, .. } in self.pairing(kept).pairs.into_iter().filter(|pair| pair.excess >= MIN_PART) {
             let ms = |begin: f64, end: f64| (begin * path::STEP_MS, end * path::STEP_MS);
             let begin = f64::from(other.begin);
             let part = Part {
@@ -167,23 +168,12 @@ impl Movement {
         parts
     }
 
-    /// For each reach that is like one of a kept movement the likest, with its excess, in order of time. An excess of 0 is
-    /// that of a reach that noise may have changed: it says nothing by itself.
-    fn pairs(&self, kept: &Sketch) -> Vec<(&Reach, KeptReach, f32)> {
-        let Some((salt, others)) = compact::reaches(&kept.0) else { return Vec::new() };
-        if salt != self.salt {
-            return Vec::new();
+    /// Its reaches paired with those of a stored movement of its deployment.
+    fn pairing(&self, kept: &Sketch) -> Pairing<'_> {
+        match compact::reaches(&kept.0) {
+            Some((salt, others)) if salt == self.salt => Pairing::of(&self.reaches, &others.collect::<Vec<_>>()),
+            _ => Pairing::default(),
         }
-        let others: Vec<KeptReach> = others.collect();
-        let best = |reach: &Reach| {
-            let same = others.iter().filter(|other| other.kind == reach.kind);
-            let nearest =
-                same.map(|other| (*other, reach.target.distance(&other.shape))).min_by(|a, b| a.1.total_cmp(&b.1));
-            nearest
-                .filter(|(_, distance)| *distance <= MAX_NOISE)
-                .map(|(other, distance)| (other, reach.target.excess(distance, other.slower(reach))))
-        };
-        self.reaches.iter().filter_map(|reach| best(reach).map(|(other, excess)| (reach, other, excess))).collect()
     }
 }
 

@@ -82,7 +82,7 @@ pub(super) struct Target {
     kind: Kind,
     /// Each number over its noise.
     scaled: Shape,
-    /// The most that a copy of it can exceed by.
+    /// What a copy without any change exceeds by, durations aside.
     best: f32,
     /// From this sum of squares on a stored reach counts nothing in a look-up.
     farthest: f32,
@@ -102,7 +102,7 @@ impl Target {
         Self { best: 0.0, farthest: farthest(self.kind.price() - PRICE_OF_LOOK_UP), ..self }
     }
 
-    /// The most that a copy of it can exceed by, not weighed.
+    /// What a copy without any change exceeds by, not weighted, durations aside.
     pub(super) fn best(&self) -> f32 {
         self.best
     }
@@ -113,8 +113,8 @@ impl Target {
         (0..DIMENSIONS).map(|d| (levels[d][usize::from(kept[d].cast_unsigned())] - self.scaled[d]).powi(2)).sum()
     }
 
-    /// The excess of a stored reach of the same kind at a distance ([`Target::distance`]) that took `slower` times as long,
-    /// weighted; 0 where it is no more alike than chance makes it.
+    /// The excess of a stored reach of the same kind at a distance ([`Target::distance`]) beside which this one takes `slower`
+    /// times as long as it should, weighted; 0 where it is no more alike than chance makes it.
     pub(super) fn excess(&self, squared: f32, slower: f32) -> f32 {
         if self.best <= 0.0 {
             return 0.0;

@@ -130,9 +130,9 @@ impl ReachIndex {
         if self.heads.is_empty() {
             return Vec::new();
         }
-        // The session in the upper half of a number and the score in the lower: positive ones are in the order of their bits.
+        // A number each, in the order of session, reach and score: a session's repeats of one reach count once, the best.
         let mut hits: Vec<u64> = Vec::new();
-        for reach in &movement.reaches {
+        for (number, reach) in movement.reaches.iter().enumerate() {
             for hash in probes(reach.kind, &reach.shape, movement.salt) {
                 let mut at = self.heads[self.head(hash)];
                 while at != NONE {
@@ -143,14 +143,15 @@ impl ReachIndex {
                     }
                     let score = reach.target.in_look_up(reach.target.distance(&entry.shape));
                     if score > 0.0 {
-                        hits.push(u64::from(entry.session) << 32 | u64::from(score.to_bits()));
+                        hits.push(hit(entry.session, number, score));
                     }
                 }
             }
         }
         hits.sort_unstable();
         let mut scores: Vec<(u32, f32)> = Vec::new();
-        for (session, score) in hits.into_iter().map(halves) {
+        for of_reach in hits.chunk_by(|a, b| a >> SCORE_BITS == b >> SCORE_BITS) {
+            let Some((session, score)) = of_reach.last().copied().map(session_and_score) else { continue };
             match scores.last_mut() {
                 Some((last, sum)) if *last == session => *sum += score,
                 _ => scores.push((session, score)),
@@ -265,11 +266,25 @@ impl Sketch {
     }
 }
 
+/// Bits of a hit that hold the reach, above those of the score: a movement has at most 32.
+const REACH_BITS: u32 = 5;
+/// Bits of a hit that hold the score: a positive number's own, in their order, without the last five.
+const SCORE_BITS: u32 = 27;
+
+/// A hit as one number: the session, the reach, the score.
+fn hit(session: u32, reach: usize, score: f32) -> u64 {
+    let reach = (reach as u64) & ((1 << REACH_BITS) - 1);
+    u64::from(session) << (REACH_BITS + SCORE_BITS) | reach << SCORE_BITS | u64::from(score.to_bits() >> REACH_BITS)
+}
+
 /// The session and the score of a hit.
-fn halves(hit: u64) -> (u32, f32) {
-    #[expect(clippy::cast_possible_truncation, reason = "each half is taken by itself")]
-    let halves = ((hit >> 32) as u32, f32::from_bits(hit as u32));
-    halves
+fn session_and_score(hit: u64) -> (u32, f32) {
+    #[expect(clippy::cast_possible_truncation, reason = "each part is taken by itself")]
+    let parts = (
+        (hit >> (REACH_BITS + SCORE_BITS)) as u32,
+        f32::from_bits(((hit & ((1 << SCORE_BITS) - 1)) as u32) << REACH_BITS),
+    );
+    parts
 }
 
 fn tag(hash: u64) -> u16 {

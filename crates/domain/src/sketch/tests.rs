@@ -387,3 +387,41 @@ fn extreme_values_are_no_trouble() {
         }
     }
 }
+
+#[test]
+fn a_movement_is_known_again_at_up_to_twice_its_pace() {
+    let index = varied_index(50);
+    // Faster, the clock of 10 ms leaves too little of a reach.
+    for (pace, least) in [(0.6, 20), (0.7, 45), (1.7, 45), (2.0, 45)] {
+        let found = (0..50).filter(|seed| is_found(&index, *seed, &changed_varied(*seed, |x, y, t| (x, y, pace * t))));
+        let found = found.count();
+        assert!(found >= least, "{found} of 50 at {pace}");
+    }
+}
+
+#[test]
+fn copies_sent_before_at_another_pace_hide_no_source() {
+    for pace in [0.5, 3.0] {
+        let mut index = varied_index(50);
+        let replay = |seed: u64, pace: f64| changed_varied(seed, |x, y, t| (1.3 * x, y, pace * t));
+        for copy in 0..20u32 {
+            let by = pace * (1.0 + f64::from(copy) * 1e-4);
+            let _ = index.insert(Movement::of(&replay(7, by)).unwrap().sketch());
+        }
+        let found = index.find(&Movement::of(&replay(7, 1.0)).unwrap());
+        assert!(found.iter().any(|(_, like)| like.strength().is_some()), "{pace}: {found:?}");
+    }
+}
+
+#[test]
+fn one_stretch_of_movement_is_no_certain_replay() {
+    let source = varied(3, 14);
+    let kept = Movement::of(&source).unwrap().sketch();
+    // One stroke over and over in another movement: each is like one stretch of the stored one.
+    let stroke = part(3, 0, 2);
+    let again =
+        joined(&[part(90, 0, 5), stroke.clone(), part(91, 0, 5), stroke.clone(), part(92, 0, 5), stroke], false);
+    let like = Movement::of(&again).unwrap().compare(&kept).unwrap();
+    assert!(like.evidence > 0.0, "{like:?}");
+    assert_ne!(like.strength(), Some(Strength::SurelySame), "{like:?}");
+}

@@ -227,7 +227,7 @@ impl Deliverer {
             .body(body);
         let mut answer = request.send().await.map_err(|error| self.describe(&error))?;
         let status = answer.status().as_u16();
-        // DeliveryOutcome is told, whatever becomes of the rest.
+        // The status decides, whatever becomes of the rest.
         let mut read = 0;
         while let Ok(Some(piece)) = answer.chunk().await {
             read += piece.len();

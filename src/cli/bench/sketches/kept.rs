@@ -8,15 +8,13 @@ use anyhow::Context as _;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use rayon::prelude::*;
 
-use super::super::store::{Bench, NOW, template};
+use super::super::store::{Bench, NOW, open_empty, template};
 use super::number;
 use crate::domain::batch::Trigger;
 use crate::domain::id::{LeaseToken, Seq};
 use crate::domain::result::{Source, Verdict};
 use crate::domain::session::Session;
 use crate::domain::sketch::{Index, Movement, Sketch};
-use crate::domain::time::Timestamp;
-use crate::store::postgres::{PostgresSettings, PostgresStore, Time};
 use crate::store::sqlite::{CapacityLimits, SqliteSettings, SqliteStore};
 use crate::store::{BatchEnd, BatchOutcome, ClaimRequest, MemberOutcome, NewSession, NewSketch, Settlement, Store};
 
@@ -106,20 +104,8 @@ impl OnDisk {
     }
 
     fn shared(url: &str) -> anyhow::Result<Self> {
-        let settings = PostgresSettings {
-            url: url.to_owned(),
-            connections: 8,
-            queue_limit: u64::MAX,
-            store_limit: None,
-            autostart: false,
-            time: Time::Database,
-            patience: Duration::ZERO,
-        };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let store = runtime.block_on(PostgresStore::open(&settings, Timestamp(0)))?;
-        let held = runtime.block_on(store.snapshot())?.counts.accepted;
-        anyhow::ensure!(held == 0, "the database holds {held} sessions; name an empty one, this command fills it");
-        let store = Box::new(store);
+        let store = Box::new(runtime.block_on(open_empty(url))?);
         Ok(Self { store, folder: None, runtime, template: template(30), waiting: Vec::new(), settled: 0 })
     }
 

@@ -282,7 +282,7 @@ fn pairs(labels: &Labels, sessions: &[Session], ids: &[Option<i64>], index: &Ind
                 rate(SURELY_SAME)
             );
         }
-        // One pair of reaches counts at most so much, so sums beyond it have a tail of their own.
+        // One pair of reaches counts at most so much; where few sums exceed it, the rest of the fit says little.
         let several = evidence.iter().filter(|sum| **sum > f64::from(MAX_EXCESS)).count();
         let tail = several.clamp(MIN_SUMS, TAIL);
         if evidence.len() > tail && evidence[tail] > 0.0 {
@@ -294,7 +294,7 @@ fn pairs(labels: &Labels, sessions: &[Session], ids: &[Option<i64>], index: &Ind
             };
             let _ = writeln!(
                 out,
-                "{name}: reaches, largest evidence of the rest {:.1}; among {STATED:e} (mean excess {mean:.2} on {tail}): {:.1e} \
+                "{name}: reaches, largest evidence of the rest {:.1}; among {STATED:e} (mean excess {mean:.2} on {tail}, {several} of several pairs): {:.1e} \
                  at {EVIDENT}, {:.1e} at {SURELY_EVIDENT}",
                 evidence[0],
                 rate(EVIDENT),
