@@ -279,12 +279,10 @@ fn hit(session: u32, reach: usize, score: f32) -> u64 {
 
 /// The session and the score of a hit.
 fn session_and_score(hit: u64) -> (u32, f32) {
-    #[expect(clippy::cast_possible_truncation, reason = "each part is taken by itself")]
-    let parts = (
-        (hit >> (REACH_BITS + SCORE_BITS)) as u32,
-        f32::from_bits(((hit & ((1 << SCORE_BITS) - 1)) as u32) << REACH_BITS),
-    );
-    parts
+    let score = (hit & ((1 << SCORE_BITS) - 1)) << REACH_BITS;
+    #[expect(clippy::cast_possible_truncation, reason = "32 bits each")]
+    let (session, score) = ((hit >> (REACH_BITS + SCORE_BITS)) as u32, score as u32);
+    (session, f32::from_bits(score))
 }
 
 fn tag(hash: u64) -> u16 {

@@ -425,3 +425,21 @@ fn one_stretch_of_movement_is_no_certain_replay() {
     assert!(like.evidence > 0.0, "{like:?}");
     assert_ne!(like.strength(), Some(Strength::SurelySame), "{like:?}");
 }
+
+#[test]
+fn removed_sessions_take_no_place_when_an_index_grows() {
+    let mut index = ReachIndex::default();
+    let insert = |index: &mut ReachIndex, id: i64, session: &Session| {
+        Movement::of(session).is_some_and(|movement| movement.sketch().insert_into(index, id))
+    };
+    for id in 0..200 {
+        assert!(insert(&mut index, id, &varied(7, 14)));
+    }
+    (0..200).for_each(|id| index.remove(id));
+    assert!(insert(&mut index, 200, &varied(7, 14)));
+    for seed in 1_000..2_000i64 {
+        insert(&mut index, seed, &varied(seed.unsigned_abs(), 14));
+    }
+    let again = changed_varied(7, |x, y, t| (1.2 * x, y, t));
+    assert_eq!(index.look_up(&Movement::of(&again).unwrap(), |_| true).first(), Some(&200));
+}
