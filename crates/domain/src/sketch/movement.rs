@@ -6,8 +6,8 @@ use super::super::session::{Movements, Session};
 use super::super::timeline;
 use super::anchors::Anchors;
 use super::compact::{self, KeptReach, Points};
-use super::likeness::{self, Likeness, SURELY_SAME};
-use super::pairing::{Pair, Pairing};
+use super::likeness::{self, Likeness, PARTLY_EVIDENT, SURELY_SAME, Strength};
+use super::pairing::Pairing;
 use super::path::{self, Path};
 use super::reaches::{self, Reach};
 
@@ -121,11 +121,9 @@ impl Movement {
         };
         let mirror = points.mirrored();
         let mut starts = Vec::new();
-        for Pair { reach, other, .. } in &pairing.pairs {
-            let begin = f64::from(other.begin);
-            let theirs = (begin, begin + f64::from(other.length));
-            let Some(start) = likeness::start((reach.begin, reach.end), theirs) else { continue };
-            let mirrored = reach.mirrored != other.mirrored;
+        for pair in &pairing.pairs {
+            let Some(start) = likeness::start(pair.here(), pair.there()) else { continue };
+            let mirrored = pair.is_mirrored();
             let points = if mirrored { &mirror } else { &points };
             starts.extend(likeness::first_look(&self.path, points, start).map(|left| (left, start, mirrored)));
         }
@@ -142,21 +140,33 @@ impl Movement {
                 break;
             }
         }
+        if likeness.strength() != Some(Strength::SurelySame) && likeness.evidence >= PARTLY_EVIDENT {
+            self.compare_parts(&pairing, [&points, &mirror], &mut likeness);
+        }
         Some(Likeness { identical: points.digest == self.digest, ..likeness })
+    }
+
+    /// Puts what is left of the best part in its place, where that is less than what is left of the whole.
+    fn compare_parts(&self, pairing: &Pairing<'_>, [points, mirror]: [&Points; 2], likeness: &mut Likeness) {
+        for pair in pairing.telling() {
+            let theirs = pair.there();
+            let Some(start) = likeness::start(pair.here(), theirs) else { continue };
+            let kept = if pair.is_mirrored() { mirror } else { points };
+            let part = likeness::compare_parts(&self.path, kept, start, theirs);
+            if let Some(part) = part.filter(|part| part.residual < likeness.residual) {
+                let Likeness { evidence, reaches, stretches, .. } = *likeness;
+                *likeness = Likeness { mirrored: pair.is_mirrored(), evidence, reaches, stretches, ..part };
+            }
+        }
     }
 
     /// Which parts of it are which parts of a kept one, in order of time; parts that follow each other in both are one.
     #[must_use]
     pub fn parts(&self, kept: &Sketch) -> Vec<Part> {
         let mut parts: Vec<Part> = Vec::new();
-        for Pair { reach, other, .. } in self.pairing(kept).pairs.into_iter().filter(|pair| pair.excess >= MIN_PART) {
-            let ms = |begin: f64, end: f64| (begin * path::STEP_MS, end * path::STEP_MS);
-            let begin = f64::from(other.begin);
-            let part = Part {
-                here: ms(reach.begin, reach.end),
-                there: ms(begin, begin + f64::from(other.length)),
-                mirrored: reach.mirrored != other.mirrored,
-            };
+        for pair in self.pairing(kept).pairs.into_iter().filter(|pair| pair.excess >= MIN_PART) {
+            let ms = |(begin, end): (f64, f64)| (begin * path::STEP_MS, end * path::STEP_MS);
+            let part = Part { here: ms(pair.here()), there: ms(pair.there()), mirrored: pair.is_mirrored() };
             match parts.last_mut() {
                 Some(last) if last.takes(&part) => {
                     last.here.1 = last.here.1.max(part.here.1);

@@ -27,6 +27,24 @@ pub(super) struct Pair<'a> {
     distance: f32,
 }
 
+impl Pair<'_> {
+    /// Where the reach begins and ends, steps of 10 ms.
+    pub(super) fn here(&self) -> (f64, f64) {
+        (self.reach.begin, self.reach.end)
+    }
+
+    /// Where the stored one begins and ends, steps.
+    pub(super) fn there(&self) -> (f64, f64) {
+        let begin = f64::from(self.other.begin);
+        (begin, begin + f64::from(self.other.length))
+    }
+
+    /// Whether the one is the other's mirror image.
+    pub(super) fn is_mirrored(&self) -> bool {
+        self.reach.mirrored != self.other.mirrored
+    }
+}
+
 /// Pairs in order of time.
 #[derive(Debug, Default)]
 pub(super) struct Pairing<'a> {
@@ -96,14 +114,9 @@ impl<'a> Pairing<'a> {
         let mut taken: Vec<&Pair<'_>> = Vec::new();
         let mut telling: Vec<&Pair<'_>> = self.telling().collect();
         telling.sort_by(|a, b| a.reach.end.total_cmp(&b.reach.end));
-        let here = |pair: &Pair<'_>| (pair.reach.begin, pair.reach.end);
-        let there = |pair: &Pair<'_>| {
-            let begin = f64::from(pair.other.begin);
-            (begin, begin + f64::from(pair.other.length))
-        };
         let mut stretches = 0;
         for pair in telling {
-            let is_new = |other: &&Pair<'_>| !share(here(pair), here(other)) && !share(there(pair), there(other));
+            let is_new = |other: &&Pair<'_>| !share(pair.here(), other.here()) && !share(pair.there(), other.there());
             if taken.iter().all(is_new) {
                 taken.push(pair);
                 stretches += 1;

@@ -23,6 +23,10 @@ const WIDTH: f32 = 10.0;
 const PROBES: usize = 8;
 /// Most stored sessions that a look-up names.
 pub const MAX_NAMED: usize = 8;
+/// Most sessions of which those are chosen, the best by themselves.
+const MAX_WEIGHED: usize = 48;
+/// What a reach counts in a session where another that was chosen has it, as a share.
+const KNOWN_ALREADY: f32 = 0.5;
 /// Stored sessions whose reaches count less together are not named.
 const MIN_SCORE: f32 = 3.0;
 /// No entry.
@@ -149,19 +153,18 @@ impl ReachIndex {
             }
         }
         hits.sort_unstable();
-        let mut scores: Vec<(u32, f32)> = Vec::new();
-        for of_reach in hits.chunk_by(|a, b| a >> SCORE_BITS == b >> SCORE_BITS) {
-            let Some((session, score)) = of_reach.last().copied().map(session_and_score) else { continue };
-            match scores.last_mut() {
-                Some((last, sum)) if *last == session => *sum += score,
-                _ => scores.push((session, score)),
-            }
-        }
-        scores.retain(|(_, score)| *score >= MIN_SCORE);
-        scores.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        let sessions = scores.iter().map(|(place, _)| &self.sessions[*place as usize]);
-        let wanted = sessions.filter(|of| !of.is_gone && of.salt == movement.salt && wanted(of.id));
-        wanted.take(MAX_NAMED).map(|session| session.id).collect()
+        let mut best: Vec<Hit> = Vec::new();
+        best.extend(hits.chunk_by(|a, b| a >> SCORE_BITS == b >> SCORE_BITS).filter_map(|of| of.last()).map(Hit::from));
+        let of_sessions = best.chunk_by(|a, b| a.session == b.session);
+        let mut scores: Vec<(f32, &[Hit])> = of_sessions.map(|of| (of.iter().map(|hit| hit.score).sum(), of)).collect();
+        scores.retain(|(score, _)| *score >= MIN_SCORE);
+        scores.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1[0].session.cmp(&b.1[0].session)));
+        let wanted = scores.iter().map(|(_, hits)| *hits).filter(|hits| {
+            let of = &self.sessions[hits[0].session as usize];
+            !of.is_gone && of.salt == movement.salt && wanted(of.id)
+        });
+        let chosen = chosen(wanted.take(MAX_WEIGHED).collect());
+        chosen.into_iter().map(|session| self.sessions[session as usize].id).collect()
     }
 
     fn head(&self, hash: u64) -> usize {
@@ -277,12 +280,40 @@ fn hit(session: u32, reach: usize, score: f32) -> u64 {
     u64::from(session) << (REACH_BITS + SCORE_BITS) | reach << SCORE_BITS | u64::from(score.to_bits() >> REACH_BITS)
 }
 
-/// The session and the score of a hit.
-fn session_and_score(hit: u64) -> (u32, f32) {
-    let score = (hit & ((1 << SCORE_BITS) - 1)) << REACH_BITS;
-    #[expect(clippy::cast_possible_truncation, reason = "32 bits each")]
-    let (session, score) = ((hit >> (REACH_BITS + SCORE_BITS)) as u32, score as u32);
-    (session, f32::from_bits(score))
+/// A reach of the movement, and the most that a session's like it counts.
+#[derive(Clone, Copy, Debug)]
+struct Hit {
+    session: u32,
+    reach: usize,
+    score: f32,
+}
+
+impl From<&u64> for Hit {
+    fn from(hit: &u64) -> Self {
+        let score = (hit & ((1 << SCORE_BITS) - 1)) << REACH_BITS;
+        #[expect(clippy::cast_possible_truncation, reason = "32 bits each")]
+        let (session, score) = ((hit >> (REACH_BITS + SCORE_BITS)) as u32, score as u32);
+        #[expect(clippy::cast_possible_truncation, reason = "5 bits")]
+        let reach = (hit >> SCORE_BITS) as usize & ((1 << REACH_BITS) - 1);
+        Self { session, reach, score: f32::from_bits(score) }
+    }
+}
+
+/// The sessions that tell most about the movement together. A reach that is known of a session already counts less in the
+/// next one: otherwise the many that share one part of a movement would leave no place to the source of another part.
+fn chosen(mut sessions: Vec<&[Hit]>) -> Vec<u32> {
+    let mut weights = [1.0f32; 1 << REACH_BITS];
+    let mut chosen = Vec::with_capacity(MAX_NAMED);
+    while chosen.len() < MAX_NAMED {
+        let weighed = sessions.iter().map(|hits| hits.iter().map(|hit| hit.score * weights[hit.reach]).sum::<f32>());
+        // The first of equals: the sessions are in the order of what they count alone.
+        let most = weighed.enumerate().reduce(|most, next| if next.1 > most.1 { next } else { most });
+        let Some((place, _)) = most else { break };
+        let hits = sessions.remove(place);
+        hits.iter().for_each(|hit| weights[hit.reach] *= KNOWN_ALREADY);
+        chosen.push(hits[0].session);
+    }
+    chosen
 }
 
 fn tag(hash: u64) -> u16 {
