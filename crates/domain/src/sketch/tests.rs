@@ -285,6 +285,25 @@ fn what_was_joined_from_two_movements_is_found_by_both_and_its_parts_are_told() 
 }
 
 #[test]
+fn two_fifths_of_a_movement_between_two_others_are_found() {
+    let mut index = Index::default();
+    for seed in 0..200 {
+        index.insert(Movement::of(&varied(seed, 6)).unwrap().sketch());
+    }
+    let found = (0..200u64).filter(|seed| {
+        // A window that begins and ends within reaches: few whole ones are left.
+        let m = varied(*seed, 6).movements;
+        let kept = m.len() * 3 / 10..m.len() * 7 / 10;
+        let cut = |column: &[f64]| column[kept.clone()].to_vec();
+        let own = Movements { x: cut(&m.x), y: cut(&m.y), t: cut(&m.t), trusted: Vec::new() };
+        let session = joined(&[part(seed + 500, 0, 3), own, part(seed + 900, 0, 3)], false);
+        is_found(&index, *seed, &session)
+    });
+    let found = found.count();
+    assert!(found >= 160, "{found} of 200");
+}
+
+#[test]
 fn reaches_laid_onto_other_targets_are_found() {
     let index = varied_index(50);
     let mut found = 0;
