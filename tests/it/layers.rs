@@ -24,8 +24,8 @@ const LAYERS: [(&str, &[&str]); 20] = [
     ("intake", &["store", "detector", "domain"]),
     ("challenges", &["store", "domain"]),
     ("scheduler", &["store", "detector", "domain"]),
-    ("registry", &["generator", "store", "detector", "domain"]),
-    ("operations", &["scheduler", "store", "detector", "domain"]),
+    ("registry", &["adversary", "generator", "store", "detector", "domain"]),
+    ("operations", &["scheduler", "webhooks", "store", "detector", "domain"]),
     ("access", &["domain"]),
     ("spool", &[]),
     (

@@ -36,6 +36,7 @@ use crate::store::audit::Entry;
 use crate::store::postgres::{self, PostgresSettings, PostgresStore, Time};
 use crate::store::sqlite::{self, CapacityLimits, SqliteSettings, SqliteStore};
 use crate::store::{Heartbeat, NodeRow, Store};
+use crate::webhooks::secrets::WebhookSecrets;
 use crate::webhooks::{self, Deliverer};
 use crate::woodwide::{Training, WoodwideDetector};
 
@@ -75,11 +76,14 @@ impl Node {
 
         let controls = OperatorState::open(Arc::clone(&store), config.detector.thresholds).await?;
         tokio::spawn(Arc::clone(&controls).follow(shutdown.clone()));
+        let webhook_secrets = WebhookSecrets::new(config.http.secret_key.as_ref(), &store.webhook_key());
+        let webhook_secrets = Arc::new(webhook_secrets);
         let deliverer = Deliverer::new(webhooks::Parts {
             store: Arc::clone(&store),
             controls: Arc::clone(&controls),
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
+            secrets: Arc::clone(&webhook_secrets),
             private: config.http.webhook_private,
             patience: webhooks::PATIENCE,
         })?;
@@ -107,8 +111,13 @@ impl Node {
             Arc::clone(&metrics),
             Arc::clone(&controls),
         );
-        let operations =
-            Operations::new(Arc::clone(&store), Arc::clone(&controls), Arc::clone(&settled), Arc::clone(&clock));
+        let operations = Operations::new(
+            Arc::clone(&store),
+            Arc::clone(&controls),
+            Arc::clone(&settled),
+            Arc::clone(&clock),
+            webhook_secrets,
+        );
         let redeciding = tokio::spawn(Arc::clone(&operations).follow_thresholds(shutdown.clone()));
         let service = Service::new(http::Parts {
             store,

@@ -70,8 +70,13 @@ pub struct Override {
 pub struct Webhook {
     /// Where to.
     pub url: String,
-    /// What signs; known to the receiver.
-    pub secret: String,
+    /// What signs, of a webhook that was made before secrets followed from a key; see
+    /// [`crate::webhooks::secrets`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// Tells the key that its secret follows from.
+    #[serde(default)]
+    pub key_mark: String,
     /// Only of this deployment; all of them when `None`.
     pub deployment_id: Option<String>,
     /// Whether `verdict.final` is told.

@@ -19,7 +19,7 @@
     )
 )]
 
-use playproof_bots::generator;
+use playproof_bots::{adversary, generator};
 use playproof_clock as clock;
 use playproof_detector as detector;
 use playproof_domain as domain;

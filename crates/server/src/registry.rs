@@ -3,11 +3,12 @@
 //! sessions that it has not learned from. The step can be taken back. Every node on the store follows.
 
 mod backtest;
-mod own_bots;
+pub(crate) mod touchstone;
 
 pub use self::backtest::{Backtest, Errors};
 
 use self::backtest::{Stored, decide};
+use self::touchstone::Touchstone;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -397,7 +398,7 @@ impl Registry {
         }
         let other = self.load(version).await?.ok_or(RegistryError::Unknown)?;
         let (active, thresholds) = (self.embedded.model(), self.controls.thresholds().of(""));
-        let held_to = tokio::task::spawn_blocking(move || own_bots::fault(&other, &active, &thresholds));
+        let held_to = tokio::task::spawn_blocking(move || Touchstone::new().fault(&other, &active, &thresholds));
         let fault = held_to.await.map_err(|error| RegistryError::Unusable(format!("the test died: {error}")))?;
         if let Some(fault) = fault {
             return Err(RegistryError::Worse(fault));

@@ -176,6 +176,10 @@ pub struct Event {
 /// Where deliveries wait and are kept.
 #[async_trait]
 pub trait DeliveryStore {
+    /// What the secrets of webhooks follow from where no other key is set: the same on all nodes of this store, and of no
+    /// other store.
+    fn webhook_key(&self) -> [u8; 32];
+
     /// Takes up to `limit` deliveries of a webhook that are due, the first of each session only, and keeps others from
     /// them until `lease` has passed.
     async fn take_deliveries(

@@ -1,21 +1,20 @@
 //! A model made of labels, and its way into service and back, in the dashboard.
 
 use playproof_batch::generator::Family;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::browser::Page;
-use super::{BY_HAND, ask, bot, on_both, send, tell};
+use super::{BY_HAND, ask, bot, on_both, people, send, tell};
 use crate::process::{Place, Process};
 
 on_both!(a_model_is_trained_shadowed_tested_promoted_and_rolled_back);
 
 fn a_model_is_trained_shadowed_tested_promoted_and_rolled_back(place: &Place) {
     let node = Process::on(&place.url, &BY_HAND);
-    // One kind of movement stands for this site's people, another for its bots.
     let mut all = Vec::new();
-    for (family, count, label) in [(Family::ALL[1], 290, "human"), (Family::ALL[0], 60, "bot")] {
+    for (count, label) in [(290, "human"), (60, "bot")] {
         for n in 0..count {
-            let mut session = bot(family, n, None);
+            let mut session = if label == "human" { person(n) } else { bot(Family::ALL[0], n.into(), None) };
             session["sessionId"] = format!("{label}-{n}").into();
             session["userId"] = format!("{label}-{n}").into();
             all.push(session);
@@ -57,4 +56,19 @@ fn a_model_is_trained_shadowed_tested_promoted_and_rolled_back(place: &Place) {
     page.click("document.querySelector('dialog .danger')");
     page.sees("The model before scores again.");
     assert_eq!(page.complaints(), Vec::<String>::new());
+}
+
+/// A recording of the demo's people, turned and scaled: this site's people.
+fn person(n: u32) -> Value {
+    static PEOPLE: std::sync::LazyLock<Vec<Value>> = std::sync::LazyLock::new(people);
+    let mut session = PEOPLE[n as usize % PEOPLE.len()].clone();
+    let ((sin, cos), scale) = ((f64::from(n) * 0.37).sin_cos(), 0.8 + 0.01 * f64::from(n % 50));
+    for list in ["movements", "clicks"] {
+        for point in session[list].as_array_mut().unwrap() {
+            let [x, y] = ["x", "y"].map(|axis| point[axis].as_f64().unwrap());
+            point["x"] = (scale * (cos * x - sin * y)).round().into();
+            point["y"] = (scale * (sin * x + cos * y)).round().into();
+        }
+    }
+    session
 }

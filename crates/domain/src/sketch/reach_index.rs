@@ -293,7 +293,6 @@ impl From<&u64> for Hit {
         let score = (hit & ((1 << SCORE_BITS) - 1)) << REACH_BITS;
         #[expect(clippy::cast_possible_truncation, reason = "32 bits each")]
         let (session, score) = ((hit >> (REACH_BITS + SCORE_BITS)) as u32, score as u32);
-        #[expect(clippy::cast_possible_truncation, reason = "5 bits")]
         let reach = (hit >> SCORE_BITS) as usize & ((1 << REACH_BITS) - 1);
         Self { session, reach, score: f32::from_bits(score) }
     }
@@ -310,7 +309,9 @@ fn chosen(mut sessions: Vec<&[Hit]>) -> Vec<u32> {
         let most = weighed.enumerate().reduce(|most, next| if next.1 > most.1 { next } else { most });
         let Some((place, _)) = most else { break };
         let hits = sessions.remove(place);
-        hits.iter().for_each(|hit| weights[hit.reach] *= KNOWN_ALREADY);
+        for hit in hits {
+            weights[hit.reach] *= KNOWN_ALREADY;
+        }
         chosen.push(hits[0].session);
     }
     chosen

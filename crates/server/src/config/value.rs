@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::Secret;
+
 /// A value as found, before it means anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Raw {
@@ -41,6 +43,15 @@ impl Raw {
         }
         Ok(entries)
     }
+}
+
+/// A key that others follow from. A refusal does not repeat it.
+pub(super) fn secret_key(text: &str) -> Parsed<Secret> {
+    const MIN_LENGTH: usize = 32;
+    if text.len() < MIN_LENGTH || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(format!("must be at least {MIN_LENGTH} letters, digits and signs without a space"));
+    }
+    Ok(Secret::new(text))
 }
 
 /// `true` or `false`.

@@ -40,7 +40,9 @@ use crate::result_notifier::ResultNotifier;
 use crate::scheduler::{self, Scheduler};
 use crate::shutdown::Shutdown;
 use crate::store::Retention;
+use crate::store::deliveries::DeliveryStore as _;
 use crate::store::sqlite::{CapacityLimits, SqliteSettings, SqliteStore};
+use crate::webhooks::secrets::WebhookSecrets;
 use crate::woodwide::Training;
 
 pub(crate) const START: Timestamp = Timestamp(1_769_860_800_000);
@@ -137,6 +139,7 @@ impl TestApp {
             metrics.clone(),
             controls.clone(),
         ));
+        let webhook_secrets = Arc::new(WebhookSecrets::new(None, &store.webhook_key()));
         let service = Service::new(Parts {
             store: store.clone(),
             intake,
@@ -147,7 +150,7 @@ impl TestApp {
             registry,
             training: choice.training,
             controls: controls.clone(),
-            operations: Operations::new(store.clone(), controls, settled.clone(), clock.clone()),
+            operations: Operations::new(store.clone(), controls, settled.clone(), clock.clone(), webhook_secrets),
             metrics,
             clock: clock.clone(),
             settings: choice.http,

@@ -26,6 +26,7 @@ use crate::domain::id::SessionKey;
 use crate::result_notifier::ResultNotifier;
 use crate::store::audit::NewEntry;
 use crate::store::{Lookup, Store, StoreError, StoreResult};
+use crate::webhooks::secrets::WebhookSecrets;
 
 /// What operators and analysts do.
 pub struct Operations {
@@ -33,6 +34,7 @@ pub struct Operations {
     controls: Arc<OperatorState>,
     settled: Arc<ResultNotifier>,
     clock: Arc<dyn Clock>,
+    webhook_secrets: Arc<WebhookSecrets>,
     /// The second passes that this node began; see [`thresholds`].
     own_redecisions: Mutex<BTreeSet<String>>,
 }
@@ -45,8 +47,9 @@ impl Operations {
         controls: Arc<OperatorState>,
         settled: Arc<ResultNotifier>,
         clock: Arc<dyn Clock>,
+        webhook_secrets: Arc<WebhookSecrets>,
     ) -> Arc<Self> {
-        Arc::new(Self { store, controls, settled, clock, own_redecisions: Mutex::default() })
+        Arc::new(Self { store, controls, settled, clock, webhook_secrets, own_redecisions: Mutex::default() })
     }
 
     /// Writes what `actor` is about to do into the audit log, then does it: what is not written is not done.

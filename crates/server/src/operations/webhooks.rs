@@ -24,6 +24,17 @@ pub struct NewWebhook {
     pub campaigns: bool,
 }
 
+/// A webhook that was made.
+#[derive(Debug)]
+pub struct NewlyMade {
+    /// Its identifier.
+    pub id: String,
+    /// What is stored of it.
+    pub webhook: Webhook,
+    /// What signs its deliveries; it is not stored.
+    pub secret: String,
+}
+
 impl Operations {
     /// Whether there is room for a further webhook.
     #[must_use]
@@ -41,14 +52,25 @@ impl Operations {
     ///
     /// # Errors
     /// When the store is away.
-    pub async fn create_webhook(&self, actor: &str, new: NewWebhook) -> StoreResult<(String, Webhook)> {
+    pub async fn create_webhook(&self, actor: &str, new: NewWebhook) -> StoreResult<NewlyMade> {
         let NewWebhook { url, deployment_id, is_final, changed, campaigns } = new;
-        let (id, secret) = (format!("wh_{}", random_hex::<6>()), format!("whsec_{}", random_hex::<24>()));
+        let id = format!("wh_{}", random_hex::<6>());
+        let (secret, key_mark) = (self.webhook_secrets.make(&id), self.webhook_secrets.mark());
         let created_at = self.clock.now().wall.0;
-        let webhook = Webhook { url, secret, deployment_id, is_final, changed, campaigns, created_at, ended: None };
+        let webhook = Webhook {
+            url,
+            secret: None,
+            key_mark,
+            deployment_id,
+            is_final,
+            changed,
+            campaigns,
+            created_at,
+            ended: None,
+        };
         let detail = json!({"url": webhook.url, "deploymentId": webhook.deployment_id});
         self.put(actor, "webhook.create", &id, detail, (&id, &webhook)).await?;
-        Ok((id, webhook))
+        Ok(NewlyMade { id, webhook, secret })
     }
 
     /// Removes a webhook and what it was not told yet; `None` where there is none.

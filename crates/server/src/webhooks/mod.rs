@@ -7,6 +7,7 @@
 //! more is queued, and a test that it takes resumes it.
 
 pub mod address;
+pub mod secrets;
 pub mod signature;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ use futures_util::stream::FuturesUnordered;
 use reqwest::header::CONTENT_TYPE;
 use tokio::task::JoinHandle;
 
+use self::secrets::WebhookSecrets;
 use crate::clock::Clock;
 use crate::controls::{OperatorState, Webhook};
 use crate::domain::backoff::Backoff;
@@ -61,6 +63,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Instruments.
     pub metrics: Arc<Metrics>,
+    /// What signs.
+    pub secrets: Arc<WebhookSecrets>,
     /// Whether they may lead to private addresses.
     pub private: bool,
     /// How long a receiver may take; see [`PATIENCE`].
@@ -142,7 +146,8 @@ impl Deliverer {
         let due = store.take_deliveries(id.to_owned(), limit, self.now(), LEASE).await?;
         let mut pass = Pass { tried: due.len(), failed: 0 };
         let (mut is_gone, mut is_back) = (false, false);
-        let mut under_way: FuturesUnordered<_> = due.iter().map(|delivery| self.deliver(webhook, delivery)).collect();
+        let mut under_way: FuturesUnordered<_> =
+            due.iter().map(|delivery| self.deliver(id, webhook, delivery)).collect();
         while let Some(attempt) = under_way.next().await {
             if attempt.error.is_some() {
                 pass.failed += 1;
@@ -187,13 +192,13 @@ impl Deliverer {
     }
 
     /// Sends a delivery. A receiver that answered 410 Gone is sent tests alone.
-    async fn deliver(&self, webhook: &Webhook, delivery: &Delivery) -> Attempt {
+    async fn deliver(&self, id: &str, webhook: &Webhook, delivery: &Delivery) -> Attempt {
         if webhook.ended.is_some() && delivery.kind != EventKind::Test {
             let error = Some("not sent: the receiver answered 410 Gone before".to_owned());
             let not_before = self.now();
             return Attempt { id: delivery.id, state: DeliveryState::GivenUp, not_before, status: None, error };
         }
-        let (status, error) = match self.send(webhook, delivery).await {
+        let (status, error) = match self.send(id, webhook, delivery).await {
             Ok(status) if (200..300).contains(&status) => (Some(status), None),
             Ok(status @ 300..400) => (Some(status), Some(format!("answered {status}; redirects are not followed"))),
             Ok(GONE) => (Some(GONE), Some("answered 410 Gone: it wants no more events".to_owned())),
@@ -212,7 +217,8 @@ impl Deliverer {
     }
 
     /// Sends one; the status answered, or why there is none.
-    async fn send(&self, webhook: &Webhook, delivery: &Delivery) -> Result<u16, String> {
+    async fn send(&self, id: &str, webhook: &Webhook, delivery: &Delivery) -> Result<u16, String> {
+        let secret = self.parts.secrets.of(id, webhook).map_err(|another| another.to_string())?;
         // What is written in figures never comes by the guard that resolves names.
         let url =
             address::parse(&webhook.url, self.parts.private).map_err(|refused| format!("its address {refused}"))?;
@@ -223,7 +229,7 @@ impl Deliverer {
             .header(CONTENT_TYPE, "application/json")
             .header("playproof-event-id", event_id(delivery.id))
             .header("playproof-event-type", delivery.kind.name())
-            .header(signature::HEADER, signature::sign(&webhook.secret, self.now(), &body))
+            .header(signature::HEADER, signature::sign(&secret, self.now(), &body))
             .body(body);
         let mut answer = request.send().await.map_err(|error| self.describe(&error))?;
         let status = answer.status().as_u16();

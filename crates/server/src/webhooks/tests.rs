@@ -58,7 +58,9 @@ struct Bench {
     _folder: tempfile::TempDir,
 }
 
-const SECRET: &str = "whsec_0123456789abcdef";
+fn secrets() -> WebhookSecrets {
+    WebhookSecrets::new(None, &[7; 32])
+}
 
 impl Bench {
     async fn start(mood: Mood, private: bool) -> Self {
@@ -73,7 +75,8 @@ impl Bench {
         tokio::spawn(async move { axum::serve(listener, router).await });
         let webhook = Webhook {
             url,
-            secret: SECRET.to_owned(),
+            secret: None,
+            key_mark: secrets().mark(),
             deployment_id: None,
             is_final: true,
             changed: true,
@@ -89,6 +92,7 @@ impl Bench {
             controls,
             clock: clock.clone(),
             metrics: Arc::new(Metrics::new().unwrap()),
+            secrets: Arc::new(secrets()),
             private,
             patience: Duration::from_millis(500),
         };
@@ -137,7 +141,10 @@ impl Bench {
         for (headers, body) in &*self.receiver.got.lock().unwrap() {
             let header = |name: &str| headers[name].to_str().unwrap();
             let seconds: i64 = header("playproof-signature")[2..].split_once(',').unwrap().0.parse().unwrap();
-            assert_eq!(header("playproof-signature"), signature::sign(SECRET, Timestamp(seconds * 1000), body));
+            assert_eq!(
+                header("playproof-signature"),
+                signature::sign(&secrets().make("w"), Timestamp(seconds * 1000), body)
+            );
             assert!((self.clock.now().wall.0 / 1000 - seconds).abs() < 3600, "signed when it is sent");
             let event: Value = serde_json::from_str(body).unwrap();
             assert_eq!(
@@ -300,4 +307,33 @@ async fn a_webhook_that_is_removed_while_its_receiver_says_it_is_gone_stays_remo
     bench.deliverer.parts.controls.remove::<Webhook>("w").await.unwrap();
     bench.pass().await;
     assert!(!bench.deliverer.parts.controls.current().webhooks.contains_key("w"));
+}
+
+#[tokio::test]
+async fn under_another_key_nothing_is_sent_and_the_log_says_what_to_set() {
+    let mut bench = Bench::start(Mood::Takes, true).await;
+    bench.webhook.key_mark = WebhookSecrets::new(None, &[8; 32]).mark();
+    bench.decide("s0").await;
+    let pass = bench.pass().await;
+    assert!(pass.tried > 0 && pass.failed == pass.tried, "{pass:?}");
+    assert!(bench.receiver.got.lock().unwrap().is_empty());
+    let log = bench.store.deliveries("w".to_owned(), None, 10).await.unwrap();
+    assert!(log.iter().any(|row| row.error.as_deref().is_some_and(|e| e.contains("PLAYPROOF_SECRET_KEY"))), "{log:?}");
+    // What waits is sent once the key is as it was.
+    bench.webhook.key_mark = secrets().mark();
+    bench.drain().await;
+    assert_eq!(bench.told(), everything(1));
+}
+
+#[tokio::test]
+async fn a_webhook_with_a_secret_of_its_own_is_signed_with_that() {
+    let mut bench = Bench::start(Mood::Takes, true).await;
+    (bench.webhook.secret, bench.webhook.key_mark) = (Some("whsec_old".to_owned()), String::new());
+    bench.decide("s0").await;
+    bench.pass().await;
+    let got = bench.receiver.got.lock().unwrap();
+    let (headers, body) = &got[0];
+    let sent = headers["playproof-signature"].to_str().unwrap();
+    let seconds: i64 = sent[2..].split_once(',').unwrap().0.parse().unwrap();
+    assert_eq!(sent, signature::sign("whsec_old", Timestamp(seconds * 1000), body));
 }

@@ -68,4 +68,6 @@ pub(crate) async fn challenges_are_forgotten_when_they_cannot_be_used_any_more(s
 pub(crate) async fn a_store_signs_with_a_key_of_its_own(store: &dyn Store) {
     assert_eq!(store.challenge_key(), store.challenge_key());
     assert_ne!(store.challenge_key(), [0; 32]);
+    assert_eq!(store.webhook_key(), store.webhook_key());
+    assert_ne!(store.webhook_key(), store.challenge_key(), "each purpose has its own");
 }

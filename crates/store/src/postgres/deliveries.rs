@@ -143,6 +143,10 @@ fn plain_line(row: &Row) -> Result<DeliveryRow, Fault> {
 
 #[async_trait]
 impl DeliveryStore for PostgresStore {
+    fn webhook_key(&self) -> [u8; 32] {
+        self.core.hasher.derived("webhooks 1")
+    }
+
     async fn take_deliveries(
         &self,
         webhook: String,

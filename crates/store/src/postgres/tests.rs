@@ -9,6 +9,7 @@ use crate::contract::{
     store_contract, submit, verdict,
 };
 use crate::decisions::{Cause, Revision};
+use crate::deliveries::DeliveryStore as _;
 use crate::labels::{Label, Truth};
 use crate::{AuditStore as _, ChallengeStore as _, ControlStore as _, LabelStore as _, NewSession};
 use playproof_domain::reason::Reasons;
@@ -107,6 +108,8 @@ async fn a_challenge_used_on_one_node_is_used_on_all() {
     let elsewhere = PostgresStore::open(&super::tests::settings(100), at(0).wall).await.unwrap();
     assert_eq!(one.challenge_key(), other.challenge_key());
     assert_ne!(one.challenge_key(), elsewhere.challenge_key());
+    assert_eq!(one.webhook_key(), other.webhook_key());
+    assert_ne!(one.webhook_key(), elsewhere.webhook_key());
     let used = UsedChallenge { number: [1; 16], expires_at: at(300).wall, hostname: None };
     let first = NewSession { challenge: Some(used), ..session("a", at(0)) };
     let second = NewSession { digest: playproof_domain::record::SessionDigest([7; 16]), ..first.clone() };

@@ -158,6 +158,10 @@ const WITH_KEY: &str =
 
 #[async_trait]
 impl DeliveryStore for SqliteStore {
+    fn webhook_key(&self) -> [u8; 32] {
+        self.hasher.derived("webhooks 1")
+    }
+
     async fn take_deliveries(
         &self,
         webhook: String,

@@ -18,7 +18,7 @@ use crate::http::respond::answer::{self, Answer};
 use crate::http::respond::error::{ApiError, Code};
 use crate::http::respond::refusals::{BodyRefused, ImpossibleWebhook, LimitOutOfBounds, StoreAway, UnknownWebhook};
 use crate::http::respond::shapes;
-use crate::operations::webhooks::{MAX_WEBHOOKS, NewWebhook};
+use crate::operations::webhooks::{MAX_WEBHOOKS, NewWebhook, NewlyMade};
 use crate::store::deliveries::{DeliveryRow, EventKind};
 use crate::webhooks::{address, event_id};
 
@@ -203,8 +203,8 @@ pub(crate) async fn create(GlobalAdmin { service, access }: GlobalAdmin, Json(as
     address::check(&asked.url, service.settings.webhook_private).await.map_err(refused)?;
     let WebhookRequest { url, deployment_id, .. } = asked;
     let new = NewWebhook { url, deployment_id, is_final, changed, campaigns };
-    let (id, webhook) = service.operations.create_webhook(&access.actor, new).await?;
-    Ok(answer::json(&WebhookMade { webhook: shown(&id, &webhook), secret: webhook.secret }))
+    let NewlyMade { id, webhook, secret } = service.operations.create_webhook(&access.actor, new).await?;
+    Ok(answer::json(&WebhookMade { webhook: shown(&id, &webhook), secret }))
 }
 
 /// Removes a webhook, and what it was not told yet.
@@ -297,6 +297,7 @@ mod tests {
     use serde_json::json;
 
     use crate::http::testing::{TestApp, session};
+    use crate::store::controls::ControlStore as _;
 
     #[tokio::test]
     async fn a_webhook_is_made_tried_and_removed_and_the_log_says_so() {
@@ -307,6 +308,9 @@ mod tests {
         let all = app.get("/api/v1/webhooks").await.json();
         assert_eq!(all["webhooks"][0]["events"], json!(["verdict.final", "verdict.changed"]));
         assert!(!all.to_string().contains("whsec_"), "shown once");
+        let (_, stored) = app.store.controls().await.unwrap();
+        let stored: Vec<_> = stored.iter().filter(|control| control.kind == "webhook").collect();
+        assert!(stored.len() == 1 && !stored[0].value.contains("whsec_"), "{stored:?}");
         let mut now = session("told");
         now["useBatch"] = json!(false);
         app.post("/api/v1/score", &now).await;

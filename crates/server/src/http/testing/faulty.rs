@@ -88,6 +88,11 @@ macro_rules! behind_the_switch {
             self.inner.challenge_key()
         }
     };
+    (rest DeliveryStore) => {
+        fn webhook_key(&self) -> [u8; 32] {
+            self.inner.webhook_key()
+        }
+    };
     (rest $other:ident) => {};
 }
 
