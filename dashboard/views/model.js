@@ -100,9 +100,10 @@ function drift(stats) {
   return card('Drift', { hint: `last ${plural(told.sessions, 'session')}, bots among them`, body: false }, h('div', { class: 'scroll' }, list.element));
 }
 
-/** The versions, and for who operates the service their way into it. */
+/** The versions, and for admins their way into service: in their own deployment, or in all. */
 function versions(told, user, onleave) {
-  const operates = user.role === 'admin' && !user.deploymentId;
+  const operates = user.role === 'admin';
+  const ofAll = operates && !user.deploymentId;
   const place = h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Versions of the model' });
   const status = h('p', { class: 'hint', 'aria-live': 'polite' });
   const tested = h('div', { 'aria-live': 'polite' });
@@ -133,7 +134,7 @@ function versions(told, user, onleave) {
   };
   const actions = (row) => [
     row.active ? null : button('Test', test(row)),
-    row.active ? null : row.stage === 'shadow' ? button('End shadow', act(() => remove(of(row, 'shadow')), 'It no longer scores beside.')) : button('Shadow', act(() => post(of(row, 'shadow')), 'It scores beside the active one.')),
+    row.active || !ofAll ? null : row.stage === 'shadow' ? button('End shadow', act(() => remove(of(row, 'shadow')), 'It no longer scores beside.')) : button('Shadow', act(() => post(of(row, 'shadow')), 'It scores beside the active one.')),
     row.active ? null : button('Promote', promote(row))];
   const train = h('button', { type: 'button', onclick: act(() => post('/api/v1/models/train'), null) }, 'Train on labels');
   const back = h('button', { type: 'button', onclick: async () => {
@@ -143,8 +144,8 @@ function versions(told, user, onleave) {
   function shown(answer) {
     const made = table('Versions of the model', [
       { head: 'Version', cell: (row) => h('span', { class: 'code' }, row.modelVersion) },
-      { head: 'Stage', kind: 'bare', cell: (row) => h('span', { class: `tag ${{ active: 'pass', shadow: 'review' }[row.stage] ?? 'plain'}` }, row.stage === 'active' ? 'scores now' : row.stage) },
-      { head: 'Made of', kind: 'words', cell: (row) => (row.learned ? [`${row.learned.base}, ${plural(row.learned.people, 'labelled person', 'labelled people')} and ${plural(row.learned.bots, 'labelled bot')}, `, when(row.learned.createdAt)] : 'the settings') },
+      { head: 'Stage', kind: 'bare', cell: (row) => h('span', { class: `tag ${{ active: 'pass', shadow: 'review' }[row.stage] ?? 'plain'}` }, row.stage === 'active' ? 'scores now' : row.ownOf.length ? `scores in ${row.ownOf.join(', ')}` : row.stage) },
+      { head: 'Made of', kind: 'words', cell: (row) => (row.learned ? [`${row.learned.base}, ${plural(row.learned.people, 'labelled person', 'labelled people')} and ${plural(row.learned.bots, 'labelled bot')}${row.learned.deploymentId ? ` of ${row.learned.deploymentId}` : ''}, `, when(row.learned.createdAt)] : 'the settings') },
       { head: 'As shadow', kind: 'words', cell: (row) => (row.shadow ? `${plural(row.shadow.sessions, 'session')}: ${count(row.shadow.stricter)} stricter, ${count(row.shadow.milder)} milder` : '') },
       ...(operates ? [{ head: 'Actions', span: true, cell: actions }] : []),
     ]);

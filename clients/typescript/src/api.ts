@@ -601,6 +601,8 @@ export type LearnedBody = {
   bots: number;
   /** ISO 8601, UTC. */
   createdAt: string;
+  /** The only deployment whose labels it learned from, and where it may score; `null` for all. */
+  deploymentId?: string | null;
   /** Labelled people. */
   people: number;
 };
@@ -668,11 +670,13 @@ export type MemberBody = {
 
 /** A version of a model. */
 export type ModelBody = {
-  /** Whether it scores now. */
+  /** Whether it scores now: in the deployment asked about, or in all that have none of their own. */
   active: boolean;
   learned?: LearnedBody | null;
   modelId: string;
   modelVersion: string;
+  /** Deployments whose own model it is. */
+  ownOf: Array<string>;
   shadow?: ShadowBody | null;
   /** embedded */
   source: string;

@@ -14,7 +14,7 @@ pub mod embedded;
 #[cfg(any(test, feature = "testing"))]
 pub mod scripted;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ use playproof_domain::result::{ModelIdentity, Source};
 pub struct Row {
     /// Pairs the outcome to the session; never leaves the process.
     pub id: Seq,
+    /// Whose model judges it, where a deployment has its own; never leaves the process.
+    pub deployment: String,
     /// The game the client claims.
     pub game_type: String,
     /// The device the client claims.
@@ -69,11 +71,34 @@ pub enum Outcome {
     Rejected(String),
 }
 
-/// One outcome per row asked about, in any order, and the model that gave them.
+/// Which models gave the outcomes of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Models {
+    /// The one of all rows but those below.
+    pub general: ModelIdentity,
+    /// The rows of deployments with a model of their own.
+    pub own: HashMap<Seq, ModelIdentity>,
+}
+
+impl Models {
+    /// The model that gave the outcome of a row.
+    #[must_use]
+    pub fn of(&self, row: Seq) -> &ModelIdentity {
+        self.own.get(&row).unwrap_or(&self.general)
+    }
+}
+
+impl From<ModelIdentity> for Models {
+    fn from(general: ModelIdentity) -> Self {
+        Self { general, own: HashMap::new() }
+    }
+}
+
+/// One outcome per row asked about, in any order, and the models that gave them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// Which model.
-    pub model: ModelIdentity,
+    /// Which models.
+    pub models: Models,
     /// Outcomes by row id.
     pub outcomes: Vec<(Seq, Outcome)>,
 }

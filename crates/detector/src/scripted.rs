@@ -46,7 +46,7 @@ pub fn outcome_of(row: Seq) -> Outcome {
 /// An answer of this model.
 #[must_use]
 pub fn answer(outcomes: Vec<(Seq, Outcome)>) -> Answer {
-    Answer { model: identity(), outcomes }
+    Answer { models: identity().into(), outcomes }
 }
 
 /// The model of every [`Scripted`].

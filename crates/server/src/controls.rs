@@ -25,7 +25,7 @@ pub const OVERRIDE: &str = "override";
 pub const ENDED_LOGIN: &str = "ended-login";
 /// Kind of a [`Control`] that is a [`Made`] model; its name is the version.
 pub const MODEL: &str = "model";
-/// Kind of the one [`Control`] that says which model does what: [`Stages`].
+/// Kind of a [`Control`] that says which model does what in a deployment, or in all without a name: [`Stages`].
 pub const MODEL_STAGE: &str = "model-stage";
 /// Kind of a [`Control`] that is a [`PendingRedecision`].
 pub const REDECISION: &str = "redecision";
@@ -137,6 +137,9 @@ pub struct Made {
     pub people: usize,
     /// Labelled bots it learned from.
     pub bots: usize,
+    /// The only deployment whose labels it learned from.
+    #[serde(default)]
+    pub deployment_id: Option<String>,
 }
 
 /// Which model does what; `None` is the one of the settings.
@@ -207,8 +210,10 @@ pub struct OperatorSnapshot {
     pub ended_logins: BTreeMap<String, i64>,
     /// By version.
     pub models: BTreeMap<String, Made>,
-    /// Which of them does what.
+    /// Which of them does what in deployments without stages of their own.
     pub stages: Stages,
+    /// The same by deployment; there `active: None` is the one of all others.
+    pub own_stages: BTreeMap<String, Stages>,
     /// By when and whose.
     pub redecisions: BTreeMap<String, PendingRedecision>,
     /// The overrides by user, the bound ones first.
@@ -231,10 +236,12 @@ impl OperatorSnapshot {
             retention: of(RETENTION).filter_map(parse).collect(),
             ended_logins: of(ENDED_LOGIN).filter_map(parse).collect(),
             models: of(MODEL).filter_map(parse).collect(),
-            stages: of(MODEL_STAGE).find_map(parse).map(|(_, stages)| stages).unwrap_or_default(),
+            stages: Stages::default(),
+            own_stages: of(MODEL_STAGE).filter_map(parse).collect(),
             redecisions: of(REDECISION).filter_map(parse).collect(),
             by_user: HashMap::new(),
         };
+        held.stages = held.own_stages.remove("").unwrap_or_default();
         for rule in held.overrides.values() {
             let rules = held.by_user.entry(rule.user.clone()).or_default();
             rules.push((rule.deployment_id.clone(), rule.allow));

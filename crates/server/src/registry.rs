@@ -92,7 +92,8 @@ pub struct Registry {
     clock: Arc<dyn Clock>,
     embedded: EmbeddedDetector,
     base: Arc<Model>,
-    training: Mutex<Training>,
+    /// For which deployment the latest training was, `None` for all, and where it stands.
+    training: Mutex<(Option<String>, Training)>,
 }
 
 /// Whether a session judges and is not learned from; FNV-1a over its key, so that every node agrees.
@@ -136,11 +137,12 @@ impl Registry {
 
     /// Goes by what is stored.
     async fn reconcile(&self) -> Result<(), StoreError> {
-        let stages = self.controls.current().stages.clone();
+        let stages = self.stages(None);
         if let Some(active) = self.wanted(stages.active.as_deref(), &self.embedded.model()).await? {
             tracing::info!(version = active.identity().version, "another model scores from now on");
             self.embedded.replace(active);
         }
+        self.reconcile_own().await?;
         let shadow = self.embedded.shadow().map(|shadow| shadow.model());
         match (stages.shadow.as_deref(), shadow) {
             (None, None) => {}
@@ -152,6 +154,20 @@ impl Registry {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Goes by what is stored of deployments with a model of their own.
+    async fn reconcile_own(&self) -> Result<(), StoreError> {
+        let snapshot = self.controls.current();
+        let mut own = BTreeMap::new();
+        for (deployment, stages) in &snapshot.own_stages {
+            let Some(version) = &stages.active else { continue };
+            let held = self.embedded.model_of(deployment);
+            let model = if held.identity().version == *version { Some(held) } else { self.load(version).await? };
+            own.extend(model.map(|model| (deployment.clone(), model)));
+        }
+        self.embedded.replace_own(own);
         Ok(())
     }
 
@@ -185,14 +201,15 @@ impl Registry {
         }
     }
 
-    fn training_state(&self) -> MutexGuard<'_, Training> {
+    fn training_state(&self) -> MutexGuard<'_, (Option<String>, Training)> {
         self.training.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where a training on this node stands.
+    /// Where a training on this node stands; who sees one deployment only learns nothing of another's.
     #[must_use]
-    pub fn training(&self) -> Training {
-        self.training_state().clone()
+    pub fn training(&self, seen: Option<&str>) -> Training {
+        let state = self.training_state();
+        if seen.is_none() || state.0.as_deref() == seen { state.1.clone() } else { Training::None }
     }
 
     /// The settings' model.
@@ -201,51 +218,71 @@ impl Registry {
         &self.base
     }
 
-    /// The models made here, by version.
+    /// The models made here, by version; of a deployment's own, only those that may be used in `deployment`, where one is
+    /// named.
     #[must_use]
-    pub fn made(&self) -> BTreeMap<String, Made> {
-        self.controls.current().models.clone()
+    pub fn made(&self, deployment: Option<&str>) -> BTreeMap<String, Made> {
+        let mut made = self.controls.current().models.clone();
+        made.retain(|_, made| is_usable(made, deployment));
+        made
     }
 
-    /// Which model does what.
+    /// Which model does what: in a deployment, or in all that have no stages of their own.
     #[must_use]
-    pub fn stages(&self) -> Stages {
-        self.controls.current().stages.clone()
+    pub fn stages(&self, deployment: Option<&str>) -> Stages {
+        let current = self.controls.current();
+        match deployment {
+            Some(deployment) => current.own_stages.get(deployment).cloned().unwrap_or_default(),
+            None => current.stages.clone(),
+        }
     }
 
-    /// Begins to make a model of the active one and the labels; [`Self::training`] tells what became of it.
+    /// Deployments with a model of their own, by its version.
+    #[must_use]
+    pub fn own(&self) -> BTreeMap<String, String> {
+        let current = self.controls.current();
+        let own = current.own_stages.iter().filter_map(|(of, stages)| Some((of.clone(), stages.active.clone()?)));
+        own.collect()
+    }
+
+    fn active(&self, deployment: Option<&str>) -> Arc<Model> {
+        deployment.map_or_else(|| self.embedded.model(), |deployment| self.embedded.model_of(deployment))
+    }
+
+    /// Begins to make a model of the active one and the labels, those of a deployment or all; [`Self::training`] tells what
+    /// became of it.
     ///
     /// # Errors
     /// [`RegistryError::Running`]
-    pub fn train(self: &Arc<Self>) -> Result<(), RegistryError> {
+    pub fn train(self: &Arc<Self>, deployment: Option<String>) -> Result<(), RegistryError> {
         {
             let mut training = self.training_state();
-            if *training == Training::Runs {
+            if training.1 == Training::Runs {
                 return Err(RegistryError::Running);
             }
-            *training = Training::Runs;
+            *training = (deployment.clone(), Training::Runs);
         }
         let registry = Arc::clone(self);
         tokio::spawn(async move {
-            let done = match registry.make().await {
+            let done = match registry.make(deployment).await {
                 Ok(version) => Training::Done(version),
                 Err(error) => Training::Failed(error.to_string()),
             };
-            *registry.training_state() = done;
+            registry.training_state().1 = done;
         });
         Ok(())
     }
 
-    async fn make(&self) -> Result<String, RegistryError> {
+    async fn make(&self, deployment: Option<String>) -> Result<String, RegistryError> {
         let (mut people, mut bots) = (Vec::new(), Vec::new());
-        for (row, session) in self.labelled(false).await? {
+        for (row, session) in self.labelled(false, deployment.as_deref()).await? {
             if row.label.truth == Truth::Bot {
                 bots.push(session);
             } else {
                 people.push(Example { user: session.user_id.clone(), source: row.key.deployment, session });
             }
         }
-        let active = self.embedded.model();
+        let active = self.active(deployment.as_deref());
         let (base, told) = (active.identity().version, (people.len(), bots.len()));
         let made = tokio::task::spawn_blocking(move || {
             let (fit, calibration) = {
@@ -268,16 +305,17 @@ impl Registry {
         let model = Model::load(&bytes).map_err(|error| RegistryError::Unusable(error.to_string()))?;
         let version = model.identity().version;
         self.store.put_state(memory(&version), Some(bytes)).await?;
-        let made = Made { created_at: self.clock.now().wall.0, base, people: told.0, bots: told.1 };
+        let (created_at, (people, bots)) = (self.clock.now().wall.0, told);
+        let made = Made { created_at, base, people, bots, deployment_id: deployment };
         self.controls.put(&version, &made).await?;
         Ok(version)
     }
 
-    /// Labelled sessions whose telemetry is kept: those that judge, or the others.
-    async fn labelled(&self, held_out: bool) -> Result<Vec<(LabelRow, Session)>, StoreError> {
+    /// Labelled sessions, of a deployment or all, whose telemetry is kept: those that judge, or the others.
+    async fn labelled(&self, held_out: bool, deployment: Option<&str>) -> Result<Vec<(LabelRow, Session)>, StoreError> {
         let (mut after, mut found) = (Seq(0), Vec::new());
         loop {
-            let rows = self.store.labels(after, STEP, None).await?;
+            let rows = self.store.labels(after, STEP, deployment.map(str::to_owned)).await?;
             let Some(last) = rows.last() else { return Ok(found) };
             after = last.seq;
             let rows: Vec<LabelRow> = rows.into_iter().filter(|row| is_held_out(&row.key) == held_out).collect();
@@ -294,16 +332,22 @@ impl Registry {
         }
     }
 
-    /// Judges up to `limit` of the latest stored sessions, and the labelled ones that judge, with the active model and
-    /// with the one of `version`, each as thresholds are now.
+    /// Judges up to `limit` of the latest stored sessions, and the labelled ones that judge, of a deployment or all, with the
+    /// model that is active there and with the one of `version`, each as thresholds are now.
     ///
     /// # Errors
     /// [`RegistryError::Unknown`], [`RegistryError::Store`]
-    pub async fn backtest(&self, version: &str, limit: u32) -> Result<Backtest, RegistryError> {
+    pub async fn backtest(
+        &self,
+        version: &str,
+        limit: u32,
+        deployment: Option<&str>,
+    ) -> Result<Backtest, RegistryError> {
+        self.check(version, deployment)?;
         let other = self.load(version).await?.ok_or(RegistryError::Unknown)?;
-        let active = self.embedded.model();
-        let mut all = self.latest(limit).await?;
-        for (row, session) in self.labelled(true).await? {
+        let active = self.active(deployment);
+        let mut all = self.latest(limit, deployment).await?;
+        for (row, session) in self.labelled(true, deployment).await? {
             let bot = Some(row.label.truth == Truth::Bot);
             let thresholds = self.controls.thresholds().of(&row.key.deployment);
             all.push((Stored { session, others: Reasons::default(), surely_replayed: false, bot }, thresholds));
@@ -326,14 +370,14 @@ impl Registry {
     }
 
     /// The latest sessions with a result and telemetry.
-    async fn latest(&self, limit: u32) -> Result<Vec<(Stored, Thresholds)>, StoreError> {
+    async fn latest(&self, limit: u32, deployment: Option<&str>) -> Result<Vec<(Stored, Thresholds)>, StoreError> {
         let limit = limit as usize;
         let accepted = self.store.snapshot().await?.counts.accepted;
         let span = (limit as u64).saturating_mul(4);
         let mut after = Seq(i64::try_from(accepted.saturating_sub(span)).unwrap_or(i64::MAX));
         let mut standings: Vec<DecidedResult> = Vec::new();
         loop {
-            let page = self.store.standings(after, STEP, None).await?;
+            let page = self.store.standings(after, STEP, deployment.map(str::to_owned)).await?;
             let Some(last) = page.last() else { break };
             after = last.seq;
             standings.extend(page);
@@ -355,18 +399,18 @@ impl Registry {
         Ok(found)
     }
 
-    async fn stage(&self, stages: &Stages) -> Result<(), RegistryError> {
-        self.controls.put("", stages).await?;
+    async fn stage(&self, deployment: Option<&str>, stages: &Stages) -> Result<(), RegistryError> {
+        self.controls.put(deployment.unwrap_or_default(), stages).await?;
         Ok(self.reconcile().await?)
     }
 
-    /// Whether there is a model of this version.
+    /// Whether there is a model of this version that may be used in a deployment, or in all.
     ///
     /// # Errors
     /// [`RegistryError::Unknown`]
-    pub fn check(&self, version: &str) -> Result<(), RegistryError> {
-        let known = version == self.base.identity().version || self.controls.current().models.contains_key(version);
-        if known { Ok(()) } else { Err(RegistryError::Unknown) }
+    pub fn check(&self, version: &str, deployment: Option<&str>) -> Result<(), RegistryError> {
+        let made = || self.controls.current().models.get(version).is_some_and(|made| is_usable(made, deployment));
+        if version == self.base.identity().version || made() { Ok(()) } else { Err(RegistryError::Unknown) }
     }
 
     /// Lets a model score beside the active one, or none.
@@ -374,17 +418,17 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::Unknown`], [`RegistryError::Store`]
     pub async fn set_shadow(&self, version: Option<String>) -> Result<(), RegistryError> {
-        version.as_deref().map_or(Ok(()), |version| self.check(version))?;
-        self.stage(&Stages { shadow: version, ..self.stages() }).await
+        version.as_deref().map_or(Ok(()), |version| self.check(version, None))?;
+        self.stage(None, &Stages { shadow: version, ..self.stages(None) }).await
     }
 
-    /// Lets a model score, if it is no worse than the active one on labelled sessions that it has not learned from.
+    /// Lets a model score, in a deployment or in all that have none of their own, if it is no worse than the active one on
+    /// labelled sessions that it has not learned from.
     ///
     /// # Errors
     /// [`RegistryError::Worse`] with the figures; [`RegistryError::Unknown`], [`RegistryError::Store`]
-    pub async fn promote(&self, version: &str) -> Result<Backtest, RegistryError> {
-        self.check(version)?;
-        let told = self.backtest(version, 0).await?;
+    pub async fn promote(&self, version: &str, deployment: Option<&str>) -> Result<Backtest, RegistryError> {
+        let told = self.backtest(version, 0, deployment).await?;
         if told.other.wrong() > told.active.wrong() {
             let words = |errors: &Errors| {
                 let Errors { people, people_failed, bots, bots_passed, .. } = errors;
@@ -397,14 +441,17 @@ impl Registry {
             )));
         }
         let other = self.load(version).await?.ok_or(RegistryError::Unknown)?;
-        let (active, thresholds) = (self.embedded.model(), self.controls.thresholds().of(""));
+        let (active, thresholds) =
+            (self.active(deployment), self.controls.thresholds().of(deployment.unwrap_or_default()));
         let held_to = tokio::task::spawn_blocking(move || Touchstone::new().fault(&other, &active, &thresholds));
         let fault = held_to.await.map_err(|error| RegistryError::Unusable(format!("the test died: {error}")))?;
         if let Some(fault) = fault {
             return Err(RegistryError::Worse(fault));
         }
-        let mut stages = self.stages();
-        let next = (version != self.base.identity().version).then(|| version.to_owned());
+        let mut stages = self.stages(deployment);
+        // Without a name the settings' model is whatever the settings name, also after a restart with another.
+        let is_named = deployment.is_some() || version != self.base.identity().version;
+        let next = is_named.then(|| version.to_owned());
         if stages.active != next {
             stages.previous.push(stages.active.take());
             let most = stages.previous.len().saturating_sub(MAX_PREVIOUS);
@@ -414,20 +461,26 @@ impl Registry {
         if stages.shadow.as_deref() == Some(version) {
             stages.shadow = None;
         }
-        self.stage(&stages).await?;
+        self.stage(deployment, &stages).await?;
         Ok(told)
     }
 
-    /// Lets the model score that did before the active one; its version.
+    /// Lets the model score that did before the active one, in a deployment or in all that have none of their own; its
+    /// version.
     ///
     /// # Errors
     /// [`RegistryError::NoPrevious`], [`RegistryError::Store`]
-    pub async fn roll_back(&self) -> Result<String, RegistryError> {
-        let mut stages = self.stages();
+    pub async fn roll_back(&self, deployment: Option<&str>) -> Result<String, RegistryError> {
+        let mut stages = self.stages(deployment);
         stages.active = stages.previous.pop().ok_or(RegistryError::NoPrevious)?;
-        self.stage(&stages).await?;
-        Ok(self.embedded.model().identity().version)
+        self.stage(deployment, &stages).await?;
+        Ok(self.active(deployment).identity().version)
     }
+}
+
+/// Whether a model may be used in a deployment, or by who sees all: one made from a deployment's labels is nobody else's.
+fn is_usable(made: &Made, deployment: Option<&str>) -> bool {
+    deployment.is_none() || made.deployment_id.is_none() || made.deployment_id.as_deref() == deployment
 }
 
 /// What the store remembers a model under.

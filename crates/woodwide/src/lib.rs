@@ -395,7 +395,7 @@ impl Detector for WoodwideDetector {
             };
             Some((row.id, outcome))
         });
-        Ok(Answer { model: self.identity_of(&profile), outcomes: outcomes.collect() })
+        Ok(Answer { models: self.identity_of(&profile).into(), outcomes: outcomes.collect() })
     }
 
     /// Knocks with one request, then has a known person scored.

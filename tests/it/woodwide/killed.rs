@@ -153,7 +153,13 @@ async fn expected(rig: &Rig, sessions: usize) -> HashMap<String, Outcome> {
             let mut features = Vec::new();
             extractor.extract(FeatureSet::V1, &parsed, &mut features);
             let id = Seq(i64::try_from(n).unwrap());
-            Row { id, game_type: parsed.game_type, device_type: parsed.device_type, features }
+            Row {
+                id,
+                deployment: String::new(),
+                game_type: parsed.game_type,
+                device_type: parsed.device_type,
+                features,
+            }
         })
         .collect();
     let mut expected = HashMap::new();

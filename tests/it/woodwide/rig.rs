@@ -85,6 +85,7 @@ pub(crate) fn rows(count: usize) -> Vec<Row> {
             extractor.extract(FeatureSet::V1, &session, &mut features);
             Row {
                 id: Seq(7 * i64::try_from(i).unwrap() + 3),
+                deployment: String::new(),
                 game_type: "bubble-pop".into(),
                 device_type: "mouse".into(),
                 features,

@@ -4,9 +4,9 @@
 //! from the values that the trees asked for, which are kept in memory for the sessions of late, or else from the row.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use super::{EXPLAINED, Model};
+use super::{EXPLAINED, InService};
 use playproof_domain::calibration::Calibrated;
 use playproof_domain::features::FeatureSet;
 use playproof_domain::id::Seq;
@@ -50,12 +50,9 @@ impl RecentRows {
     }
 }
 
-/// The present model and the sessions that it scored of late.
+/// The models in service and the sessions that they scored of late.
 #[derive(Clone, Debug)]
-pub struct Kept {
-    pub(super) model: Arc<Model>,
-    pub(super) lately: Arc<RecentRows>,
-}
+pub struct Kept(pub(super) InService);
 
 /// The traits of a session's movement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,34 +64,35 @@ pub enum Traits {
 }
 
 impl Kept {
-    /// Whether a score that `model` gave is the one that would be given now.
+    /// Whether a score that `model` gave a deployment's session is the one that would be given now.
     #[must_use]
-    pub fn stands_by(&self, model: &ModelIdentity) -> bool {
-        self.model.identity == *model
+    pub fn stands_by(&self, deployment: &str, model: &ModelIdentity) -> bool {
+        self.0.of(deployment).model.identity == *model
     }
 
     /// The features that [`Kept::traits`] wants.
     #[must_use]
     pub fn feature_set(&self) -> FeatureSet {
-        self.model.feature_set()
+        self.0.general.model.feature_set()
     }
 
-    /// The traits that a session of this device type and score shows, as far as they can be told without its row. Asked
-    /// once of each.
+    /// The traits that a deployment's session of this score shows, as far as they can be told without its row. Asked once
+    /// of each.
     #[must_use]
-    pub fn recall(&self, session: Seq, calibrated: &Calibrated) -> Traits {
-        let asked = self.lately.take(session);
+    pub fn recall(&self, deployment: &str, session: Seq, calibrated: &Calibrated) -> Traits {
+        let of = self.0.of(deployment);
+        let asked = of.lately.take(session);
         match asked {
             _ if calibrated.score <= EXPLAINED => Traits::Known(Reasons::default()),
-            Some(asked) => Traits::Known(self.model.traits_of(&asked)),
+            Some(asked) => Traits::Known(of.model.traits_of(&asked)),
             None => Traits::FromRow,
         }
     }
 
-    /// The traits of a row of this device type that has this score.
+    /// The traits of a row of a deployment's session that has this score.
     #[must_use]
-    pub fn traits(&self, features: &[f64], calibrated: &Calibrated) -> Reasons {
-        self.model.traits(features, calibrated)
+    pub fn traits(&self, deployment: &str, features: &[f64], calibrated: &Calibrated) -> Reasons {
+        self.0.of(deployment).model.traits(features, calibrated)
     }
 }
 

@@ -31,6 +31,7 @@ pub mod support;
 
 pub mod train;
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
@@ -43,7 +44,7 @@ use self::judge::Judgement;
 use self::kept::{Kept, RecentRows};
 pub use self::shadow::{Shadow, Tally};
 use self::support::Share;
-use super::{Answer, Detector, DetectorError, Limits, Outcome, Row};
+use super::{Answer, Detector, DetectorError, Limits, Models, Outcome, Row};
 use playproof_domain::calibration::Calibrated;
 use playproof_domain::features::FeatureSet;
 use playproof_domain::id::Seq;
@@ -280,33 +281,63 @@ struct ActiveModel {
     lately: Arc<RecentRows>,
 }
 
-/// The embedded model as a detector; it is always there. Clones share the model, which may be replaced while it scores.
+/// The models in service.
 #[derive(Clone, Debug)]
-pub struct EmbeddedDetector(Arc<RwLock<ActiveModel>>);
+struct InService {
+    /// Of every deployment but those below.
+    general: ActiveModel,
+    /// Of deployments with a model of their own.
+    own: Arc<HashMap<String, ActiveModel>>,
+}
+
+/// The embedded model as a detector; it is always there. Clones share the models, which may be replaced while they score.
+#[derive(Clone, Debug)]
+pub struct EmbeddedDetector(Arc<RwLock<InService>>);
 
 impl EmbeddedDetector {
     /// A detector that asks `model`.
     #[must_use]
     pub fn new(model: Arc<Model>) -> Self {
-        let drift = Arc::new(Drift::new(&model));
-        Self(Arc::new(RwLock::new(ActiveModel { model, drift, shadow: None, lately: Arc::default() })))
+        Self(Arc::new(RwLock::new(InService { general: ActiveModel::new(model), own: Arc::default() })))
+    }
+
+    fn in_service(&self) -> InService {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn going(&self) -> ActiveModel {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.in_service().general
     }
 
     /// Asks another model from now on. It must have the features of the one before: rows may be on their way.
     pub fn replace(&self, model: Arc<Model>) {
         let drift = Arc::new(Drift::new(&model));
-        let mut going = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let going = &mut self.0.write().unwrap_or_else(PoisonError::into_inner).general;
         (going.model, going.drift, going.lately) = (model, drift, Arc::default());
+    }
+
+    /// Asks these models about the sessions of these deployments from now on, and the general one about all others. Each
+    /// must have the features of the general one.
+    pub fn replace_own(&self, models: BTreeMap<String, Arc<Model>>) {
+        let mut in_service = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let held = Arc::clone(&in_service.own);
+        let next = models.into_iter().map(|(deployment, model)| {
+            let stays = held.get(&deployment).filter(|held| held.model.identity == model.identity);
+            (deployment, stays.cloned().unwrap_or_else(|| ActiveModel::new(model)))
+        });
+        in_service.own = Arc::new(next.collect());
+    }
+
+    /// The model it asks about a deployment's sessions.
+    #[must_use]
+    pub fn model_of(&self, deployment: &str) -> Arc<Model> {
+        Arc::clone(&self.in_service().of(deployment).model)
     }
 
     /// Asks another model beside, with the thresholds by which the two are compared, or none.
     pub fn set_shadow(&self, shadow: Option<(Arc<Model>, Thresholds)>) {
         let new = |(model, thresholds)| Arc::new(Shadow::new(model, thresholds));
-        self.0.write().unwrap_or_else(PoisonError::into_inner).shadow = shadow.map(new);
+        self.0.write().unwrap_or_else(PoisonError::into_inner).general.shadow = shadow.map(new);
     }
 
     /// What scores beside.
@@ -328,7 +359,18 @@ impl EmbeddedDetector {
     }
 }
 
+impl InService {
+    fn of(&self, deployment: &str) -> &ActiveModel {
+        self.own.get(deployment).unwrap_or(&self.general)
+    }
+}
+
 impl ActiveModel {
+    fn new(model: Arc<Model>) -> Self {
+        let drift = Arc::new(Drift::new(&model));
+        Self { model, drift, shadow: None, lately: Arc::default() }
+    }
+
     /// Why the model cannot score a row; `None` for one that it can.
     fn refusal(&self, features: &[f64]) -> Option<String> {
         let columns = self.model.feature_set().columns();
@@ -363,29 +405,31 @@ impl Detector for EmbeddedDetector {
     }
 
     fn kept(&self) -> Option<Kept> {
-        let going = self.going();
-        Some(Kept { model: going.model, lately: going.lately })
+        Some(Kept(self.in_service()))
     }
 
     async fn score(&self, rows: &[Row]) -> Result<Answer, DetectorError> {
-        let going = self.going();
+        let in_service = self.in_service();
         // An ordinary batch takes less than handing it to another thread would.
         let outcomes: Vec<(Seq, Outcome)> = if rows.len() <= 2 * ROWS_PER_TASK {
-            rows.iter().map(|row| going.outcome(row)).collect()
+            rows.iter().map(|row| in_service.of(&row.deployment).outcome(row)).collect()
         } else {
-            rows.par_iter().with_min_len(ROWS_PER_TASK).map(|row| going.outcome(row)).collect()
+            rows.par_iter().with_min_len(ROWS_PER_TASK).map(|row| in_service.of(&row.deployment).outcome(row)).collect()
         };
-        going.drift.observe(rows.iter().zip(&outcomes).filter_map(|(row, (_, outcome))| match outcome {
-            Outcome::Calibrated { calibrated, .. } => Some((&row.features[..], calibrated.p)),
-            _ => None,
-        }));
-        if let Some(shadow) = &going.shadow {
-            shadow.observe(rows.iter().zip(&outcomes).filter_map(|(row, (_, outcome))| match outcome {
+        let InService { general, own } = in_service;
+        let by_general = || {
+            let scored = rows.iter().zip(&outcomes).filter(|(row, _)| !own.contains_key(&row.deployment));
+            scored.filter_map(|(row, (_, outcome))| match outcome {
                 Outcome::Calibrated { calibrated, .. } => Some((row, calibrated)),
                 _ => None,
-            }));
+            })
+        };
+        general.drift.observe(by_general().map(|(row, calibrated)| (&row.features[..], calibrated.p)));
+        if let Some(shadow) = &general.shadow {
+            shadow.observe(by_general());
         }
-        Ok(Answer { model: going.model.identity(), outcomes })
+        let by_own = rows.iter().filter_map(|row| Some((row.id, own.get(&row.deployment)?.model.identity())));
+        Ok(Answer { models: Models { general: general.model.identity(), own: by_own.collect() }, outcomes })
     }
 
     async fn health(&self) -> Result<ModelIdentity, DetectorError> {

@@ -49,7 +49,7 @@ impl EmbeddedDetector {
         extractor: &mut Extractor,
         row: &mut Vec<f64>,
     ) -> Option<(Verdict, Sighting)> {
-        let going = self.going();
+        let going = self.in_service().of(&session.deployment_id).clone();
         extractor.extract(going.model.feature_set(), session, row);
         going.sight(row, session, known_reasons, thresholds)
     }
@@ -110,25 +110,25 @@ mod tests {
             sighting.count(id);
             verdicts.push(verdict);
             let (game_type, device_type) = (session.game_type.clone(), session.device_type.clone());
-            rows.push(Row { id, game_type, device_type, features: row.clone() });
+            rows.push(Row { id, deployment: String::new(), game_type, device_type, features: row.clone() });
         }
         let answer = together.score(&rows).await.unwrap();
         for ((id, outcome), verdict) in answer.outcomes.into_iter().zip(&verdicts) {
             let Outcome::Calibrated { raw, calibrated, class, notes } = outcome else { panic!("{outcome:?}") };
             assert_eq!((Some(raw), Some(calibrated.score)), (verdict.raw_score, verdict.anomaly_score));
-            assert_eq!((&class, &answer.model), (&verdict.class, &verdict.model));
+            assert_eq!((&class, answer.models.of(id)), (&verdict.class, &verdict.model));
             let basis = verdict.basis.unwrap();
             assert_eq!(Some(calibrated.supported_score), basis.supported_score);
             let (kept, row) = (alone.kept().unwrap(), rows.iter().find(|row| row.id == id).unwrap());
             // What a queued session lacks its batch adds, from what is kept and from the row alike.
             if id.0 % 2 == 0 {
-                let traits = kept.traits(&row.features, &calibrated);
+                let traits = kept.traits("", &row.features, &calibrated);
                 assert_eq!(
-                    (kept.recall(id, &calibrated), basis.known_reasons.union(traits)),
+                    (kept.recall("", id, &calibrated), basis.known_reasons.union(traits)),
                     (Traits::Known(traits), notes)
                 );
                 let again = if calibrated.score > EXPLAINED { Traits::FromRow } else { Traits::Known(traits) };
-                assert_eq!(kept.recall(id, &calibrated), again);
+                assert_eq!(kept.recall("", id, &calibrated), again);
             } else {
                 assert_eq!(basis.known_reasons, notes);
             }

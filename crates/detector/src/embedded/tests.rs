@@ -58,6 +58,7 @@ async fn bad_rows_are_rejected_alone_and_every_row_has_its_outcome() {
     let mut rows: Vec<Row> = (0..1000)
         .map(|i| Row {
             id: Seq(i),
+            deployment: String::new(),
             game_type: String::new(),
             device_type: "mouse".to_owned(),
             features: row(50.0, 200.0 + f64::from(i32::try_from(i).unwrap()), 0.4),
@@ -74,7 +75,7 @@ async fn bad_rows_are_rejected_alone_and_every_row_has_its_outcome() {
     assert_eq!(rejected.len(), 2);
     assert_eq!(rejected[0], &(Seq(3), Outcome::Rejected("the row has 27 features, the model wants 28".to_owned())));
     assert!(matches!(&rejected[1].1, Outcome::Rejected(m) if m.contains("speedStd") || m.contains("not a finite")));
-    assert_eq!(answer.model, model.identity());
+    assert_eq!(answer.models, Models::from(model.identity()));
 }
 
 #[test]

@@ -230,7 +230,7 @@ async fn work(
 async fn score_by_fallback(engine: &Engine, scorer: &Scorer, rows: &[Row], effort: &mut Effort) -> Judged {
     let mut judged = Judged::default();
     match detector_call::ask(scorer.detector.as_ref(), &engine.parts.metrics, rows, effort).await {
-        Ok((model, outcomes)) => judged.scored(rows, &model, outcomes),
+        Ok((models, outcomes)) => judged.scored(rows, &models, outcomes),
         Err(error) => {
             let message = error.to_string();
             judged.retry(rows, engine.much_later(), false, &message, error.outcome().name());

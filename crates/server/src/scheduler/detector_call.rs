@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::detector::{Answer, Detector, DetectorError, Outcome, Row};
+use crate::detector::{Answer, Detector, DetectorError, Models, Outcome, Row};
 use crate::domain::heuristic;
 use crate::domain::id::Seq;
 use crate::domain::pairing::{PairingError, pair};
@@ -34,8 +34,8 @@ impl CallError {
     }
 }
 
-/// Outcomes in the order of the rows asked about, and the model that gave them.
-pub(super) type CallResult = Result<(ModelIdentity, Vec<Outcome>), CallError>;
+/// Outcomes in the order of the rows asked about, and the models that gave them.
+pub(super) type CallResult = Result<(Models, Vec<Outcome>), CallError>;
 
 /// Calls made and time spent, for the batch row, and how long retries of this run wait.
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ pub(super) async fn ask(detector: &dyn Detector, metrics: &Metrics, rows: &[Row]
         DetectorError::Unusable { message } => CallError::Mismatch(message),
         other => CallError::Detector(other),
     });
-    let result = asked.and_then(|Answer { model, outcomes }| {
+    let result = asked.and_then(|Answer { models, outcomes }| {
         let ids: Vec<Seq> = rows.iter().map(|row| row.id).collect();
         let unfit = |error: PairingError| CallError::Mismatch(error.to_string());
         let paired = pair(&ids, outcomes).map_err(unfit)?;
@@ -64,7 +64,7 @@ pub(super) async fn ask(detector: &dyn Detector, metrics: &Metrics, rows: &[Row]
             Outcome::Calibrated { raw, calibrated, .. } => raw.is_finite() && calibrated.is_sound(),
             Outcome::Flagged(_) | Outcome::Rejected(_) => true,
         });
-        if usable { Ok((model, paired)) } else { Err(unfit(PairingError::NotANumber)) }
+        if usable { Ok((models, paired)) } else { Err(unfit(PairingError::NotANumber)) }
     });
     let took = started.elapsed();
     effort.calls += 1;

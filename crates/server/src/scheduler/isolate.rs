@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::detector_call::{self, CallError, CallResult, Effort};
 use super::engine::Engine;
-use crate::detector::{DetectorError, Outcome, Row};
+use crate::detector::{DetectorError, Models, Outcome, Row};
 use crate::domain::id::Seq;
 use crate::domain::result::ModelIdentity;
 use crate::domain::time::Timestamp;
@@ -46,8 +46,9 @@ pub(super) struct Judged {
 }
 
 impl Judged {
-    pub(super) fn scored(&mut self, rows: &[Row], model: &ModelIdentity, outcomes: Vec<Outcome>) {
-        let judged = rows.iter().zip(outcomes).map(|(row, o)| (row.id, Judgement::Scored(model.clone(), o)));
+    pub(super) fn scored(&mut self, rows: &[Row], models: &Models, outcomes: Vec<Outcome>) {
+        let judged =
+            rows.iter().zip(outcomes).map(|(row, o)| (row.id, Judgement::Scored(models.of(row.id).clone(), o)));
         self.outcomes.extend(judged);
     }
 
@@ -68,7 +69,7 @@ impl Judged {
 pub(super) async fn score(engine: &Engine, rows: &[Row], effort: &mut Effort) -> Judged {
     let mut judged = Judged::default();
     match call(engine, rows, effort).await {
-        Ok((model, outcomes)) => judged.scored(rows, &model, outcomes),
+        Ok((models, outcomes)) => judged.scored(rows, &models, outcomes),
         Err(CallError::Detector(DetectorError::Permanent { message })) => {
             judged.error = Some(message.clone());
             isolate(engine, rows, &message, effort, &mut judged).await;
@@ -83,7 +84,7 @@ pub(super) async fn score(engine: &Engine, rows: &[Row], effort: &mut Effort) ->
 
 /// One call to the detector. An answer that refuses every row is a refusal of the whole, whatever its form.
 async fn call(engine: &Engine, rows: &[Row], effort: &mut Effort) -> CallResult {
-    let (model, outcomes) =
+    let (models, outcomes) =
         detector_call::ask(engine.parts.detector.as_ref(), &engine.parts.metrics, rows, effort).await?;
     let refusal = |outcome: &Outcome| match outcome {
         Outcome::Rejected(message) => Some(message.clone()),
@@ -95,7 +96,7 @@ async fn call(engine: &Engine, rows: &[Row], effort: &mut Effort) -> CallResult 
         return Err(CallError::Detector(DetectorError::Permanent { message }));
     }
     engine.answered();
-    Ok((model, outcomes))
+    Ok((models, outcomes))
 }
 
 /// What to do about rows whose call failed for other reasons than their content; whether the detector is away.
@@ -145,9 +146,9 @@ async fn isolate(engine: &Engine, rows: &[Row], message: &str, effort: &mut Effo
     while refused.len() < MAX_ISOLATED && !away {
         let Some(part) = parts.pop() else { break };
         match (call(engine, part, effort).await, part) {
-            (Ok((model, outcomes)), _) => {
+            (Ok((models, outcomes)), _) => {
                 scored = true;
-                judged.scored(part, &model, outcomes);
+                judged.scored(part, &models, outcomes);
             }
             (Err(CallError::Detector(DetectorError::Permanent { message })), [row]) => refused.push((row, message)),
             (Err(CallError::Detector(DetectorError::Permanent { .. })), _) => parts.extend(halves(part)),
@@ -183,8 +184,8 @@ async fn passes_last(engine: &Engine, parts: &mut [&[Row]], effort: &mut Effort,
     let Some(furthest) = parts.first_mut() else { return false };
     let [rest @ .., row] = *furthest else { return false };
     match call(engine, std::slice::from_ref(row), effort).await {
-        Ok((model, outcomes)) => {
-            judged.scored(std::slice::from_ref(row), &model, outcomes);
+        Ok((models, outcomes)) => {
+            judged.scored(std::slice::from_ref(row), &models, outcomes);
             *furthest = rest;
             true
         }

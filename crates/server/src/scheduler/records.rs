@@ -102,6 +102,7 @@ fn rows(set: FeatureSet, members: &[&Member], features: &mut HashMap<Seq, Featur
         match features {
             Ok(features) => rows.push(Row {
                 id: member.seq,
+                deployment: member.key.deployment.clone(),
                 game_type: member.game_type.clone(),
                 device_type: member.device_type.clone(),
                 features,

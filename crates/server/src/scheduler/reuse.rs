@@ -24,7 +24,9 @@ pub(super) fn split<'m>(detector: &dyn Detector, members: &'m [Member]) -> Split
     let mut split = Split { kept, scored: Vec::new(), unscored: Vec::with_capacity(members.len()) };
     for member in members {
         match (&split.kept, &member.scored) {
-            (Some(kept), Some(first)) if kept.stands_by(&first.model) => split.scored.push((member, first)),
+            (Some(kept), Some(first)) if kept.stands_by(&member.key.deployment, &first.model) => {
+                split.scored.push((member, first));
+            }
             _ => split.unscored.push(member),
         }
     }
@@ -40,7 +42,7 @@ impl Split<'_> {
     /// The traits of their movements as far as they are remembered; asked once.
     pub(super) fn recall(&self) -> HashMap<Seq, Traits> {
         let Some(kept) = &self.kept else { return HashMap::new() };
-        self.scored.iter().map(|(m, first)| (m.seq, kept.recall(m.seq, &first.calibrated))).collect()
+        self.scored.iter().map(|(m, first)| (m.seq, kept.recall(&m.key.deployment, m.seq, &first.calibrated))).collect()
     }
 
     /// What the detector would answer about them. A member without telemetry keeps its score and goes without traits.
@@ -49,7 +51,7 @@ impl Split<'_> {
         let said = self.scored.iter().map(|(member, first)| {
             let traits = match (recalled.get(&member.seq), records.features(member.seq)) {
                 (Some(Traits::Known(traits)), _) => *traits,
-                (_, Some(row)) => kept.traits(row, &first.calibrated),
+                (_, Some(row)) => kept.traits(&member.key.deployment, row, &first.calibrated),
                 (_, None) => Reasons::default(),
             };
             (member.seq, judgement(first, traits))

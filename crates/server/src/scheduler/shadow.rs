@@ -99,9 +99,9 @@ impl Work {
         }
         for rows in self.rows.chunks(self.detector.limits().rows.max(1)) {
             let answer = detector_call::ask(self.detector.as_ref(), &self.metrics, rows, &mut Effort::default()).await;
-            let (model, outcomes) = answer.map_err(|e| e.to_string())?;
+            let (models, outcomes) = answer.map_err(|e| e.to_string())?;
             for (row, outcome) in rows.iter().zip(outcomes) {
-                add(row.id, model.clone(), outcome);
+                add(row.id, models.of(row.id).clone(), outcome);
             }
         }
         Ok(verdicts)

@@ -97,7 +97,7 @@ async fn locally(model: &Arc<Model>, sessions: &[Session]) -> Vec<f64> {
         let mut features = Vec::new();
         extractor.extract(detector.feature_set(), session, &mut features);
         let (game_type, device_type) = (session.game_type.clone(), session.device_type.clone());
-        Row { id: Seq(i64::try_from(n).unwrap()), game_type, device_type, features }
+        Row { id: Seq(i64::try_from(n).unwrap()), deployment: String::new(), game_type, device_type, features }
     });
     let rows: Vec<Row> = rows.collect();
     let mut outcomes = detector.score(&rows).await.unwrap().outcomes;

@@ -1,6 +1,5 @@
 //! The models of the embedded detector: made from labels, tried, promoted and taken back.
 
-use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
@@ -8,7 +7,8 @@ use utoipa::{IntoParams, ToSchema};
 use crate::controls::Made;
 use crate::domain::result::Decision;
 use crate::domain::time::Timestamp;
-use crate::http::extract::caller::{GlobalAdmin, Reviewer};
+use crate::http::extract::caller::{DeploymentAdmin, GlobalAdmin, Reviewer};
+use crate::http::extract::deployment::DeploymentParams;
 use crate::http::extract::path::TextPath;
 use crate::http::extract::query::Params;
 use crate::http::respond::answer::{self, Answer};
@@ -33,6 +33,8 @@ pub(crate) struct LearnedBody {
     people: usize,
     /// Labelled bots.
     bots: usize,
+    /// The only deployment whose labels it learned from, and where it may score; `null` for all.
+    deployment_id: Option<String>,
     /// ISO 8601, UTC.
     created_at: String,
 }
@@ -57,8 +59,10 @@ pub(crate) struct ModelBody {
     /// embedded
     #[schema(example = "embedded")]
     source: &'static str,
-    /// Whether it scores now.
+    /// Whether it scores now: in the deployment asked about, or in all that have none of their own.
     active: bool,
+    /// Deployments whose own model it is.
+    own_of: Vec<String>,
     /// active, shadow or kept.
     #[schema(example = "active")]
     stage: &'static str,
@@ -137,8 +141,11 @@ pub(crate) struct ActiveAnswer {
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct BacktestParams {
+    /// Only this deployment; left out, the key's own, or all.
+    #[param(min_length = 1, max_length = 256)]
+    deployment_id: Option<String>,
     /// Stored sessions to judge, the latest; 0 to 20000.
     #[param(minimum = 0, maximum = 20000, default = 2000)]
     limit: Option<u32>,
@@ -183,14 +190,21 @@ fn tested(version: String, told: &Backtest) -> BacktestAnswer {
 
 /// Lists the versions of the embedded model, which of them scores, and how a training on this node stands.
 #[utoipa::path(
-    get, path = "/api/v1/models", operation_id = "listModels", tag = "models",
+    get, path = "/api/v1/models", operation_id = "listModels", tag = "models", params(DeploymentParams),
     responses((status = 200, description = "The versions", body = ModelsAnswer), Reviewer, AnalystsOnly)
 )]
-pub(crate) async fn list(Reviewer { service, .. }: Reviewer) -> Response {
-    let active = service.embedded.model().identity();
+pub(crate) async fn list(Reviewer { service, access }: Reviewer, Params(params): Params<DeploymentParams>) -> Answer {
+    let deployment = access.deployment(params.deployment_id)?;
+    let deployment = deployment.as_deref();
+    let own = service.registry.own();
+    let active = match deployment {
+        Some(deployment) => service.embedded.model_of(deployment),
+        None => service.embedded.model(),
+    };
+    let active = active.identity();
     let shadow = service.embedded.shadow();
     let base = service.registry.base().identity().version;
-    let made = service.registry.made();
+    let made = service.registry.made(deployment);
     let all = std::iter::once((base, None)).chain(made.into_iter().map(|(version, made)| (version, Some(made))));
     let body = |(version, made): (String, Option<Made>)| {
         let beside = shadow.as_ref().filter(|shadow| shadow.model().identity().version == version);
@@ -205,22 +219,28 @@ pub(crate) async fn list(Reviewer { service, .. }: Reviewer) -> Response {
             model_id: active.id.clone(),
             source: "embedded",
             active: is_active,
+            own_of: own
+                .iter()
+                .filter(|(of, own)| **own == version && deployment.is_none_or(|deployment| deployment == of.as_str()))
+                .map(|(of, _)| of.clone())
+                .collect(),
             stage,
             learned: made.map(|made| LearnedBody {
                 base: made.base,
                 people: made.people,
                 bots: made.bots,
+                deployment_id: made.deployment_id,
                 created_at: shapes::iso(Timestamp(made.created_at)),
             }),
             shadow: tally.map(|t| ShadowBody { sessions: t.sessions, stricter: t.stricter, milder: t.milder }),
             model_version: version,
         }
     };
-    answer::json(&ModelsAnswer {
+    Ok(answer::json(&ModelsAnswer {
         models: all.map(body).collect(),
-        training: training(service.registry.training()),
-        can_roll_back: !service.registry.stages().previous.is_empty(),
-    })
+        training: training(service.registry.training(deployment)),
+        can_roll_back: !service.registry.stages(deployment).previous.is_empty(),
+    }))
 }
 
 fn training(training: Training) -> ModelTraining {
@@ -233,15 +253,21 @@ fn training(training: Training) -> ModelTraining {
     ModelTraining { state, model_version, message }
 }
 
-/// Begins to make a model of the active one and the labels; `GET /api/v1/models` tells when it is done. Three in four of
-/// the labelled sessions are learned from, at least 200 people among them; the others judge.
+/// Begins to make a model of the active one and the labels, of a deployment or of all; `GET /api/v1/models` tells when it is done. Three in four of
+/// the labelled sessions are learned from, at least 200 people among them; the others judge. A model made from one
+/// deployment's labels may score there, and elsewhere once who administers all deployments promotes it for all.
 #[utoipa::path(
-    post, path = "/api/v1/models/train", operation_id = "trainModel", tag = "models",
-    responses((status = 202, description = "It runs", body = ModelTraining), GlobalAdmin, TrainingRuns, StoreAway)
+    post, path = "/api/v1/models/train", operation_id = "trainModel", tag = "models", params(DeploymentParams),
+    responses((status = 202, description = "It runs", body = ModelTraining), DeploymentAdmin, TrainingRuns, StoreAway)
 )]
-pub(crate) async fn train(GlobalAdmin { service, access }: GlobalAdmin) -> Answer {
-    let train = async { service.registry.train() };
-    service.operations.perform(&access.actor, "model.train", "", json!({}), train).await?;
+pub(crate) async fn train(
+    DeploymentAdmin { service, access }: DeploymentAdmin,
+    Params(params): Params<DeploymentParams>,
+) -> Answer {
+    let deployment = access.deployment(params.deployment_id)?;
+    let detail = json!({"deploymentId": deployment});
+    let train = async { service.registry.train(deployment) };
+    service.operations.perform(&access.actor, "model.train", "", detail, train).await?;
     let mut answer = answer::json(&training(Training::Runs));
     *answer.status_mut() = axum::http::StatusCode::ACCEPTED;
     Ok(answer)
@@ -257,7 +283,7 @@ pub(crate) async fn train(GlobalAdmin { service, access }: GlobalAdmin) -> Answe
     )
 )]
 pub(crate) async fn shadow(GlobalAdmin { service, access }: GlobalAdmin, TextPath(version): TextPath) -> Answer {
-    service.registry.check(&version)?;
+    service.registry.check(&version, None)?;
     service
         .operations
         .perform(&access.actor, "model.shadow", version.clone(), json!({}), service.registry.set_shadow(Some(version)))
@@ -275,7 +301,7 @@ pub(crate) async fn shadow(GlobalAdmin { service, access }: GlobalAdmin, TextPat
     )
 )]
 pub(crate) async fn unshadow(GlobalAdmin { service, access }: GlobalAdmin, TextPath(version): TextPath) -> Answer {
-    if service.registry.stages().shadow.as_deref() != Some(version.as_str()) {
+    if service.registry.stages(None).shadow.as_deref() != Some(version.as_str()) {
         return Err(ApiError::new(Code::UnknownModel, "the model of this version is not the shadow"));
     }
     service
@@ -292,11 +318,11 @@ pub(crate) async fn unshadow(GlobalAdmin { service, access }: GlobalAdmin, TextP
     params(("modelVersion" = String, Path, description = "The version"), BacktestParams),
     responses(
         (status = 200, description = "What it would change", body = BacktestAnswer),
-        GlobalAdmin, LimitOutOfBounds, UnknownVersion, StoreAway,
+        DeploymentAdmin, LimitOutOfBounds, UnknownVersion, StoreAway,
     )
 )]
 pub(crate) async fn backtest(
-    GlobalAdmin { service, .. }: GlobalAdmin,
+    DeploymentAdmin { service, access }: DeploymentAdmin,
     TextPath(version): TextPath,
     Params(params): Params<BacktestParams>,
 ) -> Answer {
@@ -304,42 +330,51 @@ pub(crate) async fn backtest(
     if limit > MAX_TESTED {
         return Err(ApiError::at(Code::OutOfBounds, "limit", format!("limit must be 0 to {MAX_TESTED}")));
     }
-    let told = service.registry.backtest(&version, limit).await?;
+    let deployment = access.deployment(params.deployment_id)?;
+    let told = service.registry.backtest(&version, limit, deployment.as_deref()).await?;
     Ok(answer::json(&tested(version, &told)))
 }
 
 /// Lets a model score from now on, on every node, unless it is worse than the active one on labelled sessions that it has
-/// not learned from. Results name their model; those stored keep theirs.
+/// not learned from, or on bots and people of our own. In a deployment it takes precedence over the one of all. Results name
+/// their model; those stored keep theirs.
 #[utoipa::path(
     post, path = "/api/v1/models/{modelVersion}/promote", operation_id = "promoteModel", tag = "models",
-    params(("modelVersion" = String, Path, description = "The version")),
+    params(("modelVersion" = String, Path, description = "The version"), DeploymentParams),
     responses(
         (status = 200, description = "It scores", body = BacktestAnswer),
-        GlobalAdmin, UnknownVersion, WorseModel, StoreAway,
+        DeploymentAdmin, UnknownVersion, WorseModel, StoreAway,
     )
 )]
-pub(crate) async fn promote(GlobalAdmin { service, access }: GlobalAdmin, TextPath(version): TextPath) -> Answer {
-    service.registry.check(&version)?;
-    let told = service
-        .operations
-        .perform(&access.actor, "model.promote", version.as_str(), json!({}), service.registry.promote(&version))
-        .await?;
+pub(crate) async fn promote(
+    DeploymentAdmin { service, access }: DeploymentAdmin,
+    TextPath(version): TextPath,
+    Params(params): Params<DeploymentParams>,
+) -> Answer {
+    let deployment = access.deployment(params.deployment_id)?;
+    let deployment = deployment.as_deref();
+    service.registry.check(&version, deployment)?;
+    let (detail, promote) = (json!({"deploymentId": deployment}), service.registry.promote(&version, deployment));
+    let told = service.operations.perform(&access.actor, "model.promote", version.as_str(), detail, promote).await?;
     Ok(answer::json(&tested(version, &told)))
 }
 
 /// Lets the model score that did before the active one.
 #[utoipa::path(
-    post, path = "/api/v1/models/rollback", operation_id = "rollBackModel", tag = "models",
+    post, path = "/api/v1/models/rollback", operation_id = "rollBackModel", tag = "models", params(DeploymentParams),
     responses(
         (status = 200, description = "The model that scores now", body = ActiveAnswer),
-        GlobalAdmin, NoPreviousModel, StoreAway,
+        DeploymentAdmin, NoPreviousModel, StoreAway,
     )
 )]
-pub(crate) async fn roll_back(GlobalAdmin { service, access }: GlobalAdmin) -> Answer {
-    let model_version = service
-        .operations
-        .perform(&access.actor, "model.rollback", "", json!({}), service.registry.roll_back())
-        .await?;
+pub(crate) async fn roll_back(
+    DeploymentAdmin { service, access }: DeploymentAdmin,
+    Params(params): Params<DeploymentParams>,
+) -> Answer {
+    let deployment = access.deployment(params.deployment_id)?;
+    let deployment = deployment.as_deref();
+    let (detail, roll_back) = (json!({"deploymentId": deployment}), service.registry.roll_back(deployment));
+    let model_version = service.operations.perform(&access.actor, "model.rollback", "", detail, roll_back).await?;
     Ok(answer::json(&ActiveAnswer { model_version }))
 }
 

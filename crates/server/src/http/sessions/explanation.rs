@@ -146,7 +146,7 @@ pub(crate) async fn read(
 ) -> Answer {
     let limit = page::page_size(params.limit, DEFAULT_FEATURES, MAX_FEATURES)?;
     let (session, record) = telemetry::kept(&service, access.session(id, params.deployment_id)?).await?;
-    let model = service.embedded.model();
+    let model = service.embedded.model_of(&session.key.deployment);
     let judged = session.result.as_ref().map(|result| &result.verdict.model);
     let of_result = judged.is_some_and(|judged| *judged == model.identity());
     let thresholds = service.intake.thresholds().of(&session.key.deployment);

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::access::rights::Role;
 use crate::domain::session::{Bounds, Session};
-use crate::http::testing::TestApp;
+use crate::http::testing::{TestApp, add_keys};
 use crate::registry::touchstone::hard_bot;
 
 /// A session drawn by rule: `waves` of them wander, the others go from corner to corner.
@@ -140,6 +141,90 @@ async fn labels_that_call_bots_people_or_people_bots_promote_nothing() {
         let refused = app.post(&format!("/api/v1/models/{version}/promote"), &json!({})).await;
         refused.is_error(409, "model_worse");
         assert!(refused.text.contains("bots of the kind"), "{}", refused.text);
+    }
+}
+
+/// Whose labels a model is made from judges its own sessions by it and nobody else's, until who administers all promotes it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deployments_model_judges_its_own_sessions_alone_until_it_is_promoted_for_all() {
+    let app = TestApp::with(|choice| {
+        add_keys(&mut choice.http);
+        choice.http.keys.add(Role::Admin, "admin-us@us").unwrap();
+        choice.by_embedded = true;
+    })
+    .await;
+    for (count, label, drawn) in [(290, "human", &person as Drawn<'_>), (120, "bot", &morph)] {
+        for n in 0..count {
+            let id = format!("{label}-{n}");
+            let mut session = drawn(n, &id);
+            session["userId"] = format!("user-{n}").into();
+            assert_eq!(app.post_as("admin-eu", "/api/v1/score", &session).await.status, 200);
+            app.post_as("admin-eu", &format!("/api/v1/sessions/{id}/label"), &json!({"label": label})).await;
+        }
+    }
+    // Labels of another deployment are none of its business.
+    app.post_as("admin-us", "/api/v1/models/train", &json!({})).await;
+    let told = done(&app, "admin-us").await;
+    assert!(told["state"] == "failed" && told["message"].as_str().unwrap().contains("200"), "{told}");
+    assert_eq!(app.get_as("admin-eu", "/api/v1/models").await.json()["training"]["state"], "none");
+
+    assert_eq!(app.post_as("admin-eu", "/api/v1/models/train", &json!({})).await.status, 202);
+    let told = done(&app, "admin-eu").await;
+    assert_eq!(told["state"], "done", "{told}");
+    let version = told["modelVersion"].as_str().unwrap().to_owned();
+    let of = |what: &str| format!("/api/v1/models/{version}/{what}");
+    assert_eq!(app.get_as("admin-us", "/api/v1/models").await.json()["models"].as_array().unwrap().len(), 1);
+    for what in ["backtest", "promote"] {
+        app.post_as("admin-us", &of(what), &json!({})).await.is_error(404, "unknown_model");
+    }
+    let promoted = app.post_as("admin-eu", &of("promote"), &json!({})).await;
+    assert_eq!(promoted.status, 200, "{}", promoted.text);
+    let listed = app.get_as("admin", "/api/v1/models").await.json();
+    let row =
+        |version: &str| listed["models"].as_array().unwrap().iter().find(|m| m["modelVersion"] == version).unwrap();
+    assert_eq!((&row(&version)["active"], &row(&version)["ownOf"]), (&json!(false), &json!(["eu"])));
+    assert_eq!(row(&version)["learned"]["deploymentId"], "eu");
+    assert_eq!(app.get_as("admin-eu", "/api/v1/models").await.json()["models"][1]["active"], true);
+
+    let base = listed["models"][0]["modelVersion"].as_str().unwrap();
+    assert_eq!(judged(&app, "one").await, [version.as_str(), base], "scored at once, and in one batch");
+    assert_eq!(app.post_as("admin", &of("promote"), &json!({})).await.status, 200);
+    assert_eq!(judged(&app, "two").await, [version.as_str(), version.as_str()]);
+    let back = app.post_as("admin-eu", "/api/v1/models/rollback", &json!({})).await.json();
+    assert_eq!(back["modelVersion"], version.as_str(), "of all");
+    assert_eq!(app.post_as("admin", "/api/v1/models/rollback", &json!({})).await.json()["modelVersion"], base);
+    assert_eq!(judged(&app, "three").await, [base, base]);
+    app.post_as("admin-eu", "/api/v1/models/rollback", &json!({})).await.is_error(409, "no_previous_model");
+}
+
+/// The model that judges a session of `eu`, and of `us`: at once, and in a batch of both.
+async fn judged(app: &TestApp, id: &str) -> [String; 2] {
+    let mut versions: [Vec<String>; 2] = Default::default();
+    for (versions, key) in versions.iter_mut().zip(["admin-eu", "admin-us"]) {
+        let mut session = person(950, &format!("{id}-at-once"));
+        let told = app.post_as(key, "/api/v1/score", &session).await.json();
+        versions.push(told["anomaly"]["modelVersion"].as_str().unwrap().to_owned());
+        (session["sessionId"], session["useBatch"]) = (id.into(), true.into());
+        app.post_as(key, "/api/v1/score", &session).await;
+    }
+    assert_eq!(app.post_as("admin", "/api/v1/batch/process", &json!({})).await.json()["remaining"], 0);
+    for (versions, key) in versions.iter_mut().zip(["admin-eu", "admin-us"]) {
+        let told = app.get_as(key, &format!("/api/v1/batch/result/{id}")).await.json();
+        versions.push(told["result"]["modelVersion"].as_str().unwrap().to_owned());
+        let told = app.get_as(key, &format!("/api/v1/sessions/{id}/explanation")).await.json();
+        assert_eq!(told["ofResult"], true, "{told}");
+        assert_eq!(told["modelVersion"], versions[0].as_str(), "{told}");
+        assert!(versions.iter().all(|version| *version == versions[0]), "{versions:?}");
+    }
+    versions.map(|versions| versions[0].clone())
+}
+
+async fn done(app: &TestApp, key: &str) -> Value {
+    loop {
+        let told = app.get_as(key, "/api/v1/models").await.json()["training"].take();
+        if told["state"] != "running" {
+            return told;
+        }
     }
 }
 
