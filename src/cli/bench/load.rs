@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
@@ -110,7 +110,7 @@ impl Target {
         Ok(request.header(CONTENT_TYPE, "application/json").body(body)?)
     }
 
-    async fn connect<B>(&self) -> anyhow::Result<SendRequest<B>>
+    pub(super) async fn connect<B>(&self) -> anyhow::Result<SendRequest<B>>
     where
         B: Body<Data = Bytes, Error = Infallible> + 'static,
     {
@@ -120,6 +120,24 @@ impl Target {
         // The connection's own errors reach us through the sender.
         tokio::task::spawn_local(async move { drop(connection.await) });
         Ok(sender)
+    }
+
+    /// Sends one body, authorized by a token where one is given; status and body of the answer.
+    pub(super) async fn post(
+        &self,
+        open: &mut SendRequest<Full<Bytes>>,
+        path: &str,
+        body: Bytes,
+        token: Option<&str>,
+    ) -> anyhow::Result<(u16, Bytes)> {
+        open.ready().await?;
+        let mut request = self.request("POST", path, Full::new(body))?;
+        if let Some(token) = token {
+            request.headers_mut().insert(AUTHORIZATION, HeaderValue::try_from(format!("Bearer {token}"))?);
+        }
+        let response = open.send_request(request).await?;
+        let status = response.status().as_u16();
+        Ok((status, response.into_body().collect().await?.to_bytes()))
     }
 
     /// Asks once, outside of the load.
