@@ -11,6 +11,8 @@ import webdriver, { startWebDriver } from './webdriver.mjs';
 import x11, { startScreen } from './x11.mjs';
 
 export const TOOLS = [...straight, ...curved, ...scripted, ...webdriver, ...x11];
+/** Names of the tools that draw a path which is neither straight nor even; the others jump or go straight. */
+export const DRAWN = new Set([...curved, ...[...scripted, ...webdriver, ...x11].filter((tool) => tool.draws)].map(({ name }) => name));
 /** A batch runs as soon as something waits, and holds what came until then. */
 const SETTINGS = { PLAYPROOF_SCHEDULER_INTERVAL: '1s', PLAYPROOF_SCHEDULER_MAX_WAIT: '1s' };
 

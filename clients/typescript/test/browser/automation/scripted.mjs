@@ -48,4 +48,4 @@ const elementClick = inTab('element.click(), no movement', own, async (hand, _bo
   await hand.page.evaluate((which) => control(which).click(), n);
 });
 
-export default [untrustedJump, untrustedCurve, elementClick];
+export default [untrustedJump, { ...untrustedCurve, draws: true }, elementClick];

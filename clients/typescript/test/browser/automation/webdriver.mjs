@@ -109,4 +109,4 @@ const humanCursor = byDriver('HumanCursor over chromedriver', async (hand, box, 
   await sleep(random.between(170, 280));
 });
 
-export default [click, actions, slowActions, humanCursor];
+export default [click, actions, slowActions, { ...humanCursor, draws: true }];

@@ -107,4 +107,4 @@ const tween = onScreen('PyAutoGUI\'s tween through X11', async (hand, box, rando
   hand.at = to;
 });
 
-export default [jump, line, tween];
+export default [jump, line, { ...tween, draws: true }];
