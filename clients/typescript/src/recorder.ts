@@ -156,7 +156,10 @@ export function recordPointer(element: HTMLElement | Document, options: Recorder
     }
   };
   const press = (event: PointerEvent) => {
-    take(event, track(event));
+    const into = track(event);
+    // Moves that do not say that the button is held, as drivers send them, overtake a press where a page is busy.
+    // The press is then told of late and takes the pointer nowhere.
+    if (!event.isTrusted || event.timeStamp > into.time) take(event, into);
     if (clicks.length === MAX_CLICKS) counts.clicksDropped += 1;
     else clicks.push([...place(event), event.timeStamp, options.targetHit?.(event)]);
   };

@@ -1,7 +1,8 @@
 // The real node, the binary named by PLAYPROOF_BINARY or target/debug/playproof-batch, behind a proxy that remembers what
-// pages sent and can answer with a fault in the node's place.
+// pages sent and can answer with a fault in the node's place. PLAYPROOF_SCRIPT=FILE is served as the node's client.js, so that
+// work on the client needs no new binary.
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, request as ask } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +13,7 @@ const binary = process.env.PLAYPROOF_BINARY ?? new URL('../../../../target/debug
 
 export const SITEKEY = 'submit-key-0123456789';
 export const SECRET = 'ingest-key-0123456789';
+export const ANALYST = 'analyst-key-0123456789';
 
 const body = async (stream) => {
   const pieces = [];
@@ -19,11 +21,11 @@ const body = async (stream) => {
   return Buffer.concat(pieces);
 };
 
-async function startBinary() {
+async function startBinary(settings) {
   const folder = mkdtempSync(join(tmpdir(), 'playproof-node-'));
   const program = spawn(binary, ['serve'], {
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { PLAYPROOF_LISTEN: '127.0.0.1:0', PLAYPROOF_STORE: `embedded:${folder}`, PLAYPROOF_INGEST_KEYS: SECRET, PLAYPROOF_SUBMIT_KEYS: SITEKEY, API_CORS_ORIGINS: '*', PLAYPROOF_MIN_FREE_DISK: '0B', PLAYPROOF_LOG: 'error' },
+    env: { PLAYPROOF_LISTEN: '127.0.0.1:0', PLAYPROOF_STORE: `embedded:${folder}`, PLAYPROOF_INGEST_KEYS: SECRET, PLAYPROOF_SUBMIT_KEYS: SITEKEY, PLAYPROOF_ANALYST_KEYS: ANALYST, API_CORS_ORIGINS: '*', PLAYPROOF_MIN_FREE_DISK: '0B', PLAYPROOF_LOG: 'error', ...settings },
   });
   const line = await new Promise((resolve) => createInterface(program.stdout).once('line', resolve));
   const end = async () => {
@@ -35,11 +37,11 @@ async function startBinary() {
   return { url: line.replace('listening on ', ''), end };
 }
 
-/** A node with the `sessions` that it took (by id: session, bytes, gzip, type), its `challenges` by token, the `requests` that
+/** A node, with `settings` of its own by variable, with the `sessions` that it took (by id: session, bytes, gzip, type), its `challenges` by token, the `requests` that
  * reached it, and `faults`: answers that are given in its place. */
-export async function startNode() {
+export async function startNode(settings = {}) {
   const node = { sessions: new Map(), challenges: new Map(), faults: [], requests: [] };
-  const real = await startBinary();
+  const real = await startBinary(settings);
   /** The node's answer to a request that a page sent. */
   const forward = ({ method, url, headers }, bytes) => new Promise((resolve, reject) => {
     const sent = ask(real.url + url, { method, headers, agent: false }, async (answer) => resolve({ status: answer.statusCode, headers: answer.headers, bytes: await body(answer) }));
@@ -64,6 +66,9 @@ export async function startNode() {
       const bytes = await body(request);
       node.requests.push({ method: request.method, pathname, headers: request.headers });
       const fault = request.method !== 'OPTIONS' && node.faults.find((one) => pathname.endsWith(one.path) && one.times-- > 0);
+      if (pathname === '/client.js' && process.env.PLAYPROOF_SCRIPT) {
+        return response.writeHead(200, { 'content-type': 'text/javascript', 'access-control-allow-origin': '*' }).end(readFileSync(process.env.PLAYPROOF_SCRIPT));
+      }
       if (fault?.destroy) return request.socket.destroy();
       if (fault) {
         return response.writeHead(fault.status, { 'content-type': 'application/json', 'access-control-allow-origin': '*', 'retry-after': '0', 'access-control-expose-headers': 'retry-after' }).end(JSON.stringify({ code: fault.code ?? 'busy', message: 'later' }));

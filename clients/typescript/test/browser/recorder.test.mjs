@@ -71,6 +71,27 @@ test('of a mouse that is faster than the screen every place is kept once, at its
   assert.ok(new Set(movements.map((one) => one.timestamp)).size > 150, 'times of their own, not of the frame');
 });
 
+test('a press that a busy page hears late does not take the pointer back', async (t) => {
+  const page = await visit(t);
+  await begin(page);
+  const input = await page.context().newCDPSession(page);
+  for (let round = 0; round < 10; round += 1) {
+    // Moves that do not say that the button is held overtake the press while the page is busy.
+    const busy = page.evaluate(() => { const end = performance.now() + 60; while (performance.now() < end); });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const from = 20 * round;
+    const begun = Date.now() / 1000;
+    const send = (type, i, more) => input.send('Input.dispatchMouseEvent', { type, x: 150 + 2 * i, y: 200, timestamp: begun + (i - from) / 1000, ...more });
+    const sent = [send('mouseMoved', from), send('mousePressed', from, { button: 'left', clickCount: 1 })];
+    for (let i = 1; i < 20; i += 1) sent.push(send('mouseMoved', from + i));
+    sent.push(send('mouseReleased', from + 19, { button: 'left', clickCount: 1 }));
+    await Promise.all([busy, ...sent]);
+  }
+  const { movements, clicks } = await stop(page);
+  assert.deepEqual(movements.map((one) => one.x), Array.from({ length: 200 }, (_, i) => 50 + 2 * i));
+  assert.equal(clicks.length, 10);
+});
+
 test('hits are those that the page tells', async (t) => {
   const page = await visit(t);
   await page.evaluate(() => begin({ targetHit: (event) => event.clientX > 300 }));

@@ -18,9 +18,10 @@ export const launch = () => chromium.launch({
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage'],
 });
 
-/** Serves `pages` (path to the page's body, or to a script when it ends in `.js`); forms that are posted are kept in `posts`. */
+/** Serves `pages` (path to the page's body, or to a script when it ends in `.js`); forms that are posted are kept in `posts`,
+ * and `files` are zstd. */
 export async function startSite(nodeUrl) {
-  const site = { pages: {}, posts: [], onPost: null };
+  const site = { pages: {}, files: {}, posts: [], onPost: null };
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url, 'http://site');
     if (request.method === 'POST') {
@@ -30,6 +31,8 @@ export async function startSite(nodeUrl) {
       const answer = await site.onPost?.(pathname, text);
       return response.writeHead(200, { 'content-type': answer ? 'application/json' : 'text/html' }).end(answer ?? '<!doctype html><title>Posted</title>posted');
     }
+    const file = site.files[pathname];
+    if (file) return response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8', 'content-encoding': 'zstd' }).end(file);
     const page = site.pages[pathname];
     if (page === undefined) return response.writeHead(pathname === '/favicon.ico' ? 204 : 404).end();
     if (pathname.endsWith('.js')) return response.writeHead(200, { 'content-type': 'text/javascript' }).end(page);
