@@ -13,7 +13,7 @@ const PATIENCE = 5;
 const REASONS = ['path_too_straight', 'no_jitter', 'impossible_speed', 'perfect_accuracy', 'robotic_timing', 'unlike_humans',
   'calibration_too_small', 'too_few_movements', 'flagged', 'speed_spread', 'speed_rhythm', 'acceleration', 'turning', 'power_law',
   'roughness', 'straightness', 'pauses', 'stroke_shape', 'stroke_variety', 'smoothness', 'click_approach', 'event_stream',
-  'unfamiliar_recorder', 'too_little_movement', 'outside_people', 'machine_motion', 'no_pointer'];
+  'unfamiliar_recorder', 'too_little_movement', 'outside_people', 'machine_motion', 'no_pointer', 'untrusted_events'];
 
 const FIELDS = ['sessionId', 'decision', 'source', 'reason', 'deviceType', 'deploymentId', 'since', 'until'];
 

@@ -73,8 +73,7 @@ pub fn verdict(
     (extractor, row): &mut (Extractor, Vec<f64>),
 ) -> Verdict {
     extractor.extract(model.feature_set(), session, row);
-    let undecidable = heuristic::undecidable(session).into_iter().collect();
-    model.verdict(row, undecidable, thresholds)
+    model.verdict(row, heuristic::reservations(session), thresholds)
 }
 
 /// Splits a source's people in two: at most `wanted` sessions of one half, and all sessions of the other.

@@ -91,8 +91,8 @@ impl<'m> Scorer<'m> {
         let inputs = self.extractor.rule_inputs(session);
         let rules = heuristic::rules(&inputs);
         self.extractor.extract(self.model.feature_set(), session, &mut self.features);
-        let undecidable = heuristic::undecidable(session).into_iter().collect();
-        let known_reasons = heuristic::reasons_with_notes(rules, inputs.total_moves).union(undecidable);
+        let reservations = heuristic::reservations(session);
+        let known_reasons = heuristic::reasons_with_notes(rules, inputs.total_moves).union(reservations);
         let verdict = self.model.verdict(&self.features, known_reasons, &self.thresholds);
         match &mut self.earlier {
             Some(earlier) => verdict.with_replay_evidence(&earlier.beside(session), &self.thresholds),

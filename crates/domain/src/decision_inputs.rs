@@ -84,6 +84,7 @@ impl DecisionInputs {
             _ if self.surely_replayed || machine => Decision::Fail,
             Decision::Pass if self.known_reasons.contains(Reason::ReplayedMovement) => Decision::Review,
             Decision::Pass if self.known_reasons.contains(Reason::OutsidePeople) => Decision::Review,
+            Decision::Pass if self.known_reasons.contains(Reason::UntrustedEvents) => Decision::Review,
             decision => decision,
         };
         let mut reasons = alone.reasons;

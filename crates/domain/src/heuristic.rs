@@ -76,13 +76,23 @@ pub fn reasons_with_notes(rules: Reasons, total_moves: f64) -> Reasons {
     reasons
 }
 
-/// What makes a review of `session` whatever else is known of it: that there is no movement, or too little to judge.
+/// What keeps `session` from passing whatever its score is: that there is no movement, or too little to judge, or that most
+/// of it was made by a script of the page.
 #[must_use]
-pub fn undecidable(session: &Session) -> Option<Reason> {
+pub fn reservations(session: &Session) -> Reasons {
     if session.movements.is_empty() {
-        return Some(Reason::NoPointer);
+        return [Reason::NoPointer].into_iter().collect();
     }
-    MovementAmount::of(session).is_too_little().then_some(Reason::TooLittleMovement)
+    let too_little = MovementAmount::of(session).is_too_little().then_some(Reason::TooLittleMovement);
+    let untrusted = is_untrusted(session).then_some(Reason::UntrustedEvents);
+    too_little.into_iter().chain(untrusted).collect()
+}
+
+/// Whether the client says of most movements that they are not the visitor's (`isTrusted: false`). A client can lie, so that
+/// it says `true`, or nothing, proves nothing.
+fn is_untrusted(session: &Session) -> bool {
+    let untrusted = session.movements.trusted.iter().filter(|trusted| **trusted == Some(false)).count();
+    2 * untrusted > session.movements.len()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::evidence::Alike;
 use crate::features::Extractor;
 use crate::heuristic::{self, Heuristic};
 use crate::reason::{Reason, Reasons};
-use crate::result::{Decision, ModelIdentity, Source, Thresholds, Verdict};
+use crate::result::{Decision, DecisionInputs, ModelIdentity, ScoreKind, Source, Thresholds, Verdict};
 use crate::session::Click;
 
 fn session(points: impl IntoIterator<Item = (f64, f64, f64)>) -> Session {
@@ -62,10 +62,9 @@ fn nearly_still() -> [(&'static str, Session); 8] {
 fn verdicts(session: &Session, thresholds: &Thresholds) -> Vec<Verdict> {
     let features = Extractor::default().v1(session);
     let judged = Heuristic::judge(&features);
-    let known_reasons: Reasons = judged.reasons.iter().chain(heuristic::undecidable(session)).collect();
+    let known_reasons: Reasons = judged.reasons.union(heuristic::reservations(session));
     let first = Verdict::heuristic(&judged, thresholds);
-    let first =
-        heuristic::undecidable(session).into_iter().fold(first, |first, by| first.with_override(by, thresholds));
+    let first = heuristic::reservations(session).iter().fold(first, |first, by| first.with_override(by, thresholds));
     let model = || ModelIdentity { id: "m".into(), version: "1".into() };
     let set = Calibration::new((0..1000).map(f64::from).collect());
     let scored = [1.0, 950.0, 2e3].map(|raw| {
@@ -120,17 +119,17 @@ fn what_people_ruled_still_decides() {
 #[test]
 fn half_a_second_of_steady_movement_is_judged() {
     let short = hand(500.0);
-    assert_eq!(heuristic::undecidable(&short), None);
+    assert_eq!(heuristic::reservations(&short), Reasons::default());
     let decisions: Vec<Decision> = verdicts(&short, &Thresholds::default()).iter().map(|v| v.decision).collect();
     assert!(decisions.contains(&Decision::Pass) && decisions.contains(&Decision::Fail), "{decisions:?}");
-    assert_eq!(heuristic::undecidable(&hand(300.0)), Some(Reason::TooLittleMovement));
+    assert_eq!(heuristic::reservations(&hand(300.0)), [Reason::TooLittleMovement].into_iter().collect());
 }
 
 #[test]
 fn a_throttled_recorder_is_judged() {
     let late = |i: u32| f64::from(i) * 100.0 + f64::from(i * 37 % 50);
     let throttled = session((0..60).map(|i| (f64::from(i * 7), f64::from(i * i % 90), late(i))));
-    assert_eq!(heuristic::undecidable(&throttled), None);
+    assert_eq!(heuristic::reservations(&throttled), Reasons::default());
 }
 
 #[test]
@@ -174,4 +173,21 @@ proptest! {
         }
         prop_assert!(plain.moving_ms >= 0.0 && plain.places <= MIN_PLACES);
     }
+}
+
+#[test]
+fn movement_that_a_script_of_the_page_made_does_not_pass() {
+    let mut session = hand(6_000.0);
+    let len = session.movements.len();
+    let thresholds = &Thresholds { pass: 5.9, review: 6.0, ..Thresholds::default() };
+    for (untrusted, passes) in [(0, true), (len / 2, true), (len / 2 + 1, false), (len, false)] {
+        session.movements.trusted = (0..len).map(|n| Some(n >= untrusted)).collect();
+        let known_reasons = heuristic::reservations(&session);
+        assert_eq!(known_reasons.contains(Reason::UntrustedEvents), !passes, "{untrusted} of {len}");
+        let basis = DecisionInputs { known_reasons, supported_score: Some(0.1), ..DecisionInputs::default() };
+        let decided = basis.decide(ScoreKind::Calibrated, Some(0.1), thresholds);
+        assert_eq!((decided.decision == Decision::Pass, decided.decision == Decision::Review), (passes, !passes));
+    }
+    session.movements.trusted.clear();
+    assert!(heuristic::reservations(&session).is_empty(), "a client that says nothing is believed as before");
 }

@@ -73,11 +73,13 @@ pub enum Reason {
     MachineMotion,
     /// It has no movement at all: somebody used the keyboard, or a screen reader.
     NoPointer,
+    /// Most of its movements were made by a script of the page.
+    UntrustedEvents,
 }
 
 impl Reason {
     /// Every reason, in the order in which a verdict lists them.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::PathTooStraight,
         Self::NoJitter,
         Self::ImpossibleSpeed,
@@ -112,6 +114,7 @@ impl Reason {
         Self::OutsidePeople,
         Self::MachineMotion,
         Self::NoPointer,
+        Self::UntrustedEvents,
     ];
 
     /// The stable code.
@@ -152,6 +155,7 @@ impl Reason {
             Self::OutsidePeople => "outside_people",
             Self::MachineMotion => "machine_motion",
             Self::NoPointer => "no_pointer",
+            Self::UntrustedEvents => "untrusted_events",
         }
     }
 
@@ -217,6 +221,7 @@ impl Reason {
             Self::MachineMotion => {
                 "It has neither jitter nor an uneven clock; no person the model was calibrated on lacked both."
             }
+            Self::UntrustedEvents => "Most movements were made by a script of the page, not by the visitor's device.",
             Self::NoPointer => "No pointer moved, as with a keyboard or a screen reader, so nothing was scored.",
         }
     }

@@ -45,7 +45,7 @@ fn a_visitor_without_a_pointer_has_a_session_too() {
     let text = "\u{feff}{\"token\":\"pc_x\",\"sessionId\":\"a\",\"movements\":[],\"context\":{\"keys\":7}}";
     let session = parse(text).unwrap();
     assert_eq!((session.movements.len(), session.token.as_deref()), (0, Some("pc_x")));
-    assert_eq!(crate::heuristic::undecidable(&session), Some(crate::reason::Reason::NoPointer));
+    assert_eq!(crate::heuristic::reservations(&session), [crate::reason::Reason::NoPointer].into_iter().collect());
     let mut extractor = crate::features::Extractor::default();
     for set in crate::features::FeatureSet::ALL {
         let mut row = Vec::new();

@@ -183,7 +183,7 @@ impl Intake {
         // They stand among the session's reasons, so the batch decides by them too.
         let user = session.user_id.as_deref().filter(|_| sender.vouches());
         let ruling = forced.or_else(|| self.controls.override_for(user, &session.deployment_id));
-        let rulings = || heuristic::undecidable(&session).into_iter().chain(ruling);
+        let rulings = || heuristic::reservations(&session).iter().chain(ruling);
         let reasons = heuristic.reasons.union(rulings().collect());
         let by_model = (!without_pointer && (is_final || self.first_by == FirstBy::Model)).then(|| {
             let known_reasons = heuristic::reasons_with_notes(reasons, features.total_moves);

@@ -63,8 +63,7 @@ pub fn explain(
     let set = model.feature_set();
     let mut row = Vec::new();
     Extractor::default().extract(set, &session, &mut row);
-    let undecidable = heuristic::undecidable(&session).into_iter().collect();
-    let verdict = model.verdict(&row, undecidable, thresholds);
+    let verdict = model.verdict(&row, heuristic::reservations(&session), thresholds);
     let (raw_score, base) = (verdict.raw_score.unwrap_or_default(), model.base());
     let mut contributions = model.explain(&row);
     contributions.sort_by(|a, b| b.added.abs().total_cmp(&a.added.abs()).then(a.index.cmp(&b.index)));

@@ -71,8 +71,7 @@ pub(super) fn decide(
     let features = extractor.v1(&stored.session);
     let rules = heuristic::reasons_with_notes(Heuristic::judge(&features).reasons, features.total_moves);
     extractor.extract(model.feature_set(), &stored.session, row);
-    let undecidable = heuristic::undecidable(&stored.session).into_iter().collect();
-    let known_reasons = rules.union(stored.others).union(undecidable);
+    let known_reasons = rules.union(stored.others).union(heuristic::reservations(&stored.session));
     let verdict: Verdict = model.verdict(row, known_reasons, thresholds);
     let mut basis = verdict.basis.unwrap_or_default();
     basis.surely_replayed = stored.surely_replayed;
