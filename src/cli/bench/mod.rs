@@ -1,5 +1,6 @@
 //! `bench`: what this machine gives, measured by the program itself.
 
+mod attack;
 mod baseline;
 mod beyond;
 mod detection;
@@ -24,6 +25,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
+    Attack(attack::Args),
     Detection(detection::Args),
     Flood(flood::Args),
     Intake(intake::Args),
@@ -37,6 +39,7 @@ enum What {
 #[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments in the same way")]
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match &args.what {
+        What::Attack(args) => attack::run(args),
         What::Detection(args) => detection::run(args),
         What::Flood(args) => flood::run(args),
         What::Intake(args) => intake::run(args),
