@@ -82,8 +82,8 @@ struct Phase {
     health: Watched,
     metrics: Watched,
     drain: anyhow::Result<Drain>,
-    /// Cores that the node and this process kept busy.
-    cores: [f64; 2],
+    /// Cores that the node, this process, and all programs together kept busy.
+    cores: [f64; 3],
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -155,7 +155,9 @@ impl Client<'_> {
         let (health, metrics) = (target(None)?.from(WATCHER), target(Some(METRICS_KEY))?.from(WATCHER));
         let pace = (self.args.rate > 0).then(|| Duration::from_secs(1) / self.args.rate);
         let visits = Rc::new(Pool::new(self.args.movements.get(), format!("visit-{:016x}-", rand::random::<u64>())));
-        let before = [self.node.processor_time()?, node::own_processor_time()?];
+        let taken =
+            || anyhow::Ok([self.node.processor_time()?, node::own_processor_time()?, node::all_processor_time()?]);
+        let before = taken()?;
         let began = Instant::now();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (sent, visitor, health, metrics, drain) = tokio::task::LocalSet::new().block_on(&runtime, async {
@@ -167,8 +169,8 @@ impl Client<'_> {
                 drain::watch(admin, lasting),
             )
         });
-        let taken = [self.node.processor_time()? - before[0], node::own_processor_time()? - before[1]];
-        let cores = taken.map(|taken| taken.as_secs_f64() / began.elapsed().as_secs_f64());
+        let (after, lasted) = (taken()?, began.elapsed().as_secs_f64());
+        let cores = std::array::from_fn(|who| after[who].saturating_sub(before[who]).as_secs_f64() / lasted);
         Ok((Phase { client: sent.0, visitor: visitor.0, health, metrics, drain, cores }, sent.1))
     }
 }
@@ -190,8 +192,11 @@ fn print(alone: &Phase, attacked: &Phase, waged: &Waged) -> anyhow::Result<()> {
             Ok(drain) => say(&format!("{name:<9} {drain}"))?,
             Err(error) => say(&format!("{name:<9} results and backlog unknown: {error}"))?,
         }
-        let [node, own] = phase.cores;
-        say(&format!("{name:<9} cores busy: node {node:.2}, client and attackers {own:.2}"))?;
+        let [node, own, all] = phase.cores;
+        let others = (all - node - own).max(0.0);
+        say(&format!(
+            "{name:<9} cores busy: node {node:.2}, client and attackers {own:.2}, others and the kernel {others:.2}"
+        ))?;
     }
     for (name, held) in &waged.held {
         let Held { on_average, opened, answers } = held;

@@ -74,6 +74,17 @@ pub(super) fn own_processor_time() -> anyhow::Result<Duration> {
     processor_time("/proc/self/stat")
 }
 
+/// Processor time that everything on this machine has taken so far.
+pub(super) fn all_processor_time() -> anyhow::Result<Duration> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    let line = stat.lines().next().context("the kernel tells no processor time")?;
+    // user, nice, system, idle, iowait, irq, softirq, steal
+    let ticks = line.split_whitespace().skip(1).take(8).map(str::parse::<f64>).collect::<Result<Vec<_>, _>>()?;
+    let busy =
+        ticks.iter().enumerate().filter(|(place, _)| !matches!(place, 3 | 4)).map(|(_, ticks)| ticks).sum::<f64>();
+    Ok(Duration::from_secs_f64(busy / TICKS_PER_SECOND))
+}
+
 fn processor_time(path: &str) -> anyhow::Result<Duration> {
     let stat = std::fs::read_to_string(path)?;
     // The program's name, in parentheses, may hold anything; user and system time are the 12th and 13th field after it.

@@ -74,7 +74,7 @@ pub(crate) async fn run(
     let closing = watch::Sender::new(false);
     let most = most_connections(service.settings.max_connections);
     let (places, kept) = (Arc::new(Semaphore::new(most)), Arc::new(Semaphore::new(KEPT)));
-    let newcomers = Newcomers::new(most / 2);
+    let newcomers = Newcomers::new(most);
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -376,6 +376,27 @@ mod tests {
         }
         in_use.write_all(head.as_bytes()).await.unwrap();
         assert!(in_use.read(&mut [0; 100]).await.unwrap() > 0, "a connection in use is not the one that gives way");
+    }
+
+    #[tokio::test]
+    async fn idle_connections_of_many_addresses_shut_nobody_out() {
+        let app = TestApp::with(|choice| {
+            crate::http::testing::add_keys(&mut choice.http);
+            choice.http.max_connections = 8;
+        })
+        .await;
+        let mut idle = Vec::new();
+        for n in 0..60_u8 {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind(([127, 0, 1, n % 3], 0).into()).unwrap();
+            idle.push(socket.connect(app.address).await.unwrap());
+            if n % 20 == 19 {
+                // The server takes them in before it is asked over a connection that comes after them.
+                let begun = Instant::now();
+                assert_eq!(app.get_as("admin", "/api/v1/models").await.status, 200, "there is a place for it");
+                assert!(begun.elapsed() < KEPT_HEADER, "it does not wait until an idle one has had its time");
+            }
+        }
     }
 
     #[tokio::test]
