@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -69,7 +68,7 @@ impl Node {
         let detector = detector(config, &embedded, memory, &clock).await?;
         let metrics = Arc::new(Metrics::new()?);
         let settled = ResultNotifier::new();
-        let listener = TcpListener::bind(config.listen).await.with_context(|| {
+        let listener = http::listen(config.listen).with_context(|| {
             format!("cannot listen on {}; stop what listens there or set PLAYPROOF_LISTEN", config.listen)
         })?;
         let address = listener.local_addr()?;

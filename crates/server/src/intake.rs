@@ -50,7 +50,8 @@ pub enum Sender {
 }
 
 impl Sender {
-    fn vouches(&self) -> bool {
+    /// Whether somebody answers for it who is no page.
+    pub(crate) fn vouches(&self) -> bool {
         !matches!(self, Self::Page | Self::Challenged { vouched: false, .. })
     }
 }

@@ -146,9 +146,9 @@ pub trait Store:
     /// sessions to be compared once more. How many decisions changed.
     async fn compared(&self, compared: Vec<Compared>, again: Vec<Seq>, now: Now) -> StoreResult<u64>;
 
-    /// The deployments of ready sessions, with how many of those looked at were of each: all of them where they are few, else
+    /// Who sent the ready sessions, with how many of those looked at were of each: all of them where they are few, else
     /// some from evenly spaced places of the queue, at a bounded cost.
-    async fn waiting_deployments(&self) -> StoreResult<BTreeMap<String, u64>>;
+    async fn waiting_parties(&self) -> StoreResult<BTreeMap<Party, u64>>;
 
     /// How much is still to be compared.
     async fn comparison_backlog(&self) -> StoreResult<ComparisonBacklog>;

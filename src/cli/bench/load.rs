@@ -3,8 +3,10 @@
 //! It shares the machine with the server, so it is cheap: one thread, bodies built beforehand, and per request only a
 //! new identifier in front of a body that all requests share.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -18,13 +20,15 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Request, Uri};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
 use super::histogram::Histogram;
 use crate::generator::{self, Family, Shape};
 
 /// Sessions that differ in more than their identifier.
 const POOL: u64 = 64;
+/// Longest wait for an answer before it counts as missing.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Bodies without their identifiers.
 pub(super) struct Pool {
@@ -89,6 +93,7 @@ impl Body for TwoParts {
 pub(super) struct Target {
     address: String,
     key: Option<HeaderValue>,
+    from: Option<Ipv4Addr>,
 }
 
 impl Target {
@@ -99,7 +104,36 @@ impl Target {
         let host = uri.host().with_context(|| format!("{url} names no host; write http://HOST:PORT"))?;
         let bearer = |key: &str| HeaderValue::try_from(format!("Bearer {key}"));
         let key = key.map(bearer).transpose().context("the key holds characters that no header may hold")?;
-        Ok(Self { address: format!("{host}:{}", uri.port_u16().unwrap_or(80)), key })
+        Ok(Self { address: format!("{host}:{}", uri.port_u16().unwrap_or(80)), key, from: None })
+    }
+
+    /// The same target, reached from an address of this machine.
+    pub(super) fn from(self, address: Ipv4Addr) -> Self {
+        Self { from: Some(address), ..self }
+    }
+
+    /// A bare connection.
+    pub(super) async fn stream(&self) -> anyhow::Result<TcpStream> {
+        let stream = match self.from {
+            None => TcpStream::connect(&self.address).await?,
+            Some(from) => {
+                let to = lookup_host(&self.address).await?.find(SocketAddr::is_ipv4);
+                let socket = TcpSocket::new_v4()?;
+                // Ports of connections that have just ended are free to take again.
+                socket.set_reuseaddr(true)?;
+                socket.bind((from, 0).into())?;
+                socket.connect(to.context("the target has no IPv4 address")?).await?
+            }
+        };
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    /// The head of a request written by hand, with `more` header lines, each with its end.
+    pub(super) fn head(&self, method: &str, path: &str, more: &str) -> String {
+        let key = self.key.as_ref().and_then(|key| key.to_str().ok());
+        let key = key.map(|key| format!("Authorization: {key}\r\n")).unwrap_or_default();
+        format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n{key}{more}\r\n", self.address)
     }
 
     fn request<B>(&self, method: &str, path: &str, body: B) -> anyhow::Result<Request<B>> {
@@ -114,9 +148,7 @@ impl Target {
     where
         B: Body<Data = Bytes, Error = Infallible> + 'static,
     {
-        let stream = TcpStream::connect(&self.address).await?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let (sender, connection) = http1::handshake(TokioIo::new(self.stream().await?)).await?;
         // The connection's own errors reach us through the sender.
         tokio::task::spawn_local(async move { drop(connection.await) });
         Ok(sender)
@@ -183,6 +215,24 @@ impl Tally {
     }
 }
 
+/// Which request is next, and when it is due.
+struct Turns {
+    next: Cell<usize>,
+    first: usize,
+    start: Instant,
+    pace: Option<Duration>,
+}
+
+impl Turns {
+    /// The next request, and when it is due where there is a pace.
+    fn take(&self) -> (usize, Option<Instant>) {
+        let number = self.next.get();
+        self.next.set(number + 1);
+        let place = u32::try_from(number - self.first).unwrap_or(u32::MAX);
+        (number, self.pace.map(|pace| self.start + pace * place))
+    }
+}
+
 /// Sends sessions over `connections` for `lasting`, starting with request `first`; also returns the number of the
 /// request after the last. Runs in a [`tokio::task::LocalSet`].
 pub(super) async fn send(
@@ -192,11 +242,24 @@ pub(super) async fn send(
     lasting: Duration,
     first: usize,
 ) -> (Tally, usize) {
+    send_paced(target, pool, connections, lasting, first, None).await
+}
+
+/// The same with one request every `pace` in all. A request that no connection was free for goes out as soon as one is,
+/// and its latency counts from when it was due.
+pub(super) async fn send_paced(
+    target: &Target,
+    pool: &Rc<Pool>,
+    connections: usize,
+    lasting: Duration,
+    first: usize,
+    pace: Option<Duration>,
+) -> (Tally, usize) {
     let start = Instant::now();
-    let next = Rc::new(std::cell::Cell::new(first));
+    let turns = Rc::new(Turns { next: Cell::new(first), first, start, pace });
     let tasks: Vec<_> = (0..connections)
         .map(|_| {
-            tokio::task::spawn_local(connection(target.clone(), Rc::clone(pool), start + lasting, Rc::clone(&next)))
+            tokio::task::spawn_local(connection(target.clone(), Rc::clone(pool), start + lasting, Rc::clone(&turns)))
         })
         .collect();
     let mut tally = Tally::default();
@@ -206,7 +269,7 @@ pub(super) async fn send(
         }
     }
     tally.elapsed = start.elapsed();
-    (tally, next.get())
+    (tally, turns.next.get())
 }
 
 /// Sends each of `bodies` once over `connections`, again after a pause where the node says that it takes no more now. Runs
@@ -216,8 +279,8 @@ pub(super) async fn send(
 /// When the node cannot be reached, or refuses one.
 pub(super) async fn send_all(target: &Target, bodies: Rc<Vec<Bytes>>, connections: usize) -> anyhow::Result<()> {
     const PAUSE: Duration = Duration::from_millis(50);
-    let next = Rc::new(std::cell::Cell::new(0));
-    let one = |target: Target, bodies: Rc<Vec<Bytes>>, next: Rc<std::cell::Cell<usize>>| async move {
+    let next = Rc::new(Cell::new(0));
+    let one = |target: Target, bodies: Rc<Vec<Bytes>>, next: Rc<Cell<usize>>| async move {
         let mut sender = target.connect().await?;
         while let Some(body) = bodies.get(next.replace(next.get() + 1)) {
             loop {
@@ -241,7 +304,7 @@ pub(super) async fn send_all(target: &Target, bodies: Rc<Vec<Bytes>>, connection
 }
 
 /// One connection's load until `deadline`; it connects again when the server hangs up.
-async fn connection(target: Target, pool: Rc<Pool>, deadline: Instant, next: Rc<std::cell::Cell<usize>>) -> Tally {
+async fn connection(target: Target, pool: Rc<Pool>, deadline: Instant, turns: Rc<Turns>) -> Tally {
     /// Between attempts to connect, so that a server that is gone is not hammered.
     const PAUSE: Duration = Duration::from_millis(50);
     let mut tally = Tally::default();
@@ -255,17 +318,30 @@ async fn connection(target: Target, pool: Rc<Pool>, deadline: Instant, next: Rc<
             tokio::time::sleep(PAUSE).await;
             continue;
         };
-        let number = next.get();
-        next.set(number + 1);
-        let sent = Instant::now();
-        match exchange(&target, open, pool.body(number)).await {
-            Ok(200) => tally.latency.record(sent.elapsed()),
-            Ok(status) => *tally.errors.entry(status.to_string()).or_default() += 1,
-            Err(_) => {
-                *tally.errors.entry("broken connection".to_owned()).or_default() += 1;
-                sender = None;
+        let (number, due) = turns.take();
+        let mut sent = Instant::now();
+        match due {
+            Some(due) if due >= deadline => break,
+            Some(due) if due > sent => {
+                tokio::time::sleep_until(due.into()).await;
+                sent = Instant::now();
             }
+            Some(due) => sent = due,
+            None => {}
         }
+        let failed = match tokio::time::timeout(ANSWER_TIMEOUT, exchange(&target, open, pool.body(number))).await {
+            Ok(Ok(200)) => {
+                tally.latency.record(sent.elapsed());
+                continue;
+            }
+            Ok(Ok(status)) => status.to_string(),
+            Ok(Err(_)) => "broken connection".to_owned(),
+            Err(_) => "no answer".to_owned(),
+        };
+        if failed.parse::<u16>().is_err() {
+            sender = None;
+        }
+        *tally.errors.entry(failed).or_default() += 1;
     }
     tally
 }

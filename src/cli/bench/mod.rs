@@ -1,5 +1,6 @@
 //! `bench`: what this machine gives, measured by the program itself.
 
+mod attack;
 mod baseline;
 mod beyond;
 mod challenges;
@@ -25,6 +26,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
+    Attack(attack::Args),
     Challenges(challenges::Args),
     Detection(detection::Args),
     Flood(flood::Args),
@@ -39,6 +41,7 @@ enum What {
 #[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments in the same way")]
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match &args.what {
+        What::Attack(args) => attack::run(args),
         What::Challenges(args) => challenges::run(args),
         What::Detection(args) => detection::run(args),
         What::Flood(args) => flood::run(args),

@@ -125,10 +125,20 @@ impl Keys {
         found
     }
 
-    /// The deployments that keys are bound to.
-    pub(crate) fn deployments(&self) -> impl Iterator<Item = &str> {
-        let bound: BTreeSet<&str> = self.0.iter().filter_map(|key| key.access.deployment.as_deref()).collect();
-        bound.into_iter()
+    /// Who may want to send sessions with these keys: each deployment that keys are bound to, or the nameless one for keys for
+    /// sending that are bound to none, and whether it is its pages rather than its servers.
+    pub(crate) fn senders(&self) -> BTreeSet<(&str, bool)> {
+        let senders = self.0.iter().filter_map(|Key { access, .. }| {
+            let deployment = access.deployment.as_deref();
+            let is_pages = match access.role {
+                Role::Submit => true,
+                Role::Ingest => false,
+                Role::Admin if deployment.is_some() => false,
+                Role::Admin | Role::Analyst | Role::Metrics => return None,
+            };
+            Some((deployment.unwrap_or_default(), is_pages))
+        });
+        senders.collect()
     }
 
     /// Whether a key is still among these.

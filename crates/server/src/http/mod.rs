@@ -30,4 +30,4 @@ mod woodwide;
 pub use router::document;
 pub use settings::{HttpSettings, parse_network};
 pub use state::{Parts, Service};
-pub use transport::server::serve;
+pub use transport::server::{listen, serve};

@@ -28,19 +28,20 @@ pub(crate) async fn a_snapshot_tells_the_queue(store: &dyn Store) {
 }
 
 pub(crate) async fn who_waits_is_told_by_deployment(store: &dyn Store) {
-    assert!(store.waiting_deployments().await.unwrap().is_empty());
-    for n in 0..90 {
+    assert!(store.waiting_parties().await.unwrap().is_empty());
+    for n in 0..120 {
         let mut session = session(&format!("s{n}"), at(1));
-        session.key.deployment = ["eu", "us", ""][n % 3].to_owned();
+        session.key.deployment = ["eu", "us", "", "eu"][n % 4].to_owned();
+        if n % 4 == 3 {
+            session.key.id = session.key.id.of_page();
+        }
         submit(store, session).await;
     }
-    claim(store, 30, at(2)).await;
-    let waiting: Vec<_> = store.waiting_deployments().await.unwrap().into_iter().collect();
-    assert_eq!(
-        waiting,
-        [(String::new(), 20), ("eu".to_owned(), 20), ("us".to_owned(), 20)],
-        "each once, and no leased one"
-    );
+    claim(store, 40, at(2)).await;
+    let waiting = store.waiting_parties().await.unwrap();
+    let waiting: Vec<_> = waiting.iter().map(|(who, count)| (&*who.deployment, who.is_pages, *count)).collect();
+    let each_once = [("", false, 20), ("eu", false, 20), ("eu", true, 20), ("us", false, 20)];
+    assert_eq!(waiting, each_once, "each once, pages apart, and no leased one");
 }
 
 pub(crate) async fn the_last_run_is_the_last_claim(store: &dyn Store) {

@@ -7,7 +7,17 @@ use playproof_domain::id::Seq;
 use playproof_domain::queue::State;
 use playproof_domain::time::Timestamp;
 
-/// Places of a queue that are looked at for the deployments of those who wait, and sessions at each of them.
+/// Who sends sessions: the servers of a deployment, or its pages. Whoever opens a page can send what they like, so what pages
+/// send takes no room from servers.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Party {
+    /// The deployment.
+    pub deployment: String,
+    /// Whether it is its pages.
+    pub is_pages: bool,
+}
+
+/// Places of a queue that are looked at for the parties of those who wait, and sessions at each of them.
 pub(crate) const SAMPLED_PLACES: i64 = 20;
 pub(crate) const SAMPLED_SESSIONS: i64 = 50;
 

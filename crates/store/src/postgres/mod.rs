@@ -63,7 +63,7 @@ use super::audit::Entry;
 use super::encoding::{KeyHasher, check_memory};
 use super::{
     Acceptance, BatchRow, Candidate, Claim, ClaimRequest, Compared, ComparisonBacklog, DeadRow, DeploymentRetention,
-    Heartbeat, Lease, Lookup, NewSession, NewSketch, NodeRow, Page, Pruned, ResultQuery, ResultRow, Retention,
+    Heartbeat, Lease, Lookup, NewSession, NewSketch, NodeRow, Page, Party, Pruned, ResultQuery, ResultRow, Retention,
     SettleCounts, Settlement, SketchCursor, SketchPage, Snapshot, Store, StoreError, StoreResult, Uncompared,
 };
 use playproof_clock::Clock;
@@ -344,8 +344,8 @@ impl Store for PostgresStore {
         called!(self.core.compared_once(&compared, &again, now.wall))
     }
 
-    async fn waiting_deployments(&self) -> StoreResult<BTreeMap<String, u64>> {
-        called!(self.core.waiting_deployments_once())
+    async fn waiting_parties(&self) -> StoreResult<BTreeMap<Party, u64>> {
+        called!(self.core.waiting_parties_once())
     }
 
     async fn comparison_backlog(&self) -> StoreResult<ComparisonBacklog> {

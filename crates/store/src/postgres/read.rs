@@ -13,9 +13,9 @@ use super::fault::Fault;
 use super::rows::{self, BATCH_COLUMNS, QUEUE_COLUMNS, RESULT_COLUMNS, SESSION_COLUMNS, number};
 use super::sketches;
 use crate::model::{SAMPLED_PLACES, SAMPLED_SESSIONS};
-use crate::{BatchRow, Cursor, DeadRow, Lookup, Page, ResultQuery, ResultRow, Snapshot, StoredSession};
+use crate::{BatchRow, Cursor, DeadRow, Lookup, Page, Party, ResultQuery, ResultRow, Snapshot, StoredSession};
 use playproof_domain::batch::QueueView;
-use playproof_domain::id::{BatchId, Seq, SessionKey};
+use playproof_domain::id::{BatchId, Seq, SessionId, SessionKey};
 use playproof_domain::reason::{Reason, Reasons};
 use playproof_domain::time::Timestamp;
 
@@ -250,8 +250,8 @@ impl Core {
         rows::all(&found, rows::dead)
     }
 
-    /// The deployments of ready sessions at evenly spaced places.
-    pub(super) async fn waiting_deployments_once(&self) -> Result<BTreeMap<String, u64>, Fault> {
+    /// Who sent the ready sessions at evenly spaced places.
+    pub(super) async fn waiting_parties_once(&self) -> Result<BTreeMap<Party, u64>, Fault> {
         let held = self.pool.get().await?;
         let mut found = BTreeMap::new();
         let edges = "SELECT (SELECT seq FROM queue WHERE state = 0 ORDER BY seq LIMIT 1), \
@@ -259,7 +259,7 @@ impl Core {
         let row = held.query_one(&held.prepare_cached(edges).await?, &[]).await?;
         let (first, last): (Option<i64>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
         if let (Some(first), Some(last)) = (first, last) {
-            let sql = "SELECT w.seq, s.deployment FROM (SELECT seq FROM queue WHERE state = 0 AND seq >= $1 ORDER BY seq \
+            let sql = "SELECT w.seq, s.deployment, s.id FROM (SELECT seq FROM queue WHERE state = 0 AND seq >= $1 ORDER BY seq \
                        LIMIT $2) w JOIN sessions s ON s.seq = w.seq ORDER BY w.seq";
             let statement = held.prepare_cached(sql).await?;
             let mut next = first;
@@ -269,7 +269,9 @@ impl Core {
                 for row in held.query(&statement, &[&from, &SAMPLED_SESSIONS]).await? {
                     next = row.try_get::<_, i64>(0)? + 1;
                     let deployment: Vec<u8> = row.try_get(1)?;
-                    *found.entry(String::from_utf8_lossy(&deployment).into_owned()).or_default() += 1;
+                    let deployment = String::from_utf8_lossy(&deployment).into_owned();
+                    let is_pages = SessionId::from_unique(row.try_get(2)?).is_some_and(|id| id.is_of_page());
+                    *found.entry(Party { deployment, is_pages }).or_default() += 1;
                 }
             }
         }

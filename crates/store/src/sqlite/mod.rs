@@ -71,7 +71,7 @@ use self::writer::Writer;
 use super::encoding::check_memory;
 use super::{
     Acceptance, BatchRow, Candidate, Claim, ClaimRequest, Compared, ComparisonBacklog, DeadRow, DeploymentRetention,
-    Heartbeat, Lease, Lookup, NewSession, NewSketch, NodeRow, Page, Pruned, ResultQuery, ResultRow, Retention,
+    Heartbeat, Lease, Lookup, NewSession, NewSketch, NodeRow, Page, Party, Pruned, ResultQuery, ResultRow, Retention,
     SettleCounts, Settlement, SketchCursor, SketchPage, Snapshot, Store, StoreError, StoreResult, Uncompared,
 };
 use playproof_domain::id::{BatchId, Seq, SessionKey};
@@ -267,8 +267,8 @@ impl Store for SqliteStore {
         self.writer.execute(move |state| state.compared(&compared, &again, now.wall)).await
     }
 
-    async fn waiting_deployments(&self) -> StoreResult<BTreeMap<String, u64>> {
-        self.read(read::waiting_deployments).await
+    async fn waiting_parties(&self) -> StoreResult<BTreeMap<Party, u64>> {
+        self.read(read::waiting_parties).await
     }
 
     async fn comparison_backlog(&self) -> StoreResult<ComparisonBacklog> {

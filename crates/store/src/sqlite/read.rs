@@ -10,21 +10,23 @@ use super::keys::RecentKeys;
 use super::rows::{self, RESULT_COLUMNS, SESSION_COLUMNS};
 use crate::encoding::{KeyHash, Numbered as _};
 use crate::model::{SAMPLED_PLACES, SAMPLED_SESSIONS};
-use crate::{BatchRow, Cursor, DeadRow, Lookup, Page, ResultQuery, ResultRow, Snapshot, StoreError, StoredSession};
+use crate::{
+    BatchRow, Cursor, DeadRow, Lookup, Page, Party, ResultQuery, ResultRow, Snapshot, StoreError, StoredSession,
+};
 use playproof_domain::batch::QueueView;
 use playproof_domain::id::{BatchId, Seq, SessionKey};
 use playproof_domain::reason::{Reason, Reasons};
 use playproof_domain::time::Timestamp;
 
-/// The deployments of ready sessions at evenly spaced places.
-pub(super) fn waiting_deployments(connection: &Connection) -> Result<BTreeMap<String, u64>, Fault> {
+/// Who sent the ready sessions at evenly spaced places.
+pub(super) fn waiting_parties(connection: &Connection) -> Result<BTreeMap<Party, u64>, Fault> {
     let edge = |order: &str| -> Result<Option<i64>, Fault> {
         let sql = format!("SELECT seq FROM sessions WHERE state = 0 ORDER BY seq {order} LIMIT 1");
         Ok(connection.prepare_cached(&sql)?.query_row([], |row| row.get(0)).optional()?)
     };
     let mut found = BTreeMap::new();
     let (Some(first), Some(last)) = (edge("ASC")?, edge("DESC")?) else { return Ok(found) };
-    let sql = "SELECT seq, deployment FROM sessions WHERE state = 0 AND seq >= ? ORDER BY seq LIMIT ?";
+    let sql = "SELECT seq, deployment, id FROM sessions WHERE state = 0 AND seq >= ? ORDER BY seq LIMIT ?";
     let mut statement = connection.prepare_cached(sql)?;
     let mut next = first;
     for place in 0..SAMPLED_PLACES {
@@ -33,7 +35,8 @@ pub(super) fn waiting_deployments(connection: &Connection) -> Result<BTreeMap<St
         let mut rows = statement.query([from, SAMPLED_SESSIONS])?;
         while let Some(row) = rows.next()? {
             next = row.get::<_, i64>(0)? + 1;
-            *found.entry(row.get(1)?).or_default() += 1;
+            let key = rows::key(row, "deployment", "id")?;
+            *found.entry(Party { is_pages: key.id.is_of_page(), deployment: key.deployment }).or_default() += 1;
         }
     }
     Ok(found)

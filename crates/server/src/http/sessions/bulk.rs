@@ -297,7 +297,7 @@ impl Run {
         let mut session = self.service.intake.parse(text, &self.service.settings.bounds)?;
         session.use_batch = true;
         self.access.submit_to(&mut session.deployment_id)?;
-        self.service.fairness.check(&session.deployment_id, &self.service.keys())?;
+        self.service.fairness.check(&session.deployment_id, false, &self.service.keys())?;
         Ok(session)
     }
 

@@ -239,7 +239,7 @@ async fn take(
     // What a page sends waits for its batch, whatever it asks for.
     if session.use_batch || sender != Sender::Server {
         service.fairness.look(service.store.as_ref(), service.settings.queue_limit).await;
-        service.fairness.check(&session.deployment_id, &service.keys())?;
+        service.fairness.check(&session.deployment_id, !sender.vouches(), &service.keys())?;
     }
     let (by_page, by_token) = (sender != Sender::Server, matches!(sender, Sender::Challenged { .. }));
     match service.intake.submit(session, Submission { received, forced, sender }).await {

@@ -160,7 +160,7 @@ behind_the_switch! { Store:
     sketched(after: crate::store::SketchCursor, limit: u32) -> crate::store::SketchPage;
     uncompared(limit: u32, now: Now) -> Vec<crate::store::Uncompared>;
     compared(compared: Vec<crate::store::Compared>, again: Vec<Seq>, now: Now) -> u64;
-    waiting_deployments() -> std::collections::BTreeMap<String, u64>;
+    waiting_parties() -> std::collections::BTreeMap<crate::store::Party, u64>;
     comparison_backlog() -> crate::store::ComparisonBacklog;
     erase_session(key: SessionKey, now: Now) -> bool;
     erase_user(deployment: Option<String>, user: String, now: Now) -> u64;

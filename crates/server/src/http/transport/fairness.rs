@@ -1,6 +1,7 @@
-//! Fair shares of a queue that is short of room: a deployment that fills it leaves the last quarter to the others.
+//! Fair shares of a queue that is short of room: a deployment that fills it leaves the last quarter to the others, and its
+//! pages leave theirs to its servers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::access::keys::Keys;
 use crate::http::respond::error::{ApiError, Code};
-use crate::store::Store;
+use crate::store::{Party, Store};
 
 /// How long a look at the queue holds.
 const HOLDS: Duration = Duration::from_millis(500);
@@ -17,33 +18,35 @@ const HOLDS: Duration = Duration::from_millis(500);
 /// What the last look found: who waits, where the queue is short of room.
 #[derive(Default)]
 pub(crate) struct Fairness {
-    waiting: RwLock<BTreeMap<String, u64>>,
+    waiting: RwLock<BTreeMap<Party, u64>>,
     looked: Mutex<Option<Instant>>,
 }
 
 impl Fairness {
-    /// Whether `deployment` has more than its share among `others` that may want some.
-    fn is_over(&self, deployment: &str, others: &[&str]) -> bool {
+    /// Whether `party` has more than its share among `others` that may want some.
+    fn is_over(&self, party: &Party, others: &BTreeSet<Party>) -> bool {
         let waiting = self.waiting.read().unwrap_or_else(PoisonError::into_inner);
-        let own = waiting.get(deployment).copied().unwrap_or(0);
+        let own = waiting.get(party).copied().unwrap_or(0);
         if own == 0 {
             return false;
         }
         let all: u64 = waiting.values().sum();
-        let absent = others.iter().filter(|other| **other != deployment && !waiting.contains_key(**other)).count();
+        let absent = others.iter().filter(|other| *other != party && !waiting.contains_key(*other)).count();
         own * (waiting.len() + absent) as u64 > all
     }
 
-    /// Refuses a session that needs a place in the queue where its deployment has more than its share of one that is
-    /// three quarters full.
+    /// Refuses a session that needs a place in the queue where the servers of its deployment, or its pages, have more than
+    /// their share of one that is three quarters full.
     ///
     /// It goes by the last look, so that sessions keep their order; see [`Self::look`].
-    pub(crate) fn check(&self, deployment: &str, keys: &Keys) -> Result<(), ApiError> {
+    pub(crate) fn check(&self, deployment: &str, is_pages: bool, keys: &Keys) -> Result<(), ApiError> {
         if self.waiting.read().unwrap_or_else(PoisonError::into_inner).is_empty() {
             return Ok(());
         }
-        let others: Vec<&str> = keys.deployments().collect();
-        if !self.is_over(deployment, &others) {
+        let party = Party { deployment: deployment.to_owned(), is_pages };
+        let senders = keys.senders().into_iter();
+        let others = senders.map(|(deployment, is_pages)| Party { deployment: deployment.to_owned(), is_pages });
+        if !self.is_over(&party, &others.collect()) {
             return Ok(());
         }
         let message = "the queue is short of room and this deployment has its share of it; nothing was stored, send the \
@@ -60,7 +63,7 @@ impl Fairness {
         // A store that is away refuses the session by itself.
         let unprocessed = store.snapshot().await.map_or(0, |snapshot| snapshot.counts.unprocessed());
         let short = unprocessed >= queue_limit - queue_limit / 4;
-        let waiting = if short { store.waiting_deployments().await.unwrap_or_default() } else { BTreeMap::new() };
+        let waiting = if short { store.waiting_parties().await.unwrap_or_default() } else { BTreeMap::new() };
         *self.waiting.write().unwrap_or_else(PoisonError::into_inner) = waiting;
         *looked = Some(Instant::now());
     }
@@ -77,10 +80,11 @@ mod tests {
     #[test]
     fn a_share_is_one_of_all_who_may_want_some() {
         let fairness = Fairness::default();
+        let servers = |name: &str| Party { deployment: name.to_owned(), is_pages: false };
         let over = |counts: &[(&str, u64)], deployment: &str, others: &[&str]| {
-            let counts = counts.iter().map(|(name, count)| ((*name).to_owned(), *count));
+            let counts = counts.iter().map(|(name, count)| (servers(name), *count));
             *fairness.waiting.write().unwrap() = counts.collect();
-            fairness.is_over(deployment, others)
+            fairness.is_over(&servers(deployment), &others.iter().map(|name| servers(name)).collect())
         };
         assert!(!over(&[], "eu", &["eu", "us"]), "there is room");
         assert!(!over(&[("eu", 100)], "eu", &["eu"]), "nobody else is there");
@@ -88,6 +92,30 @@ mod tests {
         assert!(!over(&[("eu", 100)], "us", &["eu", "us"]));
         assert!(over(&[("eu", 60), ("us", 40)], "eu", &[]) && !over(&[("eu", 60), ("us", 40)], "us", &[]));
         assert!(!over(&[("eu", 50), ("us", 50)], "eu", &["us"]), "both have theirs");
+    }
+
+    #[tokio::test]
+    async fn a_page_leaves_the_servers_of_its_own_deployment_room_in_the_queue() {
+        for bound in ["", "@shop"] {
+            let app = TestApp::with(|choice| {
+                choice.http.keys.add(Role::Submit, &format!("page{bound}")).unwrap();
+                choice.http.keys.add(Role::Ingest, &format!("server{bound}")).unwrap();
+                choice.queue_limit = 40;
+            })
+            .await;
+            let mut taken = 0;
+            while app.post_as("page", "/api/v1/score", &session(&format!("page-{taken}"))).await.status == 200 {
+                taken += 1;
+                // A look holds for a moment; the queue must not be filled within it.
+                *app.service.fairness.looked.lock().await = None;
+            }
+            assert_eq!(taken, 30, "three quarters");
+            for n in 0..9 {
+                *app.service.fairness.looked.lock().await = None;
+                let reply = app.post_as("server", "/api/v1/score", &session(&format!("server-{n}"))).await;
+                assert_eq!(reply.status, 200, "{bound} {n}: {}", reply.text);
+            }
+        }
     }
 
     #[tokio::test]

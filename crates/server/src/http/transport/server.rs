@@ -14,7 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep};
@@ -42,6 +42,21 @@ const KEPT: usize = 16;
 const KEPT_HEADER: Duration = Duration::from_secs(2);
 /// How long to wait when no connection can be accepted.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+
+/// Most connections that wait to be accepted. A client that finds no room there asks again after a second.
+const BACKLOG: u32 = 4096;
+
+/// Listens on `address`.
+///
+/// # Errors
+/// When the address cannot be used.
+pub fn listen(address: std::net::SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A node that starts again takes its address at once.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves `service` on `listener` until `shutdown`, then lets requests in flight finish for up to `grace`.
 ///
@@ -74,7 +89,7 @@ pub(crate) async fn run(
     let closing = watch::Sender::new(false);
     let most = most_connections(service.settings.max_connections);
     let (places, kept) = (Arc::new(Semaphore::new(most)), Arc::new(Semaphore::new(KEPT)));
-    let newcomers = Newcomers::new(most / 2);
+    let newcomers = Newcomers::new(most);
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -376,6 +391,37 @@ mod tests {
         }
         in_use.write_all(head.as_bytes()).await.unwrap();
         assert!(in_use.read(&mut [0; 100]).await.unwrap() > 0, "a connection in use is not the one that gives way");
+    }
+
+    #[tokio::test]
+    async fn idle_connections_of_many_addresses_shut_nobody_out() {
+        let app = TestApp::with(|choice| {
+            crate::http::testing::add_keys(&mut choice.http);
+            choice.http.max_connections = 8;
+        })
+        .await;
+        let mut idle = Vec::new();
+        for n in 0..8 {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.bind(([127, 0, 1, n % 2], 0).into()).unwrap();
+            idle.push(socket.connect(app.address).await.unwrap());
+        }
+        // Those that give way take a moment to go.
+        let begun = Instant::now();
+        while app.get_as("admin", "/api/v1/models").await.status != 200 {
+            assert!(begun.elapsed() < Duration::from_secs(5), "the idle ones of two addresses hold every place");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_burst_of_connections_waits_in_line_and_is_not_turned_away() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        for n in 0..500 {
+            let connected = tokio::time::timeout(Duration::from_millis(900), TcpStream::connect(address)).await;
+            waiting.push(connected.unwrap_or_else(|_| panic!("connection {n} is asked to come again")).unwrap());
+        }
     }
 
     #[tokio::test]
