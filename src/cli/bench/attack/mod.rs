@@ -221,7 +221,7 @@ fn told(tally: &Tally) -> String {
 
 /// `, 503: 12, 429: 3`; nothing where nothing was refused.
 fn counts(answers: &BTreeMap<String, u64>) -> String {
-    answers.iter().map(|(answer, count)| format!(", {answer}: {count}")).collect()
+    answers.iter().fold(String::new(), |text, (answer, count)| format!("{text}, {answer}: {count}"))
 }
 
 fn millis(latency: Duration) -> f64 {

@@ -43,7 +43,7 @@ impl Node {
         let stdout = node.child.stdout.take().context("the node has no stdout")?;
         BufReader::new(stdout).read_line(&mut line)?;
         let url = line.trim().strip_prefix("listening on ");
-        node.url = url.context("the node did not start; the lines above say why")?.to_owned();
+        url.context("the node did not start; the lines above say why")?.clone_into(&mut node.url);
         Ok(node)
     }
 

@@ -70,7 +70,9 @@ impl Newcomers {
             waiting.dismiss(address);
         } else if waiting.count >= self.most {
             let largest = waiting.by_address.iter().max_by_key(|(_, all)| all.len()).map(|(address, _)| *address);
-            largest.into_iter().for_each(|address| waiting.dismiss(address));
+            if let Some(address) = largest {
+                waiting.dismiss(address);
+            }
         }
         waiting.by_address.entry(address).or_default().push_back(Arc::clone(&gives_way));
         waiting.count += 1;
