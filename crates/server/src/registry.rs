@@ -94,6 +94,10 @@ pub struct Registry {
     base: Arc<Model>,
     /// For which deployment the latest training was, `None` for all, and where it stands.
     training: Mutex<(Option<String>, Training)>,
+    /// Held while models are tested: one test at a time, as each takes both memory and processors.
+    testing: tokio::sync::Mutex<()>,
+    /// Held while this node goes by what is stored: an older look must not undo a newer one.
+    reconciling: tokio::sync::Mutex<()>,
 }
 
 /// Whether a session judges and is not learned from; FNV-1a over its key, so that every node agrees.
@@ -116,7 +120,16 @@ impl Registry {
         embedded: EmbeddedDetector,
     ) -> Result<Arc<Self>, StoreError> {
         let base = embedded.model();
-        let registry = Self { store, controls, clock, embedded, base, training: Mutex::default() };
+        let registry = Self {
+            store,
+            controls,
+            clock,
+            embedded,
+            base,
+            training: Mutex::default(),
+            testing: tokio::sync::Mutex::default(),
+            reconciling: tokio::sync::Mutex::default(),
+        };
         registry.reconcile().await?;
         Ok(Arc::new(registry))
     }
@@ -137,6 +150,7 @@ impl Registry {
 
     /// Goes by what is stored.
     async fn reconcile(&self) -> Result<(), StoreError> {
+        let _alone = self.reconciling.lock().await;
         let stages = self.stages(None);
         if let Some(active) = self.wanted(stages.active.as_deref(), &self.embedded.model()).await? {
             tracing::info!(version = active.identity().version, "another model scores from now on");
@@ -186,7 +200,10 @@ impl Registry {
         if version == self.base.identity().version {
             return Ok(Some(Arc::clone(&self.base)));
         }
-        let Some(bytes) = self.store.get_state(memory(version)).await? else { return Ok(None) };
+        let Some(bytes) = self.store.get_state(memory(version)).await? else {
+            tracing::error!(version, "a model that is to score is not in the store and is not used");
+            return Ok(None);
+        };
         match Model::load(&bytes) {
             // Rows on their way were made for the features of the model before.
             Ok(model) if model.feature_set() == self.base.feature_set() => Ok(Some(Arc::new(model))),
@@ -223,7 +240,7 @@ impl Registry {
     #[must_use]
     pub fn made(&self, deployment: Option<&str>) -> BTreeMap<String, Made> {
         let mut made = self.controls.current().models.clone();
-        made.retain(|_, made| is_usable(made, deployment));
+        made.retain(|version, made| self.is_usable(version, made, deployment));
         made
     }
 
@@ -284,6 +301,8 @@ impl Registry {
         }
         let active = self.active(deployment.as_deref());
         let (base, told) = (active.identity().version, (people.len(), bots.len()));
+        // Else two deployments' models of the same labels would be one.
+        let of = deployment.clone();
         let made = tokio::task::spawn_blocking(move || {
             let (fit, calibration) = {
                 let share = train::site_share(people.len());
@@ -291,10 +310,11 @@ impl Registry {
             };
             let recipe = Recipe { set: active.feature_set(), seed: 1, ..Recipe::default() };
             let provenance = format!(
-                "Adapted from {} to {} labelled people and {} labelled bots of this service.",
+                "Adapted from {} to {} labelled people and {} labelled bots of {}.",
                 active.identity().version,
                 fit.len() + calibration.len(),
-                bots.len()
+                bots.len(),
+                of.as_deref().map_or_else(|| "this service".to_owned(), |of| format!("the deployment {of}"))
             );
             let material = Material { fit: &fit, calibration: &calibration, bots: &bots };
             train::adapt(active.contents(), &material, &recipe, &provenance, &mut |_| ()).map(|(made, _)| made.encode())
@@ -344,6 +364,7 @@ impl Registry {
         deployment: Option<&str>,
     ) -> Result<Backtest, RegistryError> {
         self.check(version, deployment)?;
+        let _alone = self.testing.lock().await;
         let other = self.load(version).await?.ok_or(RegistryError::Unknown)?;
         let active = self.active(deployment);
         let mut all = self.latest(limit, deployment).await?;
@@ -404,12 +425,23 @@ impl Registry {
         Ok(self.reconcile().await?)
     }
 
+    /// Whether a model may be used in a deployment, or by who sees all: one made from a deployment's labels is nobody else's,
+    /// unless it scores for all.
+    fn is_usable(&self, version: &str, made: &Made, deployment: Option<&str>) -> bool {
+        let is_of_all = || self.controls.current().stages.active.as_deref() == Some(version);
+        deployment.is_none()
+            || made.deployment_id.is_none()
+            || made.deployment_id.as_deref() == deployment
+            || is_of_all()
+    }
+
     /// Whether there is a model of this version that may be used in a deployment, or in all.
     ///
     /// # Errors
     /// [`RegistryError::Unknown`]
     pub fn check(&self, version: &str, deployment: Option<&str>) -> Result<(), RegistryError> {
-        let made = || self.controls.current().models.get(version).is_some_and(|made| is_usable(made, deployment));
+        let current = self.controls.current();
+        let made = || current.models.get(version).is_some_and(|made| self.is_usable(version, made, deployment));
         if version == self.base.identity().version || made() { Ok(()) } else { Err(RegistryError::Unknown) }
     }
 
@@ -443,8 +475,16 @@ impl Registry {
         let other = self.load(version).await?.ok_or(RegistryError::Unknown)?;
         let (active, thresholds) =
             (self.active(deployment), self.controls.thresholds().of(deployment.unwrap_or_default()));
-        let held_to = tokio::task::spawn_blocking(move || Touchstone::new().fault(&other, &active, &thresholds));
+        let (base, setting) = (Arc::clone(&self.base), self.controls.thresholds().setting());
+        let alone = self.testing.lock().await;
+        let held_to = tokio::task::spawn_blocking(move || {
+            let ours = Touchstone::new();
+            // The settings' model too: steps that are each no worse than the last could lead anywhere.
+            let beside_active = ours.fault(&other, (&active, "the active one"), &thresholds);
+            beside_active.or_else(|| ours.fault(&other, (&base, "the settings' model"), &setting))
+        });
         let fault = held_to.await.map_err(|error| RegistryError::Unusable(format!("the test died: {error}")))?;
+        drop(alone);
         if let Some(fault) = fault {
             return Err(RegistryError::Worse(fault));
         }
@@ -452,6 +492,10 @@ impl Registry {
         // Without a name the settings' model is whatever the settings name, also after a restart with another.
         let is_named = deployment.is_some() || version != self.base.identity().version;
         let next = is_named.then(|| version.to_owned());
+        if deployment.is_some() && version == self.base.identity().version {
+            // It stays this one when the settings name another.
+            self.store.put_state(memory(version), Some(self.base.contents().encode())).await?;
+        }
         if stages.active != next {
             stages.previous.push(stages.active.take());
             let most = stages.previous.len().saturating_sub(MAX_PREVIOUS);
@@ -476,11 +520,6 @@ impl Registry {
         self.stage(deployment, &stages).await?;
         Ok(self.active(deployment).identity().version)
     }
-}
-
-/// Whether a model may be used in a deployment, or by who sees all: one made from a deployment's labels is nobody else's.
-fn is_usable(made: &Made, deployment: Option<&str>) -> bool {
-    deployment.is_none() || made.deployment_id.is_none() || made.deployment_id.as_deref() == deployment
 }
 
 /// What the store remembers a model under.

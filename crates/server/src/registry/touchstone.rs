@@ -55,8 +55,13 @@ impl Touchstone {
         Self { bots, people }
     }
 
-    /// Why `model` must not take the place of `active`, if so.
-    pub(super) fn fault(&self, model: &Model, active: &Model, thresholds: &Thresholds) -> Option<String> {
+    /// Why `model` must not score, if it does clearly worse than `active`, which answers call `name`.
+    pub(super) fn fault(
+        &self,
+        model: &Model,
+        (active, name): (&Model, &str),
+        thresholds: &Thresholds,
+    ) -> Option<String> {
         let (mut extractor, mut row) = (Extractor::default(), Vec::new());
         // Passed bots, and people who are not: an unknown recorder fails nobody, so failed ones alone would tell little.
         let mut count = |sessions: &[Session], bot: bool| {
@@ -78,17 +83,17 @@ impl Touchstone {
         let [of_model, of_active] = count(&self.people, false);
         if of_model > of_active + TOLERATED {
             return Some(format!(
-                "of {} recordings of people this model does not pass {of_model}, the active one {of_active}, whatever the labels say; \
+                "of {} recordings of people this model does not pass {of_model}, {name} {of_active}, whatever the labels say; \
                  look through the labels that it was made from",
                 self.people.len()
             ));
         }
         let (mut all, mut passed) = (0, [0u64; 2]);
-        for (name, bots) in &self.bots {
+        for (kind, bots) in &self.bots {
             let [of_model, of_active] = count(bots, true);
             if of_model > of_active + TOLERATED {
                 return Some(format!(
-                    "of {} bots of the kind {name} this model passes {of_model}, the active one {of_active}, whatever the labels \
+                    "of {} bots of the kind {kind} this model passes {of_model}, {name} {of_active}, whatever the labels \
                      say; look through the labels that it was made from",
                     bots.len()
                 ));
@@ -99,7 +104,7 @@ impl Touchstone {
         let share = (passed[0] as f64 - passed[1] as f64) / all as f64;
         if share > TOLERATED_SHARE {
             return Some(format!(
-                "of {all} bots of all kinds this model passes {}, the active one {}, whatever the labels say; look through the \
+                "of {all} bots of all kinds this model passes {}, {name} {}, whatever the labels say; look through the \
                  labels that it was made from",
                 passed[0], passed[1]
             ));
@@ -135,7 +140,7 @@ mod tests {
         assert!(all.bots.len() > 30, "{}", all.bots.len());
         assert!(all.bots.values().all(|bots| bots.len() >= 20), "each kind can tell");
         let model = Model::bundled().unwrap();
-        assert_eq!(all.fault(&model, &model, &Thresholds::default()), None);
+        assert_eq!(all.fault(&model, (&model, "the active one"), &Thresholds::default()), None);
     }
 
     #[test]
@@ -151,7 +156,7 @@ mod tests {
         let [home, foreign] = [calibration.home(), calibration.foreign()].map(|all| all.iter().map(nobody).collect());
         contents.judge.calibration = SourceCalibration::new(calibration.familiarity().clone(), home, foreign).unwrap();
         let model = Model::load(&contents.encode()).unwrap();
-        let fault = Touchstone::new().fault(&model, &active, &Thresholds::default()).unwrap();
+        let fault = Touchstone::new().fault(&model, (&active, "the active one"), &Thresholds::default()).unwrap();
         assert!(fault.starts_with("of 23 recordings of people this model does not pass "), "{fault}");
     }
 }

@@ -4,17 +4,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::access::rights::Access;
 use crate::controls::Made;
 use crate::domain::result::Decision;
 use crate::domain::time::Timestamp;
 use crate::http::extract::caller::{DeploymentAdmin, GlobalAdmin, Reviewer};
-use crate::http::extract::deployment::DeploymentParams;
+use crate::http::extract::deployment::{self, DeploymentParams};
 use crate::http::extract::path::TextPath;
 use crate::http::extract::query::Params;
 use crate::http::respond::answer::{self, Answer};
 use crate::http::respond::error::{ApiError, Code};
 use crate::http::respond::refusals::{
-    AnalystsOnly, LimitOutOfBounds, NoPreviousModel, NotTheShadow, StoreAway, TrainingRuns, UnknownVersion, WorseModel,
+    AnalystsOnly, DeploymentOutOfBounds, LimitOutOfBounds, NoPreviousModel, NotTheShadow, StoreAway, TrainingRuns,
+    UnknownVersion, WorseModel,
 };
 use crate::http::respond::shapes;
 use crate::registry::{Backtest, Errors, RegistryError, Training};
@@ -188,13 +190,19 @@ fn tested(version: String, told: &Backtest) -> BacktestAnswer {
     BacktestAnswer { model_version: version, sessions, flips, moves, active, tested: other }
 }
 
+/// The deployment that something is to hold in, or all.
+fn scope(access: &Access, asked: Option<String>) -> Result<Option<String>, ApiError> {
+    deployment::check(asked.as_deref())?;
+    Ok(access.deployment(asked)?)
+}
+
 /// Lists the versions of the embedded model, which of them scores, and how a training on this node stands.
 #[utoipa::path(
     get, path = "/api/v1/models", operation_id = "listModels", tag = "models", params(DeploymentParams),
-    responses((status = 200, description = "The versions", body = ModelsAnswer), Reviewer, AnalystsOnly)
+    responses((status = 200, description = "The versions", body = ModelsAnswer), Reviewer, DeploymentOutOfBounds, AnalystsOnly)
 )]
 pub(crate) async fn list(Reviewer { service, access }: Reviewer, Params(params): Params<DeploymentParams>) -> Answer {
-    let deployment = access.deployment(params.deployment_id)?;
+    let deployment = scope(&access, params.deployment_id)?;
     let deployment = deployment.as_deref();
     let own = service.registry.own();
     let active = match deployment {
@@ -258,13 +266,13 @@ fn training(training: Training) -> ModelTraining {
 /// deployment's labels may score there, and elsewhere once who administers all deployments promotes it for all.
 #[utoipa::path(
     post, path = "/api/v1/models/train", operation_id = "trainModel", tag = "models", params(DeploymentParams),
-    responses((status = 202, description = "It runs", body = ModelTraining), DeploymentAdmin, TrainingRuns, StoreAway)
+    responses((status = 202, description = "It runs", body = ModelTraining), DeploymentAdmin, DeploymentOutOfBounds, TrainingRuns, StoreAway)
 )]
 pub(crate) async fn train(
     DeploymentAdmin { service, access }: DeploymentAdmin,
     Params(params): Params<DeploymentParams>,
 ) -> Answer {
-    let deployment = access.deployment(params.deployment_id)?;
+    let deployment = scope(&access, params.deployment_id)?;
     let detail = json!({"deploymentId": deployment});
     let train = async { service.registry.train(deployment) };
     service.operations.perform(&access.actor, "model.train", "", detail, train).await?;
@@ -330,7 +338,7 @@ pub(crate) async fn backtest(
     if limit > MAX_TESTED {
         return Err(ApiError::at(Code::OutOfBounds, "limit", format!("limit must be 0 to {MAX_TESTED}")));
     }
-    let deployment = access.deployment(params.deployment_id)?;
+    let deployment = scope(&access, params.deployment_id)?;
     let told = service.registry.backtest(&version, limit, deployment.as_deref()).await?;
     Ok(answer::json(&tested(version, &told)))
 }
@@ -343,7 +351,7 @@ pub(crate) async fn backtest(
     params(("modelVersion" = String, Path, description = "The version"), DeploymentParams),
     responses(
         (status = 200, description = "It scores", body = BacktestAnswer),
-        DeploymentAdmin, UnknownVersion, WorseModel, StoreAway,
+        DeploymentAdmin, DeploymentOutOfBounds, UnknownVersion, WorseModel, StoreAway,
     )
 )]
 pub(crate) async fn promote(
@@ -351,7 +359,7 @@ pub(crate) async fn promote(
     TextPath(version): TextPath,
     Params(params): Params<DeploymentParams>,
 ) -> Answer {
-    let deployment = access.deployment(params.deployment_id)?;
+    let deployment = scope(&access, params.deployment_id)?;
     let deployment = deployment.as_deref();
     service.registry.check(&version, deployment)?;
     let (detail, promote) = (json!({"deploymentId": deployment}), service.registry.promote(&version, deployment));
@@ -364,14 +372,14 @@ pub(crate) async fn promote(
     post, path = "/api/v1/models/rollback", operation_id = "rollBackModel", tag = "models", params(DeploymentParams),
     responses(
         (status = 200, description = "The model that scores now", body = ActiveAnswer),
-        DeploymentAdmin, NoPreviousModel, StoreAway,
+        DeploymentAdmin, DeploymentOutOfBounds, NoPreviousModel, StoreAway,
     )
 )]
 pub(crate) async fn roll_back(
     DeploymentAdmin { service, access }: DeploymentAdmin,
     Params(params): Params<DeploymentParams>,
 ) -> Answer {
-    let deployment = access.deployment(params.deployment_id)?;
+    let deployment = scope(&access, params.deployment_id)?;
     let deployment = deployment.as_deref();
     let (detail, roll_back) = (json!({"deploymentId": deployment}), service.registry.roll_back(deployment));
     let model_version = service.operations.perform(&access.actor, "model.rollback", "", detail, roll_back).await?;

@@ -61,6 +61,8 @@ refusals! {
     WrongQuery: 400 "A wrong query";
     /// A field that cannot be.
     OutOfBounds: 422 "A value out of bounds";
+    /// A deployment of no possible name.
+    DeploymentOutOfBounds: 422 "deploymentId out of bounds";
     /// A page of no possible size.
     LimitOutOfBounds: 422 "limit out of bounds";
     /// A path or body that names no possible session.

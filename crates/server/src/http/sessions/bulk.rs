@@ -228,7 +228,10 @@ impl Run {
                 Event::Line(Line::Blank) => {}
                 Event::Line(Line::End) => ended = true,
                 Event::Line(line) => {
-                    self.service.fairness.look(service.store.as_ref(), service.settings.queue_limit).await;
+                    self.service
+                        .fairness
+                        .look(service.store.as_ref(), service.settings.queue_limit, &service.keys())
+                        .await;
                     let number = lines.number;
                     ended |= matches!(line, Line::TimedOut);
                     if let Some((size, outcome)) = self.take(number, line) {

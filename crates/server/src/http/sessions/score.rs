@@ -238,7 +238,7 @@ async fn take(
     };
     // What a page sends waits for its batch, whatever it asks for.
     if session.use_batch || sender != Sender::Server {
-        service.fairness.look(service.store.as_ref(), service.settings.queue_limit).await;
+        service.fairness.look(service.store.as_ref(), service.settings.queue_limit, &service.keys()).await;
         service.fairness.check(&session.deployment_id, !sender.vouches(), &service.keys())?;
     }
     let (by_page, by_token) = (sender != Sender::Server, matches!(sender, Sender::Challenged { .. }));

@@ -31,7 +31,12 @@ impl Fairness {
             return false;
         }
         let all: u64 = waiting.values().sum();
-        let absent = others.iter().filter(|other| *other != party && !waiting.contains_key(*other)).count();
+        // Who has a key for any deployment is there already where a deployment is named.
+        let is_there = |other: &Party| {
+            waiting.contains_key(other)
+                || other.deployment.is_empty() && waiting.keys().any(|one| one.is_pages == other.is_pages)
+        };
+        let absent = others.iter().filter(|other| *other != party && !is_there(other)).count();
         own * (waiting.len() + absent) as u64 > all
     }
 
@@ -43,7 +48,7 @@ impl Fairness {
         if self.waiting.read().unwrap_or_else(PoisonError::into_inner).is_empty() {
             return Ok(());
         }
-        let party = Party { deployment: deployment.to_owned(), is_pages };
+        let party = named(Party { deployment: deployment.to_owned(), is_pages }, keys);
         let senders = keys.senders().into_iter();
         let others = senders.map(|(deployment, is_pages)| Party { deployment: deployment.to_owned(), is_pages });
         if !self.is_over(&party, &others.collect()) {
@@ -55,7 +60,7 @@ impl Fairness {
     }
 
     /// Looks again where the last look is old; one caller looks, the others go by what was found.
-    pub(crate) async fn look(&self, store: &dyn Store, queue_limit: u64) {
+    pub(crate) async fn look(&self, store: &dyn Store, queue_limit: u64, keys: &Keys) {
         let Ok(mut looked) = self.looked.try_lock() else { return };
         if looked.is_some_and(|at| at.elapsed() < HOLDS) {
             return;
@@ -63,10 +68,21 @@ impl Fairness {
         // A store that is away refuses the session by itself.
         let unprocessed = store.snapshot().await.map_or(0, |snapshot| snapshot.counts.unprocessed());
         let short = unprocessed >= queue_limit - queue_limit / 4;
-        let waiting = if short { store.waiting_parties().await.unwrap_or_default() } else { BTreeMap::new() };
+        let found = if short { store.waiting_parties().await.unwrap_or_default() } else { BTreeMap::new() };
+        let mut waiting = BTreeMap::new();
+        for (party, count) in found {
+            *waiting.entry(named(party, keys)).or_default() += count;
+        }
         *self.waiting.write().unwrap_or_else(PoisonError::into_inner) = waiting;
         *looked = Some(Instant::now());
     }
+}
+
+/// The party that a party counts as. A page with a key for any deployment can make names up, and each would have a share of
+/// its own: all pages of deployments that no such key is bound to are one.
+fn named(party: Party, keys: &Keys) -> Party {
+    let is_made_up = party.is_pages && !keys.senders().contains(&(party.deployment.as_str(), true));
+    if is_made_up { Party { deployment: String::new(), ..party } } else { party }
 }
 
 #[cfg(test)]
@@ -115,6 +131,51 @@ mod tests {
                 let reply = app.post_as("server", "/api/v1/score", &session(&format!("server-{n}"))).await;
                 assert_eq!(reply.status, 200, "{bound} {n}: {}", reply.text);
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn names_that_a_page_makes_up_have_no_shares_of_their_own() {
+        let app = TestApp::with(|choice| {
+            choice.http.keys.add(Role::Submit, "page").unwrap();
+            choice.http.keys.add(Role::Ingest, "server").unwrap();
+            choice.queue_limit = 40;
+        })
+        .await;
+        let of = |deployment: &str, n: usize| {
+            let mut session = session(&format!("{deployment}-{n}"));
+            session["deploymentId"] = deployment.into();
+            session
+        };
+        for n in 0..2 {
+            app.post_as("server", "/api/v1/score", &of("shop", n)).await;
+        }
+        let mut taken = 0;
+        for n in 0..60 {
+            *app.service.fairness.looked.lock().await = None;
+            let reply = app.post_as("page", "/api/v1/score", &of(&format!("made-up-{n}"), n)).await;
+            taken += usize::from(reply.status == 200);
+        }
+        assert_eq!(taken, 28, "three quarters of the queue are full then");
+        for n in 2..10 {
+            *app.service.fairness.looked.lock().await = None;
+            let reply = app.post_as("server", "/api/v1/score", &of("shop", n)).await;
+            assert_eq!(reply.status, 200, "{n}: {}", reply.text);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_names_its_deployment_fills_a_queue_that_nobody_else_wants() {
+        let app = TestApp::with(|choice| {
+            choice.http.keys.add(Role::Ingest, "server").unwrap();
+            choice.queue_limit = 40;
+        })
+        .await;
+        for n in 0..40 {
+            *app.service.fairness.looked.lock().await = None;
+            let mut session = session(&format!("s-{n}"));
+            session["deploymentId"] = "shop".into();
+            assert_eq!(app.post_as("server", "/api/v1/score", &session).await.status, 200, "{n}");
         }
     }
 

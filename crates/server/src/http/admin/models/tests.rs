@@ -177,6 +177,7 @@ async fn a_deployments_model_judges_its_own_sessions_alone_until_it_is_promoted_
     for what in ["backtest", "promote"] {
         app.post_as("admin-us", &of(what), &json!({})).await.is_error(404, "unknown_model");
     }
+    app.post_as("admin", &format!("{}?deploymentId=", of("promote")), &json!({})).await.is_error(422, "out_of_bounds");
     let promoted = app.post_as("admin-eu", &of("promote"), &json!({})).await;
     assert_eq!(promoted.status, 200, "{}", promoted.text);
     let listed = app.get_as("admin", "/api/v1/models").await.json();
@@ -190,6 +191,8 @@ async fn a_deployments_model_judges_its_own_sessions_alone_until_it_is_promoted_
     assert_eq!(judged(&app, "one").await, [version.as_str(), base], "scored at once, and in one batch");
     assert_eq!(app.post_as("admin", &of("promote"), &json!({})).await.status, 200);
     assert_eq!(judged(&app, "two").await, [version.as_str(), version.as_str()]);
+    let seen = app.get_as("admin-us", "/api/v1/models").await.json();
+    assert!(seen["models"].as_array().unwrap().iter().any(|m| m["active"] == true), "what judges is seen: {seen}");
     let back = app.post_as("admin-eu", "/api/v1/models/rollback", &json!({})).await.json();
     assert_eq!(back["modelVersion"], version.as_str(), "of all");
     assert_eq!(app.post_as("admin", "/api/v1/models/rollback", &json!({})).await.json()["modelVersion"], base);
