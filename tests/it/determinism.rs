@@ -91,7 +91,9 @@ async fn command_answer_at_once_and_batch_give_one_score_and_a_restart_keeps_it(
         sessions
     };
 
-    let node = Process::on(&place.url, &[("PLAYPROOF_SCHEDULER_AUTOSTART", "false")]);
+    // What other sessions are like is not part of a score.
+    let alone = ("PLAYPROOF_BATCH_EVIDENCE", "never");
+    let node = Process::on(&place.url, &[("PLAYPROOF_SCHEDULER_AUTOSTART", "false"), alone]);
     let client = playproof_batch::tls::http_client().build().unwrap();
     for session in of("at-once") {
         assert_eq!(score(&client, &node.url, session.to_string()).await.unwrap().status(), 200);
@@ -104,7 +106,7 @@ async fn command_answer_at_once_and_batch_give_one_score_and_a_restart_keeps_it(
     node.kill();
 
     // Those above have their score from the time they were accepted, and these get theirs with the batch.
-    let node = Process::on(&place.url, &[("PLAYPROOF_BATCH_SIZE", "17"), ("PLAYPROOF_FIRST_VERDICT", "rules")]);
+    let node = Process::on(&place.url, &[("PLAYPROOF_BATCH_SIZE", "17"), ("PLAYPROOF_FIRST_VERDICT", "rules"), alone]);
     let lines = of("afresh").iter().map(|s| s.to_string() + "\n").collect();
     bulk(&node.url, "?report=refused", lines).await;
     finish(&node.url).await;
