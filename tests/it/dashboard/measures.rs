@@ -8,8 +8,8 @@ use super::browser::Page;
 use super::{BY_HAND, ask, block, bot, decided, send};
 use crate::process::{Place, Process};
 
-/// Frames a second that a replay must reach.
-const FRAMES: f64 = 50.0;
+/// Frames a second below which a replay stutters, also beside the other tests; docs/benchmarks.md has those of an idle machine.
+const FRAMES: f64 = 15.0;
 /// How long a page of results may take.
 const PAGE: Duration = Duration::from_millis(100);
 
