@@ -54,8 +54,13 @@ async fn parse_and_drop(body: Bytes) -> (StatusCode, &'static str) {
     }
 }
 
-/// Starts the baseline in this process, on a runtime of its own as a node has one.
+/// Starts the baseline in this process.
 pub(super) fn start() -> anyhow::Result<LocalNode> {
+    serve(Router::new().route("/api/v1/score", post(parse_and_drop)))
+}
+
+/// Serves bare routes in this process, on a runtime of their own as a node has one.
+pub(super) fn serve(routes: Router) -> anyhow::Result<LocalNode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("cannot listen on the loopback interface")?;
     listener.set_nonblocking(true)?;
@@ -64,7 +69,6 @@ pub(super) fn start() -> anyhow::Result<LocalNode> {
         let _inside = runtime.enter();
         tokio::net::TcpListener::from_std(listener)?
     };
-    let routes = Router::new().route("/api/v1/score", post(parse_and_drop));
     runtime.spawn(async move { axum::serve(listener, routes).await });
     let stop = move || {
         runtime.shutdown_background();

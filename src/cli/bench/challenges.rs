@@ -13,7 +13,8 @@ use axum::routing::post;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::super::local_node::{self, LocalNode, NodeSettings};
+use super::super::local_node::{self, NodeSettings};
+use super::baseline;
 use super::load::Target;
 use crate::domain::evidence::Evidence;
 use crate::generator::{self, Family, Shape};
@@ -46,7 +47,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         queue_limit: 1_000_000_000,
         evidence: Evidence::Auto,
     })?;
-    let bare = bare()?;
+    let bare = baseline::serve(bare())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (url, bare_url) = (Target::new(&node.url, None)?, Target::new(&bare.url, None)?);
     let measured = tokio::task::LocalSet::new().block_on(&runtime, measure(args, &url, &bare_url, folder.path()));
@@ -159,27 +160,13 @@ async fn all<'a>(
     Ok(())
 }
 
-/// A server that reads each body and answers with as many bytes as the node does, in this process.
-fn bare() -> anyhow::Result<LocalNode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).context("cannot listen on the loopback interface")?;
-    listener.set_nonblocking(true)?;
-    let url = format!("http://{}", listener.local_addr()?);
-    let listener = {
-        let _inside = runtime.enter();
-        tokio::net::TcpListener::from_std(listener)?
-    };
+/// Routes that read each body and answer with about as many bytes as the node does.
+fn bare() -> Router {
     let fixed = |body: Bytes| async move {
         drop(std::hint::black_box(body));
         [b'x'; 300]
     };
-    let routes = Router::new().route("/api/v1/challenges", post(fixed)).route("/api/v1/siteverify", post(fixed));
-    runtime.spawn(async move { axum::serve(listener, routes).await });
-    let stop = move || {
-        runtime.shutdown_background();
-        Ok(())
-    };
-    Ok(LocalNode { url, stop: Box::new(stop) })
+    Router::new().route("/api/v1/challenges", post(fixed)).route("/api/v1/siteverify", post(fixed))
 }
 
 /// Bytes of all files of a folder.
