@@ -12,7 +12,7 @@ const CRATES: [&str; 9] =
     ["adversary", "clock", "detector", "domain", "generator", "secret", "store", "tls", "woodwide"];
 
 /// Every part of the server and of the root package, and the parts and crates it may know beside the leaves.
-const LAYERS: [(&str, &[&str]); 20] = [
+const LAYERS: [(&str, &[&str]); 21] = [
     ("shutdown", &[]),
     ("logging", &[]),
     ("metrics", &["store", "domain"]),
@@ -28,6 +28,7 @@ const LAYERS: [(&str, &[&str]); 20] = [
     ("operations", &["scheduler", "webhooks", "store", "detector", "domain"]),
     ("access", &["domain"]),
     ("spool", &[]),
+    ("background", &[]),
     (
         "http",
         &[
@@ -50,6 +51,7 @@ const LAYERS: [(&str, &[&str]); 20] = [
         "app",
         &[
             "access",
+            "background",
             "config",
             "http",
             "operations",

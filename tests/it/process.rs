@@ -155,6 +155,11 @@ impl Process {
         assert!(sent.success());
     }
 
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until it has ended; the exit status.
     pub(crate) fn ended(mut self) -> ExitStatus {
         self.child.wait().unwrap()

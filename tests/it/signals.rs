@@ -229,3 +229,34 @@ async fn requests_that_never_end_hold_a_node_up_for_its_grace_period_and_no_long
     assert!(took < Duration::from_secs(10), "{took:?}");
     drop(stalled);
 }
+
+/// The threads of a process by name, each with its niceness.
+#[cfg(target_os = "linux")]
+fn threads(pid: u32) -> Vec<(String, i32)> {
+    let mut all = Vec::new();
+    for task in std::fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
+        // A thread may end while it is looked at.
+        let Ok(stat) = std::fs::read_to_string(task.unwrap().path().join("stat")) else { continue };
+        let (name, rest) = stat.split_once('(').unwrap().1.rsplit_once(')').unwrap();
+        let niceness = rest.split_whitespace().nth(16).unwrap().parse().unwrap();
+        all.push((name.to_owned(), niceness));
+    }
+    all
+}
+
+/// Else batches keep requests waiting for a processor, which the benchmark of an attack measures.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_run_on_threads_that_give_way_to_those_that_answer() {
+    let place = Place::embedded();
+    let node = Process::on(&place.url, &[]);
+    fill(&node.url, &Told::default(), 100).await;
+    finish(&node.url).await;
+    let threads = threads(node.id());
+    let own = threads.iter().find(|(name, _)| name == "tokio-rt-worker").unwrap().1;
+    let behind: Vec<_> = threads.iter().filter(|(name, _)| name == "background").collect();
+    assert!(!behind.is_empty(), "{threads:?}");
+    assert!(behind.iter().all(|(_, niceness)| *niceness == (own + 10).min(19)), "{threads:?}");
+    let answering = threads.iter().filter(|(name, _)| name == "store-writer" || name == "tokio-rt-worker");
+    assert!(answering.clone().count() >= 3 && answering.clone().all(|(_, niceness)| *niceness == own), "{threads:?}");
+}

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::access::keys::Keys;
 use crate::access::rights::Role;
+use crate::background::{self, Background};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DetectorKind, StoreUrl};
 use crate::controls::OperatorState;
@@ -52,6 +53,8 @@ pub struct Node {
     life: Life,
     telling: JoinHandle<()>,
     redeciding: JoinHandle<()>,
+    /// Dropped last: what runs there ends with the parts above.
+    background: Background,
 }
 
 impl Node {
@@ -61,6 +64,7 @@ impl Node {
     /// When the store, the model or the address cannot be used.
     pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Self> {
         let model = Arc::new(load_model(config)?);
+        let background = Background::start().context("cannot start the threads that work in the background")?;
         let (store, clock) = open_store(config).await?;
         let memory = Arc::new(StoreDetectorState(Arc::clone(&store)));
         let training = training(config, Arc::clone(&memory) as Arc<dyn DetectorState>)?;
@@ -86,7 +90,7 @@ impl Node {
             private: config.http.webhook_private,
             patience: webhooks::PATIENCE,
         })?;
-        let telling = tokio::spawn(deliverer.run(shutdown.clone()));
+        let telling = background.handle().spawn(deliverer.run(shutdown.clone()));
         let registry =
             Registry::open(Arc::clone(&store), Arc::clone(&controls), Arc::clone(&clock), embedded.clone()).await?;
         tokio::spawn(Arc::clone(&registry).follow(shutdown.clone()));
@@ -101,7 +105,10 @@ impl Node {
         };
         let settings = scheduler_settings(config);
         let life = Life::start(&settings.node, address, Arc::clone(&store), clock.as_ref(), shutdown.clone()).await;
-        let scheduler = Scheduler::start(parts, settings, shutdown.clone());
+        let scheduler = {
+            let _background = background.enter();
+            Scheduler::start(parts, settings, shutdown.clone())
+        };
         let intake = Intake::new(
             Arc::clone(&store),
             embedded.clone(),
@@ -117,7 +124,7 @@ impl Node {
             Arc::clone(&clock),
             webhook_secrets,
         );
-        let redeciding = tokio::spawn(Arc::clone(&operations).follow_thresholds(shutdown.clone()));
+        let redeciding = background.handle().spawn(Arc::clone(&operations).follow_thresholds(shutdown.clone()));
         let service = Service::new(http::Parts {
             store,
             intake: Arc::new(intake),
@@ -145,7 +152,7 @@ impl Node {
             };
             http::serve(listener, service, ends, grace).await
         });
-        Ok(Self { address, server, scheduler, shutdown, life, telling, redeciding })
+        Ok(Self { address, server, scheduler, shutdown, life, telling, redeciding, background })
     }
 
     /// Waits until every part has ended; `false` when one of them died by itself.
@@ -168,6 +175,7 @@ impl Node {
         let _ = tokio::time::timeout(webhooks::PATIENCE, self.telling).await;
         let _ = self.redeciding.await;
         self.life.end().await;
+        drop(self.background);
         scheduled && served
     }
 }
@@ -177,6 +185,7 @@ impl Node {
 /// # Errors
 /// When it cannot start, or a part of it died.
 pub fn serve(config: &Config) -> anyhow::Result<ExitCode> {
+    background::spread_computations_give_way();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let well = runtime.block_on(async {
         let signals = Signals::listen()?;

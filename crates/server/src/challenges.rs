@@ -8,7 +8,7 @@ use crate::domain::challenge::{Challenge, Signer, TokenFault};
 use crate::domain::id::SessionKey;
 use crate::domain::result::Decision;
 use crate::store::challenges::{Redemption, UsedChallenge};
-use crate::store::{Lookup, Store, StoreError, StoredSession};
+use crate::store::{Store, StoreError, StoredSession};
 
 /// How long a challenge holds where nobody says otherwise.
 pub const DEFAULT_LIFE: Duration = Duration::from_secs(5 * 60);
@@ -129,15 +129,11 @@ impl Challenges {
         if deployment.is_some_and(|own| own != challenge.deployment) {
             return Err(RedeemError::Token(TokenFault::Foreign));
         }
-        let session = match self.store.session(session_key(&challenge)).await? {
-            Lookup::Found(session) => session,
-            Lookup::Erased => return Err(RedeemError::Erased),
-            Lookup::Unknown => return Err(RedeemError::NoSession),
-        };
-        match self.store.redeem(challenge.number, self.clock.now().wall).await? {
-            Redemption::First { hostname } => Ok(Redeemed { challenge, session, hostname }),
+        match self.store.redeem(challenge.number, session_key(&challenge), self.clock.now().wall).await? {
+            Redemption::First { hostname, session } => Ok(Redeemed { challenge, session, hostname }),
             Redemption::Repeated => Err(RedeemError::Used),
             Redemption::Unused => Err(RedeemError::NoSession),
+            Redemption::Erased => Err(RedeemError::Erased),
         }
     }
 }

@@ -338,6 +338,17 @@ impl OperatorState {
         self.set(D::KIND, name, Some(text)).await
     }
 
+    /// Puts a document in place of the one that is there; `false` where none is, which then stays so.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub async fn replace<D: Document>(&self, name: &str, document: &D) -> StoreResult<bool> {
+        let text = serde_json::to_string(document).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let replaced = self.store.replace_control(D::KIND.to_owned(), name.to_owned(), text).await?;
+        self.refresh().await?;
+        Ok(replaced)
+    }
+
     /// Removes a document.
     ///
     /// # Errors

@@ -53,6 +53,8 @@ pub mod operations;
 
 pub mod access;
 
+mod background;
+
 mod spool;
 
 pub mod http;

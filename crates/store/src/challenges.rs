@@ -3,7 +3,8 @@
 
 use async_trait::async_trait;
 
-use super::StoreResult;
+use super::{StoreResult, StoredSession};
+use playproof_domain::id::SessionKey;
 use playproof_domain::time::Timestamp;
 
 /// What tells a challenge from every other: the random number in its token.
@@ -30,17 +31,21 @@ pub struct KeptChallenge {
 }
 
 /// What became of a question about a challenge.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Redemption {
     /// It is the first one, and the only one that gets an answer.
     First {
         /// The host of the page that sent the session.
         hostname: Option<String>,
+        /// The session that came with it, as it stood when the answer was given.
+        session: Box<StoredSession>,
     },
     /// It was answered before.
     Repeated,
-    /// No session came with it.
+    /// No session came with it. It is not used up.
     Unused,
+    /// Its session was erased. It is not used up.
+    Erased,
 }
 
 /// How long after its end a used challenge is remembered: clocks of nodes may be apart by this much.
@@ -53,6 +58,7 @@ pub trait ChallengeStore {
     /// What signs challenges: the same on all nodes of this store, and of no other store.
     fn challenge_key(&self) -> [u8; 32];
 
-    /// Gives the one answer of a challenge away: of all that ask, on whichever node, one gets [`Redemption::First`].
-    async fn redeem(&self, number: ChallengeNumber, now: Timestamp) -> StoreResult<Redemption>;
+    /// Gives the one answer about a challenge and its session `key` away: of all that ask, on whichever node, one gets
+    /// [`Redemption::First`].
+    async fn redeem(&self, number: ChallengeNumber, key: SessionKey, now: Timestamp) -> StoreResult<Redemption>;
 }

@@ -54,4 +54,8 @@ pub trait ControlStore {
 
     /// Keeps one in place of what was there; `None` takes it away.
     async fn set_control(&self, kind: String, name: String, value: Option<String>) -> StoreResult<()>;
+
+    /// Gives one that is there another value; `false`, and nothing changes, where it is not, on whichever node it was
+    /// removed.
+    async fn replace_control(&self, kind: String, name: String, value: String) -> StoreResult<bool>;
 }

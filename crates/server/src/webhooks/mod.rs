@@ -176,7 +176,7 @@ impl Deliverer {
     }
 
     /// Stores what a receiver's answer made of its webhook, after an entry in the audit log. One that was removed while the
-    /// receiver was asked stays removed.
+    /// receiver was asked, on whichever node, stays removed.
     async fn note(&self, id: &str, action: &str, webhook: &Webhook) -> StoreResult<()> {
         if !self.parts.controls.current().webhooks.contains_key(id) {
             return Ok(());
@@ -184,7 +184,7 @@ impl Deliverer {
         let (actor, action) = (RECEIVER.to_owned(), action.to_owned());
         let detail = serde_json::json!({"url": webhook.url}).to_string();
         self.parts.store.record(NewEntry { at: self.now(), actor, action, target: id.to_owned(), detail }).await?;
-        self.parts.controls.put(id, webhook).await
+        self.parts.controls.replace(id, webhook).await.map(drop)
     }
 
     fn now(&self) -> Timestamp {

@@ -15,28 +15,38 @@ fn challenged(id: &str, number: u8) -> NewSession {
     NewSession { challenge: Some(challenge), ..session(id, at(0)) }
 }
 
-fn first() -> Redemption {
-    Redemption::First { hostname: Some("shop.example".to_owned()) }
+/// What a question about challenge `number` with the session `id` comes to: the word for it, and for the first answer its
+/// host and session.
+async fn asked(store: &dyn Store, number: u8, id: &str, seconds: u64) -> String {
+    match store.redeem([number; 16], key(id), at(seconds).wall).await.unwrap() {
+        Redemption::First { hostname, session } => {
+            format!("first of {}: {}", hostname.as_deref().unwrap_or("nowhere"), session.key.id)
+        }
+        other => format!("{other:?}"),
+    }
 }
 
 pub(crate) async fn a_used_challenge_is_answered_once(store: &dyn Store) {
-    assert_eq!(store.redeem([1; 16], at(1).wall).await.unwrap(), Redemption::Unused);
+    assert_eq!(asked(store, 1, "a", 1).await, "Unused");
     submit(store, challenged("a", 1)).await;
     let again = store.accept(challenged("a", 1)).await.unwrap();
     assert!(matches!(again, Acceptance::Duplicate(_)), "sent again by a page that heard no answer");
-    assert_eq!(store.redeem([1; 16], at(1).wall).await.unwrap(), first());
-    assert_eq!(store.redeem([1; 16], at(2).wall).await.unwrap(), Redemption::Repeated);
-    assert_eq!(store.redeem([2; 16], at(2).wall).await.unwrap(), Redemption::Unused);
+    assert_eq!(asked(store, 1, "b", 1).await, "Unused", "no session of that name is there");
+    assert_eq!(asked(store, 1, "a", 1).await, "first of shop.example: a");
+    assert_eq!(asked(store, 1, "a", 2).await, "Repeated");
+    assert_eq!(asked(store, 2, "a", 2).await, "Unused");
     let nowhere = UsedChallenge { number: [3; 16], expires_at: at(300).wall, hostname: None };
     submit(store, NewSession { challenge: Some(nowhere), ..session("b", at(0)) }).await;
-    assert_eq!(store.redeem([3; 16], at(2).wall).await.unwrap(), Redemption::First { hostname: None });
+    assert_eq!(asked(store, 3, "b", 2).await, "first of nowhere: b");
+    assert!(store.erase_session(key("b"), at(3)).await.unwrap());
+    assert_eq!(asked(store, 3, "b", 4).await, "Erased");
 }
 
 pub(crate) async fn of_many_questions_at_once_one_is_answered(store: &dyn Store) {
     submit(store, challenged("a", 1)).await;
-    let answers = join_all((0..40).map(|_| store.redeem([1; 16], at(1).wall))).await;
-    let answered = answers.iter().filter(|answer| **answer == Ok(first())).count();
-    let repeated = answers.iter().filter(|answer| **answer == Ok(Redemption::Repeated)).count();
+    let answers = join_all((0..40).map(|_| asked(store, 1, "a", 1))).await;
+    let answered = answers.iter().filter(|answer| *answer == "first of shop.example: a").count();
+    let repeated = answers.iter().filter(|answer| *answer == "Repeated").count();
     assert_eq!((answered, repeated), (1, 39));
 }
 
@@ -60,8 +70,7 @@ pub(crate) async fn challenges_are_forgotten_when_they_cannot_be_used_any_more(s
     let kept = Retention { results: 90 * day, telemetry: day, telemetry_flagged: day };
     for (seconds, remembered) in [(301, true), (3_800, true), (3_902, false)] {
         store.prune(kept, at(seconds).wall).await.unwrap();
-        let redeemed = store.redeem([1; 16], at(seconds).wall).await.unwrap();
-        assert_eq!(redeemed != Redemption::Unused, remembered, "after {seconds} s");
+        assert_eq!(asked(store, 1, "a", seconds).await != "Unused", remembered, "after {seconds} s");
     }
 }
 

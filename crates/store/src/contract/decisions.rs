@@ -40,6 +40,10 @@ pub(crate) async fn controls_are_kept_and_every_change_is_a_version(store: &dyn 
     assert_eq!((version, store.controls_version().await.unwrap()), (first + 3, first + 3));
     set("", None).await.unwrap();
     assert_eq!(store.controls().await.unwrap(), (first + 4, vec![control("b\0\u{fffd}", "{}")]));
+    let replace = |name: &str| store.replace_control("thresholds".to_owned(), name.to_owned(), "[3]".to_owned());
+    assert!(!replace("").await.unwrap(), "it was removed");
+    assert!(replace("b\0\u{fffd}").await.unwrap());
+    assert_eq!(store.controls().await.unwrap(), (first + 5, vec![control("b\0\u{fffd}", "[3]")]));
 }
 
 pub(crate) async fn results_stand_as_they_were_decided(store: &dyn Store) {

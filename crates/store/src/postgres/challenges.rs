@@ -9,8 +9,9 @@ use super::fault::Fault;
 use super::pool::called;
 use super::removal::STEP;
 use super::store::PostgresStore;
-use crate::StoreResult;
 use crate::challenges::{ChallengeNumber, ChallengeStore, KeptChallenge, MARGIN, Redemption};
+use crate::{Lookup, StoreResult};
+use playproof_domain::id::SessionKey;
 use playproof_domain::time::Timestamp;
 
 /// Forgets some of those that nobody can use any more; how many.
@@ -33,14 +34,24 @@ pub(super) async fn take(transaction: &Transaction<'_>, all: &[KeptChallenge]) -
 }
 
 impl Core {
-    async fn redeem_once(&self, number: &ChallengeNumber, now: Timestamp) -> Result<Redemption, Fault> {
+    async fn redeem_once(
+        &self,
+        number: &ChallengeNumber,
+        key: &SessionKey,
+        now: Timestamp,
+    ) -> Result<Redemption, Fault> {
+        let session = match self.session_once(key).await? {
+            Lookup::Found(session) => session,
+            Lookup::Erased => return Ok(Redemption::Erased),
+            Lookup::Unknown => return Ok(Redemption::Unused),
+        };
         let held = self.pool.get().await?;
         // Whoever comes second waits for the first one's end, and then finds it redeemed.
         let sql = "UPDATE challenges SET redeemed_at = $2 WHERE number = $1 AND redeemed_at IS NULL RETURNING hostname";
         let number = number.as_slice();
         let statement = held.prepare_cached(sql).await?;
         let redemption = if let Some(row) = held.query_opt(&statement, &[&number, &now.0]).await? {
-            Redemption::First { hostname: row.try_get(0)? }
+            Redemption::First { hostname: row.try_get(0)?, session }
         } else {
             let statement = held.prepare_cached("SELECT 1 FROM challenges WHERE number = $1").await?;
             let known = held.query_opt(&statement, &[&number]).await?.is_some();
@@ -57,7 +68,7 @@ impl ChallengeStore for PostgresStore {
         self.core.hasher.derived("challenges 1")
     }
 
-    async fn redeem(&self, number: ChallengeNumber, now: Timestamp) -> StoreResult<Redemption> {
-        called!(self.core.redeem_once(&number, now))
+    async fn redeem(&self, number: ChallengeNumber, key: SessionKey, now: Timestamp) -> StoreResult<Redemption> {
+        called!(self.core.redeem_once(&number, &key, now))
     }
 }

@@ -10,6 +10,8 @@ use super::store::PostgresStore;
 use crate::controls::{Control, ControlStore};
 use crate::{StoreError, StoreResult};
 
+const NEXT_VERSION: &str = "UPDATE controls_version SET version = version + 1";
+
 /// Keeps one in place of what was there.
 pub(super) async fn write(client: &Transaction<'_>, kind: &str, name: &str, value: &str) -> Result<(), Fault> {
     let sql = "INSERT INTO controls (kind, name, value) VALUES ($1, $2, $3) \
@@ -31,6 +33,10 @@ impl ControlStore for PostgresStore {
 
     async fn set_control(&self, kind: String, name: String, value: Option<String>) -> StoreResult<()> {
         called!(self.core.set_control_once(&kind, &name, value.as_deref()))
+    }
+
+    async fn replace_control(&self, kind: String, name: String, value: String) -> StoreResult<bool> {
+        called!(self.core.replace_control_once(&kind, &name, &value))
     }
 }
 
@@ -66,9 +72,22 @@ impl Core {
             let sql = "DELETE FROM controls WHERE kind = $1 AND name = $2";
             transaction.execute(sql, &[&kind, &name.as_bytes()]).await?;
         }
-        transaction.execute("UPDATE controls_version SET version = version + 1", &[]).await?;
+        transaction.execute(NEXT_VERSION, &[]).await?;
         transaction.commit().await?;
         held.release();
         Ok(())
+    }
+
+    async fn replace_control_once(&self, kind: &str, name: &str, value: &str) -> Result<bool, Fault> {
+        let mut held = self.pool.get().await?;
+        let transaction = held.transaction().await?;
+        let sql = "UPDATE controls SET value = $3 WHERE kind = $1 AND name = $2";
+        let replaced = transaction.execute(sql, &[&kind, &name.as_bytes(), &value]).await? > 0;
+        if replaced {
+            transaction.execute(NEXT_VERSION, &[]).await?;
+        }
+        transaction.commit().await?;
+        held.release();
+        Ok(replaced)
     }
 }

@@ -5,7 +5,7 @@ use crate::MemberOutcome;
 use crate::audit::NewEntry;
 use crate::challenges::{Redemption, UsedChallenge};
 use crate::contract::{
-    Fixture, all_compared, at, check_random_histories, claim, final_session, scored, session, settle_all,
+    Fixture, all_compared, at, check_random_histories, claim, final_session, key, scored, session, settle_all,
     store_contract, submit, verdict,
 };
 use crate::decisions::{Cause, Revision};
@@ -118,11 +118,11 @@ async fn a_challenge_used_on_one_node_is_used_on_all() {
     assert_eq!(answers.iter().filter(|answer| matches!(answer, Acceptance::New(_))).count(), 1, "{answers:?}");
     assert_eq!(answers.iter().filter(|answer| **answer == Acceptance::Conflict).count(), 1, "{answers:?}");
     let now = at(1).wall;
-    let asked = (0..20).map(|n| if n % 2 == 0 { one.redeem([1; 16], now) } else { other.redeem([1; 16], now) });
+    let asked = (0..20).map(|n| if n % 2 == 0 { &one } else { &other }).map(|node| node.redeem([1; 16], key("a"), now));
     let told = futures_util::future::join_all(asked).await;
-    let first = Ok(Redemption::First { hostname: None });
-    assert_eq!(told.iter().filter(|answer| **answer == first).count(), 1, "{told:?}");
-    assert_eq!(told.iter().filter(|answer| **answer == Ok(Redemption::Repeated)).count(), 19);
+    let first = |answer: &&StoreResult<Redemption>| matches!(answer, Ok(Redemption::First { hostname: None, .. }));
+    assert_eq!(told.iter().filter(first).count(), 1, "{told:?}");
+    assert_eq!(told.iter().filter(|answer| matches!(answer, Ok(Redemption::Repeated))).count(), 19);
 }
 
 #[tokio::test]

@@ -4,11 +4,12 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::fault::Fault;
-use super::rows;
-use super::state::STEP;
+use super::state::{STEP, WriterState};
 use super::store::SqliteStore;
-use crate::StoreResult;
+use super::{read, rows};
 use crate::challenges::{ChallengeNumber, ChallengeStore, KeptChallenge, MARGIN, Redemption, UsedChallenge};
+use crate::{Lookup, StoreResult};
+use playproof_domain::id::SessionKey;
 use playproof_domain::time::Timestamp;
 
 /// Whether a session came with the challenge, even one that is no more.
@@ -38,12 +39,22 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<KeptChallenge>, Fault> 
     })
 }
 
-fn redeem(connection: &Connection, number: &ChallengeNumber, now: Timestamp) -> Result<Redemption, Fault> {
+fn redeem(
+    connection: &Connection,
+    number: &ChallengeNumber,
+    session: Lookup,
+    now: Timestamp,
+) -> Result<Redemption, Fault> {
+    let session = match session {
+        Lookup::Found(session) => session,
+        Lookup::Erased => return Ok(Redemption::Erased),
+        Lookup::Unknown => return Ok(Redemption::Unused),
+    };
     let sql = "UPDATE challenges SET redeemed_at = ?2 WHERE number = ?1 AND redeemed_at IS NULL RETURNING hostname";
     let mut statement = connection.prepare_cached(sql)?;
     let first = statement.query_row(params![number, now.0], |row| row.get(0)).optional()?;
     match first {
-        Some(hostname) => Ok(Redemption::First { hostname }),
+        Some(hostname) => Ok(Redemption::First { hostname, session }),
         None if is_used(connection, number)? => Ok(Redemption::Repeated),
         None => Ok(Redemption::Unused),
     }
@@ -55,7 +66,13 @@ impl ChallengeStore for SqliteStore {
         self.hasher.derived("challenges 1")
     }
 
-    async fn redeem(&self, number: ChallengeNumber, now: Timestamp) -> StoreResult<Redemption> {
-        self.writer.execute(move |state| redeem(&state.connection, &number, now)).await
+    async fn redeem(&self, number: ChallengeNumber, key: SessionKey, now: Timestamp) -> StoreResult<Redemption> {
+        let (hash, recent) = (self.hasher.hash(&key), self.recent.clone());
+        // One piece of work: a reader that looks the session up first would cost more than the look-up does here.
+        let work = move |state: &mut WriterState| {
+            let session = read::session(&state.connection, &recent, &key, hash)?;
+            redeem(&state.connection, &number, session, now)
+        };
+        self.writer.execute(work).await
     }
 }

@@ -5,11 +5,13 @@ use rusqlite::{Connection, params};
 
 use super::fault::Fault;
 use super::rows;
+use super::state::WriterState;
 use super::store::SqliteStore;
 use crate::StoreResult;
 use crate::controls::{Control, ControlStore};
 
 const VERSION: &str = "SELECT version FROM controls_version WHERE id = 1";
+const NEXT_VERSION: &str = "UPDATE controls_version SET version = version + 1";
 
 /// All of them by kind and name.
 pub(super) fn all(connection: &Connection) -> Result<Vec<Control>, Fault> {
@@ -43,9 +45,21 @@ impl ControlStore for SqliteStore {
                     None => "DELETE FROM controls WHERE kind = ?1 AND name = ?2 AND ?3 IS NULL",
                 };
                 state.connection.prepare_cached(sql)?.execute(params![kind, name, value])?;
-                state.connection.execute("UPDATE controls_version SET version = version + 1", [])?;
+                state.connection.execute(NEXT_VERSION, [])?;
                 Ok(())
             })
             .await
+    }
+
+    async fn replace_control(&self, kind: String, name: String, value: String) -> StoreResult<bool> {
+        let work = move |state: &mut WriterState| {
+            let sql = "UPDATE controls SET value = ?3 WHERE kind = ?1 AND name = ?2";
+            let replaced = state.connection.prepare_cached(sql)?.execute(params![kind, name, value])? > 0;
+            if replaced {
+                state.connection.execute(NEXT_VERSION, [])?;
+            }
+            Ok(replaced)
+        };
+        self.writer.execute(work).await
     }
 }

@@ -6,14 +6,13 @@ use utoipa::ToSchema;
 use crate::access::rights::Access;
 use crate::domain::calibration::MAX_SCORE;
 use crate::domain::result::{Decision, NoPointer, Thresholds};
-use crate::domain::session::MAX_STRING;
 use crate::http::extract::caller::{DeploymentAdmin, Reviewer};
-use crate::http::extract::deployment::DeploymentParams;
+use crate::http::extract::deployment::{self, DeploymentParams};
 use crate::http::extract::json::{Form, Json};
 use crate::http::extract::query::Params;
 use crate::http::respond::answer::{self, Answer};
 use crate::http::respond::error::{ApiError, Code};
-use crate::http::respond::refusals::{ImpossibleThresholds, StoreAway};
+use crate::http::respond::refusals::{DeploymentOutOfBounds, ImpossibleThresholds, StoreAway};
 use crate::http::respond::shapes;
 use crate::http::state::Service;
 use crate::operations::thresholds::{Flip, Redecided};
@@ -53,10 +52,7 @@ impl ThresholdsRequest {
         if pass >= review {
             return Err(ApiError::at(Code::OutOfBounds, "review", "review must be larger than pass".to_owned()));
         }
-        if deployment_id.as_ref().is_some_and(|name| name.len() > MAX_STRING) {
-            let message = format!("deploymentId must be at most {MAX_STRING} bytes long");
-            return Err(ApiError::at(Code::OutOfBounds, "deploymentId", message));
-        }
+        deployment::check(deployment_id.as_deref())?;
         let name = access.deployment(deployment_id)?.unwrap_or_default();
         let wrong = || ApiError::at(Code::OutOfBounds, "noPointer", "noPointer must be review or pass");
         let no_pointer = match no_pointer {
@@ -217,12 +213,16 @@ pub(crate) async fn apply(
 #[utoipa::path(
     delete, path = "/api/v1/thresholds", operation_id = "resetThresholds", tag = "thresholds",
     params(DeploymentParams),
-    responses((status = 200, description = "What changed", body = SimulationAnswer), DeploymentAdmin, StoreAway)
+    responses(
+        (status = 200, description = "What changed", body = SimulationAnswer),
+        DeploymentAdmin, DeploymentOutOfBounds, StoreAway,
+    )
 )]
 pub(crate) async fn reset(
     DeploymentAdmin { service, access }: DeploymentAdmin,
     Params(params): Params<DeploymentParams>,
 ) -> Answer {
+    deployment::check(params.deployment_id.as_deref())?;
     let name = access.deployment(params.deployment_id)?.unwrap_or_default();
     Ok(answer::json(&told(&service.operations.reset_thresholds(&access.actor, &name).await?)))
 }
@@ -366,6 +366,7 @@ mod tests {
             (json!({"pass": -0.1, "review": 2.0}), "pass"),
             (json!({"pass": 1.0, "review": 6.5}), "review"),
             (json!({"pass": 1.0, "review": 2.0, "deploymentId": "x".repeat(300)}), "deploymentId"),
+            (json!({"pass": 1.0, "review": 2.0, "deploymentId": ""}), "deploymentId"),
         ] {
             let reply = app.post("/api/v1/thresholds", &body).await;
             reply.is_error(422, "out_of_bounds");

@@ -266,9 +266,10 @@ impl From<Refusal> for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         let (code, message) = match &error {
-            StoreError::Full(_) => {
-                (Code::StoreFull, "the store has no room left; nothing was stored, send it again later")
-            }
+            StoreError::Full(_) => (
+                Code::StoreFull,
+                "the store has no room left and nothing was changed; send it again when there is room",
+            ),
             StoreError::Corrupt(_) | StoreError::TooLarge(_) => {
                 return Self::internal(error.to_string());
             }

@@ -100,6 +100,7 @@ behind_the_switch! { ControlStore:
     controls() -> (i64, Vec<Control>);
     controls_version() -> i64;
     set_control(kind: String, name: String, value: Option<String>) -> ();
+    replace_control(kind: String, name: String, value: String) -> bool;
 }
 
 behind_the_switch! { AuditStore:
@@ -108,7 +109,7 @@ behind_the_switch! { AuditStore:
 }
 
 behind_the_switch! { ChallengeStore:
-    redeem(number: crate::store::challenges::ChallengeNumber, now: Timestamp) -> crate::store::challenges::Redemption;
+    redeem(number: crate::store::challenges::ChallengeNumber, key: SessionKey, now: Timestamp) -> crate::store::challenges::Redemption;
 }
 
 behind_the_switch! { DeliveryStore:
