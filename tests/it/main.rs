@@ -20,6 +20,8 @@ mod crash;
 
 mod deploy;
 
+mod disk;
+
 mod docs;
 
 mod dashboard;

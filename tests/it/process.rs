@@ -101,6 +101,13 @@ impl Process {
         Self::spawn(&mut command, store, Stdio::inherit()).unwrap().ready()
     }
 
+    /// Starts a node that sees the disks of process `namespace`, and waits until it listens.
+    pub(crate) fn within(namespace: u32, store: &str, settings: &[(&str, &str)]) -> Self {
+        let mut command = program("nsenter", settings);
+        command.args(["--target", &namespace.to_string(), "--user", "--preserve-credentials", "--mount", PROGRAM]);
+        Self::spawn(&mut command, store, Stdio::inherit()).unwrap()
+    }
+
     fn ready(self) -> Self {
         let mut process = self;
         let begun = Instant::now();

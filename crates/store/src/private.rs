@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 const FOLDER: u32 = 0o700;
@@ -21,7 +21,7 @@ pub(super) fn folder(folder: &Path) -> io::Result<()> {
 
 /// Opens a file for writing, and makes it when it is missing. What it holds is left.
 pub(super) fn file(path: &Path) -> io::Result<File> {
-    let file = File::options().create(true).truncate(false).write(true).open(path)?;
+    let file = File::options().create(true).truncate(false).write(true).mode(FILE).open(path)?;
     file.set_permissions(Permissions::from_mode(FILE))?;
     Ok(file)
 }

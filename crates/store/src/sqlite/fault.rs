@@ -35,6 +35,11 @@ impl Fault {
         }
     }
 
+    /// Whether the disk had no room for what was written.
+    pub(super) fn is_full_disk(&self) -> bool {
+        matches!(self, Self::Engine(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull))
+    }
+
     /// The callers' terms for it.
     pub(super) fn for_callers(&self) -> StoreError {
         let error = match self {

@@ -4,6 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::Write as _;
 use std::path::Path;
 
+use super::reserve::RESERVE;
 use crate::private;
 use crate::{StoreError, StoreResult};
 
@@ -41,6 +42,7 @@ pub(super) fn keep_private(folder: &Path, path: &Path) -> std::io::Result<()> {
         name.push(beside);
         private::tighten(Path::new(&name))?;
     }
+    private::tighten(&folder.join(RESERVE))?;
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.extension().is_some_and(|end| end == "backup") {

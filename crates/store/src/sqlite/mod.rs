@@ -23,6 +23,7 @@ mod memory;
 mod probe;
 mod queue;
 mod read;
+mod reserve;
 mod results;
 mod rows;
 mod schema;
@@ -94,6 +95,16 @@ impl SqliteStore {
     /// # Errors
     /// When the folder cannot be written, another process has it, the file is damaged or from a later version.
     pub fn open(settings: &SqliteSettings, now: Timestamp) -> StoreResult<Self> {
+        match Self::try_open(settings, now) {
+            // Opening writes too, such as the log's index.
+            Err(StoreError::Full(_) | StoreError::Unavailable(_)) if reserve::give_up(&settings.folder) => {
+                Self::try_open(settings, now)
+            }
+            opened => opened,
+        }
+    }
+
+    fn try_open(settings: &SqliteSettings, now: Timestamp) -> StoreResult<Self> {
         let folder = &settings.folder;
         let mut lock = lock_folder(folder)?;
         let path = folder.join(DATABASE);
@@ -105,7 +116,13 @@ impl SqliteStore {
         let hasher = keys::hasher(&connection).map_err(|fault| fault.for_callers())?;
         let mut state =
             WriterState::load(connection, folder.clone(), settings.room).map_err(|fault| fault.for_callers())?;
-        void_leases(&mut state, now).map_err(|fault| fault.for_callers())?;
+        void_leases(&mut state, now)
+            .or_else(|fault| {
+                if fault.is_full_disk() && state.spend_reserve() { void_leases(&mut state, now) } else { Err(fault) }
+            })
+            .map_err(|fault| fault.for_callers())?;
+        // Takes the reserve. A fault is told to the first session, and by `health`.
+        let _ = state.check_room();
         let recent = state.keys.recent();
         let ready = Arc::new(Notify::new());
         let readers = Arc::new(Readers::new(path));

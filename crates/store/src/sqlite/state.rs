@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::connection::BUSY;
 use super::fault::Fault;
 use super::keys::{self, KeyIndex};
+use super::reserve::Reserve;
 use super::rows;
 use crate::encoding::KeyHasher;
 use crate::{Counts, StoreError};
@@ -75,6 +76,7 @@ pub(super) struct WriterState {
     woken: bool,
     room_checked: Option<std::time::Instant>,
     room_fault: Option<StoreError>,
+    reserve: Reserve,
     complained: Option<std::time::Instant>,
 }
 
@@ -87,6 +89,7 @@ impl WriterState {
         })?;
         let secret = keys::hasher(&connection)?;
         let keys = KeyIndex::load(&connection)?;
+        let reserve = Reserve::of(&folder);
         Ok(Self {
             connection,
             counts,
@@ -102,6 +105,7 @@ impl WriterState {
             woken: false,
             room_checked: None,
             room_fault: None,
+            reserve,
             complained: None,
         })
     }
@@ -238,8 +242,9 @@ impl WriterState {
         self.room_fault.clone().map_or(Ok(()), |fault| Err(fault.into()))
     }
 
-    fn room_fault(&self) -> Result<Option<StoreError>, Fault> {
+    fn room_fault(&mut self) -> Result<Option<StoreError>, Fault> {
         let usage = self.usage()?;
+        self.reserve.hold(usage.disk_free);
         if let Some(limit) = self.room.store_limit
             && usage.data >= limit
         {
@@ -254,7 +259,21 @@ impl WriterState {
             );
             return Ok(Some(StoreError::Full(message)));
         }
+        if self.reserve.is_spent() {
+            let message = "the disk is full; free some space, intake resumes by itself".to_owned();
+            return Ok(Some(StoreError::Full(message)));
+        }
         Ok(None)
+    }
+
+    /// Makes the room that is held for a full disk free, for all but new sessions; `false` where there is none.
+    pub(super) fn spend_reserve(&mut self) -> bool {
+        self.recheck_room();
+        let spent = self.reserve.spend();
+        if spent {
+            tracing::warn!("the disk is full; the store goes on in the room that it held back, and takes no sessions");
+        }
+        spent
     }
 
     /// Looks at the room again before the next session: something was removed.

@@ -164,10 +164,15 @@ fn gather(first: Message, queue: &Receiver<Message>, group: &mut Vec<Box<dyn Wor
 }
 
 fn commit(state: &mut WriterState, mut group: Vec<Box<dyn Work>>) {
+    let mut is_reserve_spent = false;
     while !group.is_empty() {
         let Err((place, fault)) = transaction(state, &mut group) else {
             return group.into_iter().for_each(Work::committed);
         };
+        if fault.is_full_disk() && !is_reserve_spent && state.spend_reserve() {
+            is_reserve_spent = true;
+            continue;
+        }
         let error = fault.for_callers();
         // A lost lease and a lack of room are answers; the rest is for the operator, who needs no line for each.
         if matches!(fault, Fault::Engine(_)) && state.may_complain() {

@@ -1,0 +1,141 @@
+//! A disk without a free byte: a node starts on it, answers reads, and erases what it is asked to erase.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::clients::{Told, bulk, fill, finish, get, id, session};
+use crate::process::Process;
+
+/// A small disk of its own, in a mount namespace that ends with it.
+struct Disk {
+    namespace: Child,
+    /// The disk as processes outside reach it.
+    root: PathBuf,
+    folder: tempfile::TempDir,
+}
+
+impl Disk {
+    fn new(mebibytes: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let script = r#"mount -t tmpfs -o size="$1"m tmpfs "$0" && echo mounted && exec cat"#;
+        let mut namespace = Command::new("unshare")
+            .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
+            .arg(folder.path())
+            .arg(mebibytes.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(namespace.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "mounted\n");
+        let inside = folder.path().strip_prefix("/").unwrap();
+        let root = Path::new("/proc").join(namespace.id().to_string()).join("root").join(inside);
+        Self { namespace, root, folder }
+    }
+
+    /// Starts a node that keeps its store there.
+    fn node(&self, settings: &[(&str, &str)]) -> Process {
+        let store = format!("embedded:{}", self.folder.path().join("data").display());
+        Process::within(self.namespace.id(), &store, settings)
+    }
+
+    /// Fills it to the last byte.
+    fn fill(&self) {
+        let mut file = File::options().create(true).append(true).open(self.root.join("filler")).unwrap();
+        let mut piece = 1 << 20;
+        while piece > 0 {
+            if file.write_all(&vec![1; piece]).is_err() {
+                piece /= 2;
+            }
+        }
+    }
+
+    fn make_room(&self) {
+        std::fs::remove_file(self.root.join("filler")).unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = self.namespace.kill();
+        let _ = self.namespace.wait();
+    }
+}
+
+async fn ask(method: &str, url: &str, path: &str) -> (u16, Value) {
+    let client = playproof_batch::tls::http_client().no_proxy().build().unwrap();
+    let answer = client.request(method.parse().unwrap(), format!("{url}{path}")).send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap())
+}
+
+async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+    let begun = Instant::now();
+    while !holds().await {
+        assert!(begun.elapsed() < Duration::from_secs(30), "never: {what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_and_users_are_erased_on_a_full_disk() {
+    let disk = Disk::new(64);
+    let node = disk.node(&[]);
+    let mut lines = String::new();
+    for n in 0..300 {
+        let mut line: Value = serde_json::from_str(&session(n, true)).unwrap();
+        line["userId"] = format!("user-{}", n % 3).into();
+        writeln!(lines, "{line}").unwrap();
+    }
+    bulk(&node.url, "", lines).await;
+    finish(&node.url).await;
+    disk.fill();
+    let (status, told) = ask("DELETE", &node.url, &format!("/api/v1/sessions/{}", id(0))).await;
+    assert_eq!(status, 200, "{told}");
+    let (status, told) = ask("DELETE", &node.url, "/api/v1/users/user-1").await;
+    assert_eq!((status, &told["erased"]), (200, &100.into()), "{told}");
+    // What was kept for this is no room for sessions.
+    let (status, told) = ask("GET", &node.url, "/ready").await;
+    assert_eq!((status, &told["checks"]["store"]), (503, &"full".into()), "{told}");
+    node.kill();
+    let node = disk.node(&[]);
+    for n in [0, 1, 4] {
+        assert_eq!(ask("GET", &node.url, &format!("/api/v1/batch/result/{}", id(n))).await.0, 410);
+    }
+    assert_eq!(get(&node.url, &format!("/api/v1/batch/result/{}", id(2))).await["status"], "processed");
+    disk.make_room();
+    until("room again", async || ask("GET", &node.url, "/ready").await.0 == 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_killed_in_the_middle_of_a_batch_starts_on_a_full_disk() {
+    let disk = Disk::new(64);
+    // It takes connections and answers nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let remote = format!("http://{}", silent.local_addr().unwrap());
+    let settings = [
+        ("PLAYPROOF_DETECTOR", "woodwide"),
+        ("WOODWIDE_API_KEY", "sk_sim"),
+        ("WOODWIDE_BASE_URL", remote.as_str()),
+        ("ANOMALY_MODEL_ID", "m"),
+        ("PLAYPROOF_BATCH_SIZE", "5"),
+    ];
+    let node = disk.node(&settings);
+    fill(&node.url, &Told::default(), 10).await;
+    let leased = async || get(&node.url, "/api/v1/batch/stats").await["queue"]["leased"].as_u64() > Some(0);
+    until("sessions in a batch", leased).await;
+    node.kill();
+    disk.fill();
+    let node = disk.node(&[]);
+    let (status, told) = ask("GET", &node.url, "/ready").await;
+    assert_eq!((status, &told["checks"]["store"], &told["reads"]), (503, &"full".into(), &true.into()), "{told}");
+    disk.make_room();
+    finish(&node.url).await;
+    assert_eq!(get(&node.url, &format!("/api/v1/batch/result/{}", id(0))).await["status"], "processed");
+}
