@@ -29,7 +29,7 @@ const MAX_WAITS: usize = 4;
 /// prints what it says of each
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Leave the node running until Ctrl-C and print where its dashboard is
+    /// Leave the node running until Ctrl-C and print where its dashboard is, and the page to play on
     #[arg(long)]
     keep: bool,
 }
@@ -56,7 +56,11 @@ fn show(keep: bool, start: Start, out: &mut impl Write) -> anyhow::Result<ExitCo
         let verdicts = judge(&node.url, &contestants).await?;
         report(&contestants, &verdicts, out)?;
         if keep {
-            writeln!(out, "\nThe node goes on; its dashboard is at {}/ - Ctrl-C ends it.", node.url)?;
+            writeln!(
+                out,
+                "\nPlay against a bot yourself: {0}/play\nDashboard: {0}/\nThe node goes on; Ctrl-C ends it.",
+                node.url
+            )?;
             out.flush()?;
             tokio::signal::ctrl_c().await?;
         }

@@ -28,7 +28,7 @@ pub struct NodeSettings {
     pub evidence: Evidence,
 }
 
-/// A running node. It listens on a free port of the loopback interface and asks for no keys.
+/// A running node. It listens on a free port of the loopback interface, asks for no keys, and has the page to play on.
 pub struct LocalNode {
     /// `http://ADDRESS`.
     pub url: String,
@@ -49,6 +49,7 @@ pub fn start(settings: &NodeSettings) -> anyhow::Result<LocalNode> {
     config.store.url = StoreUrl::Embedded(settings.folder.clone());
     config.store.queue_limit = settings.queue_limit;
     config.store.min_free_disk = 0;
+    config.http.play = true;
     config.scheduler.autostart = settings.scheduler;
     config.scheduler.policy.interval = settings.interval;
     config.scheduler.policy.max_wait = settings.max_wait;

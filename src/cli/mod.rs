@@ -48,7 +48,7 @@ pub type Env = Vec<(String, String)>;
 /// Without a command it serves. Every setting is a flag, an environment variable and a key of the settings file; a flag
 /// beats the environment, the environment beats the file.
 #[derive(Debug, Parser)]
-#[command(name = "playproof-batch", version, args_conflicts_with_subcommands = true)]
+#[command(name = "playproof-batch", version = env!("PLAYPROOF_VERSION"), args_conflicts_with_subcommands = true)]
 pub struct Cli {
     #[command(flatten)]
     flags: Flags,

@@ -113,6 +113,18 @@ pub(crate) async fn finish(url: &str) {
     }
 }
 
+/// Waits until nothing is left to be compared.
+pub(crate) async fn compared(url: &str) {
+    let client = playproof_batch::tls::http_client().no_proxy().build().unwrap();
+    loop {
+        let metrics = client.get(format!("{url}/metrics")).send().await.unwrap().text().await.unwrap();
+        let pending = metrics.lines().find_map(|line| line.strip_prefix("playproof_evidence_pending "));
+        if pending.unwrap() == "0" {
+            return;
+        }
+    }
+}
+
 /// Every result by identifier; a second one for the same identifier fails the test.
 pub(crate) async fn all_results(url: &str) -> HashMap<String, Value> {
     let mut found = HashMap::new();

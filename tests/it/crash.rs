@@ -11,7 +11,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use playproof_batch::generator::{self, Family, Shape};
 use serde_json::Value;
 
-use crate::clients::{Told, all_results, fill, finish, get, load, post};
+use crate::clients::{Told, all_results, compared, fill, finish, get, load, post};
 use crate::process::{Place, Process, on_both_stores};
 
 /// Clients that send side by side.
@@ -139,17 +139,6 @@ fn one_of_two(n: u64, name: &str) -> Value {
     session
 }
 
-/// Waits until nothing is left to be compared.
-async fn compared(client: &reqwest::Client, url: &str) {
-    loop {
-        let metrics = client.get(format!("{url}/metrics")).send().await.unwrap().text().await.unwrap();
-        let pending = metrics.lines().find_map(|line| line.strip_prefix("playproof_evidence_pending "));
-        if pending.unwrap() == "0" {
-            return;
-        }
-    }
-}
-
 async fn what_was_still_to_be_compared_is_compared_after_a_kill(place: Place) {
     let settings = [("PLAYPROOF_SCHEDULER_AUTOSTART", "false")];
     let client = playproof_batch::tls::http_client().no_proxy().build().unwrap();
@@ -161,7 +150,7 @@ async fn what_was_still_to_be_compared_is_compared_after_a_kill(place: Place) {
     for n in 0..RECORDINGS {
         assert!(send(node.url.clone(), one_of_two(n, "recording")).await);
     }
-    compared(&client, &node.url).await;
+    compared(&node.url).await;
     let sent: Vec<_> = (0..RECORDINGS).map(|n| tokio::spawn(send(node.url.clone(), one_of_two(n, "copy")))).collect();
     let mut answered = Vec::new();
     for (n, one) in (0..RECORDINGS).zip(sent) {
@@ -170,7 +159,7 @@ async fn what_was_still_to_be_compared_is_compared_after_a_kill(place: Place) {
     node.kill();
     assert_eq!(answered.len() as u64, RECORDINGS);
     let node = Process::on(&place.url, &settings);
-    compared(&client, &node.url).await;
+    compared(&node.url).await;
     for n in answered {
         let found = get(&node.url, &format!("/api/v1/batch/result/copy-{n}")).await;
         assert!(found["result"]["matches"].to_string().contains(&format!("recording-{n}\"")), "{n}: {found}");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 
 use playproof_batch::metrics::Metrics;
 
@@ -46,4 +47,43 @@ fn every_alert_is_explained() {
             assert!(manual.contains(&format!("### {alert}")), "docs/operate.md says nothing of {alert}");
         }
     }
+}
+
+/// Runs a program in the repository; what it prints.
+fn run(program: &str, args: &[&str]) -> String {
+    let done = Command::new(program).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    assert!(done.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
+}
+
+#[test]
+fn a_release_is_an_archive_a_package_and_their_checksums() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let told = run("scripts/release", &["--binary", env!("CARGO_BIN_EXE_playproof-batch"), "--out", out]);
+    let files: Vec<&str> = told.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    let named = |end: &str| format!("{out}/{}", files.iter().find(|name| name.ends_with(end)).unwrap());
+    run("sh", &["-c", &format!("cd {out} && sha256sum --check --strict SHA256SUMS")]);
+
+    let archive = run("tar", &["-tzf", &named(".tar.gz")]);
+    for inside in ["playproof-batch", "LICENSE", "docs/operate.md", "completions/zsh", "man/playproof-batch.1"] {
+        assert!(archive.lines().any(|line| line.ends_with(&format!("/{inside}"))), "{inside}");
+    }
+    let unpacked = folder.path().join("unpacked");
+    run("dpkg-deb", &["--extract", &named(".deb"), unpacked.to_str().unwrap()]);
+    let installed = |name: &str| std::fs::read_to_string(unpacked.join(name)).unwrap();
+    let version = run(unpacked.join("usr/bin/playproof-batch").to_str().unwrap(), &["--version"]);
+    assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");
+    assert!(
+        installed("lib/systemd/system/playproof-batch.service").contains("ExecStart=/usr/bin/playproof-batch serve")
+    );
+    assert_eq!(run("dpkg-deb", &["--field", &named(".deb"), "Version"]).trim(), env!("CARGO_PKG_VERSION"));
+
+    // What is linked in is named, and what only tests it is not.
+    let materials: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(named(".cdx.json")).unwrap()).unwrap();
+    let components: Vec<&str> =
+        materials["components"].as_array().unwrap().iter().filter_map(|one| one["name"].as_str()).collect();
+    assert!(["tokio", "rustls", "playproof-domain"].iter().all(|name| components.contains(name)), "{components:?}");
+    assert!(!components.contains(&"proptest"));
 }

@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::clients::{Told, bulk, fill, finish, get, id, session};
+use crate::clients::{Told, bulk, fill, finish, get, id, score, session};
 use crate::process::Process;
+
+const STOPPED: (&str, &str) = ("PLAYPROOF_SCHEDULER_AUTOSTART", "false");
 
 /// A small disk of its own, in a mount namespace that ends with it.
 struct Disk {
@@ -138,4 +140,50 @@ async fn a_node_that_was_killed_in_the_middle_of_a_batch_starts_on_a_full_disk()
     disk.make_room();
     finish(&node.url).await;
     assert_eq!(get(&node.url, &format!("/api/v1/batch/result/{}", id(0))).await["status"], "processed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_full_log_holds_is_erased_on_a_full_disk() {
+    let disk = Disk::new(160);
+    let node = disk.node(&[STOPPED]);
+    let told = Told::default();
+    let log = disk.root.join("data/playproof.sqlite-wal");
+    let size = || std::fs::metadata(&log).unwrap().len();
+    // From this size on the log is begun anew, and what is written next needs no room of the disk.
+    while size() < 1_000 * (16 << 10) {
+        fill(&node.url, &told, 1_000).await;
+    }
+    fill(&node.url, &told, 300).await;
+    disk.fill();
+    let (status, told) = ask("DELETE", &node.url, &format!("/api/v1/sessions/{}", id(0))).await;
+    assert_eq!(status, 200, "{told}");
+    assert_eq!(size(), 0, "traces are left in the log");
+    assert_eq!(ask("GET", &node.url, &format!("/api/v1/batch/result/{}", id(0))).await.0, 410);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_held_for_a_full_disk_is_no_room_for_sessions() {
+    let disk = Disk::new(64);
+    let node = disk.node(&[STOPPED]);
+    fill(&node.url, &Told::default(), 10).await;
+    node.terminate();
+    disk.fill();
+    let client = playproof_batch::tls::http_client().no_proxy().build().unwrap();
+    for _ in 0..2 {
+        // Even opening the store needs some of it.
+        let node = disk.node(&[STOPPED]);
+        assert_eq!(score(&client, &node.url, session(11, true)).await.unwrap().status(), 503);
+        assert_eq!(ask("GET", &node.url, "/ready").await.1["checks"]["store"], "full");
+        assert_eq!(get(&node.url, &format!("/api/v1/batch/result/{}", id(3))).await["status"], "queued");
+        node.kill();
+    }
+    let node = disk.node(&[STOPPED]);
+    assert_eq!(ask("DELETE", &node.url, &format!("/api/v1/sessions/{}", id(3))).await.0, 200);
+    disk.make_room();
+    until("room again", async || ask("GET", &node.url, "/ready").await.0 == 200).await;
+    assert_eq!(score(&client, &node.url, session(11, true)).await.unwrap().status(), 200);
+    // Somebody who tidies up takes it away, and the node takes it again.
+    let reserve = disk.root.join("data/reserve");
+    std::fs::remove_file(&reserve).unwrap();
+    until("the reserve", async || ask("GET", &node.url, "/ready").await.0 == 200 && reserve.exists()).await;
 }

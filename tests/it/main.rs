@@ -4,6 +4,8 @@
 
 use playproof_batch::store::testing::cluster;
 
+mod abuse;
+
 mod chaos;
 
 mod circles;

@@ -611,6 +611,8 @@ export type LearnedBody = {
 export type LineAnswer = ErrorBody | null & {
   /** Counted from 1, blank lines included. */
   line: number;
+  /** What was done so that the session could be taken; absent where nothing was. */
+  notes?: Array<NoteBody>;
   /** accepted, duplicate or refused. */
   outcome: string;
   sessionId?: SessionText | null;
@@ -778,6 +780,14 @@ export type NotFoundAnswer = ErrorBody & {
   sessionId: string;
   /** `not_found` */
   status: string;
+};
+
+/** What the service did to a session so that it could be taken. */
+export type NoteBody = {
+  /** Stable; branch on this. `movements_thinned` is the only one. */
+  code: string;
+  /** For people. */
+  message: string;
 };
 
 /** An override. */
@@ -1121,6 +1131,8 @@ export type ScoreAnswer = {
   heuristic: HeuristicBody;
   /** How long the verdict took. */
   latencyMs: number;
+  /** What was done so that the session could be taken; absent where nothing was. */
+  notes?: Array<NoteBody>;
   reasons: Array<ReasonBody>;
   /** ISO 8601, UTC. */
   scoredAt: string;
@@ -1149,7 +1161,7 @@ export type Session = {
   hits?: number | null;
   /** Targets missed; left out, none is claimed. */
   misses?: number | null;
-  /** Pointer samples in arrival order. None at all is a session, too: of somebody who used a keyboard or a screen reader. */
+  /** Pointer samples in arrival order. None at all is a session, too: of somebody who used a keyboard or a screen reader. Of more than 20,000 an even selection is kept, and a note says so. */
   movements: Array<Movement>;
   /** Unique per deployment; at most 256 bytes in UTF-8. With a challenge's token it is the challenge's; with a submit key it is unique among those of pages alone. */
   sessionId: string;
@@ -1297,6 +1309,8 @@ export type StretchBody = {
 
 /** What a page learns, by a submit key or a challenge's token: no score to learn from. */
 export type SubmitAnswer = {
+  /** What was done so that the session could be taken; absent where nothing was. */
+  notes?: Array<NoteBody>;
   sessionId: string;
   /** queued, processed or failed. */
   status: string;

@@ -26,7 +26,7 @@ const TYPICAL_MOVEMENT: usize = 36;
 /// Bounds that an operator may set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Most movements in a session.
+    /// Most movements kept of a session. Of more every second, fourth and so on is kept.
     pub movements: usize,
     /// Most clicks in a session.
     pub clicks: usize,
@@ -64,12 +64,28 @@ impl Movements {
         self.x.is_empty()
     }
 
+    /// Keeps every second sample, the first among them.
+    fn halve(&mut self) {
+        for column in [&mut self.x, &mut self.y, &mut self.t] {
+            keep_every_second(column);
+        }
+        keep_every_second(&mut self.trusted);
+    }
+
     fn clear(&mut self) {
         self.x.clear();
         self.y.clear();
         self.t.clear();
         self.trusted.clear();
     }
+}
+
+fn keep_every_second<T: Copy>(column: &mut Vec<T>) {
+    let kept = column.len().div_ceil(2);
+    for place in 1..kept {
+        column[place] = column[2 * place];
+    }
+    column.truncate(kept);
 }
 
 /// One button press or tap.
@@ -102,6 +118,8 @@ pub struct Session {
     pub duration_ms: f64,
     /// Empty for somebody who used no pointer.
     pub movements: Movements,
+    /// Movements that came and are not among them, because there were more than [`Bounds::movements`].
+    pub thinned: usize,
     /// May be empty.
     pub clicks: Vec<Click>,
     /// Targets hit; 0 where the client says nothing, which claims none.
@@ -147,6 +165,7 @@ impl Session {
         "unknown".clone_into(&mut self.device_type);
         self.duration_ms = 0.0;
         self.movements.clear();
+        self.thinned = 0;
         self.clicks.clear();
         self.hits = 0;
         self.misses = 0;
@@ -267,7 +286,7 @@ impl Reader<'_> {
             "gameType" => self.short_string(path, kind, &mut out.game_type)?,
             "deviceType" => self.short_string(path, kind, &mut out.device_type)?,
             "durationMs" => out.duration_ms = self.bounded(path, kind, MAX_TIME_MS)?,
-            "movements" => self.movements(kind, &mut out.movements)?,
+            "movements" => out.thinned = self.movements(kind, &mut out.movements)?,
             "clicks" => self.clicks(kind, &mut out.clicks)?,
             "hits" => out.hits = self.count(path, kind)?,
             "misses" => out.misses = self.count(path, kind)?,
@@ -348,32 +367,55 @@ impl Reader<'_> {
         self.scan.boolean().map_err(syntax)
     }
 
-    fn movements(&mut self, kind: Kind, out: &mut Movements) -> Read<()> {
+    /// Reads all of them and keeps an even selection within the bound; how many are left out.
+    fn movements(&mut self, kind: Kind, out: &mut Movements) -> Read<usize> {
         // One allocation a column: a movement takes at least so many bytes of text, as real clients write it.
         let expected = (self.scan.left() / TYPICAL_MOVEMENT).min(self.bounds.movements);
         for column in [&mut out.x, &mut out.y, &mut out.t] {
             column.reserve(expected);
         }
-        self.points("movements", kind, self.bounds.movements, |index, point| {
-            out.x.push(point.x);
-            out.y.push(point.y);
-            out.t.push(point.t);
+        let most = self.bounds.movements;
+        let mut every = 1;
+        let sent = self.points("movements", kind, usize::MAX, |index, point| {
+            if index % every == 0 && out.len() == most {
+                out.halve();
+                every *= 2;
+            }
+            if index % every != 0 {
+                return;
+            }
             if point.trusted.is_some() && out.trusted.is_empty() {
-                out.trusted.resize(index, None);
+                out.trusted.resize(out.len(), None);
             }
             if point.trusted.is_some() || !out.trusted.is_empty() {
                 out.trusted.push(point.trusted);
             }
-        })
+            out.x.push(point.x);
+            out.y.push(point.y);
+            out.t.push(point.t);
+        })?;
+        if out.trusted.iter().all(Option::is_none) {
+            // Whatever said something was left out.
+            out.trusted.clear();
+        }
+        Ok(sent - out.len())
     }
 
     fn clicks(&mut self, kind: Kind, out: &mut Vec<Click>) -> Read<()> {
-        self.points("clicks", kind, self.bounds.clicks, |_, point| {
+        let take = |_, point: Point| {
             out.push(Click { x: point.x, y: point.y, t: point.t, target_hit: point.target_hit });
-        })
+        };
+        self.points("clicks", kind, self.bounds.clicks, take).map(drop)
     }
 
-    fn points(&mut self, list: &'static str, kind: Kind, limit: usize, mut take: impl FnMut(usize, Point)) -> Read<()> {
+    /// Gives every item of a list of points to `take`; how many there are.
+    fn points(
+        &mut self,
+        list: &'static str,
+        kind: Kind,
+        limit: usize,
+        mut take: impl FnMut(usize, Point),
+    ) -> Read<usize> {
         if kind != Kind::Array {
             return Err(wrong_type(FieldPath::Field(list), "a list", kind));
         }
@@ -389,7 +431,7 @@ impl Reader<'_> {
             index += 1;
             more = self.scan.more(b']').map_err(syntax)?;
         }
-        Ok(())
+        Ok(index)
     }
 
     fn point(&mut self, list: &'static str, index: usize) -> Read<Point> {

@@ -123,9 +123,33 @@ fn lists_end_at_their_bound() {
         format!(r#"{{"sessionId":"a","movements":[{}],"clicks":[{}]}}"#, list(movements), list(clicks))
     };
     assert!(Session::parse(text(2, 1).as_bytes(), &bounds).is_ok());
-    for (movements, clicks, list) in [(3, 0, "movements"), (1, 2, "clicks")] {
-        let refusal = Session::parse(text(movements, clicks).as_bytes(), &bounds).unwrap_err();
-        assert_eq!((refusal.kind, refusal.path), (RefusalKind::OutOfBounds, FieldPath::Field(list)));
+    let refusal = Session::parse(text(1, 2).as_bytes(), &bounds).unwrap_err();
+    assert_eq!((refusal.kind, refusal.path), (RefusalKind::OutOfBounds, FieldPath::Field("clicks")));
+}
+
+proptest! {
+    #[test]
+    fn of_more_movements_than_are_kept_an_even_selection_stays(most in 1usize..40, sent in 0usize..400, trusted in 0usize..400) {
+        let points = (0..sent).map(|n| {
+            let said = if n == trusted { r#","isTrusted":false"# } else { "" };
+            format!(r#"{{"x":{n},"y":-{n},"timestamp":{n}{said}}}"#)
+        });
+        let list = points.collect::<Vec<_>>().join(",");
+        let bounds = Bounds { movements: most, clicks: 0 };
+        let text = format!(r#"{{"sessionId":"a","movements":[{list}]}}"#);
+        let session = Session::parse(text.as_bytes(), &bounds).unwrap();
+        let kept = session.movements.len();
+        prop_assert_eq!(kept + session.thinned, sent);
+        prop_assert!(kept <= most && (sent <= most) == (session.thinned == 0));
+        // At least half of what may be kept, in even steps from the first on.
+        prop_assert!(sent <= most || 2 * kept >= most);
+        let step = if kept > 1 { session.movements.t[1] } else { 1.0 };
+        let expected: Vec<f64> = (0..kept).map(|n| n as f64 * step).collect();
+        prop_assert_eq!(&session.movements.t, &expected);
+        prop_assert_eq!(&session.movements.x, &expected);
+        let said = expected.iter().any(|t| *t as usize == trusted);
+        let column: Vec<Option<bool>> = expected.iter().map(|t| (*t as usize == trusted).then_some(false)).collect();
+        prop_assert_eq!(session.movements.trusted, if said { column } else { Vec::new() });
     }
 }
 
@@ -169,9 +193,10 @@ fn every_bound_holds_to_its_last_value() {
         holds("/sessionId", json!("..."), json!(beyond));
     }
     let point = json!({"x": 1, "y": 1, "timestamp": 1});
-    for (list, most) in [("/movements", 20_000), ("/clicks", 2_000)] {
-        holds(list, json!(vec![&point; most]), json!(vec![&point; most + 1]));
-    }
+    holds("/clicks", json!(vec![&point; 2_000]), json!(vec![&point; 2_001]));
+    let session = |movements: usize| json!({"sessionId": "a", "movements": vec![&point; movements]}).to_string();
+    assert_eq!(parse(&session(20_000)).unwrap().thinned, 0);
+    assert_eq!(parse(&session(20_001)).unwrap().thinned, 10_000);
 }
 
 #[test]

@@ -91,9 +91,15 @@ impl Node {
             patience: webhooks::PATIENCE,
         })?;
         let telling = background.handle().spawn(deliverer.run(shutdown.clone()));
-        let registry =
-            Registry::open(Arc::clone(&store), Arc::clone(&controls), Arc::clone(&clock), embedded.clone()).await?;
-        tokio::spawn(Arc::clone(&registry).follow(shutdown.clone()));
+        let registry = Registry::open(
+            Arc::clone(&store),
+            Arc::clone(&controls),
+            Arc::clone(&clock),
+            embedded.clone(),
+            background.handle().clone(),
+        )
+        .await?;
+        background.handle().spawn(Arc::clone(&registry).follow(shutdown.clone()));
         let parts = scheduler::Parts {
             store: Arc::clone(&store),
             detector: Arc::clone(&detector),
@@ -172,7 +178,9 @@ impl Node {
             outcome.is_ok()
         };
         let (scheduled, served) = tokio::join!(scheduled, served);
-        let _ = tokio::time::timeout(webhooks::PATIENCE, self.telling).await;
+        if tokio::time::timeout(webhooks::PATIENCE, &mut self.telling).await.is_err() {
+            self.telling.abort();
+        }
         let _ = self.redeciding.await;
         self.life.end().await;
         drop(self.background);
@@ -193,6 +201,10 @@ pub fn serve(config: &Config) -> anyhow::Result<ExitCode> {
         let node = Node::start(config, shutdown.clone()).await?;
         let mut out = std::io::stdout();
         writeln!(out, "listening on http://{}", node.address).and_then(|()| out.flush())?;
+        if config.http.play {
+            writeln!(out, "play at http://{}{}/play", node.address, config.http.base_path)
+                .and_then(|()| out.flush())?;
+        }
         let (delay, grace) = (config.drain_delay, config.shutdown_grace);
         let listening = tokio::spawn(async move { shutdown.on_signals(signals, delay, grace).await });
         let well = node.ended().await;
@@ -299,6 +311,7 @@ fn http_settings(config: &Config, address: SocketAddr) -> anyhow::Result<HttpSet
         spool_folder,
         queue_limit: config.store.queue_limit,
         webhook_private: config.http.webhook_private,
+        play: config.http.play,
         ..HttpSettings::new(address)
     })
 }

@@ -13,6 +13,8 @@ use self::touchstone::Touchstone;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::runtime::Handle;
+
 use crate::clock::Clock;
 use crate::controls::{Made, OperatorState, Stages};
 use crate::detector::embedded::train::{self, Example, Material, Recipe, TrainError};
@@ -91,6 +93,8 @@ pub struct Registry {
     controls: Arc<OperatorState>,
     clock: Arc<dyn Clock>,
     embedded: EmbeddedDetector,
+    /// Where models are trained, whoever asks for it.
+    home: Handle,
     base: Arc<Model>,
     /// For which deployment the latest training was, `None` for all, and where it stands.
     training: Mutex<(Option<String>, Training)>,
@@ -118,6 +122,7 @@ impl Registry {
         controls: Arc<OperatorState>,
         clock: Arc<dyn Clock>,
         embedded: EmbeddedDetector,
+        home: Handle,
     ) -> Result<Arc<Self>, StoreError> {
         let base = embedded.model();
         let registry = Self {
@@ -125,6 +130,7 @@ impl Registry {
             controls,
             clock,
             embedded,
+            home,
             base,
             training: Mutex::default(),
             testing: tokio::sync::Mutex::default(),
@@ -280,7 +286,7 @@ impl Registry {
             *training = (deployment.clone(), Training::Runs);
         }
         let registry = Arc::clone(self);
-        tokio::spawn(async move {
+        self.home.spawn(async move {
             let done = match registry.make(deployment).await {
                 Ok(version) => Training::Done(version),
                 Err(error) => Training::Failed(error.to_string()),

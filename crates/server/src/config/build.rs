@@ -117,6 +117,7 @@ fn http(r: &mut Reader) -> HttpSettings {
             clicks: r.count("max_clicks", 0..=1_000_000),
         },
         webhook_private: r.text("webhook_private", value::boolean),
+        play: r.text("play", value::boolean),
         secret_key: r.optional("secret_key", value::secret_key),
     }
 }

@@ -49,6 +49,10 @@ pub(super) fn faults(config: &Config, broken: &BTreeSet<&'static str>) -> Vec<St
          or leave it out"
             .to_owned()
     });
+    rule(&key_settings(&["play"]), !config.http.play || !config.http.has_keys(), &|| {
+        "PLAYPROOF_PLAY: the page to play on sends sessions and reads verdicts without a key; leave out the keys, or it"
+            .to_owned()
+    });
     rule(
         &["drain_delay", "shutdown_grace"],
         config.drain_delay.is_zero() || config.drain_delay < config.shutdown_grace,

@@ -27,10 +27,14 @@ impl clap::Args for Flags {
         settings().iter().fold(command.arg(config), |command, setting| {
             let first = setting.doc.split_inclusive(". ").next().unwrap_or_default().trim_end();
             let origin = format!("[env: {}] [default: {}]", setting.env, setting.default);
+            // What is either so or not needs no value to be so.
+            let values = if ["true", "false"].contains(&setting.default.as_str()) { 0..=1 } else { 1..=1 };
             command.arg(
                 Arg::new(setting.key.as_str())
                     .long(setting.flag.as_str())
                     .value_name("VALUE")
+                    .num_args(values)
+                    .default_missing_value("true")
                     .help_heading(setting.heading.as_str())
                     .help(StyledStr::from(format!("{first} {origin}")))
                     .long_help(StyledStr::from(format!("{} {origin}", setting.doc))),

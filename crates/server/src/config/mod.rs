@@ -94,6 +94,8 @@ pub struct HttpSettings {
     pub bounds: Bounds,
     /// Whether webhooks may lead to private addresses.
     pub webhook_private: bool,
+    /// Whether there is a page to play on.
+    pub play: bool,
     /// What the secrets of webhooks follow from; the store's own key without it.
     pub secret_key: Option<Secret>,
 }

@@ -11,7 +11,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::PathItem;
 
 use super::admin::{audit, keys, models, overrides, retention, thresholds, webhooks};
-use super::dashboard::{client_script, events, files, login};
+use super::dashboard::{client_script, events, files, login, play};
 use super::health;
 use super::openapi::{self, Document};
 use super::queue::{batches, failed, nodes, scheduler, stats};
@@ -162,7 +162,10 @@ fn routes() -> [(Admission, Routes); 5] {
 
 /// Every route, behind the gate.
 pub(crate) fn router(service: &Shared) -> Router {
-    let files = Router::new().route("/", get(files::page)).route("/dashboard/{*file}", get(files::file));
+    let mut files = Router::new().route("/", get(files::page)).route("/dashboard/{*file}", get(files::file));
+    if service.settings.play {
+        files = files.route("/play", get(play::page)).route("/play/{*file}", get(play::file));
+    }
     let (mut groups, mut document) = (vec![(Admission::OPEN, files)], utoipa::openapi::OpenApi::default());
     for (admission, routes) in routes() {
         for (path, item) in &routes.document.paths.paths {

@@ -55,6 +55,8 @@ pub struct HttpSettings {
     pub queue_limit: u64,
     /// Whether webhooks may lead to private addresses.
     pub webhook_private: bool,
+    /// Whether there is a page to play on.
+    pub play: bool,
 }
 
 impl HttpSettings {
@@ -83,6 +85,7 @@ impl HttpSettings {
             spool_folder: None,
             queue_limit: u64::MAX,
             webhook_private: false,
+            play: false,
         }
     }
 

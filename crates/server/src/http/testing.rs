@@ -130,7 +130,15 @@ impl TestApp {
             settled: settled.clone(),
         };
         let scheduler = Scheduler::start(parts, scheduler_settings(), shutdown.clone());
-        let registry = Registry::open(store.clone(), controls.clone(), clock.clone(), embedded.clone()).await.unwrap();
+        let registry = Registry::open(
+            store.clone(),
+            controls.clone(),
+            clock.clone(),
+            embedded.clone(),
+            tokio::runtime::Handle::current(),
+        )
+        .await
+        .unwrap();
         let intake = Arc::new(Intake::new(
             store.clone(),
             embedded.clone(),

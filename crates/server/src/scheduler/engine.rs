@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
@@ -83,6 +84,8 @@ pub(super) struct Scorer {
 pub(super) struct Engine {
     pub(super) parts: Parts,
     pub(super) settings: Settings,
+    /// Where batches run, whoever asks for one.
+    pub(super) home: Runtime,
     /// One permit per batch in flight.
     pub(super) permits: Arc<Semaphore>,
     /// One permit per batch of the fallback, so that a detector that hangs does not keep it from working.
@@ -113,6 +116,7 @@ impl Engine {
         let comparing = Semaphore::new(settings.concurrency.max(1));
         Self {
             parts,
+            home: Runtime::current(),
             comparing,
             settings,
             permits,

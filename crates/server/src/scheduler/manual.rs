@@ -71,7 +71,7 @@ async fn next(
     if permission() == Permission::Probe {
         // While the scheduler is stopped nobody else asks. It goes on when this run ends.
         engine.circuit().probe(engine.parts.clock.now().monotonic);
-        let _ = timeout_at(deadline, tokio::spawn(Arc::clone(engine).probe(shutdown.clone()))).await;
+        let _ = timeout_at(deadline, engine.home.spawn(Arc::clone(engine).probe(shutdown.clone()))).await;
     }
     if permission() != Permission::Call {
         return Ok(None);
@@ -87,7 +87,8 @@ async fn next(
     let batch = claim.lease.batch;
     let claimed = claim.members.len() as u64;
     let (engine, shutdown) = (Arc::clone(engine), shutdown.clone());
-    running.spawn(async move {
+    let home = engine.home.clone();
+    let work = async move {
         let ran = batch_run::run(&engine, claim, Trigger::Manual, &scorer, permit, &shutdown).await;
         ran.unwrap_or_else(|error| {
             tracing::error!(%error, batch = batch.0, "a batch could not be settled");
@@ -95,6 +96,7 @@ async fn next(
             engine.changed.notify_one();
             Ran { claimed, scored: 0 }
         })
-    });
+    };
+    running.spawn_on(work, &home);
     Ok(Some(batch))
 }

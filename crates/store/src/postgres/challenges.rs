@@ -50,7 +50,8 @@ impl Core {
         let sql = "UPDATE challenges SET redeemed_at = $2 WHERE number = $1 AND redeemed_at IS NULL RETURNING hostname";
         let number = number.as_slice();
         let statement = held.prepare_cached(sql).await?;
-        let redemption = if let Some(row) = held.query_opt(&statement, &[&number, &now.0]).await? {
+        let first = held.query_opt(&statement, &[&number, &now.0]).await?;
+        let redemption = if let Some(row) = first {
             Redemption::First { hostname: row.try_get(0)?, session }
         } else {
             let statement = held.prepare_cached("SELECT 1 FROM challenges WHERE number = $1").await?;
@@ -58,6 +59,13 @@ impl Core {
             if known { Redemption::Repeated } else { Redemption::Unused }
         };
         held.release();
+        if let Redemption::First { hostname, .. } = redemption {
+            // It may have been erased since it was looked up, and nobody learns of an erased session.
+            return Ok(match self.session_once(key).await? {
+                Lookup::Found(session) => Redemption::First { hostname, session },
+                Lookup::Erased | Lookup::Unknown => Redemption::Erased,
+            });
+        }
         Ok(redemption)
     }
 }

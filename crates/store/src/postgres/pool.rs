@@ -6,7 +6,10 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, PoolError, RecyclingMethod};
+use deadpool_postgres::{Connect, Hook, HookError, Manager, ManagerConfig, Object, PoolError, RecyclingMethod};
+use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio_postgres::Socket;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::tls::MakeTlsConnect;
@@ -108,6 +111,39 @@ impl Address {
     }
 }
 
+/// Connects on the runtime that the store was opened on, whoever asks: a connection is driven where it was made, and one made
+/// by work of low priority would slow down whoever gets it next.
+struct Home {
+    runtime: Handle,
+    connector: MakeRustlsConnect,
+}
+
+impl Connect for Home {
+    fn connect(
+        &self,
+        config: &tokio_postgres::Config,
+    ) -> BoxFuture<'_, Result<(tokio_postgres::Client, JoinHandle<()>), tokio_postgres::Error>> {
+        let (config, connector) = (config.clone(), self.connector.clone());
+        let made = async move {
+            let (client, connection) = config.connect(connector).await?;
+            let driven = tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::warn!(%error, "a connection to the database ended");
+                }
+            });
+            Ok((client, driven))
+        };
+        let (runtime, here) = (self.runtime.clone(), made);
+        Box::pin(async move {
+            match runtime.spawn(here).await {
+                Ok(made) => made,
+                // Only where the runtime ends, and the process with it.
+                Err(_) => std::future::pending().await,
+            }
+        })
+    }
+}
+
 /// When the next attempt to connect is worth its while.
 #[derive(Default)]
 struct Patience {
@@ -126,7 +162,8 @@ impl Pool {
     /// No connection is made yet.
     pub(super) fn new(address: &Address, most: usize) -> StoreResult<Self> {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(address.config.clone(), address.connector()?, recycling);
+        let home = Home { runtime: Handle::current(), connector: address.connector()? };
+        let manager = Manager::from_connect(address.config.clone(), home, recycling);
         let settings = Hook::async_fn(|client, _| {
             Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
         });

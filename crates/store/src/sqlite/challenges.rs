@@ -70,9 +70,14 @@ impl ChallengeStore for SqliteStore {
         let (hash, recent) = (self.hasher.hash(&key), self.recent.clone());
         // One piece of work: a reader that looks the session up first would cost more than the look-up does here.
         let work = move |state: &mut WriterState| {
-            let session = read::session(&state.connection, &recent, &key, hash)?;
-            redeem(&state.connection, &number, session, now)
+            // A session that cannot be read is this question's answer. As a fault it would sink what is written beside it.
+            Ok(match read::session(&state.connection, &recent, &key, hash) {
+                Ok(session) => Ok(redeem(&state.connection, &number, session, now)?),
+                Err(fault) => Err(fault.for_callers()),
+            })
         };
-        self.writer.execute(work).await
+        let redeemed = self.writer.execute(work).await?;
+        self.note_damage(&redeemed);
+        redeemed
     }
 }

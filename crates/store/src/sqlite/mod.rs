@@ -47,7 +47,7 @@ mod room_tests;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -66,6 +66,7 @@ pub use store::SqliteStore;
 use self::connection::{WRITER_CACHE_KIB, connect};
 use self::fault::Fault;
 use self::folder::{cannot_write, keep_private, lock_folder, note_use, refuse_lost};
+use self::reserve::Reserve;
 use self::state::WriterState;
 use self::store::Readers;
 use self::writer::Writer;
@@ -95,18 +96,19 @@ impl SqliteStore {
     /// # Errors
     /// When the folder cannot be written, another process has it, the file is damaged or from a later version.
     pub fn open(settings: &SqliteSettings, now: Timestamp) -> StoreResult<Self> {
-        match Self::try_open(settings, now) {
+        let lock = lock_folder(&settings.folder)?;
+        let again = lock.try_clone().map_err(|e| cannot_write(&settings.folder, &e))?;
+        match Self::open_locked(settings, now, lock) {
             // Opening writes too, such as the log's index.
-            Err(StoreError::Full(_) | StoreError::Unavailable(_)) if reserve::give_up(&settings.folder) => {
-                Self::try_open(settings, now)
+            Err(StoreError::Full(_) | StoreError::Unavailable(_)) if Reserve::of(&settings.folder).spend_if_full() => {
+                Self::open_locked(settings, now, again)
             }
             opened => opened,
         }
     }
 
-    fn try_open(settings: &SqliteSettings, now: Timestamp) -> StoreResult<Self> {
+    fn open_locked(settings: &SqliteSettings, now: Timestamp, mut lock: File) -> StoreResult<Self> {
         let folder = &settings.folder;
-        let mut lock = lock_folder(folder)?;
         let path = folder.join(DATABASE);
         refuse_lost(folder, &path)?;
         keep_private(folder, &path).map_err(|e| cannot_write(folder, &e))?;

@@ -21,6 +21,9 @@ use playproof_domain::time::{Now, Timestamp};
 
 impl WriterState {
     pub(super) fn claim(&mut self, request: &ClaimRequest, now: Now) -> Result<Option<Claim>, Fault> {
+        if self.is_out_of_room()? {
+            return Ok(None);
+        }
         let mut members = self.candidates(request, now.wall)?;
         if members.is_empty() {
             return Ok(None);

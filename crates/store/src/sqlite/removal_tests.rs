@@ -115,7 +115,7 @@ async fn moved_rows_leave_no_trace_of_what_is_erased() {
     let folder = tempfile::tempdir().unwrap();
     let store = open_in(folder.path());
     let ids = lived_in(&store, 2_000, 300).await;
-    store.writer.outside(|state| state.empty_log()).await.unwrap();
+    store.writer.outside(WriterState::empty_log).await.unwrap();
     // A user is in the session's row; what is there more often was left behind by a row that moved.
     let users = users(folder.path());
     let erased: Vec<&String> = ids.iter().filter(|id| users[*id] > 1).take(60).collect();

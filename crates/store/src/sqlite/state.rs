@@ -266,12 +266,20 @@ impl WriterState {
         Ok(None)
     }
 
+    /// Whether the disk is full and what was held for that is spent: what can wait for room does.
+    pub(super) fn is_out_of_room(&mut self) -> Result<bool, Fault> {
+        match self.check_room() {
+            Err(Fault::Store(StoreError::Full(_))) => Ok(self.reserve.is_spent()),
+            checked => checked.map(|()| false),
+        }
+    }
+
     /// Makes the room that is held for a full disk free, for all but new sessions; `false` where there is none.
     pub(super) fn spend_reserve(&mut self) -> bool {
         self.recheck_room();
         let spent = self.reserve.spend();
         if spent {
-            tracing::warn!("the disk is full; the store goes on in the room that it held back, and takes no sessions");
+            tracing::warn!("the disk is full; erasure goes on in the room that was held for it, sessions wait");
         }
         spent
     }
@@ -311,7 +319,14 @@ impl WriterState {
 
     /// Moves the write-ahead log into the file and empties it, so that erased bytes are in neither. `false` when a
     /// reader holds it.
-    pub(super) fn empty_log(&self) -> Result<bool, Fault> {
+    pub(super) fn empty_log(&mut self) -> Result<bool, Fault> {
+        match self.try_empty_log() {
+            Err(fault) if fault.is_full_disk() && self.spend_reserve() => self.try_empty_log(),
+            emptied => emptied,
+        }
+    }
+
+    fn try_empty_log(&self) -> Result<bool, Fault> {
         // Not a moment's wait for readers here: everybody's writes would wait along.
         self.connection.busy_timeout(Duration::ZERO)?;
         let busy = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
@@ -319,7 +334,7 @@ impl WriterState {
         Ok(busy? == 0)
     }
 
-    pub(super) fn close(self) {
+    pub(super) fn close(mut self) {
         let _ = self.empty_log();
         let _ = self.connection.close();
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 
 use super::connection::{READER_CACHE_KIB, connect};
@@ -19,6 +20,9 @@ use crate::{NodeRow, StoreError, StoreResult};
 
 /// Readers at the same time; more wait.
 const MAX_READERS: usize = 4;
+/// Of them on other threads than those that the store was opened on. They work for nobody who waits, at low priority, and
+/// must leave places to those that do.
+const MAX_READERS_BEHIND: usize = 2;
 
 /// The embedded store, open.
 pub struct SqliteStore {
@@ -40,6 +44,9 @@ pub(super) struct Readers {
     path: PathBuf,
     pub(super) idle: Mutex<Vec<Connection>>,
     places: Semaphore,
+    /// The runtime that the store was opened on.
+    home: Option<tokio::runtime::Id>,
+    places_behind: Semaphore,
 }
 
 impl SqliteStore {
@@ -51,14 +58,21 @@ impl SqliteStore {
     {
         let readers = Arc::clone(&self.readers);
         let closed = |what: String| StoreError::Unavailable(what);
+        let is_behind = self.readers.home.is_some_and(|home| home != Handle::current().id());
+        let behind = if is_behind { Some(self.readers.places_behind.acquire().await) } else { None };
         let place = self.readers.places.acquire().await.map_err(|e| closed(e.to_string()))?;
         let outcome = tokio::task::spawn_blocking(move || readers.run(run)).await;
-        drop(place);
+        drop((place, behind));
         let outcome = outcome.map_err(|e| closed(e.to_string()))?.map_err(|fault| fault.for_callers());
+        self.note_damage(&outcome);
+        outcome
+    }
+
+    /// Remembers for `health` that something cannot be read.
+    pub(super) fn note_damage<T>(&self, outcome: &StoreResult<T>) {
         if matches!(outcome, Err(StoreError::Corrupt(_))) {
             self.damaged.store(true, Ordering::Relaxed);
         }
-        outcome
     }
 
     /// Removes what an erasure left in unused parts of the file and in the write-ahead log; a reader may be in the way for
@@ -69,7 +83,15 @@ impl SqliteStore {
             page = self.writer.execute(move |state| state.scrub_step(first)).await?;
         }
         for _ in 0..50 {
-            if self.writer.outside(|state| state.empty_log()).await? {
+            let emptied = self.writer.outside(WriterState::empty_log).await;
+            // What was erased is erased, so this is no refusal.
+            let emptied = emptied.map_err(|error| match error {
+                StoreError::Full(why) => {
+                    StoreError::Unavailable(format!("erased, but traces are left in the log: {why}"))
+                }
+                other => other,
+            });
+            if emptied? {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -97,7 +119,13 @@ impl SqliteStore {
 
 impl Readers {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, idle: Mutex::new(Vec::new()), places: Semaphore::new(MAX_READERS) }
+        Self {
+            path,
+            idle: Mutex::new(Vec::new()),
+            places: Semaphore::new(MAX_READERS),
+            home: Handle::try_current().ok().map(|home| home.id()),
+            places_behind: Semaphore::new(MAX_READERS_BEHIND),
+        }
     }
 
     fn run<T>(&self, run: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {

@@ -32,17 +32,18 @@ const HEADERS: [(HeaderName, &str); 6] = [
 
 /// The page.
 pub(crate) async fn page(State(_): State<Shared>, headers: HeaderMap) -> Response {
-    answer("index.html", &headers)
+    answer::<Files>("index.html", &headers)
 }
 
 /// A file that it loads.
 pub(crate) async fn file(State(_): State<Shared>, TextPath(name): TextPath, headers: HeaderMap) -> Response {
-    answer(&name, &headers)
+    answer::<Files>(&name, &headers)
 }
 
-fn answer(name: &str, asked: &HeaderMap) -> Response {
-    let (Some(kind), Some(file)) = (kind(name), Files::get(name)) else {
-        return ApiError::new(Code::UnknownRoute, "the dashboard has no such file; it begins at /").into_response();
+/// Answers with a file of `F`.
+pub(super) fn answer<F: RustEmbed>(name: &str, asked: &HeaderMap) -> Response {
+    let (Some(kind), Some(file)) = (kind(name), F::get(name)) else {
+        return ApiError::new(Code::UnknownRoute, "there is no such file; the dashboard begins at /").into_response();
     };
     let mut response = raw::tagged(&tag(&file), asked, kind, file.data.into_owned());
     for (name, value) in HEADERS {

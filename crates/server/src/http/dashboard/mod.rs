@@ -5,3 +5,4 @@ pub(crate) mod events;
 pub(crate) mod feed;
 pub(crate) mod files;
 pub(crate) mod login;
+pub(crate) mod play;

@@ -8,6 +8,7 @@ use crate::domain::features::v1;
 use crate::domain::queue::State;
 use crate::domain::reason::Reasons;
 use crate::domain::result::Verdict;
+use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::store::{FirstVerdict, StoredResult};
 
@@ -41,6 +42,26 @@ pub(crate) struct ReasonBody {
 
 pub(crate) fn reasons(reasons: Reasons) -> Vec<ReasonBody> {
     reasons.iter().map(|r| ReasonBody { code: r.code(), message: r.message() }).collect()
+}
+
+/// What the service did to a session so that it could be taken.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct NoteBody {
+    /// Stable; branch on this. `movements_thinned` is the only one.
+    #[schema(example = "movements_thinned")]
+    code: &'static str,
+    /// For people.
+    message: String,
+}
+
+pub(crate) fn notes(session: &Session) -> Vec<NoteBody> {
+    let Session { movements, thinned, .. } = session;
+    let message = |thinned| {
+        let (sent, kept) = (movements.len() + thinned, movements.len());
+        format!("{sent} movements came, more than one session keeps; {kept} of them, evenly spread, are judged")
+    };
+    let thinned = (*thinned > 0).then(|| NoteBody { code: "movements_thinned", message: message(*thinned) });
+    thinned.into_iter().collect()
 }
 
 /// The score of a verdict.

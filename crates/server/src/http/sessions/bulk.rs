@@ -27,6 +27,7 @@ use crate::http::extract::query::Params;
 use crate::http::respond::answer::Answer;
 use crate::http::respond::error::{ApiError, Code, ErrorBody};
 use crate::http::respond::refusals::{BulkBusy, RateLimited, WrongBodyType, WrongQuery};
+use crate::http::respond::shapes::NoteBody;
 use crate::http::respond::{raw, shapes};
 use crate::http::sessions::lines::{Line, Lines};
 use crate::http::sessions::score::SessionSchema;
@@ -78,6 +79,10 @@ pub(crate) struct LineAnswer {
     /// queued, processed or failed; absent when refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'static str>,
+    /// What was done so that the session could be taken; absent where nothing was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    notes: Vec<NoteBody>,
     /// error, message, code and details; present when refused.
     #[serde(flatten)]
     refusal: Option<ErrorBody>,
@@ -141,7 +146,8 @@ pub(crate) async fn submit(
     let place = place.map_err(|_| ApiError::new(Code::Busy, "too many bulk intakes run at once; try again later"))?;
     let (writer, reader) = spool::spool(&service.spool);
     let lines = Lines::new(body, service.settings.body_limit, service.settings.body_timeout);
-    let run = Run { service, access, report: query.report, summary: Summary::default(), out: Vec::new(), stop: None };
+    let (report, summary, shape) = (query.report, Summary::default(), Shape::Unread);
+    let run = Run { service, access, report, summary, out: Vec::new(), stop: None, shape };
     // A task of its own: it goes on reading and storing whatever the response's reader does.
     tokio::spawn(async move {
         run.run(lines, writer).await;
@@ -159,6 +165,7 @@ struct Outcome {
     line: u64,
     bytes: usize,
     id: Option<SessionId>,
+    notes: Vec<NoteBody>,
     answer: Result<Receipt, ApiError>,
 }
 
@@ -184,6 +191,17 @@ enum Stop {
     Silent,
 }
 
+/// What the body's first lines look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// Nothing was read yet.
+    Unread,
+    /// The first line is the beginning of something longer.
+    NotLines,
+    /// A session a line, or a line at fault by itself.
+    Lines,
+}
+
 struct Run {
     service: Shared,
     access: Access,
@@ -191,6 +209,7 @@ struct Run {
     summary: Summary,
     out: Vec<u8>,
     stop: Option<Stop>,
+    shape: Shape,
 }
 
 impl Run {
@@ -278,21 +297,22 @@ impl Run {
             }
             (None, Line::Text(text)) => match self.parse(&text) {
                 Ok(session) => {
-                    let (bytes, id) = (text.len(), Some(session.id.clone()));
+                    self.shape = Shape::Lines;
+                    let (bytes, id, notes) = (text.len(), Some(session.id.clone()), shapes::notes(&session));
                     let (intake, received) = (self.service.intake.clone(), self.service.clock.now());
                     let submission = Submission { received, forced: self.access.forced, sender: Sender::Server };
                     let outcome = async move {
                         let answer = intake.submit(session, submission).await.map_err(ApiError::from);
-                        Outcome { line, bytes, id, answer }
+                        Outcome { line, bytes, id, notes, answer }
                     };
                     return Some((bytes, Box::pin(outcome)));
                 }
-                Err(refusal) => refusal,
+                Err(refusal) => self.refused(&text, refusal),
             },
             (None, Line::TimedOut) => ApiError::timeout(),
             (None, Line::TooLong | Line::Blank | Line::End) => ApiError::too_large(self.service.settings.body_limit),
         };
-        let refused = Outcome { line, bytes: 0, id: None, answer: Err(refusal) };
+        let refused = Outcome { line, bytes: 0, id: None, notes: Vec::new(), answer: Err(refusal) };
         Some((0, Box::pin(std::future::ready(refused))))
     }
 
@@ -302,6 +322,23 @@ impl Run {
         self.access.submit_to(&mut session.deployment_id)?;
         self.service.fairness.check(&session.deployment_id, false, &self.service.keys())?;
         Ok(session)
+    }
+
+    /// The refusal of a line. A body that is no NDJSON is named once, in place of each of its lines.
+    fn refused(&mut self, text: &[u8], refusal: ApiError) -> ApiError {
+        let shape = std::mem::replace(&mut self.shape, Shape::Lines);
+        match (shape, begins_something_longer(text)) {
+            (Shape::Unread, Some(message)) => {
+                self.shape = Shape::NotLines;
+                ApiError::malformed("body", message)
+            }
+            (Shape::NotLines, _) => {
+                self.stop = Some(Stop::Silent);
+                let message = "this line is no session either; this line and the rest were not taken, send NDJSON";
+                ApiError::malformed("body", message)
+            }
+            _ => refusal,
+        }
     }
 
     fn count(&mut self, received: Received) {
@@ -314,7 +351,7 @@ impl Run {
     }
 
     fn answer(&mut self, outcome: Outcome) {
-        let Outcome { line, id, answer, .. } = outcome;
+        let Outcome { line, id, notes, answer, .. } = outcome;
         let session_id = id.map(SessionText);
         let answer = match answer {
             Ok(receipt) => {
@@ -323,14 +360,16 @@ impl Run {
                     return;
                 }
                 let outcome = if receipt.duplicate { "duplicate" } else { "accepted" };
-                LineAnswer { line, session_id, outcome, status: Some(shapes::status(receipt.state)), refusal: None }
+                let status = Some(shapes::status(receipt.state));
+                LineAnswer { line, session_id, outcome, status, notes, refusal: None }
             }
             Err(refusal) => {
                 self.count(Received::Refused);
                 if refusal.code == Code::QueueFull {
                     self.stop.get_or_insert(Stop::QueueFull);
                 }
-                LineAnswer { line, session_id, outcome: "refused", status: None, refusal: Some(refusal.body()) }
+                let refusal = Some(refusal.body());
+                LineAnswer { line, session_id, outcome: "refused", status: None, notes, refusal }
             }
         };
         write_line(&mut self.out, &answer);
@@ -352,6 +391,20 @@ impl Run {
             }
         }
     }
+}
+
+/// What is said of a first line with which a JSON document begins that is no session on one line.
+fn begins_something_longer(text: &[u8]) -> Option<&'static str> {
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text).trim_ascii();
+    if text.starts_with(b"[") {
+        return Some(
+            "the body begins as a JSON list; send NDJSON: one session a line, without brackets around the sessions and \
+             commas between them",
+        );
+    }
+    let ends_early = serde_json::from_slice::<serde::de::IgnoredAny>(text).is_err_and(|error| error.is_eof());
+    (text.starts_with(b"{") && ends_early)
+        .then_some("the body begins with a session that goes over several lines; send NDJSON: each session on one line")
 }
 
 /// The refusal of a line and all after it.

@@ -21,7 +21,7 @@ use crate::http::extract::{body, encoding};
 use crate::http::respond::answer::{self, Answer};
 use crate::http::respond::error::{ApiError, Code};
 use crate::http::respond::refusals::{Malformed, RateLimited, SessionRefused};
-use crate::http::respond::shapes::{self, AnomalyBody, FeatureSummary, ReasonBody};
+use crate::http::respond::shapes::{self, AnomalyBody, FeatureSummary, NoteBody, ReasonBody};
 use crate::http::state::Service;
 use crate::intake::{Receipt, Sender, Submission, SubmitError};
 use crate::metrics::Received;
@@ -51,6 +51,10 @@ pub(crate) struct ScoreAnswer<'a> {
     source: &'static str,
     reasons: Vec<ReasonBody>,
     heuristic: HeuristicBody,
+    /// What was done so that the session could be taken; absent where nothing was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    notes: Vec<NoteBody>,
 }
 
 /// What the fixed rules alone say, whoever gave the verdict; for sites that come from them.
@@ -73,6 +77,10 @@ pub(crate) struct SubmitAnswer<'a> {
     /// queued, processed or failed.
     #[schema(example = "queued")]
     status: &'static str,
+    /// What was done so that the session could be taken; absent where nothing was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    notes: Vec<NoteBody>,
 }
 
 /// What a submission is answered with.
@@ -112,8 +120,8 @@ pub(crate) struct SessionSchema {
     /// The client's own measure.
     #[schema(minimum = -1e15, maximum = 1e15)]
     duration_ms: Option<f64>,
-    /// Pointer samples in arrival order. None at all is a session, too: of somebody who used a keyboard or a screen reader.
-    #[schema(max_items = 20000)]
+    /// Pointer samples in arrival order. None at all is a session, too: of somebody who used a keyboard or a screen reader. Of
+    /// more than 20,000 an even selection is kept, and a note says so.
     movements: Vec<MovementSchema>,
     /// Button presses and taps.
     #[schema(max_items = 2000)]
@@ -198,20 +206,28 @@ pub(crate) async fn submit(
     body: Body,
 ) -> Answer {
     let taken = take(&service, access.as_ref(), client, &headers, body).await;
-    let (receipt, by_page) = taken.inspect_err(|_| service.metrics.received(Received::Refused))?;
+    let Taken { receipt, by_page, notes } = taken.inspect_err(|_| service.metrics.received(Received::Refused))?;
     service.metrics.received(if receipt.duplicate { Received::Duplicate } else { Received::Accepted });
     let thresholds = service.intake.thresholds().of(&receipt.key.deployment);
-    Ok(answer(&receipt, &thresholds, by_page))
+    Ok(answer(&receipt, &thresholds, by_page, notes))
 }
 
-/// Takes the session of a body; also whether a page sent it.
+/// A session that was taken.
+struct Taken {
+    receipt: Receipt,
+    /// Whether a page sent it.
+    by_page: bool,
+    notes: Vec<NoteBody>,
+}
+
+/// Takes the session of a body.
 async fn take(
     service: &Service,
     access: Option<&Access>,
     client: ClientAddress,
     headers: &HeaderMap,
     body: Body,
-) -> Result<(Receipt, bool), ApiError> {
+) -> Result<Taken, ApiError> {
     let received = service.clock.now();
     body::check_kind(headers, body::is_json_or_text, "application/json")?;
     encoding::check(headers)?;
@@ -242,8 +258,9 @@ async fn take(
         service.fairness.check(&session.deployment_id, !sender.vouches(), &service.keys())?;
     }
     let (by_page, by_token) = (sender != Sender::Server, matches!(sender, Sender::Challenged { .. }));
+    let notes = shapes::notes(&session);
     match service.intake.submit(session, Submission { received, forced, sender }).await {
-        Ok(receipt) => Ok((receipt, by_page)),
+        Ok(receipt) => Ok(Taken { receipt, by_page, notes }),
         Err(SubmitError::Conflict) if by_token => {
             let message = "another session came with this token; ask for a challenge for each session";
             Err(ApiError::at(Code::UsedToken, "token", message))
@@ -295,11 +312,11 @@ fn parse(service: &Service, body: &Bytes) -> Result<Session, ApiError> {
     Ok(service.intake.parse(body, &service.settings.bounds)?)
 }
 
-fn answer(receipt: &Receipt, thresholds: &Thresholds, by_page: bool) -> Response {
+fn answer(receipt: &Receipt, thresholds: &Thresholds, by_page: bool, notes: Vec<NoteBody>) -> Response {
     let session_id = receipt.key.id.as_str();
     let status = shapes::status(receipt.state);
     if by_page {
-        return answer::json(&SubmitAnswer { session_id, status });
+        return answer::json(&SubmitAnswer { session_id, status, notes });
     }
     let verdict = &receipt.first.verdict;
     let rules = Verdict::heuristic(&Heuristic::judge(&receipt.features), thresholds);
@@ -319,6 +336,7 @@ fn answer(receipt: &Receipt, thresholds: &Thresholds, by_page: bool) -> Response
             decision: rules.decision.name(),
             reasons: shapes::reasons(rules.reasons),
         },
+        notes,
     })
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod base_path;
 pub(crate) mod bodies;
 pub(crate) mod fairness;
 pub(crate) mod gate;
+mod http2;
 pub(crate) mod local_guard;
 pub(crate) mod newcomers;
 pub(crate) mod peer;

@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep};
 use tower_service::Service as _;
 
+use super::http2;
 use crate::access::address::ClientAddress;
 use crate::http::router;
 use crate::http::settings::HttpSettings;
@@ -233,11 +234,13 @@ struct Patient<S> {
     moved: Instant,
     /// Armed while a write waits.
     alarm: Option<Pin<Box<Sleep>>>,
+    /// Whether the client said something.
+    begun: bool,
 }
 
 impl<S> Patient<S> {
     fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, moved: Instant::now(), alarm: None }
+        Self { stream, patience, moved: Instant::now(), alarm: None, begun: false }
     }
 
     /// Passes a write's outcome on, unless it has waited too long.
@@ -257,11 +260,17 @@ impl<S> Patient<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Patient<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
         let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
         if outcome.is_ready() {
             self.moved = Instant::now();
+            if !std::mem::replace(&mut self.begun, true) && http2::begins(&buf.filled()[before..]) {
+                // Nothing was written yet, so there is room for it.
+                let _ = Pin::new(&mut self.stream).poll_write(cx, &http2::refusal());
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the client speaks HTTP/2")));
+            }
         }
         outcome
     }
@@ -332,6 +341,21 @@ mod tests {
             read.unwrap();
         };
         tokio::join!(client, server);
+    }
+
+    #[tokio::test]
+    async fn http_2_is_refused_in_its_own_words() {
+        let app = TestApp::start().await;
+        let mut client = app.connect().await;
+        client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+        let mut told = Vec::new();
+        // The connection may be cut once the farewell is said.
+        let _ = client.read_to_end(&mut told).await;
+        assert_eq!(told[..9], [0, 0, 0, 4, 0, 0, 0, 0, 0], "settings come first");
+        let farewell = &told[9..];
+        assert_eq!((farewell[3], &farewell[9..13], &farewell[13..17]), (7, &[0; 4][..], &[0, 0, 0, 0xd][..]));
+        assert!(String::from_utf8_lossy(&farewell[17..]).contains("speaks HTTP/1.1"), "{farewell:?}");
+        assert_eq!(app.get("/health").await.status, 200);
     }
 
     #[tokio::test]

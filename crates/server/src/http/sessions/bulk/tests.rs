@@ -161,6 +161,46 @@ async fn only_refusals_are_reported_where_that_is_asked() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_one_json_document_is_named_once() {
+    let app = TestApp::start().await;
+    let two = vec![session("a"), session("b")];
+    let list = app.bulk("", serde_json::to_string(&two).unwrap()).await;
+    assert!(list.len() == 2 && list[0]["message"].as_str().unwrap().contains("JSON list"), "{list:?}");
+    let pretty_list = serde_json::to_string_pretty(&two).unwrap();
+    let pretty = serde_json::to_string_pretty(&session("a")).unwrap();
+    for (body, word) in [(pretty_list, "JSON list"), (format!("\u{feff}{pretty}"), "several lines")] {
+        let answers = app.bulk("", body.clone()).await;
+        assert_eq!(answers.len(), 3, "{answers:?}");
+        assert!(answers[0]["message"].as_str().unwrap().contains(word), "{answers:?}");
+        assert!(answers[1]["message"].as_str().unwrap().contains("the rest were not taken"), "{answers:?}");
+        assert_eq!(answers[2], counted(0, 0, body.lines().count() as u64));
+    }
+    // A first line that broke off hides none of those that follow.
+    let answers = app.bulk("", format!("{{\"sessionId\":\n{}\nnonsense\n{}", session("a"), session("b"))).await;
+    assert_eq!(answers[4], counted(2, 0, 2), "{answers:?}");
+}
+
+#[tokio::test]
+async fn a_session_with_more_movements_than_are_kept_is_taken_and_says_so() {
+    let app = TestApp::with(|choice| choice.http.bounds.movements = 20).await;
+    let mut many = session("many");
+    let sent = many["movements"].as_array().unwrap().len();
+    assert!(sent > 20);
+    let answers = app.bulk("", format!("{many}\n")).await;
+    assert_eq!(answers[0]["outcome"], "accepted");
+    many["sessionId"] = json!("alone");
+    let alone = app.post("/api/v1/score", &many).await;
+    assert_eq!(alone.status, 200);
+    for note in [&answers[0]["notes"], &alone.json()["notes"]] {
+        assert_eq!(note[0]["code"], "movements_thinned", "{note}");
+        assert!(note[0]["message"].as_str().unwrap().starts_with(&format!("{sent} movements came")), "{note}");
+    }
+    let mut few = session("few");
+    few["movements"].as_array_mut().unwrap().truncate(20);
+    assert!(app.post("/api/v1/score", &few).await.json().get("notes").is_none());
+}
+
+#[tokio::test]
 async fn a_full_queue_refuses_the_line_and_the_rest() {
     let app = TestApp::with(|choice| choice.queue_limit = 5).await;
     let answers = app.bulk("", sessions("s", 600)).await;

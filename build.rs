@@ -1,0 +1,31 @@
+//! Gives a release build its version with the commit: `0.1.0 (1a2b3c4d5e6f)`. Where there is no repository, such as in an
+//! archive of the sources, `PLAYPROOF_COMMIT` names it, or nothing does.
+
+#![expect(clippy::disallowed_methods, reason = "what cargo tells a build script is in its environment")]
+
+use std::path::Path;
+use std::process::Command;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=PLAYPROOF_COMMIT");
+    let version = std::env::var("CARGO_PKG_VERSION").unwrap_or_default();
+    // A test build is the same whatever was committed last.
+    let commit = if std::env::var("PROFILE").is_ok_and(|profile| profile == "release") { commit() } else { None };
+    let version = commit.map_or_else(|| version.clone(), |commit| format!("{version} ({commit})"));
+    println!("cargo::rustc-env=PLAYPROOF_VERSION={version}");
+}
+
+fn commit() -> Option<String> {
+    if let Ok(commit) = std::env::var("PLAYPROOF_COMMIT") {
+        return Some(commit).filter(|commit| !commit.is_empty());
+    }
+    for watched in [".git/HEAD", ".git/logs/HEAD"] {
+        if Path::new(watched).exists() {
+            println!("cargo::rerun-if-changed={watched}");
+        }
+    }
+    let told = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output().ok()?;
+    let commit = String::from_utf8(told.stdout).ok()?.trim().to_owned();
+    (told.status.success() && !commit.is_empty()).then_some(commit)
+}
