@@ -234,6 +234,8 @@ fn keys_come_from_files_too_and_the_stronger_place_wins() {
     let (_file, path) = file("admin-key-0123456789\nadmin-key-9876543210@shop\n\n");
     let from_file = secrets(&["admin-key-0123456789", "admin-key-9876543210@shop"]);
     assert_eq!(load(&[("PLAYPROOF_ADMIN_KEYS_FILE", &path)]).unwrap().http.admin_keys, from_file);
+    let (_file, commented) = file("# who: ops\nadmin-key-0123456789\n\n  # the shop's\nadmin-key-9876543210@shop\n");
+    assert_eq!(load(&[("PLAYPROOF_ADMIN_KEYS_FILE", &commented)]).unwrap().http.admin_keys, from_file);
     let both = faults(&[("PLAYPROOF_ADMIN_KEYS_FILE", &path), ("PLAYPROOF_ADMIN_KEYS", "x")]);
     assert!(both[0].contains("set one of them"), "{both:?}");
     let flag = load_with(&flags(&[("admin_keys", "from-flag-0123456789")]), &[("PLAYPROOF_ADMIN_KEYS_FILE", &path)]);

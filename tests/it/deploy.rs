@@ -87,3 +87,15 @@ fn a_release_is_an_archive_a_package_and_their_checksums() {
     assert!(["tokio", "rustls", "playproof-domain"].iter().all(|name| components.contains(name)), "{components:?}");
     assert!(!components.contains(&"proptest"));
 }
+
+#[test]
+fn what_runs_in_production_is_private_and_holds_no_simulator() {
+    assert!(file("deploy/playproof-batch.service").lines().any(|line| line == "UMask=0077"));
+    let dockerfile = file("deploy/Dockerfile");
+    let production = dockerfile.rsplit_once("\nFROM ").unwrap().1;
+    assert!(production.contains("playproof-batch") && !production.contains("woodwide-sim"), "{production}");
+    let compose = file("deploy/compose.yaml");
+    for line in compose.lines().filter(|line| line.contains("PASSWORD") && !line.starts_with('#')) {
+        assert!(line.contains("${") && line.contains(":?"), "a password that everybody knows: {line}");
+    }
+}

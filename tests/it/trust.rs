@@ -7,7 +7,67 @@ use crate::process::{Place, Process, on_both_stores};
 
 const ADMIN: &str = "admin-key-0123456789";
 
-on_both_stores!(a_logged_out_cookie_stays_out_on_every_node_and_after_a_restart);
+on_both_stores!(
+    a_logged_out_cookie_stays_out_on_every_node_and_after_a_restart,
+    a_token_is_answered_once_on_whichever_node,
+    a_stream_ends_when_its_key_is_revoked_on_whichever_node,
+);
+
+/// Two nodes where the store is shared; else one, twice.
+fn nodes(place: &Place, settings: &[(&str, &str)]) -> (Process, Option<Process>) {
+    let other = place.url.starts_with("postgres").then(|| Process::on(&place.url, settings));
+    (Process::on(&place.url, settings), other)
+}
+
+async fn a_token_is_answered_once_on_whichever_node(place: Place) {
+    let settings = [("PLAYPROOF_ADMIN_KEYS", ADMIN)];
+    let (node, other) = nodes(&place, &settings);
+    let client = playproof_batch::tls::http_client().no_proxy().build().unwrap();
+    let (one, another) = (node.url.clone(), other.as_ref().map_or(node.url.clone(), |other| other.url.clone()));
+    let post = async |url: &str, path: &str, key: &str, body: &Value| -> Value {
+        let request = client.post(format!("{url}/api/v1/{path}")).bearer_auth(key).json(body);
+        request.send().await.unwrap().json().await.unwrap()
+    };
+    let challenge = post(&one, "challenges", ADMIN, &json!({"action": "pay"})).await;
+    let token = challenge["token"].as_str().unwrap();
+    let movement = generator::generate(Family::WindMouse, 1, Shape { movements: Some(200) });
+    let mut session: Value = serde_json::from_slice(&generator::to_json(&movement, true)).unwrap();
+    session["sessionId"] = challenge["sessionId"].clone();
+    assert_eq!(post(&another, "score", token, &session).await["status"], "queued");
+    let asked = json!({ "response": token });
+    let all = (0..12).map(|n| post(if n % 2 == 0 { &one } else { &another }, "siteverify", ADMIN, &asked));
+    let told = futures_util::future::join_all(all).await;
+    let answered: Vec<_> = told.iter().filter(|told| told["success"] == true).collect();
+    assert!(answered.len() == 1 && answered[0]["action"] == "pay", "{told:?}");
+    assert_eq!(told.iter().filter(|told| told["code"] == "used_token").count(), 11, "{told:?}");
+    node.kill();
+    let node = Process::on(&place.url, &settings);
+    assert_eq!(post(&node.url, "siteverify", ADMIN, &asked).await["code"], "used_token", "also after a kill");
+}
+
+async fn a_stream_ends_when_its_key_is_revoked_on_whichever_node(place: Place) {
+    let (node, other) = nodes(&place, &[("PLAYPROOF_ADMIN_KEYS", ADMIN)]);
+    let client = playproof_batch::tls::http_client().no_proxy().build().unwrap();
+    let keys = format!("{}/api/v1/keys", node.url);
+    let made = client.post(&keys).bearer_auth(ADMIN).json(&json!({"role": "ingest", "name": "backend"}));
+    let made: Value = made.send().await.unwrap().json().await.unwrap();
+    let follow = other.as_ref().map_or(&node.url, |other| &other.url);
+    let follow = format!("{follow}/api/v1/verdicts");
+    let key = made["key"].as_str().unwrap();
+    // Another node learns of a key within two seconds.
+    let mut stream = loop {
+        let stream = client.get(&follow).bearer_auth(key).send().await.unwrap();
+        if stream.status() == 200 {
+            break stream;
+        }
+    };
+    let revoked = client.delete(format!("{keys}/{}", made["id"].as_str().unwrap())).bearer_auth(ADMIN).send().await;
+    assert_eq!(revoked.unwrap().status(), 200);
+    let begun = std::time::Instant::now();
+    while let Ok(Some(_)) = stream.chunk().await {}
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(client.get(&follow).bearer_auth(key).send().await.unwrap().status(), 401);
+}
 
 async fn a_logged_out_cookie_stays_out_on_every_node_and_after_a_restart(place: Place) {
     let settings = [("PLAYPROOF_ADMIN_KEYS", ADMIN)];

@@ -45,12 +45,13 @@ impl Modify for Bearer {
     }
 }
 
-/// What every route of the API may answer before its handler is reached.
+/// What every route may answer before its handler is reached.
 struct Common;
 
 impl Modify for Common {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
-        for (_, item) in api.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/api/")) {
+        for (path, item) in &mut api.paths.paths {
+            let of_api = path.starts_with("/api/");
             let operations = [&mut item.get, &mut item.post, &mut item.delete];
             for operation in operations.into_iter().filter_map(Option::as_mut) {
                 for parameter in operation.parameters.iter_mut().flatten() {
@@ -60,9 +61,12 @@ impl Modify for Common {
                         schema.pattern = pattern(&parameter.name).or(schema.pattern.take());
                     }
                 }
-                let reasons =
-                    [("400", "Malformed path, query or body"), ("429", "Over the rate limit; see Retry-After")];
-                for (status, reason) in reasons {
+                let reasons: &[_] = if of_api {
+                    &[("400", "Malformed path, query or body"), ("429", "Over the rate limit; see Retry-After")]
+                } else {
+                    &[("400", "No Host header, several, or one that names no host")]
+                };
+                for &(status, reason) in reasons {
                     let answer = || refusals::response(reason).into();
                     operation.responses.responses.entry(status.to_owned()).or_insert_with(answer);
                 }

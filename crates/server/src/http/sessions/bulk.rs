@@ -105,6 +105,15 @@ pub(crate) struct SummaryLine {
     summary: Summary,
 }
 
+/// What each line of the answer is.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "documents what is answered; none is ever made")]
+pub(crate) enum BulkAnswer {
+    Line(LineAnswer),
+    Summary(SummaryLine),
+}
+
 /// How many lines had which outcome.
 #[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
 struct Summary {
@@ -125,7 +134,7 @@ struct Summary {
     request_body(content = SessionSchema, content_type = "application/x-ndjson"),
     responses(
         (status = 200, description = "One LineAnswer per line, then one SummaryLine",
-            content((LineAnswer = "application/x-ndjson"))),
+            content((inline(BulkAnswer) = "application/x-ndjson"))),
         Ingester, WrongBodyType, WrongQuery, RateLimited, BulkBusy,
     )
 )]

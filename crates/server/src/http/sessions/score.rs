@@ -6,7 +6,9 @@ use axum::http::{HeaderMap, Uri, header};
 use axum::response::Response;
 use bytes::Bytes;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::schema::AnyOfBuilder;
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::access::address::ClientAddress;
 use crate::access::rights::{Access, Role};
@@ -83,13 +85,26 @@ pub(crate) struct SubmitAnswer<'a> {
     notes: Vec<NoteBody>,
 }
 
-/// What a submission is answered with.
-#[derive(ToSchema)]
-#[serde(untagged)]
-#[expect(dead_code, clippy::large_enum_variant, reason = "documents what is answered; none is ever made")]
-pub(crate) enum SubmissionAnswer<'a> {
-    Scored(ScoreAnswer<'a>),
-    Taken(SubmitAnswer<'a>),
+/// What a submission is answered with: the verdict, or less of it. Never made; its schema is that of both.
+pub(crate) enum SubmissionAnswer {}
+
+impl PartialSchema for SubmissionAnswer {
+    fn schema() -> RefOr<Schema> {
+        let of = Ref::from_schema_name;
+        // Not one of them: the shorter one is a part of the longer one.
+        Schema::AnyOf(AnyOfBuilder::new().item(of("ScoreAnswer")).item(of("SubmitAnswer")).build()).into()
+    }
+}
+
+impl ToSchema for SubmissionAnswer {
+    fn schemas(all: &mut Vec<(String, RefOr<Schema>)>) {
+        all.extend(
+            [("ScoreAnswer", ScoreAnswer::schema()), ("SubmitAnswer", SubmitAnswer::schema())]
+                .map(|(name, schema)| (name.to_owned(), schema)),
+        );
+        ScoreAnswer::schemas(all);
+        SubmitAnswer::schemas(all);
+    }
 }
 
 /// A session. Unknown fields are ignored, a repeated known one is refused, `null` stands for an absent optional one.
