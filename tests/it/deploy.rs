@@ -60,7 +60,10 @@ fn run(program: &str, args: &[&str]) -> String {
 fn a_release_is_an_archive_a_package_and_their_checksums() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().to_str().unwrap();
-    let told = run("scripts/release", &["--binary", env!("CARGO_BIN_EXE_playproof-batch"), "--out", out]);
+    // Without what debuggers need it is packed in a moment.
+    let program = folder.path().join("program");
+    run("strip", &["-o", program.to_str().unwrap(), env!("CARGO_BIN_EXE_playproof-batch")]);
+    let told = run("scripts/release", &["--binary", program.to_str().unwrap(), "--out", out]);
     let files: Vec<&str> = told.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
     let named = |end: &str| format!("{out}/{}", files.iter().find(|name| name.ends_with(end)).unwrap());
     run("sh", &["-c", &format!("cd {out} && sha256sum --check --strict SHA256SUMS")]);
@@ -95,6 +98,7 @@ fn what_runs_in_production_is_private_and_holds_no_simulator() {
     let production = dockerfile.rsplit_once("\nFROM ").unwrap().1;
     assert!(production.contains("playproof-batch") && !production.contains("woodwide-sim"), "{production}");
     let compose = file("deploy/compose.yaml");
+    assert!(!compose.contains("simulator:4010"), "nodes ask a simulator");
     for line in compose.lines().filter(|line| line.contains("PASSWORD") && !line.starts_with('#')) {
         assert!(line.contains("${") && line.contains(":?"), "a password that everybody knows: {line}");
     }
