@@ -20,12 +20,19 @@ fn commit() -> Option<String> {
     if let Ok(commit) = std::env::var("PLAYPROOF_COMMIT") {
         return Some(commit).filter(|commit| !commit.is_empty());
     }
-    for watched in [".git/HEAD", ".git/logs/HEAD"] {
-        if Path::new(watched).exists() {
-            println!("cargo::rerun-if-changed={watched}");
-        }
+    // The sources may lie unpacked in somebody else's repository.
+    let home = git(&["rev-parse", "--show-toplevel"])?;
+    if Path::new(&home).canonicalize().ok()? != Path::new(".").canonicalize().ok()? {
+        return None;
     }
-    let told = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output().ok()?;
-    let commit = String::from_utf8(told.stdout).ok()?.trim().to_owned();
-    (told.status.success() && !commit.is_empty()).then_some(commit)
+    for watched in ["HEAD", "logs/HEAD"] {
+        println!("cargo::rerun-if-changed={}", git(&["rev-parse", "--git-path", watched])?);
+    }
+    git(&["rev-parse", "--short=12", "HEAD"])
+}
+
+fn git(args: &[&str]) -> Option<String> {
+    let told = Command::new("git").args(args).output().ok()?;
+    let text = String::from_utf8(told.stdout).ok()?.trim().to_owned();
+    (told.status.success() && !text.is_empty()).then_some(text)
 }

@@ -87,12 +87,22 @@ function verdict(list, when, { decision, anomalyScore, anomaly, reasons }) {
 async function follow(place, sessionId) {
   const list = element('dl', '');
   place.replaceChildren(list);
+  try {
+    await tell(place, list, sessionId);
+  } catch (error) {
+    if (place.contains(list)) throw error;
+  }
+}
+
+async function tell(place, list, sessionId) {
   const route = `api/v1/batch/result/${encodeURIComponent(sessionId)}`;
   let told = await ask(route);
   verdict(list, 'At once', told.first);
   const waiting = [element('dt', 'In its batch'), element('dd', 'waits for its batch')];
   list.append(...waiting);
   while (place.contains(list) && told.status === 'queued') told = await ask(`${route}?wait=20s`);
+  // Another game was begun meanwhile.
+  if (!place.contains(list)) return;
   waiting.forEach((one) => one.remove());
   if (told.result) verdict(list, 'In its batch', told.result);
   else list.append(element('dt', 'In its batch'), element('dd', told.lastError ?? told.message ?? 'failed'));

@@ -59,11 +59,13 @@ impl Core {
             if known { Redemption::Repeated } else { Redemption::Unused }
         };
         held.release();
-        if let Redemption::First { hostname, .. } = redemption {
+        if let Redemption::First { hostname, session } = redemption {
             // It may have been erased since it was looked up, and nobody learns of an erased session.
-            return Ok(match self.session_once(key).await? {
-                Lookup::Found(session) => Redemption::First { hostname, session },
-                Lookup::Erased | Lookup::Unknown => Redemption::Erased,
+            return Ok(match self.session_once(key).await {
+                Ok(Lookup::Found(session)) => Redemption::First { hostname, session },
+                Ok(Lookup::Erased | Lookup::Unknown) => Redemption::Erased,
+                // The one answer is given away; it must not be lost.
+                Err(_) => Redemption::First { hostname, session },
             });
         }
         Ok(redemption)

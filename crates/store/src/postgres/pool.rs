@@ -137,7 +137,8 @@ impl Connect for Home {
         Box::pin(async move {
             match runtime.spawn(here).await {
                 Ok(made) => made,
-                // Only where the runtime ends, and the process with it.
+                Err(died) if died.is_panic() => std::panic::resume_unwind(died.into_panic()),
+                // The runtime ends, and the process with it.
                 Err(_) => std::future::pending().await,
             }
         })

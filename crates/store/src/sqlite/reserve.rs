@@ -64,7 +64,8 @@ impl Reserve {
             return;
         }
         self.refused_at = None;
-        if self.take().is_err() {
+        // A file system that does not tell what a file takes up, or gives nothing, is not asked again at once.
+        if self.take().is_err() || self.state() != State::Held {
             self.refused_at = Some(Instant::now());
             // A part of it would be taken from others and help nobody.
             let _ = if state == State::Spent { self.empty() } else { fs::remove_file(&self.path) };

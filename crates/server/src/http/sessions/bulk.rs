@@ -144,7 +144,7 @@ pub(crate) async fn submit(
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
-    body::check_type(&headers, is_ndjson, "application/x-ndjson")?;
+    body::check_type(&headers, is_ndjson, "application/x-ndjson, one session a line,")?;
     let share = access.key.map(|key| {
         service.bulk_by_key.take(key).ok_or_else(|| {
             ApiError::new(Code::Busy, "too many bulk intakes run with this key; end one, or try again later")
@@ -341,7 +341,7 @@ impl Run {
                 self.shape = Shape::NotLines;
                 ApiError::malformed("body", message)
             }
-            (Shape::NotLines, _) => {
+            (Shape::NotLines, _) if !is_one_object(text) => {
                 self.stop = Some(Stop::Silent);
                 let message = "this line is no session either; this line and the rest were not taken, send NDJSON";
                 ApiError::malformed("body", message)
@@ -400,6 +400,11 @@ impl Run {
             }
         }
     }
+}
+
+/// Whether a line is one JSON object, whatever is in it.
+fn is_one_object(text: &[u8]) -> bool {
+    text.trim_ascii().starts_with(b"{") && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 /// What is said of a first line with which a JSON document begins that is no session on one line.

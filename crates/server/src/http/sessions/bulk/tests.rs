@@ -175,6 +175,9 @@ async fn a_body_that_is_one_json_document_is_named_once() {
         assert!(answers[1]["message"].as_str().unwrap().contains("the rest were not taken"), "{answers:?}");
         assert_eq!(answers[2], counted(0, 0, body.lines().count() as u64));
     }
+    let text = format!("{{\"sessionId\":\"a\"\n{{\"sessionId\":\"bad id/\"}}\n{}\n{}", session("c"), session("d"));
+    let answers = app.bulk("", text).await;
+    assert_eq!((&answers[1]["details"]["path"], &answers[4]), (&json!("sessionId"), &counted(2, 0, 2)), "{answers:?}");
     // A first line that broke off hides none of those that follow.
     let answers = app.bulk("", format!("{{\"sessionId\":\n{}\nnonsense\n{}", session("a"), session("b"))).await;
     assert_eq!(answers[4], counted(2, 0, 2), "{answers:?}");
