@@ -18,35 +18,45 @@ const STOPPED: (&str, &str) = ("PLAYPROOF_SCHEDULER_AUTOSTART", "false");
 /// A small disk of its own, in a mount namespace that ends with it.
 struct Disk {
     namespace: Child,
+    kinds: &'static [&'static str],
     /// The disk as processes outside reach it.
     root: PathBuf,
     folder: tempfile::TempDir,
 }
 
+/// Whose disks a process sees: those of a user namespace, which anybody may make, or, where there are none, of root's own.
+const NAMESPACES: [&[&str]; 2] = [&["--user", "--mount"], &["--mount"]];
+
 impl Disk {
     fn new(mebibytes: u32) -> Self {
+        NAMESPACES.into_iter().find_map(|kinds| Self::within(kinds, mebibytes)).expect("no disk can be mounted here")
+    }
+
+    fn within(kinds: &'static [&'static str], mebibytes: u32) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let script = r#"mount -t tmpfs -o size="$1"m tmpfs "$0" && echo mounted && exec cat"#;
-        let mut namespace = Command::new("unshare")
-            .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
-            .arg(folder.path())
-            .arg(mebibytes.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new("unshare");
+        command.args(kinds);
+        if kinds.contains(&"--user") {
+            command.arg("--map-root-user");
+        }
+        command.args(["sh", "-c", script]).arg(folder.path()).arg(mebibytes.to_string());
+        let mut namespace = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(namespace.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "mounted\n");
+        if line != "mounted\n" {
+            namespace.wait().unwrap();
+            return None;
+        }
         let inside = folder.path().strip_prefix("/").unwrap();
         let root = Path::new("/proc").join(namespace.id().to_string()).join("root").join(inside);
-        Self { namespace, root, folder }
+        Some(Self { namespace, kinds, root, folder })
     }
 
     /// Starts a node that keeps its store there.
     fn node(&self, settings: &[(&str, &str)]) -> Process {
         let store = format!("embedded:{}", self.folder.path().join("data").display());
-        Process::within(self.namespace.id(), &store, settings)
+        Process::within(self.namespace.id(), self.kinds, &store, settings)
     }
 
     /// Fills it to the last byte.

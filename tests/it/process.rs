@@ -102,9 +102,13 @@ impl Process {
     }
 
     /// Starts a node that sees the disks of process `namespace`, and waits until it listens.
-    pub(crate) fn within(namespace: u32, store: &str, settings: &[(&str, &str)]) -> Self {
+    pub(crate) fn within(namespace: u32, kinds: &[&str], store: &str, settings: &[(&str, &str)]) -> Self {
         let mut command = program("nsenter", settings);
-        command.args(["--target", &namespace.to_string(), "--user", "--preserve-credentials", "--mount", PROGRAM]);
+        command.args(["--target", &namespace.to_string()]).args(kinds);
+        if kinds.contains(&"--user") {
+            command.arg("--preserve-credentials");
+        }
+        command.arg(PROGRAM);
         Self::spawn(&mut command, store, Stdio::inherit()).unwrap()
     }
 
