@@ -9,9 +9,30 @@ const GO_AWAY: u8 = 7;
 const HTTP_1_1_REQUIRED: u32 = 0xd;
 const WHY: &str = "this service speaks HTTP/1.1; ask without HTTP/2, or through a proxy that translates";
 
-/// Whether these are the first bytes of a connection in HTTP/2.
-pub(super) fn begins(bytes: &[u8]) -> bool {
-    bytes.starts_with(PREFACE)
+/// What a client has sent so far, compared with the preface.
+#[derive(Default)]
+pub(super) struct Opening {
+    /// Bytes of the preface that came.
+    matched: usize,
+    /// It is another protocol.
+    is_other: bool,
+}
+
+impl Opening {
+    /// Takes the next bytes; whether the preface is complete with them.
+    pub(super) fn is_preface_with(&mut self, bytes: &[u8]) -> bool {
+        if self.is_other || bytes.is_empty() {
+            return false;
+        }
+        let left = &PREFACE[self.matched..];
+        let common = left.len().min(bytes.len());
+        self.is_other = left[..common] != bytes[..common];
+        self.matched += common;
+        let is_complete = !self.is_other && self.matched == PREFACE.len();
+        // A connection opens once.
+        self.is_other |= is_complete;
+        is_complete
+    }
 }
 
 /// Settings, which must come first, and the farewell with its reason.
