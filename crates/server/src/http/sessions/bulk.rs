@@ -319,7 +319,7 @@ impl Run {
                 Err(refusal) => self.refused(&text, refusal),
             },
             (None, Line::TimedOut) => ApiError::timeout(),
-            (None, Line::TooLong | Line::Blank | Line::End) => ApiError::too_large(self.service.settings.body_limit),
+            (None, Line::TooLong | Line::Blank | Line::End) => self.too_long(),
         };
         let refused = Outcome { line, bytes: 0, id: None, notes: Vec::new(), answer: Err(refusal) };
         Some((0, Box::pin(std::future::ready(refused))))
@@ -331,6 +331,18 @@ impl Run {
         self.access.submit_to(&mut session.deployment_id)?;
         self.service.fairness.check(&session.deployment_id, false, &self.service.keys())?;
         Ok(session)
+    }
+
+    /// The refusal of a line over the limit.
+    fn too_long(&mut self) -> ApiError {
+        let limit = self.service.settings.body_limit;
+        let mut refusal = ApiError::too_large(limit);
+        refusal.message = format!("a line must be at most {limit} bytes long");
+        if self.shape == Shape::Unread {
+            refusal.message += "; of a JSON list send each session on a line of its own, without brackets and commas";
+        }
+        self.shape = Shape::Lines;
+        refusal
     }
 
     /// The refusal of a line. A body that is no NDJSON is named once, in place of each of its lines.

@@ -178,6 +178,11 @@ async fn a_body_that_is_one_json_document_is_named_once() {
     let text = format!("{{\"sessionId\":\"a\"\n{{\"sessionId\":\"bad id/\"}}\n{}\n{}", session("c"), session("d"));
     let answers = app.bulk("", text).await;
     assert_eq!((&answers[1]["details"]["path"], &answers[4]), (&json!("sessionId"), &counted(2, 0, 2)), "{answers:?}");
+    let list = format!("[{}]", vec![session("a").to_string(); 2_000].join(","));
+    assert!(list.len() > 2 << 20);
+    let answers = app.bulk("", list).await;
+    assert_eq!(answers[0]["code"], "body_too_large");
+    assert!(answers[0]["message"].as_str().unwrap().contains("each session on a line of its own"), "{answers:?}");
     // A first line that broke off hides none of those that follow.
     let answers = app.bulk("", format!("{{\"sessionId\":\n{}\nnonsense\n{}", session("a"), session("b"))).await;
     assert_eq!(answers[4], counted(2, 0, 2), "{answers:?}");
