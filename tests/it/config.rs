@@ -188,6 +188,9 @@ fn rules_between_settings_name_the_mend() {
         let keyed = [("API_CORS_ORIGINS", origins), ("PLAYPROOF_ADMIN_KEYS", "admin-key-0123456789")];
         assert!(load(&keyed).is_ok());
     }
+    assert!(load(&[("PLAYPROOF_PLAY", "true")]).unwrap().http.play);
+    let open = one(&[("PLAYPROOF_PLAY", "true"), ("PLAYPROOF_ADMIN_KEYS", "admin-key-0123456789")]);
+    assert!(open.starts_with("PLAYPROOF_PLAY: ") && open.contains("leave out the keys"), "{open}");
     let long = one(&[("PLAYPROOF_DRAIN_DELAY", "25s")]);
     assert!(long.contains("PLAYPROOF_SHUTDOWN_GRACE"), "{long}");
     let bound = one(&[("PLAYPROOF_METRICS_KEYS", "metrics-key-0123456789@eu")]);

@@ -29,7 +29,10 @@ const NAMESPACES: [&[&str]; 2] = [&["--user", "--mount"], &["--mount"]];
 
 impl Disk {
     fn new(mebibytes: u32) -> Self {
-        NAMESPACES.into_iter().find_map(|kinds| Self::within(kinds, mebibytes)).expect("no disk can be mounted here")
+        NAMESPACES.into_iter().find_map(|kinds| Self::within(kinds, mebibytes)).expect(
+            "no disk can be mounted here: allow user namespaces (sysctl kernel.apparmor_restrict_unprivileged_userns=0 where \
+             there is that), or run the tests as root",
+        )
     }
 
     fn within(kinds: &'static [&'static str], mebibytes: u32) -> Option<Self> {

@@ -334,8 +334,7 @@ impl OperatorState {
     /// # Errors
     /// When the store is away.
     pub async fn put<D: Document>(&self, name: &str, document: &D) -> StoreResult<()> {
-        let text = serde_json::to_string(document).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        self.set(D::KIND, name, Some(text)).await
+        self.set(D::KIND, name, Some(text(document)?)).await
     }
 
     /// Puts a document in place of the one that is there; `false` where none is, which then stays so.
@@ -343,7 +342,7 @@ impl OperatorState {
     /// # Errors
     /// When the store is away.
     pub async fn replace<D: Document>(&self, name: &str, document: &D) -> StoreResult<bool> {
-        let text = serde_json::to_string(document).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let text = text(document)?;
         let replaced = self.store.replace_control(D::KIND.to_owned(), name.to_owned(), text).await?;
         self.refresh().await?;
         Ok(replaced)
@@ -372,6 +371,10 @@ impl OperatorState {
             }
         }
     }
+}
+
+fn text<D: Document>(document: &D) -> StoreResult<String> {
+    serde_json::to_string(document).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
 impl StoredKey {

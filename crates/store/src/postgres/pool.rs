@@ -133,9 +133,9 @@ impl Connect for Home {
             });
             Ok((client, driven))
         };
-        let (runtime, here) = (self.runtime.clone(), made);
+        let runtime = self.runtime.clone();
         Box::pin(async move {
-            match runtime.spawn(here).await {
+            match runtime.spawn(made).await {
                 Ok(made) => made,
                 Err(died) if died.is_panic() => std::panic::resume_unwind(died.into_panic()),
                 // The runtime ends, and the process with it.
