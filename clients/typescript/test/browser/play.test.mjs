@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
 import { startNode } from './node.mjs';
-import { launch } from './site.mjs';
+import { launch, openPage, playWithMouse } from './site.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const WITHOUT_KEYS = { PLAYPROOF_INGEST_KEYS: undefined, PLAYPROOF_SUBMIT_KEYS: undefined, PLAYPROOF_ANALYST_KEYS: undefined, API_CORS_ORIGINS: undefined };
@@ -16,28 +16,8 @@ before(async () => {
 });
 after(async () => { await browser.close(); await node.close(); });
 
-async function visit(t, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1000, height: 800 }, ...options });
-  t.after(() => context.close());
-  const page = await context.newPage();
-  page.problems = [];
-  page.on('pageerror', (error) => page.problems.push(String(error)));
-  page.on('console', (message) => { if (message.type() === 'error') page.problems.push(message.text()); });
-  await page.goto(`${node.url}/play`);
-  return page;
-}
-
+const visit = (t, options) => openPage(t, browser, `${node.url}/play`, { viewport: { width: 1000, height: 800 }, ...options });
 const start = (page) => page.getByRole('button', { name: 'Start the check' });
-
-async function play(page) {
-  await start(page).click();
-  for (let n = 1; n <= 7; n += 1) {
-    const box = await page.getByRole('button', { name: `Bubble ${n} of 7` }).boundingBox();
-    await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2, { steps: 12 });
-    await page.mouse.down();
-    await page.mouse.up();
-  }
-}
 
 /** The two decisions of a side, once both are there. */
 async function decisions(page, side) {
@@ -48,7 +28,7 @@ async function decisions(page, side) {
 
 test('both play, and both are judged at once and in their batch', async (t) => {
   const page = await visit(t);
-  await play(page);
+  await playWithMouse(page);
   for (const side of ['your-verdict', 'bot-verdict']) {
     const told = await decisions(page, side);
     assert.ok(told.length === 2 && told.every((one) => ['pass', 'review', 'fail'].includes(one)), `${side}: ${told}`);
@@ -69,7 +49,7 @@ test('both play, and both are judged at once and in their batch', async (t) => {
 
 test('another bot plays for the same targets, and the game begins anew', async (t) => {
   const page = await visit(t, { reducedMotion: 'reduce' });
-  await play(page);
+  await playWithMouse(page);
   await decisions(page, 'bot-verdict');
   const before = await page.locator('#bot-path figcaption').textContent();
   await page.getByLabel('How it moves').selectOption('mirrored');
@@ -100,7 +80,7 @@ for (const colorScheme of ['light', 'dark']) {
   for (const width of [320, 1000]) {
     test(`nothing is wrong with it for axe-core in ${colorScheme} at ${width} px`, async (t) => {
       const page = await visit(t, { colorScheme, viewport: { width, height: 800 }, reducedMotion: 'reduce', bypassCSP: true });
-      await play(page);
+      await playWithMouse(page);
       await decisions(page, 'your-verdict');
       await decisions(page, 'bot-verdict');
       await page.evaluate(axe);

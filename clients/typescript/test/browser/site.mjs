@@ -18,6 +18,29 @@ export const launch = () => chromium.launch({
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage'],
 });
 
+/** Plays the widget's game with the mouse, along a path of several steps to each bubble. */
+export async function playWithMouse(page, targets = 7) {
+  await page.getByRole('button', { name: 'Start the check' }).click();
+  for (let n = 1; n <= targets; n += 1) {
+    const box = await page.getByRole('button', { name: `Bubble ${n} of ${targets}` }).boundingBox();
+    await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2, { steps: 12 });
+    await page.mouse.down();
+    await page.mouse.up();
+  }
+}
+
+/** A page at `url` in a context of its own, which ends with the test; `problems` has what went wrong in it. */
+export async function openPage(t, browser, url, options) {
+  const context = await browser.newContext(options);
+  t.after(() => context.close());
+  const page = await context.newPage();
+  page.problems = [];
+  page.on('pageerror', (error) => page.problems.push(String(error)));
+  page.on('console', (message) => { if (message.type() === 'error') page.problems.push(message.text()); });
+  await page.goto(url);
+  return page;
+}
+
 /** Serves `pages` (path to the page's body, or to a script when it ends in `.js`); forms that are posted are kept in `posts`,
  * and `files` are zstd. */
 export async function startSite(nodeUrl) {

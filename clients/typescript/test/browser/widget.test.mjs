@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
 import { SECRET, SITEKEY, startNode } from './node.mjs';
-import { launch, startSite } from './site.mjs';
+import { launch, openPage, playWithMouse, startSite } from './site.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 let [node, site, browser] = [];
@@ -25,29 +25,10 @@ before(async () => {
 });
 after(async () => { await browser.close(); await site.close(); await node.close(); });
 
-async function visit(t, path, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 900, height: 700 }, ...options });
-  t.after(() => context.close());
-  const page = await context.newPage();
-  page.problems = [];
-  page.on('pageerror', (error) => page.problems.push(String(error)));
-  page.on('console', (message) => { if (message.type() === 'error') page.problems.push(message.text()); });
-  await page.goto(site.url + path);
-  return page;
-}
+const visit = (t, path, options) => openPage(t, browser, site.url + path, { viewport: { width: 900, height: 700 }, ...options });
 const events = (page) => page.evaluate(() => seen);
 const until = (page, type) => page.waitForFunction((wanted) => window.seen.find(([one]) => one === wanted)?.[1] ?? false, type).then((handle) => handle.jsonValue());
 
-/** Plays with the mouse, along a path of several steps to each bubble. */
-async function play(page, targets = 7) {
-  await page.getByRole('button', { name: 'Start the check' }).click();
-  for (let n = 1; n <= targets; n += 1) {
-    const box = await page.getByRole('button', { name: `Bubble ${n} of ${targets}` }).boundingBox();
-    await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2, { steps: 12 });
-    await page.mouse.down();
-    await page.mouse.up();
-  }
-}
 async function post(page) {
   const posted = site.posts.length;
   await page.getByRole('button', { name: 'Send' }).click();
@@ -61,7 +42,7 @@ const verify = async (response, type = 'form') => (await fetch(`${node.url}/api/
 
 test('a game, a form post, and the server asks once', async (t) => {
   const page = await visit(t, '/form');
-  await play(page);
+  await playWithMouse(page);
   const { token, sessionId } = await until(page, 'verified');
   const { session, type } = node.sessions.get(sessionId);
   assert.deepEqual([session.gameType, session.hits, session.misses, session.useBatch, type], ['bubble-pop', 7, 0, true, 'text/plain']);
@@ -120,7 +101,7 @@ test('a form is sent although the service is away; the server sees no token', as
 test('a challenge of the site\'s own server', async (t) => {
   site.onPost = async (path, text) => path === '/challenge' && JSON.stringify(await (await fetch(`${node.url}/api/v1/challenges`, { method: 'POST', headers: { authorization: `Bearer ${SECRET}` }, body: text })).json());
   const page = await visit(t, '/own');
-  await play(page, 6);
+  await playWithMouse(page, 6);
   const { token } = await until(page, 'verified');
   assert.equal(node.challenges.get(token).action, 'sign-up');
 });
@@ -128,7 +109,7 @@ test('a challenge of the site\'s own server', async (t) => {
 test('what is put off or breaks is sent again', async (t) => {
   const page = await visit(t, '/form');
   node.faults.push({ path: '/score', status: 503, times: 1 }, { path: '/score', destroy: true, times: 1 });
-  await play(page);
+  await playWithMouse(page);
   const { sessionId } = await until(page, 'verified');
   assert.ok(node.sessions.has(sessionId));
 });
@@ -139,7 +120,7 @@ test('a refusal is an event and a way back', async (t) => {
   await page.getByRole('button', { name: 'Start the check' }).click();
   assert.equal((await until(page, 'error')).code, 'unauthorized');
   await page.getByText('That did not work. Try again.').waitFor();
-  await play(page);
+  await playWithMouse(page);
   await until(page, 'verified');
   const bare = await visit(t, '/bare');
   await bare.getByRole('button', { name: 'Start the check' }).click();
@@ -149,7 +130,7 @@ test('a refusal is an event and a way back', async (t) => {
 test('a token that expires leaves the form', async (t) => {
   const page = await visit(t, '/form');
   await page.clock.install();
-  await play(page);
+  await playWithMouse(page);
   const { token } = await until(page, 'verified');
   const field = () => page.locator('[name=playproof-response]').inputValue();
   assert.equal(await field(), token);
@@ -158,7 +139,7 @@ test('a token that expires leaves the form', async (t) => {
   assert.equal(await field(), '');
   await page.getByText('The check has expired. Start again.').waitFor();
   await page.evaluate(() => { seen.length = 0; });
-  await play(page);
+  await playWithMouse(page);
   assert.notEqual((await until(page, 'verified')).token, token);
 });
 
@@ -183,7 +164,7 @@ test('a challenge made with the page is used once', async (t) => {
   const made = await (await fetch(`${node.url}/api/v1/challenges`, { method: 'POST', headers: { authorization: `Bearer ${SECRET}` }, body: '{}' })).json();
   site.pages['/made'] = `<main><playproof-check token="${made.token}" session-id="${made.sessionId}"></playproof-check></main><script src="/page.js"></script>`;
   const page = await visit(t, '/made');
-  await play(page);
+  await playWithMouse(page);
   assert.deepEqual(await until(page, 'verified'), { token: made.token, sessionId: made.sessionId });
   await page.evaluate(() => document.querySelector('playproof-check').reset());
   await page.getByRole('button', { name: 'Start the check' }).click();

@@ -4,6 +4,9 @@ use rusqlite::ErrorCode;
 
 use crate::StoreError;
 
+/// What is said where the disk has no room.
+pub(super) const DISK_FULL: &str = "the disk is full; free some space, intake resumes by itself";
+
 /// A failure inside the store: the engine's, or one that is already in the callers' terms.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
@@ -47,9 +50,7 @@ impl Fault {
             Self::Engine(error) => error,
         };
         match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => {
-                StoreError::Full("the disk is full; free some space, intake resumes by itself".to_owned())
-            }
+            Some(ErrorCode::DiskFull) => StoreError::Full(DISK_FULL.to_owned()),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 StoreError::Corrupt(format!("{error}; restore a backup"))
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::connection::BUSY;
-use super::fault::Fault;
+use super::fault::{DISK_FULL, Fault};
 use super::keys::{self, KeyIndex};
 use super::reserve::Reserve;
 use super::rows;
@@ -260,8 +260,7 @@ impl WriterState {
             return Ok(Some(StoreError::Full(message)));
         }
         if self.reserve.is_spent() {
-            let message = "the disk is full; free some space, intake resumes by itself".to_owned();
-            return Ok(Some(StoreError::Full(message)));
+            return Ok(Some(StoreError::Full(DISK_FULL.to_owned())));
         }
         Ok(None)
     }
