@@ -7,6 +7,7 @@ import * as batches from './views/batches.js';
 import * as campaigns from './views/campaigns.js';
 import * as model from './views/model.js';
 import * as now from './views/now.js';
+import * as overview from './views/overview.js';
 import * as review from './views/review.js';
 import * as session from './views/session.js';
 import * as sessions from './views/sessions.js';
@@ -14,6 +15,7 @@ import * as thresholds from './views/thresholds.js';
 
 /** By the first part of the address. `nav`: its name in the bar; `all`: for admin keys of every deployment only. */
 const VIEWS = {
+  overview: { nav: 'Overview', show: overview.show },
   now: { nav: 'Now', show: now.show, all: true },
   sessions: { nav: 'Sessions', show: sessions.show },
   session: { under: 'sessions', show: session.show },
@@ -43,7 +45,7 @@ async function route(first) {
   const turn = ++shown;
   const [where, query] = location.hash.replace(/^#\/?/, '').split('?');
   const [name, ...rest] = where.split('/');
-  const home = operates() ? 'now' : user.role === 'analyst' ? 'review' : 'sessions';
+  const home = operates() ? 'now' : 'overview';
   const view = VIEWS[name] && allowed(VIEWS[name]) ? VIEWS[name] : VIEWS[home];
   const current = view.under ?? Object.keys(VIEWS).find((key) => VIEWS[key] === view);
   for (const link of nav.querySelectorAll('a')) {

@@ -70,6 +70,8 @@ export const count = (n) => whole.format(n);
 export const fixed = (n, digits = 2) => (n === null || n === undefined ? '–' : n.toFixed(digits).replace('-', '−'));
 /** Three digits that matter. */
 export const brief = (n) => new Intl.NumberFormat('en', { maximumSignificantDigits: 3 }).format(n).replace('-', '−');
+/** 12.3 % */
+export const share = (part, digits = 1) => `${(100 * part).toFixed(digits)} %`;
 /** 7 sessions, 1 session */
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 

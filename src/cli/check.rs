@@ -80,6 +80,7 @@ mod tests {
             connections: 2,
             queue_limit: 1,
             retention: Retention { results: span, telemetry: span, telemetry_flagged: span },
+            retention_counts: span,
         }
     }
 

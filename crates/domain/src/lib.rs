@@ -68,6 +68,9 @@ pub mod redecision;
 
 pub mod review;
 
+pub mod interval;
+pub mod trend;
+
 pub mod evidence;
 
 pub mod agreement;

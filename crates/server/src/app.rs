@@ -416,6 +416,7 @@ fn scheduler_settings(config: &Config) -> scheduler::Settings {
         circuit_probe: config.scheduler.circuit_probe,
         fallback_after: config.scheduler.fallback_after,
         retention: config.store.retention,
+        retention_counts: config.store.retention_counts,
         evidence: config.scheduler.evidence,
         node: format!("{}-{:08x}", std::process::id(), rand::random::<u32>()),
     }

@@ -16,6 +16,8 @@ use playproof_domain::time::Timestamp;
 
 /// Fewest members of a campaign that is listed and told of; two sessions alike are a match, not a campaign.
 pub const MIN_MEMBERS: i64 = 3;
+/// Campaigns that are looked at for those that grow.
+pub const MAX_OPEN: u32 = 1_000;
 
 /// A campaign's number. Where two become one, the larger one's holds, and the other's leads to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -105,6 +107,10 @@ pub struct CampaignPage {
 pub trait CampaignStore {
     /// Campaigns, those that grew last first.
     async fn campaigns(&self, query: CampaignQuery) -> StoreResult<CampaignPage>;
+
+    /// How many of the newest [`MAX_OPEN`] campaigns have a member that was accepted after `since`, and the members that
+    /// those have.
+    async fn open_campaigns(&self, since: Timestamp, deployment: Option<String>) -> StoreResult<(u64, u64)>;
 
     /// One campaign, of a deployment or of any; the one it became part of where it did. Growth is counted back from `now`.
     async fn campaign(

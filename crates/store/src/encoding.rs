@@ -5,6 +5,7 @@ use sha2::Sha256;
 
 use super::{MAX_MEMORY, MAX_MEMORY_KEY, StoreError, StoreResult};
 use crate::BatchOutcome;
+use crate::buckets::KeptFacet;
 use crate::decisions::Cause;
 use crate::deliveries::{DeliveryState, EventKind};
 use crate::labels::Truth;
@@ -13,7 +14,9 @@ use playproof_domain::features::v1;
 use playproof_domain::hex;
 use playproof_domain::id::SessionKey;
 use playproof_domain::queue::State;
+use playproof_domain::reason::Reason;
 use playproof_domain::result::{Decision, ScoreKind, Source};
+use playproof_domain::trend::DeviceClass;
 
 /// An enum that is stored as its place in a fixed list.
 pub(super) trait Numbered: Copy + PartialEq + Sized + 'static {
@@ -37,7 +40,21 @@ pub(super) trait Numbered: Copy + PartialEq + Sized + 'static {
 macro_rules! numbered {
     ($($kind:ty),*) => { $(impl Numbered for $kind { const LIST: &'static [Self] = &Self::ALL; })* };
 }
-numbered!(State, Decision, Source, ScoreKind, Trigger, BatchOutcome, Cause, Truth, EventKind, DeliveryState);
+numbered!(
+    State,
+    Decision,
+    Source,
+    ScoreKind,
+    Trigger,
+    BatchOutcome,
+    Cause,
+    Truth,
+    EventKind,
+    DeliveryState,
+    DeviceClass,
+    Reason,
+    KeptFacet
+);
 
 /// Feature set v1 as bytes: little-endian `f64`.
 pub(super) fn features_to_blob(features: &v1::Features) -> [u8; 224] {

@@ -12,7 +12,7 @@ use super::labels::Label;
 use super::{BatchRow, StoredSession};
 use playproof_domain::id::{BatchId, Seq};
 use playproof_domain::record::SessionDigest;
-use playproof_domain::result::Verdict;
+use playproof_domain::result::{ModelIdentity, Verdict};
 use playproof_domain::sketch::Sketch;
 use playproof_domain::time::Timestamp;
 
@@ -43,6 +43,21 @@ pub struct ExportedSession {
     pub deliveries: Vec<KeptDelivery>,
 }
 
+/// A row of counts by time, in the columns of a store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptBucket {
+    /// Length and begin, ms.
+    pub bucket: (i64, i64),
+    /// Whose.
+    pub deployment: String,
+    /// Number of the facet, and of its value where that is no model.
+    pub facet: (i64, i64),
+    /// The model where the facet is one.
+    pub model: Option<ModelIdentity>,
+    /// How many passed, are reviewed and failed.
+    pub counts: [i64; 3],
+}
+
 /// What a store holds beside sessions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExportedStore {
@@ -56,6 +71,8 @@ pub struct ExportedStore {
     pub memories: Vec<(String, Vec<u8>)>,
     /// Hashes of erased keys, and when.
     pub erased: Vec<(Vec<u8>, Timestamp)>,
+    /// Decisions counted by time.
+    pub buckets: Vec<KeptBucket>,
     /// What operators made.
     pub controls: Vec<Control>,
     /// Challenges that were used.

@@ -22,6 +22,8 @@ mod settlement;
 
 pub mod audit;
 
+pub mod buckets;
+
 pub mod campaigns;
 
 pub mod challenges;
@@ -51,6 +53,7 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 
 pub use audit::AuditStore;
+pub use buckets::BucketStore;
 pub use campaigns::CampaignStore;
 pub use challenges::ChallengeStore;
 pub use controls::ControlStore;
@@ -74,7 +77,16 @@ pub type StoreResult<T> = Result<T, StoreError>;
 /// The queue's transitions and the questions asked of it.
 #[async_trait]
 pub trait Store:
-    AuditStore + CampaignStore + ChallengeStore + ControlStore + DecisionStore + DeliveryStore + LabelStore + Send + Sync
+    AuditStore
+    + BucketStore
+    + CampaignStore
+    + ChallengeStore
+    + ControlStore
+    + DecisionStore
+    + DeliveryStore
+    + LabelStore
+    + Send
+    + Sync
 {
     /// Stores a session, unless its key is known. Durable when it returns [`Acceptance::New`].
     async fn accept(&self, session: NewSession) -> StoreResult<Acceptance>;

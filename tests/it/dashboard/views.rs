@@ -10,8 +10,13 @@ use super::{assert_accessible, assert_fits, decided, on_both};
 use crate::process::Place;
 
 /// A view: its name, its address, what is true once it is there.
-fn views(human: &str, bot: &str) -> [(&'static str, String, &'static str); 10] {
+fn views(human: &str, bot: &str) -> [(&'static str, String, &'static str); 11] {
     [
+        (
+            "overview",
+            "#/overview".to_owned(),
+            "document.querySelector('.chart canvas') && document.querySelectorAll('tbody tr').length > 3",
+        ),
         (
             "now",
             "#/now".to_owned(),

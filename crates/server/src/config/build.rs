@@ -134,6 +134,7 @@ fn store(r: &mut Reader) -> StoreSettings {
             telemetry: r.duration("retention_telemetry", Duration::ZERO),
             telemetry_flagged: r.duration("retention_telemetry_flagged", Duration::ZERO),
         },
+        retention_counts: r.duration("retention_counts", SECOND),
     }
 }
 

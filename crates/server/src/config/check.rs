@@ -137,6 +137,10 @@ pub(super) fn notes(config: &Config) -> Vec<String> {
         retention.telemetry.max(retention.telemetry_flagged) > retention.results,
         "telemetry would be kept longer than results, but goes with them after PLAYPROOF_RETENTION_RESULTS",
     );
+    note(
+        config.store.retention_counts < retention.results,
+        "PLAYPROOF_RETENTION_COUNTS is shorter than PLAYPROOF_RETENTION_RESULTS; the overview forgets results that are kept",
+    );
     let woodwide = config.detector.kind == DetectorKind::Woodwide;
     note(
         woodwide && config.woodwide.model_id.is_none(),

@@ -124,6 +124,8 @@ pub struct StoreSettings {
     pub queue_limit: u64,
     /// How long things are kept.
     pub retention: Retention,
+    /// How long decisions stay counted by time.
+    pub retention_counts: Duration,
 }
 
 /// Which store.

@@ -16,7 +16,7 @@ use super::health;
 use super::openapi::{self, Document};
 use super::queue::{batches, failed, nodes, scheduler, stats};
 use super::respond::error::{ApiError, Code};
-use super::results::{campaigns, list, review, verdicts};
+use super::results::{campaigns, list, overview, review, verdicts};
 use super::sessions::{
     bulk, challenges, erasure, explanation, history, labels, matches, result, score, siteverify, telemetry,
 };
@@ -98,6 +98,7 @@ fn routes() -> [(Admission, Routes); 5] {
                 bulk::submit,
                 result::read,
                 list::list,
+                overview::read,
                 batches::list,
                 batches::read,
                 batches::process,

@@ -14,6 +14,7 @@ pub mod requeue;
 pub mod retention;
 pub mod review;
 pub mod thresholds;
+pub mod trends;
 pub mod webhooks;
 
 use std::collections::BTreeSet;

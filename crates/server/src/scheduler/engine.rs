@@ -46,6 +46,8 @@ pub struct Settings {
     pub fallback_after: Duration,
     /// How long things are kept.
     pub retention: Retention,
+    /// How long decisions stay counted by time.
+    pub retention_counts: Duration,
     /// When sessions are looked at side by side.
     pub evidence: Evidence,
     /// This node's name in batch rows.

@@ -109,6 +109,7 @@ fn jumped(started: Now, now: Now) -> bool {
 }
 
 async fn prune(engine: &Engine, now: Now, shutdown: &Shutdown) {
+    fold(engine, now, shutdown).await;
     loop {
         match engine.parts.store.prune(engine.settings.retention, now.wall).await {
             Ok(pruned) => {
@@ -125,6 +126,20 @@ async fn prune(engine: &Engine, now: Now, shutdown: &Shutdown) {
             }
         }
         tokio::task::yield_now().await;
+    }
+}
+
+/// Adds up old counts.
+async fn fold(engine: &Engine, now: Now, shutdown: &Shutdown) {
+    while !shutdown.is_soft() {
+        match engine.parts.store.fold_buckets(engine.settings.retention_counts, now.wall).await {
+            Ok(true) => tokio::task::yield_now().await,
+            Ok(false) => return,
+            Err(error) => {
+                tracing::warn!(%error, "old counts could not be added up; it is tried again later");
+                return;
+            }
+        }
     }
 }
 

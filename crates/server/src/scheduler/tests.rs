@@ -55,6 +55,7 @@ pub(super) fn settings() -> Settings {
         circuit_probe: Duration::from_secs(30),
         fallback_after: Duration::from_secs(900),
         retention: Retention { results: day * 90, telemetry: day, telemetry_flagged: day * 30 },
+        retention_counts: day * 400,
         evidence: Evidence::Always,
         node: "test".to_owned(),
     }

@@ -4,6 +4,7 @@
 //! every function listed in it into a test. A function that is not listed is dead code and warned about.
 
 pub(crate) mod audit;
+pub(crate) mod buckets;
 pub(crate) mod campaigns;
 pub(crate) mod challenges;
 pub(crate) mod claiming;
@@ -86,6 +87,11 @@ macro_rules! store_contract {
                 a_used_challenge_is_answered_once, of_many_questions_at_once_one_is_answered,
                 a_used_challenge_outlives_its_session, challenges_are_forgotten_when_they_cannot_be_used_any_more,
                 a_store_signs_with_a_key_of_its_own,
+            }
+            buckets: {
+                what_is_decided_is_counted_by_time_and_by_what_it_has_in_common, a_deployment_sees_its_own_counts,
+                old_buckets_are_added_up_and_forgotten, many_at_once_are_counted_exactly,
+                the_backlog_of_reviews_and_labelled_results_are_told,
             }
             audit: {
                 entries_are_chained_in_the_order_of_writing, entries_written_at_once_make_one_chain,

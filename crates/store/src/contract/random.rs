@@ -8,6 +8,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::{Fixture, QUEUE_LIMIT, at, key, request, retry, scored, session};
+use crate::decisions::{Cause, Revision};
+use crate::labels::{Label, Truth};
 use crate::{
     Acceptance, BatchOutcome, ClaimRequest, Counts, Lease, Lookup, MemberOutcome, NewSession, ResultQuery, Retention,
     SettleCounts, Settlement, Store, StoreError,
@@ -15,13 +17,16 @@ use crate::{
 use playproof_domain::batch::Trigger;
 use playproof_domain::id::{BatchId, Seq};
 use playproof_domain::queue::{Entry, Event, State, step};
+use playproof_domain::reason::Reasons;
 use playproof_domain::record::SessionDigest;
+use playproof_domain::result::{Decided, Decision};
 use playproof_domain::time::{Now, Timestamp};
 
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 /// Half a second off, so that no age is ever equal to it: all times are whole seconds.
 const RESULTS_KEPT: Duration = Duration::from_millis(300_500);
 const MAX_ATTEMPTS: u32 = 2;
+const AGE: Duration = Duration::from_secs(40 * 86_400);
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -37,6 +42,9 @@ enum Step {
     EraseUser { user: usize },
     Clear,
     Prune,
+    Revise { name: usize, later: usize },
+    Label { name: usize, truth: usize },
+    Fold,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +79,9 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => prop::option::of(name()).prop_map(|name| Step::Requeue { name }),
         1 => name().prop_map(|name| Step::Erase { name }),
         1 => (0..2usize).prop_map(|user| Step::EraseUser { user }),
+        2 => (name(), 0..3usize).prop_map(|(name, later)| Step::Revise { name, later }),
+        1 => (name(), 0..2usize).prop_map(|(name, truth)| Step::Label { name, truth }),
+        1 => Just(Step::Fold),
         1 => prop::bool::weighted(0.2).prop_map(|clear| if clear { Step::Clear } else { Step::Prune }),
     ]
 }
@@ -302,6 +313,30 @@ impl Model {
         }
     }
 
+    /// Changes a decision, as thresholds do or with a label.
+    async fn revise(&self, store: &dyn Store, name: usize, later: usize, truth: Option<Truth>) {
+        let Lookup::Found(stored) = store.session(key(NAMES[name])).await.unwrap() else { return };
+        let Some(result) = stored.result else { return };
+        let later = match truth {
+            None => Decision::ALL[later],
+            Some(Truth::Human) => Decision::Pass,
+            Some(Truth::Bot) => Decision::Fail,
+        };
+        let reasons = Reasons::from_bits(i64::try_from(later as usize * 5 + 1).unwrap());
+        let decided = Decided { decision: later, confidence: 0.5, reasons };
+        let cause = if truth.is_some() { Cause::Label } else { Cause::Thresholds };
+        let (earlier, at) = (result.verdict.decision, self.now.wall);
+        let revision = Revision { seq: stored.seq, earlier, decided, cause, detail: "{}".to_owned() };
+        match truth {
+            None => drop(store.revise(vec![revision], at).await.unwrap()),
+            Some(truth) => {
+                let (note, actor) = (String::new(), "key".to_owned());
+                let label = Label { truth, note, actor, at, campaign: None };
+                assert!(store.label(stored.seq, Some(label), Some(revision), at).await.unwrap());
+            }
+        }
+    }
+
     async fn prune(&mut self, store: &dyn Store) {
         let retention = Retention {
             results: RESULTS_KEPT,
@@ -341,7 +376,7 @@ impl Model {
         let snapshot = store.snapshot().await.unwrap();
         let counts = snapshot.counts;
         assert_eq!(counts, self.counts());
-        assert_eq!(counts.accepted, counts.stored() + counts.erased + counts.pruned);
+        assert_eq!(counts, super::counts(store).await);
         let delayed = self.known.values().filter(|known| known.entry.state == State::Delayed);
         assert_eq!(snapshot.queue.next_due, delayed.map(|known| known.entry.not_before).min());
         for (name, text) in NAMES.iter().enumerate() {
@@ -399,6 +434,10 @@ pub(crate) fn check(
                     }
                     Step::Requeue { name } => model.requeue(store, *name).await,
                     Step::Prune => model.prune(store).await,
+                    Step::Revise { name, later } => model.revise(store, *name, *later, None).await,
+                    Step::Label { name, truth } => model.revise(store, *name, 0, Some(Truth::ALL[*truth])).await,
+                    // As if much time had passed: what is counted stays.
+                    Step::Fold => while store.fold_buckets(AGE, model.now.wall.plus(AGE / 2)).await.unwrap() {},
                     Step::Erase { .. } | Step::EraseUser { .. } | Step::Clear => model.remove(store, step).await,
                 }
                 model.compare(&*fixture.store).await;

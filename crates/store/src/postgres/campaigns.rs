@@ -13,8 +13,8 @@ use super::rows::{self, number};
 use super::store::PostgresStore;
 use super::{decisions, deliveries};
 use crate::campaigns::{
-    CampaignId, CampaignMember, CampaignPage, CampaignQuery, CampaignRow, CampaignStore, Group, MIN_MEMBERS, groups,
-    growth_step,
+    CampaignId, CampaignMember, CampaignPage, CampaignQuery, CampaignRow, CampaignStore, Group, MAX_OPEN, MIN_MEMBERS,
+    groups, growth_step,
 };
 use crate::decisions::DecidedResult;
 use crate::encoding::Numbered as _;
@@ -222,6 +222,10 @@ impl CampaignStore for PostgresStore {
         called!(self.core.campaigns_once(&query))
     }
 
+    async fn open_campaigns(&self, since: Timestamp, deployment: Option<String>) -> StoreResult<(u64, u64)> {
+        called!(self.core.open_campaigns_once(since, deployment.as_deref()))
+    }
+
     async fn campaign(
         &self,
         id: CampaignId,
@@ -268,6 +272,19 @@ impl Core {
         }
         held.release();
         Ok(CampaignPage { rows, next })
+    }
+
+    async fn open_campaigns_once(&self, since: Timestamp, deployment: Option<&str>) -> Result<(u64, u64), Fault> {
+        let sql = "SELECT count(*), coalesce(sum(c.members), 0)::bigint FROM (SELECT members, last FROM campaigns \
+                   WHERE members >= $1 AND ($2::bytea IS NULL OR deployment = $2) ORDER BY last DESC LIMIT $3) c \
+                   JOIN sessions s ON s.seq = c.last WHERE s.accepted_at > $4";
+        let held = self.pool.get().await?;
+        let statement = held.prepare_cached(sql).await?;
+        let deployment = deployment.map(str::as_bytes);
+        let row = held.query_one(&statement, &[&MIN_MEMBERS, &deployment, &i64::from(MAX_OPEN), &since.0]).await?;
+        held.release();
+        let (open, members): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        Ok((open.unsigned_abs(), members.unsigned_abs()))
     }
 
     async fn campaign_once(

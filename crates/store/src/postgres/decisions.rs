@@ -1,18 +1,23 @@
 //! Decisions that are made anew.
 
+use std::collections::{HashMap, HashSet};
+
 use async_trait::async_trait;
-use deadpool_postgres::GenericClient;
+use deadpool_postgres::Transaction;
 use tokio_postgres::Row;
 
+use super::buckets;
 use super::core::Core;
 use super::fault::Fault;
 use super::pool::called;
 use super::rows::{self, enumerated, number};
 use super::store::PostgresStore;
 use crate::StoreResult;
+use crate::buckets::BucketChanges;
 use crate::decisions::{Cause, DecidedResult, DecisionStore, Revised, Revision};
 use crate::event_body::changed_body;
 use playproof_domain::id::Seq;
+use playproof_domain::reason::Reasons;
 use playproof_domain::time::Timestamp;
 
 /// A change of a decision.
@@ -74,8 +79,12 @@ impl Core {
     }
 
     async fn revise_once(&self, revisions: &[Revision], at: Timestamp) -> Result<u64, Fault> {
-        let held = self.pool.get().await?;
-        let changed = revise(&*held, revisions, at).await?;
+        let mut held = self.pool.get().await?;
+        let transaction = held.transaction().await?;
+        let mut counts = BucketChanges::default();
+        let changed = revise(&transaction, revisions, at, &mut counts).await?;
+        buckets::write(&transaction, &mut counts).await?;
+        transaction.commit().await?;
         held.release();
         Ok(changed)
     }
@@ -89,8 +98,13 @@ impl Core {
     }
 }
 
-/// Changes decisions where the earlier ones still stand; how many.
-pub(super) async fn revise(client: &impl GenericClient, revisions: &[Revision], at: Timestamp) -> Result<u64, Fault> {
+/// Changes decisions where the earlier ones still stand; how many. `counts` takes what that changes of the buckets.
+pub(super) async fn revise(
+    client: &Transaction<'_>,
+    revisions: &[Revision],
+    at: Timestamp,
+    counts: &mut BucketChanges,
+) -> Result<u64, Fault> {
     let seqs: Vec<i64> = revisions.iter().map(|r| r.seq.0).collect();
     let earlier: Vec<i16> = revisions.iter().map(|r| number(r.earlier)).collect();
     let later: Vec<i16> = revisions.iter().map(|r| number(r.decided.decision)).collect();
@@ -99,7 +113,11 @@ pub(super) async fn revise(client: &impl GenericClient, revisions: &[Revision], 
     let causes: Vec<i16> = revisions.iter().map(|r| number(r.cause)).collect();
     let details: Vec<&str> = revisions.iter().map(|r| r.detail.as_str()).collect();
     let bodies: Vec<String> = revisions.iter().map(changed_body).collect();
-    // One statement, hence one transaction.
+    // Locked, so that what stood is what is replaced.
+    let sql = "SELECT r.seq, r.deployment, r.scored_at, r.model, r.reasons, s.device FROM results r \
+               JOIN sessions s ON s.seq = r.seq WHERE r.seq = ANY($1) ORDER BY r.seq FOR UPDATE OF r";
+    let statement = client.prepare_cached(sql).await?;
+    let stood = client.query(&statement, &[&seqs]).await?;
     let sql = "WITH v AS MATERIALIZED (SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], \
                    $4::float8[], $5::bigint[], $6::smallint[], $7::text[], $10::text[]) \
                    AS v(seq, earlier, later, confidence, reasons, cause, detail, body)), \
@@ -113,10 +131,19 @@ pub(super) async fn revise(client: &impl GenericClient, revisions: &[Revision], 
                    AND coalesce(convert_to(c.value::json->>'deploymentId', 'UTF8'), n.deployment) = n.deployment \
                    ORDER BY n.seq) \
                    INSERT INTO revisions (seq, at, cause, earlier, later, detail) \
-                   SELECT seq, $9, cause, earlier, later, detail FROM changed ORDER BY seq";
+                   SELECT seq, $9, cause, earlier, later, detail FROM changed ORDER BY seq RETURNING seq";
     let statement = client.prepare_cached(sql).await?;
     let label = number(Cause::Label);
     let values: [&(dyn tokio_postgres::types::ToSql + Sync); 10] =
         [&seqs, &earlier, &later, &confidence, &reasons, &causes, &details, &label, &at.0, &bodies];
-    Ok(client.execute(&statement, &values).await?)
+    let changed = rows::all(&client.query(&statement, &values).await?, |row| Ok(row.try_get::<_, i64>(0)?))?;
+    let changed: HashSet<i64> = changed.into_iter().collect();
+    let new: HashMap<i64, &Revision> = revisions.iter().map(|revision| (revision.seq.0, revision)).collect();
+    for row in &stood {
+        let seq: i64 = row.try_get("seq")?;
+        let Some(revision) = new.get(&seq).filter(|_| changed.contains(&seq)) else { continue };
+        buckets::count_row(counts, row, revision.earlier, Reasons::from_bits(row.try_get("reasons")?), -1)?;
+        buckets::count_row(counts, row, revision.decided.decision, revision.decided.reasons, 1)?;
+    }
+    Ok(changed.len() as u64)
 }

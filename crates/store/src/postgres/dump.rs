@@ -15,7 +15,7 @@ use super::schema;
 use crate::{StoreError, private};
 
 /// In the order in which they are read; partitions are part of their table.
-pub(super) const TABLES: [&str; 26] = [
+pub(super) const TABLES: [&str; 27] = [
     "meta",
     "scheduler",
     "counters",
@@ -25,6 +25,7 @@ pub(super) const TABLES: [&str; 26] = [
     "telemetry_kept",
     "models",
     "results",
+    "decision_buckets",
     "batches",
     "memory",
     "erased",

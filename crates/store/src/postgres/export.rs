@@ -9,7 +9,7 @@ use super::fault::Fault;
 use super::pool::called;
 use super::rows::{self, QUEUE_COLUMNS, RESULT_COLUMNS, SESSION_COLUMNS, number, plain, whole as int};
 use super::store::PostgresStore;
-use super::{attached, audit, campaigns, challenges, controls, sketches};
+use super::{attached, audit, buckets, campaigns, challenges, controls, sketches};
 use crate::audit::Entry;
 use crate::controls::Control;
 use crate::encoding::{KeyHasher, features_to_blob};
@@ -237,6 +237,12 @@ impl Core {
     }
 
     async fn end_copy_once(&self, rest: &ExportedStore, counts: Counts) -> Result<(), Fault> {
+        let mut models = HashMap::new();
+        for model in rest.buckets.iter().filter_map(|bucket| bucket.model.as_ref()) {
+            if !models.contains_key(model) {
+                models.insert(model.clone(), self.model(model).await?);
+            }
+        }
         let mut held = self.pool.get().await?;
         let transaction = held.transaction().await?;
         for (batch, members) in &rest.batches {
@@ -289,6 +295,7 @@ impl Core {
             let sql = "INSERT INTO erased (mac, erased_at) VALUES ($1, $2) ON CONFLICT (mac) DO NOTHING";
             transaction.execute(sql, &[mac, &at.0]).await?;
         }
+        buckets::take(&transaction, &rest.buckets, &models).await?;
         challenges::take(&transaction, &rest.challenges).await?;
         // Of sessions that are no more only their number is left.
         let gone = [counts.erased, counts.pruned, counts.erased + counts.pruned];

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 
 use tokio::sync::mpsc;
 
+use super::buckets::{self, BucketColumns};
 use super::core::Core;
 use super::fault::Fault;
 use super::pool::{called, now};
@@ -14,12 +15,14 @@ use super::read;
 use super::rows::{self, number, plain};
 use super::schema::SHARDS;
 use super::waiting::Waiting;
+use crate::buckets::{BucketChanges, Counted};
 use crate::encoding::features_to_blob;
 use crate::event_body::final_body;
 use crate::{Acceptance, NewSession, StoreError, StoredSession, first};
 use playproof_domain::id::Seq;
 use playproof_domain::record::SessionDigest;
 use playproof_domain::result::{ModelIdentity, Verdict};
+use playproof_domain::trend::DeviceClass;
 
 /// Most sessions of one transaction.
 const MAX_GROUP: usize = 256;
@@ -254,6 +257,8 @@ impl Core {
             new.iter().map(|n| n.challenge.as_ref().map(|used| used.expires_at.0)).collect();
         let hostnames: Vec<Option<&str>> =
             new.iter().map(|n| n.challenge.as_ref().and_then(|used| used.hostname.as_deref())).collect();
+        let changed = counted(&new, &model);
+        let [passed, reviewed, failed] = &changed.counts;
         let at = self.time.given(new.first().map_or(0, |n| n.first.scored_at.0));
         let statement = client.prepare_cached(&insertion()).await?;
         let stored = client
@@ -292,6 +297,13 @@ impl Core {
                     &numbers,
                     &expiries,
                     &hostnames,
+                    &changed.slots,
+                    &changed.deployments,
+                    &changed.facets,
+                    &changed.values,
+                    passed,
+                    reviewed,
+                    failed,
                 ],
             )
             .await?;
@@ -303,6 +315,20 @@ impl Core {
         };
         rows::all(&stored, place)
     }
+}
+
+/// What results of new sessions change of the counts by time; `models` has the number of each one's model, if it has a
+/// result.
+fn counted(new: &[&NewSession], models: &[Option<i32>]) -> BucketColumns {
+    let mut counts = BucketChanges::default();
+    for (new, model) in new.iter().zip(models) {
+        let (Some(model), verdict) = (model, &new.first.verdict) else { continue };
+        let (deployment, scored_at) = (new.key.deployment.as_str(), new.first.scored_at.0);
+        let device = DeviceClass::of(&new.device_type);
+        let counted = Counted { deployment, scored_at, device, model: i64::from(*model) };
+        counts.count(counted, verdict.decision, verdict.reasons, 1);
+    }
+    BucketColumns::of(&mut counts)
 }
 
 /// The challenges that sessions came with, in their order.
@@ -341,12 +367,16 @@ fn insertion() -> String {
          used AS (INSERT INTO challenges (number, expires_at, hostname) SELECT challenge, expires_at, hostname FROM input \
            WHERE challenge IS NOT NULL), \
          later AS (INSERT INTO uncompared (seq, since) SELECT seq, at FROM input WHERE model IS NOT NULL ORDER BY seq), \
+         bucketed AS ({buckets} RETURNING 1), \
          counted AS (UPDATE counters SET ready = ready + c.waiting, processed = processed + c.finished, \
            accepted = accepted + c.waiting + c.finished \
            FROM (SELECT count(*) FILTER (WHERE model IS NULL) AS waiting, \
-           count(*) FILTER (WHERE model IS NOT NULL) AS finished FROM input) c \
+           count(*) FILTER (WHERE model IS NOT NULL) AS finished FROM input) c, \
+           (SELECT count(*) FROM bucketed) AS before \
            WHERE shard = pg_backend_pid() % {SHARDS}) \
          SELECT place, seq FROM input",
-        now = now("$16")
+        now = now("$16"),
+        // Counted before the counters: rows are locked in that order everywhere.
+        buckets = buckets::change(33),
     )
 }

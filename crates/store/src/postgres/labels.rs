@@ -5,12 +5,13 @@ use deadpool_postgres::GenericClient;
 use tokio_postgres::Row;
 
 use super::core::Core;
-use super::decisions;
 use super::fault::Fault;
 use super::pool::called;
 use super::rows::{self, enumerated, number};
 use super::store::PostgresStore;
+use super::{buckets, decisions};
 use crate::StoreResult;
+use crate::buckets::BucketChanges;
 use crate::campaigns::CampaignId;
 use crate::decisions::Revision;
 use crate::encoding::features_from_blob;
@@ -110,7 +111,9 @@ impl Core {
             transaction.execute("DELETE FROM labels WHERE seq = $1", &[&seq.0]).await?;
         }
         if let Some(revision) = revision {
-            decisions::revise(&transaction, std::slice::from_ref(revision), at).await?;
+            let mut counts = BucketChanges::default();
+            decisions::revise(&transaction, std::slice::from_ref(revision), at, &mut counts).await?;
+            buckets::write(&transaction, &mut counts).await?;
         }
         transaction.commit().await?;
         held.release();

@@ -6,6 +6,7 @@
 mod attached;
 mod audit;
 mod bench;
+mod buckets;
 mod campaigns;
 mod challenges;
 mod clock;

@@ -1,6 +1,7 @@
 //! Claiming, renewing, settling and recovering batches: the state machine's steps as SQL.
 //!
-//! Lock order: a batch's row, then its sessions' rows in the queue by number, then one row of counters.
+//! Lock order: a batch's row, then its sessions' rows in the queue by number, then rows of buckets by key, then one row of
+//! counters.
 
 use std::collections::HashMap;
 
@@ -12,7 +13,8 @@ use super::counts::Moved;
 use super::fault::Fault;
 use super::pool::now;
 use super::rows::{self, QUEUE_COLUMNS, SESSION_COLUMNS, number, plain, whole};
-use super::{campaigns, deliveries, results, sketches};
+use super::{buckets, campaigns, deliveries, results, sketches};
+use crate::buckets::{BucketChanges, Counted};
 use crate::settlement::{self, Plan};
 use crate::{
     BatchEnd, Claim, ClaimRequest, Lease, Matches, Member, MemberOutcome, SettleCounts, Settlement, StoreError,
@@ -21,6 +23,7 @@ use playproof_domain::batch::Trigger;
 use playproof_domain::id::BatchId;
 use playproof_domain::queue::{Entry, Event, State, step};
 use playproof_domain::time::Timestamp;
+use playproof_domain::trend::DeviceClass;
 
 /// Leases that one transaction ends at most.
 const MAX_EXPIRED: i64 = 20;
@@ -115,8 +118,8 @@ impl Core {
         };
         let (pending, now): (Vec<i64>, i64) = (found.get("pending"), found.get("now"));
         let entries = lock(&transaction, lease.batch, &pending).await?;
-        let plan = Plan::settle(lease, pending, |seq| entries.get(&seq).copied(), settlement)?;
-        let work = Work { batch: lease.batch, now: Timestamp(now), plan };
+        let plan = Plan::settle(lease, pending, |seq| entries.get(&seq).map(|locked| locked.entry), settlement)?;
+        let work = Work { batch: lease.batch, now: Timestamp(now), plan, locked: &entries };
         let moved = work.write(&transaction, &models, settlement.end.as_ref()).await?;
         transaction.commit().await?;
         held.release();
@@ -142,8 +145,8 @@ impl Core {
             let (id, pending): (i64, Vec<i64>) = (row.get("id"), row.get("pending"));
             let (batch, now) = (BatchId(id), Timestamp(row.get("now")));
             let entries = lock(&transaction, batch, &pending).await?;
-            let plan = Plan::lose(pending, |seq| entries.get(&seq).copied(), now)?;
-            let work = Work { batch, now, plan };
+            let plan = Plan::lose(pending, |seq| entries.get(&seq).map(|locked| locked.entry), now)?;
+            let work = Work { batch, now, plan, locked: &entries };
             work.write(&transaction, &HashMap::new(), Some(&settlement::lost_batch())).await?;
             let settled = work.plan.counts();
             lost += settled.returned + settled.delayed + settled.failed;
@@ -189,13 +192,24 @@ async fn candidates(
     Ok(settlement::alone_or_together(due))
 }
 
+/// A member of a batch whose place in the queue is locked.
+struct Locked {
+    entry: Entry,
+    deployment: String,
+    device: DeviceClass,
+}
+
 /// Locks the members of a batch that are still there; their places in the queue.
-async fn lock(transaction: &Transaction<'_>, batch: BatchId, pending: &[i64]) -> Result<HashMap<i64, Entry>, Fault> {
-    let sql = "SELECT seq, state, attempts, lost_leases, not_before FROM queue \
-               WHERE seq = ANY($1) AND batch = $2 AND state = 1 ORDER BY seq FOR UPDATE";
+async fn lock(transaction: &Transaction<'_>, batch: BatchId, pending: &[i64]) -> Result<HashMap<i64, Locked>, Fault> {
+    let sql = "SELECT q.seq, q.state, q.attempts, q.lost_leases, q.not_before, s.deployment, s.device FROM queue q \
+               JOIN sessions s ON s.seq = q.seq \
+               WHERE q.seq = ANY($1) AND q.batch = $2 AND q.state = 1 ORDER BY q.seq FOR UPDATE OF q";
     let statement = transaction.prepare_cached(sql).await?;
     let found = transaction.query(&statement, &[&pending, &batch.0]).await?;
-    let entries = rows::all(&found, |row| Ok((row.try_get("seq")?, rows::entry(row)?)))?;
+    let entries = rows::all(&found, |row| {
+        let (deployment, device) = (rows::text(row, "deployment")?, DeviceClass::of(&rows::text(row, "device")?));
+        Ok((row.try_get("seq")?, Locked { entry: rows::entry(row)?, deployment, device }))
+    })?;
     Ok(entries.into_iter().collect())
 }
 
@@ -204,6 +218,7 @@ struct Work<'a> {
     batch: BatchId,
     now: Timestamp,
     plan: Plan<'a>,
+    locked: &'a HashMap<i64, Locked>,
 }
 
 impl Work<'_> {
@@ -214,7 +229,7 @@ impl Work<'_> {
         models: &HashMap<playproof_domain::result::ModelIdentity, i32>,
         end: Option<&BatchEnd>,
     ) -> Result<Moved, Fault> {
-        let Self { batch, now, plan } = self;
+        let Self { batch, now, plan, locked } = self;
         let (mut moved, mut scored, mut stepped) = (Moved::default(), Vec::new(), Vec::new());
         for step in &plan.steps {
             moved.step(Some(step.from), Some(step.entry.state));
@@ -236,6 +251,14 @@ impl Work<'_> {
         campaigns::join(transaction, &joining, Some(*now)).await?;
         sketches::compare_later(transaction, &plan.uncompared, *now).await?;
         deliveries::announce(transaction, &scored, *now).await?;
+        let mut counts = BucketChanges::default();
+        for new in &scored {
+            let (Some(member), Some(model)) = (locked.get(&new.seq), models.get(&new.verdict.model)) else { continue };
+            let Locked { deployment, device, .. } = member;
+            let counted = Counted { deployment, scored_at: now.0, device: *device, model: i64::from(*model) };
+            counts.count(counted, new.verdict.decision, new.verdict.reasons, 1);
+        }
+        buckets::write(transaction, &mut counts).await?;
         moved.write(transaction).await?;
         Ok(moved)
     }

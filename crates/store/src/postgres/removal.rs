@@ -10,10 +10,12 @@ use super::fault::Fault;
 use super::pool::now;
 use super::queue::write_entries;
 use super::rows;
-use super::{deliveries, sketches};
+use super::{buckets, deliveries, sketches};
+use crate::buckets::BucketChanges;
 use crate::encoding::Numbered as _;
 use playproof_domain::id::SessionKey;
 use playproof_domain::queue::{Entry, Event, State, step};
+use playproof_domain::reason::Reasons;
 use playproof_domain::time::Timestamp;
 
 /// Most sessions touched in one transaction of a long removal.
@@ -98,9 +100,17 @@ impl Core {
             moved.step(Some(State::from_number(i64::from(row.get::<_, i16>(0)))?), None);
         }
         sketches::forget(transaction, &seqs).await?;
-        let statement = transaction.prepare_cached("DELETE FROM results WHERE seq = ANY($1)").await?;
-        let results = transaction.execute(&statement, &[&seqs]).await?;
-        moved.processed -= i64::try_from(results).unwrap_or(0);
+        let sql = "DELETE FROM results r USING sessions s WHERE r.seq = ANY($1) AND s.seq = r.seq \
+                   RETURNING r.deployment, r.scored_at, r.model, r.decision, r.reasons, s.device";
+        let statement = transaction.prepare_cached(sql).await?;
+        let results = transaction.query(&statement, &[&seqs]).await?;
+        moved.processed -= i64::try_from(results.len()).unwrap_or(0);
+        let mut counts = BucketChanges::default();
+        // What retention removes stays counted.
+        for row in results.iter().filter(|_| removal != Removal::Pruned) {
+            let reasons = Reasons::from_bits(row.try_get("reasons")?);
+            buckets::count_row(&mut counts, row, rows::enumerated(row, "decision")?, reasons, -1)?;
+        }
         let sql = "DELETE FROM telemetry t USING unnest($1::bigint[], $2::int[]) AS v(seq, hour) \
                    WHERE t.hour = v.hour AND t.seq = v.seq";
         let statement = transaction.prepare_cached(sql).await?;
@@ -134,6 +144,7 @@ impl Core {
             let statement = transaction.prepare_cached(&sql).await?;
             transaction.execute(&statement, &[&macs, &at]).await?;
         }
+        buckets::write(transaction, &mut counts).await?;
         moved.write(transaction).await?;
         Ok(removed)
     }

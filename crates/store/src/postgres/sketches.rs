@@ -6,13 +6,15 @@ use super::core::Core;
 use super::fault::Fault;
 use super::pool::now;
 use super::rows::{self, enumerated, number};
-use super::{campaigns, decisions};
+use super::{buckets, campaigns, decisions};
+use crate::buckets::BucketChanges;
 use crate::decisions::{Cause, REPLAY_DETAIL, Revision};
 use crate::{
     Candidate, Compared, ComparisonBacklog, Matches, NewSketch, SketchCursor, SketchPage, StoreError, Uncompared,
 };
 use playproof_domain::evidence::NAMED;
 use playproof_domain::id::{Seq, SessionId};
+use playproof_domain::reason::Reasons;
 use playproof_domain::sketch::Sketch;
 use playproof_domain::time::Timestamp;
 
@@ -136,18 +138,29 @@ impl Core {
         let surely: Vec<bool> = found.iter().map(|(_, (basis, _))| basis.surely_replayed).collect();
         let decisions: Vec<i16> = found.iter().map(|(_, (_, decided))| number(decided.decision)).collect();
         let reasons: Vec<i64> = found.iter().map(|(_, (_, decided))| decided.reasons.bits()).collect();
-        let mut changed = 0;
+        let (mut changed, mut counts) = (0, BucketChanges::default());
         if !found.is_empty() {
+            let sql = "SELECT r.seq, r.deployment, r.scored_at, r.model, r.decision, r.reasons, s.device FROM results r \
+                       JOIN sessions s ON s.seq = r.seq WHERE r.seq = ANY($1) ORDER BY r.seq FOR UPDATE OF r";
+            let statement = transaction.prepare_cached(sql).await?;
+            let stood = transaction.query(&statement, &[&seqs]).await?;
+            for row in &stood {
+                let reasons = Reasons::from_bits(row.try_get("reasons")?);
+                buckets::count_row(&mut counts, row, enumerated(row, "decision")?, reasons, -1)?;
+            }
             let sql = "UPDATE results r SET noted = v.noted, surely_replayed = v.surely, \
                        reasons = CASE WHEN r.decision = v.decision THEN v.reasons ELSE r.reasons END \
                        FROM unnest($1::bigint[], $2::bigint[], $3::boolean[], $4::smallint[], $5::bigint[]) \
-                       AS v(seq, noted, surely, decision, reasons) WHERE r.seq = v.seq RETURNING r.seq, r.decision";
+                       AS v(seq, noted, surely, decision, reasons), sessions s WHERE r.seq = v.seq AND s.seq = r.seq \
+                       RETURNING r.seq, r.deployment, r.scored_at, r.model, r.decision, r.reasons, s.device";
             let statement = transaction.prepare_cached(sql).await?;
             let standing =
                 transaction.query(&statement, &[&seqs, &known_reasons, &surely, &decisions, &reasons]).await?;
             let mut revisions = Vec::new();
             for row in &standing {
                 let (seq, earlier) = (row.try_get::<_, i64>("seq")?, enumerated(row, "decision")?);
+                let reasons = Reasons::from_bits(row.try_get("reasons")?);
+                buckets::count_row(&mut counts, row, earlier, reasons, 1)?;
                 let Some((_, (_, decided))) = found.iter().find(|(one, _)| one.seq.0 == seq) else { continue };
                 if decided.decision != earlier {
                     let (seq, decided, detail) = (Seq(seq), *decided, REPLAY_DETAIL.to_owned());
@@ -155,11 +168,12 @@ impl Core {
                 }
             }
             if !revisions.is_empty() {
-                changed = decisions::revise(&transaction, &revisions, at).await?;
+                changed = decisions::revise(&transaction, &revisions, at, &mut counts).await?;
             }
         }
         let again: Vec<i64> = again.iter().map(|seq| seq.0).collect();
         compare_later(&transaction, &again, at).await?;
+        buckets::write(&transaction, &mut counts).await?;
         transaction.commit().await?;
         held.release();
         Ok(changed)

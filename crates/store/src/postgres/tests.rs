@@ -101,6 +101,40 @@ async fn many_nodes_may_start_at_once_and_a_later_schema_is_refused() {
 }
 
 #[tokio::test]
+async fn what_an_earlier_version_decided_is_counted_once() {
+    let settings = settings(100);
+    let store = PostgresStore::open(&settings, at(0).wall).await.unwrap();
+    for (id, decision) in [("a", Decision::Pass), ("b", Decision::Fail)] {
+        submit(&store, final_session(id, verdict(decision, 1.0), at(0))).await;
+    }
+    drop(store);
+    cluster::psql(&settings.url, "DROP TABLE decision_buckets; UPDATE schema_version SET version = 7");
+    let store = PostgresStore::open(&settings, at(0).wall).await.unwrap();
+    assert_eq!(crate::contract::counts(&store).await.processed, 2);
+    submit(&store, final_session("c", verdict(Decision::Review, 1.0), at(0))).await;
+    crate::contract::counts(&store).await;
+}
+
+#[tokio::test]
+async fn two_nodes_count_what_they_decide_exactly() {
+    let settings = settings(100);
+    let nodes = [0, 1].map(async |_| PostgresStore::open(&settings, at(0).wall).await.unwrap());
+    let nodes = futures_util::future::join_all(nodes).await;
+    let work = nodes.iter().enumerate().map(async |(node, store)| {
+        for i in 0..40 {
+            let id = format!("{node}-{i}");
+            submit(store, final_session(&id, verdict(Decision::ALL[i % 3], 1.0), at(0))).await;
+            if i % 4 == 0 {
+                store.erase_session(key(&id), at(1)).await.unwrap();
+            }
+        }
+    });
+    futures_util::future::join_all(work).await;
+    assert_eq!(crate::contract::counts(&nodes[0]).await.processed, 60);
+    assert_eq!(crate::contract::counted(&nodes[0]).await, crate::contract::counted(&nodes[1]).await);
+}
+
+#[tokio::test]
 async fn a_challenge_used_on_one_node_is_used_on_all() {
     let settings = settings(100);
     let one = PostgresStore::open(&settings, at(0).wall).await.unwrap();

@@ -10,8 +10,8 @@ use super::store::SqliteStore;
 use super::{decisions, deliveries, rows};
 use crate::StoreResult;
 use crate::campaigns::{
-    CampaignId, CampaignMember, CampaignPage, CampaignQuery, CampaignRow, CampaignStore, Group, MIN_MEMBERS, groups,
-    growth_step,
+    CampaignId, CampaignMember, CampaignPage, CampaignQuery, CampaignRow, CampaignStore, Group, MAX_OPEN, MIN_MEMBERS,
+    groups, growth_step,
 };
 use crate::decisions::DecidedResult;
 use crate::encoding::Numbered as _;
@@ -181,6 +181,19 @@ fn member(row: &Row<'_>) -> Result<CampaignMember, Fault> {
 impl CampaignStore for SqliteStore {
     async fn campaigns(&self, query: CampaignQuery) -> StoreResult<CampaignPage> {
         self.read(move |connection| list(connection, &query)).await
+    }
+
+    async fn open_campaigns(&self, since: Timestamp, deployment: Option<String>) -> StoreResult<(u64, u64)> {
+        self.read(move |connection| {
+            let sql = "SELECT count(*), coalesce(sum(c.members), 0) FROM (SELECT members, last FROM campaigns \
+                       WHERE members >= ?1 AND (?2 IS NULL OR deployment = ?2) ORDER BY last DESC LIMIT ?3) c \
+                       JOIN sessions s ON s.seq = c.last WHERE s.accepted_at > ?4";
+            let asked = params![MIN_MEMBERS, deployment, MAX_OPEN, since.0];
+            let found = connection.prepare_cached(sql)?.query_row(asked, |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let (open, members): (i64, i64) = found;
+            Ok((open.unsigned_abs(), members.unsigned_abs()))
+        })
+        .await
     }
 
     async fn campaign(

@@ -80,12 +80,14 @@ pub(super) fn revise(state: &mut WriterState, revision: &Revision, at: Timestamp
     let Revision { seq, earlier, decided, cause, detail } = revision;
     let sql = "UPDATE results SET decision = ?3, confidence = ?4, reasons = ?5 WHERE session = ?1 AND decision = ?2 \
                AND (?6 OR NOT EXISTS (SELECT 1 FROM labels WHERE session = ?1))";
+    let Some(standing) = state.standing(seq.0)? else { return Ok(false) };
     let by_label = *cause == Cause::Label;
     let (later, reasons) = (decided.decision.number(), decided.reasons.bits());
     let new = params![seq.0, earlier.number(), later, decided.confidence, reasons, by_label];
     if state.connection.prepare_cached(sql)?.execute(new)? == 0 {
         return Ok(false);
     }
+    state.recount(&standing, decided.decision, decided.reasons);
     let sql = "INSERT INTO revisions (session, at, cause, earlier, later, detail) VALUES (?, ?, ?, ?, ?, ?)";
     let row = params![seq.0, at.0, cause.number(), earlier.number(), later, detail];
     state.connection.prepare_cached(sql)?.execute(row)?;

@@ -28,6 +28,12 @@ pub(super) enum Removal<'a> {
 impl WriterState {
     /// Removes every trace of one session but its place in the counts.
     fn remove(&mut self, seq: i64, state: State, removal: Removal<'_>) -> Result<(), Fault> {
+        // What retention removes stays counted.
+        if !matches!(removal, Removal::Pruned)
+            && let Some(standing) = self.standing(seq)?
+        {
+            self.uncount(&standing);
+        }
         self.connection.prepare_cached("DELETE FROM results WHERE session = ?")?.execute([seq])?;
         self.connection.prepare_cached("DELETE FROM telemetry WHERE session = ?")?.execute([seq])?;
         self.connection.prepare_cached("DELETE FROM revisions WHERE session = ?")?.execute([seq])?;

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::fault::Fault;
 use super::rows::{self, RESULT_COLUMNS, SESSION_COLUMNS};
 use super::store::SqliteStore;
-use super::{audit, challenges, controls, decisions, deliveries, labels};
+use super::{audit, buckets, challenges, controls, decisions, deliveries, labels};
 use crate::StoreResult;
 use crate::export::{ExportedSession, ExportedStore};
 use playproof_domain::id::Seq;
@@ -88,6 +88,7 @@ fn rest(connection: &Connection) -> Result<ExportedStore, Fault> {
     let erased = rows::collect(&mut erased, [], |row| Ok((row.get(0)?, Timestamp(row.get(1)?))))?;
     let mut told = connection.prepare("SELECT * FROM deliveries WHERE session = 0 ORDER BY id")?;
     Ok(ExportedStore {
+        buckets: buckets::all(connection)?,
         controls: controls::all(connection)?,
         challenges: challenges::all(connection)?,
         audit: audit::after(connection, 0, u32::MAX)?,

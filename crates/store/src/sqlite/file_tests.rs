@@ -190,7 +190,7 @@ fn an_earlier_version_is_copied_before_it_is_changed() {
     let path = folder.path().join(DATABASE);
     let mut connection = connect(&path, WRITER_CACHE_KIB).unwrap();
     // What later versions added, taken away again.
-    let older = "DROP TABLE challenges; DROP TABLE controls; DROP TABLE controls_version; DROP TABLE audit; DROP TABLE revisions; \
+    let older = "DROP TABLE decision_buckets; DROP TABLE challenges; DROP TABLE controls; DROP TABLE controls_version; DROP TABLE audit; DROP TABLE revisions; \
                  DROP TABLE labels; DROP TABLE deliveries; ALTER TABLE results DROP COLUMN supported; \
                  ALTER TABLE results DROP COLUMN noted; ALTER TABLE results DROP COLUMN surely_replayed; \
                  DROP TABLE sketches; DROP TABLE uncompared; DROP TABLE matches; \
@@ -217,7 +217,7 @@ async fn sketches_of_an_earlier_layout_are_made_anew() {
     drop(store);
     let connection = connect(&folder.path().join(DATABASE), WRITER_CACHE_KIB).unwrap();
     let older = format!(
-        "DROP TABLE challenges; DROP TABLE campaigns; DROP TABLE campaign_members; ALTER TABLE labels DROP COLUMN campaign; \
+        "DROP TABLE decision_buckets; DROP TABLE challenges; DROP TABLE campaigns; DROP TABLE campaign_members; ALTER TABLE labels DROP COLUMN campaign; \
          DROP TABLE uncompared; CREATE TABLE sketch_keys (key INTEGER, session INTEGER); \
          CREATE TABLE sketches_waiting (session INTEGER); INSERT INTO sketches VALUES ({0}, x'01'), ({1}, x'01'); \
          DELETE FROM telemetry WHERE session = {1}; PRAGMA user_version = 4;",
@@ -230,4 +230,5 @@ async fn sketches_of_an_earlier_layout_are_made_anew() {
     let waiting = store.uncompared(9, at(2)).await.unwrap();
     assert_eq!(waiting.iter().map(|one| (one.standing.seq, one.only_sketch)).collect::<Vec<_>>(), [(known, true)]);
     assert_eq!(store.comparison_backlog().await.unwrap().sessions, 0, "it was compared before");
+    assert_eq!(counts(&store).await.processed, 2, "and what was decided before is counted by time");
 }

@@ -11,6 +11,7 @@ use crate::{Acceptance, NewSession, first};
 use playproof_domain::id::Seq;
 use playproof_domain::queue::{Entry, State};
 use playproof_domain::record::SessionDigest;
+use playproof_domain::trend::DeviceClass;
 
 impl WriterState {
     pub(super) fn accept(&mut self, new: &NewSession, hash: KeyHash) -> Result<Acceptance, Fault> {
@@ -97,6 +98,7 @@ impl WriterState {
             self.write_result(&NewResult {
                 session: seq,
                 deployment,
+                device: DeviceClass::of(&new.device_type),
                 verdict,
                 batch: None,
                 scored_at: at,

@@ -6,6 +6,7 @@
 
 mod audit;
 mod backup;
+mod buckets;
 mod campaigns;
 mod challenges;
 mod connection;

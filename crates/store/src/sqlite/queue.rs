@@ -51,8 +51,7 @@ impl WriterState {
                 .prepare_cached("UPDATE sessions SET state = ?, batch = ? WHERE seq = ?")?
                 .execute(params![member.entry.state.number(), batch, member.seq.0])?;
             self.count(Some(before), Some(member.entry.state));
-            leased
-                .insert(member.seq.0, LeasedMember { entry: member.entry, deployment: member.key.deployment.clone() });
+            leased.insert(member.seq.0, LeasedMember::of(member));
         }
         self.last_batch = Some(now.wall);
         let lease = HeldLease {
@@ -146,6 +145,7 @@ impl WriterState {
                 self.write_result(&NewResult {
                     session: step.seq,
                     deployment: &member.deployment,
+                    device: member.device,
                     verdict,
                     batch: batch.map(|batch| batch.0),
                     scored_at: now,
@@ -238,7 +238,7 @@ impl WriterState {
                     format!("SELECT {SESSION_COLUMNS} FROM sessions s WHERE s.seq = ? AND s.state = 1 AND s.batch = ?");
                 let mut statement = self.connection.prepare_cached(&sql)?;
                 for member in rows::collect(&mut statement, params![seq, batch], rows::member)? {
-                    members.insert(seq, LeasedMember { entry: member.entry, deployment: member.key.deployment });
+                    members.insert(seq, LeasedMember::of(&member));
                 }
             }
             lost += self.lose_batch(batch, &members, now)?;

@@ -5,9 +5,11 @@ use rusqlite::params;
 use super::deliveries;
 use super::fault::Fault;
 use super::state::WriterState;
+use crate::buckets::Counted;
 use crate::encoding::Numbered as _;
 use playproof_domain::result::{Decision, Verdict};
 use playproof_domain::time::Timestamp;
+use playproof_domain::trend::DeviceClass;
 
 /// `sessions.telemetry` of a session that passed.
 pub(super) const TELEMETRY_KEPT: i64 = 1;
@@ -23,6 +25,7 @@ pub(super) fn telemetry_class(decision: Decision) -> i64 {
 pub(super) struct NewResult<'a> {
     pub(super) session: i64,
     pub(super) deployment: &'a str,
+    pub(super) device: DeviceClass,
     pub(super) verdict: &'a Verdict,
     pub(super) batch: Option<i64>,
     pub(super) scored_at: Timestamp,
@@ -61,6 +64,9 @@ impl WriterState {
                 verdict.basis.map(|basis| basis.known_reasons.bits()),
                 verdict.basis.map(|basis| basis.surely_replayed),
             ])?;
+        let NewResult { deployment, device, scored_at, .. } = *new;
+        let counted = Counted { deployment, scored_at: scored_at.0, device, model };
+        self.buckets.count(counted, verdict.decision, verdict.reasons, 1);
         deliveries::announce_final(&self.connection, new.session, new.deployment, verdict, new.scored_at)
     }
 }

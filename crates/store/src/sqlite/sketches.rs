@@ -13,6 +13,7 @@ use crate::{
 };
 use playproof_domain::evidence::NAMED;
 use playproof_domain::id::{Seq, SessionId};
+use playproof_domain::reason::Reasons;
 use playproof_domain::result::Decision;
 use playproof_domain::sketch::Sketch;
 use playproof_domain::time::Timestamp;
@@ -63,8 +64,9 @@ impl WriterState {
                 self.connection.prepare_cached("DELETE FROM uncompared WHERE session = ?")?.execute([one.seq.0])?;
             let Some((basis, decided)) = one.found.filter(|_| forgotten > 0) else { continue };
             self.keep_matches(&Matches { seq: one.seq, others: one.matches.clone() })?;
+            let Some(standing) = self.standing(one.seq.0)? else { continue };
             let sql = "UPDATE results SET noted = ?2, surely_replayed = ?3, reasons = CASE WHEN decision = ?4 THEN ?5 \
-                       ELSE reasons END WHERE session = ?1 RETURNING decision";
+                       ELSE reasons END WHERE session = ?1 RETURNING decision, reasons";
             let values = params![
                 one.seq.0,
                 basis.known_reasons.bits(),
@@ -72,10 +74,10 @@ impl WriterState {
                 decided.decision.number(),
                 decided.reasons.bits()
             ];
-            let stands: Option<i64> =
-                self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
-            let Some(earlier) = stands else { continue };
+            let stands = self.connection.prepare_cached(sql)?.query_row(values, |row| Ok((row.get(0)?, row.get(1)?)));
+            let (earlier, reasons) = stands?;
             let earlier = Decision::from_number(earlier)?;
+            self.recount(&standing, earlier, Reasons::from_bits(reasons));
             if earlier != decided.decision {
                 let detail = REPLAY_DETAIL.to_owned();
                 let revision = Revision { seq: one.seq, earlier, decided, cause: Cause::Replay, detail };

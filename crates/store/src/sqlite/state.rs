@@ -12,12 +12,14 @@ use super::fault::{DISK_FULL, Fault};
 use super::keys::{self, KeyIndex};
 use super::reserve::Reserve;
 use super::rows;
+use crate::buckets::BucketChanges;
 use crate::encoding::KeyHasher;
-use crate::{Counts, StoreError};
+use crate::{Counts, Member, StoreError};
 use playproof_domain::id::LeaseToken;
 use playproof_domain::queue::{Entry, State};
 use playproof_domain::result::ModelIdentity;
 use playproof_domain::time::Timestamp;
+use playproof_domain::trend::DeviceClass;
 
 /// Most sessions touched in one transaction of a long removal.
 pub(super) const STEP: u32 = 500;
@@ -38,6 +40,14 @@ pub struct CapacityLimits {
 pub(super) struct LeasedMember {
     pub(super) entry: Entry,
     pub(super) deployment: String,
+    pub(super) device: DeviceClass,
+}
+
+impl LeasedMember {
+    pub(super) fn of(member: &Member) -> Self {
+        let device = DeviceClass::of(&member.device_type);
+        Self { entry: member.entry, deployment: member.key.deployment.clone(), device }
+    }
 }
 
 /// A lease held in this process. Leases of an earlier process are void, so they need no place on disk.
@@ -64,6 +74,8 @@ struct Saved {
 pub(super) struct WriterState {
     pub(super) connection: Connection,
     pub(super) counts: Counts,
+    /// What the present transaction changes of the counts by time.
+    pub(super) buckets: BucketChanges,
     pub(super) running: bool,
     pub(super) last_batch: Option<Timestamp>,
     pub(super) leases: HashMap<i64, Arc<HeldLease>>,
@@ -93,6 +105,7 @@ impl WriterState {
         Ok(Self {
             connection,
             counts,
+            buckets: BucketChanges::default(),
             running,
             last_batch: last_batch.map(Timestamp),
             leases: HashMap::new(),
@@ -127,6 +140,7 @@ impl WriterState {
     }
 
     pub(super) fn commit(&mut self) -> Result<(), Fault> {
+        self.write_buckets()?;
         self.keys.write_piece(&self.connection, rows::stored(self.counts.accepted))?;
         let changed = self.counts != self.saved.counts
             || self.running != self.saved.running
@@ -163,6 +177,7 @@ impl WriterState {
         }
         let saved = std::mem::take(&mut self.saved);
         self.counts = saved.counts;
+        self.buckets.clear();
         self.running = saved.running;
         self.last_batch = saved.last_batch;
         self.leases = saved.leases;

@@ -9,12 +9,14 @@
 
 pub mod cluster;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::buckets::BucketQuery;
 use crate::{
     Acceptance, BatchEnd, BatchOutcome, Claim, ClaimRequest, Compared, Counts, FirstVerdict, Lookup, MemberOutcome,
-    NewSession, SettleCounts, Settlement, Store, StoreResult, StoredSession,
+    NewSession, ResultQuery, SettleCounts, Settlement, Store, StoreResult, StoredSession,
 };
 use playproof_domain::batch::Trigger;
 use playproof_domain::features::v1;
@@ -24,6 +26,7 @@ use playproof_domain::reason::{Reason, Reasons};
 use playproof_domain::record::SessionDigest;
 use playproof_domain::result::{Decision, DecisionInputs, ModelIdentity, ScoreKind, Source, Thresholds, Verdict};
 use playproof_domain::time::{Now, Timestamp};
+use playproof_domain::trend::{DeviceClass, Facet, Tally};
 
 /// How long the leases of [`request`] hold.
 pub const LEASE: Duration = Duration::from_secs(60);
@@ -236,5 +239,60 @@ pub async fn found(store: &dyn Store, id: &str) -> StoredSession {
 pub async fn counts(store: &dyn Store) -> Counts {
     let counts = store.snapshot().await.unwrap().counts;
     assert_eq!(counts.accepted, counts.stored() + counts.erased + counts.pruned, "{counts:?}");
+    let (counted, recounted) = (counted(store).await, recounted(store).await);
+    if counts.pruned == 0 {
+        assert_eq!(counted, recounted, "counts by time are those of a recount");
+    }
+    // What retention removed stays counted.
+    for (facet, tally) in recounted {
+        let all = counted.get(&facet).copied().unwrap_or_default();
+        assert!(Decision::ALL.into_iter().all(|d| all.of(d) >= tally.of(d)), "{facet}: {all:?} of {tally:?}");
+    }
     counts
+}
+
+/// What is counted by time of all that the tests' time holds, by facet and day.
+pub async fn counted(store: &dyn Store) -> BTreeMap<String, Tally> {
+    let day = 86_400_000;
+    let since = Timestamp(19_000 * day);
+    let query = BucketQuery { since, until: Timestamp(since.0 + 3_000 * day), step_ms: day, deployment: None };
+    let buckets = store.buckets(query).await.unwrap();
+    assert_eq!(buckets.before, Tally::default());
+    let mut all: BTreeMap<String, Tally> = BTreeMap::new();
+    for (at, deployment, tally) in buckets.steps {
+        *all.entry(format!("{} {deployment}", at.0 / day)).or_default() += tally;
+    }
+    for facet in buckets.facets {
+        *all.entry(format!("{:?}", facet.facet)).or_default() += facet.now;
+    }
+    *all.entry("all".to_owned()).or_default() += buckets.now;
+    all
+}
+
+/// The same, from the results themselves.
+pub async fn recounted(store: &dyn Store) -> BTreeMap<String, Tally> {
+    let mut all = BTreeMap::from([("all".to_owned(), Tally::default())]);
+    let mut query = ResultQuery { limit: 500, ..ResultQuery::default() };
+    loop {
+        let page = store.results(query.clone()).await.unwrap();
+        for row in page.rows {
+            let verdict = row.result.verdict;
+            let one = match verdict.decision {
+                Decision::Pass => Tally { pass: 1, ..Tally::default() },
+                Decision::Review => Tally { review: 1, ..Tally::default() },
+                Decision::Fail => Tally { fail: 1, ..Tally::default() },
+            };
+            let mut add = |facet: String| *all.entry(facet).or_default() += one;
+            add("all".to_owned());
+            add(format!("{} {}", row.result.scored_at.0 / 86_400_000, row.key.deployment));
+            add(format!("{:?}", Facet::Deployment(row.key.deployment)));
+            add(format!("{:?}", Facet::Device(DeviceClass::of(&row.device_type))));
+            add(format!("{:?}", Facet::Model(verdict.model)));
+            verdict.reasons.iter().for_each(|reason| add(format!("{:?}", Facet::Reason(reason))));
+        }
+        query.after = page.next;
+        if query.after.is_none() {
+            return all;
+        }
+    }
 }

@@ -292,6 +292,7 @@ fn scheduling(fallback_after: Duration) -> scheduler::Settings {
         circuit_probe: Duration::from_millis(60),
         fallback_after,
         retention: Retention { results: day * 90, telemetry: day, telemetry_flagged: day * 30 },
+        retention_counts: day * 400,
         evidence: playproof_batch::domain::evidence::Evidence::Never,
         node: "matrix".to_owned(),
     }

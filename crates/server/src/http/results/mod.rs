@@ -2,5 +2,6 @@
 
 pub(crate) mod campaigns;
 pub(crate) mod list;
+pub(crate) mod overview;
 pub(crate) mod review;
 pub(crate) mod verdicts;

@@ -3,6 +3,7 @@
 use crate::domain::id::{BatchId, Seq, SessionKey};
 use crate::domain::time::{Now, Timestamp};
 use crate::store::audit::{AuditStore, Entry, NewEntry};
+use crate::store::buckets::{BucketQuery, BucketStore, Buckets, LabelledResult};
 use crate::store::campaigns::{CampaignId, CampaignMember, CampaignPage, CampaignQuery, CampaignRow, CampaignStore};
 use crate::store::controls::Control;
 use crate::store::decisions::{DecidedResult, Revised, Revision};
@@ -135,7 +136,15 @@ behind_the_switch! { LabelStore:
     labels(after: Seq, limit: u32, deployment: Option<String>) -> Vec<LabelRow>;
 }
 
+behind_the_switch! { BucketStore:
+    buckets(query: BucketQuery) -> Buckets;
+    fold_buckets(keep: Duration, now: Timestamp) -> bool;
+    review_backlog(deployment: Option<String>, most: u32) -> (u64, Option<Timestamp>);
+    labelled(since: Timestamp, deployment: Option<String>) -> Vec<LabelledResult>;
+}
+
 behind_the_switch! { CampaignStore:
+    open_campaigns(since: Timestamp, deployment: Option<String>) -> (u64, u64);
     campaigns(query: CampaignQuery) -> CampaignPage;
     campaign(id: CampaignId, deployment: Option<String>, now: Timestamp) -> Option<CampaignRow>;
     campaign_members(id: CampaignId, before: Option<Seq>, limit: u32) -> Vec<CampaignMember>;
