@@ -54,6 +54,12 @@ impl SessionId {
         &self.0
     }
 
+    /// How the unique texts begin of identifiers that begin so: those that servers send, and those that pages send.
+    #[must_use]
+    pub fn unique_prefixes(prefix: &str) -> [String; 2] {
+        [prefix.to_owned(), format!("{PAGE}{prefix}")]
+    }
+
     /// The identifier with this [`unique`](SessionId::unique) text; `None` when there is none.
     #[must_use]
     pub fn from_unique(text: &str) -> Option<Self> {

@@ -129,6 +129,10 @@ pub trait Store:
     /// Failed sessions, newest first, before the sequence number `before`.
     async fn dead(&self, before: Option<Seq>, limit: u32) -> StoreResult<Vec<DeadRow>>;
 
+    /// Sessions without a result: those ready or failed with the newest first, those that wait for a retry with the first due
+    /// first. At most `window` are looked at for a page.
+    async fn queued(&self, query: QueueQuery) -> StoreResult<Page<QueuedRow>>;
+
     /// Sends failed sessions back to the queue, all of them when `keys` is `None`; how many went.
     async fn requeue(&self, keys: Option<Vec<SessionKey>>, now: Now) -> StoreResult<u64>;
 

@@ -14,11 +14,11 @@ use super::admin::{audit, keys, models, overrides, retention, thresholds, webhoo
 use super::dashboard::{client_script, events, files, login, play};
 use super::health;
 use super::openapi::{self, Document};
-use super::queue::{batches, failed, nodes, scheduler, stats};
+use super::queue::{batches, failed, nodes, scheduler, stats, waiting};
 use super::respond::error::{ApiError, Code};
-use super::results::{campaigns, list, overview, review, verdicts};
+use super::results::{campaigns, list, overview, review, users, verdicts};
 use super::sessions::{
-    bulk, challenges, erasure, explanation, history, labels, matches, result, score, siteverify, telemetry,
+    bulk, challenges, erasure, explanation, history, labels, many, matches, result, score, siteverify, telemetry,
 };
 use super::state::Shared;
 use super::transport::gate::{self, Admission};
@@ -104,6 +104,7 @@ fn routes() -> [(Admission, Routes); 5] {
                 batches::process,
                 stats::stats,
                 failed::list,
+                waiting::list,
                 failed::requeue,
                 erasure::clear,
                 nodes::list,
@@ -122,6 +123,8 @@ fn routes() -> [(Admission, Routes); 5] {
                 campaigns::label,
                 campaigns::unlabel,
                 labels::list,
+                many::label,
+                many::erase,
                 review::list,
                 verdicts::follow,
                 webhooks::list,
@@ -146,6 +149,7 @@ fn routes() -> [(Admission, Routes); 5] {
                 thresholds::reset,
                 thresholds::simulate,
                 erasure::user,
+                users::read,
                 models::list,
                 models::train,
                 models::roll_back,

@@ -1,5 +1,6 @@
 //! What operators and analysts do, without HTTP. Every change goes through [`Operations::perform`].
 
+pub mod bulk;
 pub mod campaigns;
 pub mod erasure;
 pub mod explanation;
@@ -15,6 +16,7 @@ pub mod retention;
 pub mod review;
 pub mod thresholds;
 pub mod trends;
+pub mod users;
 pub mod webhooks;
 
 use std::collections::BTreeSet;

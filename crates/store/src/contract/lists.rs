@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use crate::labels::{Label, Truth};
 use crate::testing::*;
-use crate::{BatchEnd, BatchOutcome, ClaimRequest, Lookup, MemberOutcome, NewSession, ResultQuery, Settlement, Store};
+use crate::{
+    BatchEnd, BatchOutcome, ClaimRequest, Lookup, MemberOutcome, NewSession, QueueQuery, ResultQuery, Settlement, Store,
+};
 use playproof_domain::agreement::Agreement;
 use playproof_domain::batch::Trigger;
 use playproof_domain::false_discovery::FalseDiscovery;
@@ -279,4 +282,85 @@ pub(crate) async fn a_backup_opens_by_itself(store: &dyn Store) {
     let again = store.backup(copy).await.unwrap_err().to_string();
     assert!(again.contains("already"), "a copy is never written over: {again}");
     submit(store, session("c", at(1))).await;
+}
+
+pub(crate) async fn a_users_sessions_and_those_with_a_label_are_found(store: &dyn Store) {
+    for (i, id) in ["a", "b", "c", "d"].into_iter().enumerate() {
+        let now = at(i as u64);
+        let user_id = Some(if i % 2 == 0 { "mira" } else { "tom" }.to_owned());
+        let new = crate::NewSession { user_id, ..session(id, now) };
+        process(store, new, verdict(Decision::ALL[i % 3], f64::from(u32::try_from(i).unwrap())), now).await;
+    }
+    let asked = |query: ResultQuery| async move {
+        let page = store.results(ResultQuery { limit: 9, ..query }).await.unwrap();
+        page.rows.iter().map(|row| row.key.id.to_string()).collect::<Vec<_>>()
+    };
+    let mira = || ResultQuery { user: Some("mira".to_owned()), ..ResultQuery::default() };
+    assert_eq!(asked(mira()).await, ["c", "a"], "the newest first");
+    assert_eq!(asked(ResultQuery { since: Some(at(1).wall), ..mira() }).await, ["c"]);
+    assert_eq!(asked(ResultQuery { decision: Some(Decision::Fail), ..mira() }).await, ["c"]);
+    assert_eq!(asked(ResultQuery { deployment: Some("eu".to_owned()), ..mira() }).await, [""; 0]);
+    assert_eq!(asked(ResultQuery { user: Some("nobody".to_owned()), ..mira() }).await, [""; 0]);
+    let first = store.results(ResultQuery { limit: 1, ..mira() }).await.unwrap();
+    assert_eq!((first.rows.len(), first.rows[0].user_id.as_deref()), (1, Some("mira")));
+    assert_eq!(asked(ResultQuery { after: first.next, ..mira() }).await, ["a"]);
+
+    let bot = || ResultQuery { label: Some(Truth::Bot), ..ResultQuery::default() };
+    assert_eq!(asked(bot()).await, [""; 0]);
+    for id in ["d", "a"] {
+        let (seq, now) = (found(store, id).await.seq, at(9).wall);
+        let label = Label { truth: Truth::Bot, note: String::new(), actor: "key".to_owned(), at: now, campaign: None };
+        store.label(seq, Some(label), None, now).await.unwrap();
+    }
+    assert_eq!(asked(bot()).await, ["d", "a"]);
+    assert_eq!(asked(ResultQuery { user: Some("mira".to_owned()), ..bot() }).await, ["a"]);
+    let labelled = store.results(ResultQuery { limit: 9, ..bot() }).await.unwrap();
+    assert!(labelled.rows.iter().all(|row| row.label == Some(Truth::Bot)));
+    store.erase_session(key("a"), at(9)).await.unwrap();
+    assert_eq!((asked(bot()).await, asked(mira()).await), (vec!["d".to_owned()], vec!["c".to_owned()]));
+}
+
+pub(crate) async fn results_are_found_by_prefix_and_ordered_by_score(store: &dyn Store) {
+    for (i, (id, score)) in [("ord-1", 2.0), ("ord-2", 8.0), ("x%_1", 4.0)].into_iter().enumerate() {
+        let now = at(i as u64);
+        process(store, session(id, now), verdict(Decision::Pass, score), now).await;
+    }
+    let asked = |query: ResultQuery| async move {
+        let page = store.results(ResultQuery { window: Some(100), ..query }).await.unwrap();
+        assert_eq!(page.next, None);
+        page.rows.iter().map(|row| row.key.id.to_string()).collect::<Vec<_>>()
+    };
+    let begins = |prefix: &str| ResultQuery { id_prefix: Some(prefix.to_owned()), limit: 9, ..ResultQuery::default() };
+    assert_eq!(asked(begins("ord")).await, ["ord-2", "ord-1"]);
+    assert_eq!(asked(begins("x%_")).await, ["x%_1"], "no character stands for others");
+    assert_eq!(asked(begins("Ord")).await, [""; 0]);
+    let by_score = |limit| ResultQuery { by_score: true, limit, ..ResultQuery::default() };
+    assert_eq!(asked(by_score(9)).await, ["ord-2", "x%_1", "ord-1"]);
+    assert_eq!(asked(by_score(1)).await, ["ord-2"], "and there is no next page");
+}
+
+pub(crate) async fn sessions_without_a_result_are_listed_by_state(store: &dyn Store) {
+    let seqs = submit_all(store, &["a", "b", "c", "d", "e"], at(0)).await;
+    let batch = claim(store, 3, at(1)).await;
+    let outcomes = vec![(seqs[0], rejected()), (seqs[1], retry(at(90), true, 9)), (seqs[2], retry(at(60), true, 9))];
+    store.settle(batch.lease, settlement(outcomes), at(2)).await.unwrap();
+    let query = |state| QueueQuery { state, deployment: None, after: None, limit: 9, window: 100 };
+    let asked = |query: QueueQuery| async move {
+        let page = store.queued(query).await.unwrap();
+        (page.rows.iter().map(|row| row.key.id.to_string()).collect::<Vec<_>>(), page.next)
+    };
+    assert_eq!(asked(query(State::Ready)).await.0, ["e", "d"], "the newest first");
+    assert_eq!(asked(query(State::Delayed)).await.0, ["c", "b"], "the first due first");
+    assert_eq!(asked(query(State::Leased)).await.0, [""; 0]);
+    let failed = store.queued(query(State::Failed)).await.unwrap().rows;
+    assert_eq!((failed[0].error.as_deref(), failed[0].user_id.as_deref()), (Some("not a session"), Some("user-of-a")));
+    for state in [State::Ready, State::Delayed] {
+        let (all, _) = asked(query(state)).await;
+        let (first, next) = asked(QueueQuery { limit: 1, ..query(state) }).await;
+        let (second, end) = asked(QueueQuery { limit: 1, after: next, ..query(state) }).await;
+        assert_eq!(([first, second].concat(), end), (all, None));
+    }
+    let elsewhere = QueueQuery { deployment: Some("eu".to_owned()), window: 1, ..query(State::Ready) };
+    let (none, next) = asked(elsewhere.clone()).await;
+    assert!(none.is_empty() && next.is_some(), "it goes on where the window ended");
 }

@@ -71,6 +71,8 @@ macro_rules! store_contract {
             lists: {
                 a_snapshot_tells_the_queue, the_last_run_is_the_last_claim, the_running_state_is_kept,
                 results_are_listed_newest_first, results_are_filtered, pages_neither_skip_nor_repeat,
+                a_users_sessions_and_those_with_a_label_are_found, results_are_found_by_prefix_and_ordered_by_score,
+                sessions_without_a_result_are_listed_by_state,
                 filters_without_an_index_look_at_a_window_and_go_on,
                 batches_are_listed_with_their_members, dead_sessions_are_listed, dead_sessions_are_requeued,
                 an_unknown_session_is_unknown, who_waits_is_told_by_deployment, telemetry_comes_in_the_order_asked, a_backup_opens_by_itself,

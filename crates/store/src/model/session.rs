@@ -91,6 +91,8 @@ pub struct StoredSession {
     pub seq: Seq,
     /// Deployment and identifier.
     pub key: SessionKey,
+    /// Whose session it is.
+    pub user_id: Option<String>,
     /// Claimed game.
     pub game_type: String,
     /// Claimed device.

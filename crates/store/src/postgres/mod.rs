@@ -64,8 +64,9 @@ use super::audit::Entry;
 use super::encoding::{KeyHasher, check_memory};
 use super::{
     Acceptance, BatchRow, Candidate, Claim, ClaimRequest, Compared, ComparisonBacklog, DeadRow, DeploymentRetention,
-    Heartbeat, Lease, Lookup, NewSession, NewSketch, NodeRow, Page, Party, Pruned, ResultQuery, ResultRow, Retention,
-    SettleCounts, Settlement, SketchCursor, SketchPage, Snapshot, Store, StoreError, StoreResult, Uncompared,
+    Heartbeat, Lease, Lookup, NewSession, NewSketch, NodeRow, Page, Party, Pruned, QueueQuery, QueuedRow, ResultQuery,
+    ResultRow, Retention, SettleCounts, Settlement, SketchCursor, SketchPage, Snapshot, Store, StoreError, StoreResult,
+    Uncompared,
 };
 use playproof_clock::Clock;
 use playproof_domain::id::{BatchId, Seq, SessionKey};
@@ -297,6 +298,10 @@ impl Store for PostgresStore {
 
     async fn dead(&self, before: Option<Seq>, limit: u32) -> StoreResult<Vec<DeadRow>> {
         called!(self.core.dead_once(before, limit))
+    }
+
+    async fn queued(&self, query: QueueQuery) -> StoreResult<Page<QueuedRow>> {
+        called!(self.core.queued_once(&query))
     }
 
     async fn requeue(&self, keys: Option<Vec<SessionKey>>, _now: Now) -> StoreResult<u64> {

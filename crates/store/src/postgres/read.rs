@@ -13,9 +13,13 @@ use super::fault::Fault;
 use super::rows::{self, BATCH_COLUMNS, QUEUE_COLUMNS, RESULT_COLUMNS, SESSION_COLUMNS, number};
 use super::sketches;
 use crate::model::{SAMPLED_PLACES, SAMPLED_SESSIONS};
-use crate::{BatchRow, Cursor, DeadRow, Lookup, Page, Party, ResultQuery, ResultRow, Snapshot, StoredSession};
+use crate::{
+    BatchRow, Cursor, DeadRow, Lookup, MAX_SET, Page, Party, QueueQuery, QueuedRow, ResultQuery, ResultRow, Snapshot,
+    StoredSession,
+};
 use playproof_domain::batch::QueueView;
 use playproof_domain::id::{BatchId, Seq, SessionId, SessionKey};
+use playproof_domain::queue::State;
 use playproof_domain::reason::{Reason, Reasons};
 use playproof_domain::time::Timestamp;
 
@@ -89,6 +93,10 @@ fn indexed(query: &ResultQuery) -> Conditions {
 
 /// The rest.
 fn left_out(query: &ResultQuery, all: &mut Conditions) {
+    if let Some(prefix) = &query.id_prefix {
+        let prefixes = SessionId::unique_prefixes(prefix).map(|prefix| Box::new(prefix) as Parameter);
+        all.only("(starts_with(s.id, ?) OR starts_with(s.id, ?))", prefixes);
+    }
     if let (Some(decision), Some(true)) = (query.decision, query.deployment.as_ref().map(|d| !d.is_empty())) {
         all.only(&format!("r.decision = {}", number(decision)), []);
     }
@@ -112,6 +120,42 @@ fn left_out(query: &ResultQuery, all: &mut Conditions) {
     }
 }
 
+/// The sessions of a user, or those with a label: few, so that the results of all of them are looked at.
+fn of_set(query: &ResultQuery, hash: Option<i64>) -> Conditions {
+    let mut all = Conditions::default();
+    if let (Some(user), Some(hash)) = (&query.user, hash) {
+        let sql = format!(
+            "r.seq = ANY(ARRAY(SELECT u.seq FROM sessions u WHERE u.user_hash = ? AND u.user_id = ? \
+             ORDER BY u.seq DESC LIMIT {MAX_SET}))"
+        );
+        all.only(&sql, [Box::new(hash) as Parameter, Box::new(user.clone().into_bytes())]);
+        if let Some(label) = query.label {
+            let sql = format!("EXISTS (SELECT 1 FROM labels l WHERE l.seq = r.seq AND l.label = {})", number(label));
+            all.only(&sql, []);
+        }
+    } else if let Some(label) = query.label {
+        let label = number(label);
+        let sql = format!("SELECT l.seq FROM labels l WHERE l.label = {label} ORDER BY l.at DESC LIMIT {MAX_SET}");
+        all.only(&format!("r.seq = ANY(ARRAY({sql}))"), []);
+    }
+    if let Some(since) = query.since {
+        all.only("r.scored_at >= ?", [Box::new(since.0) as Parameter]);
+    }
+    if let Some(until) = query.until {
+        all.only("r.scored_at < ?", [Box::new(until.0) as Parameter]);
+    }
+    if let Some(deployment) = &query.deployment {
+        all.only("r.deployment = ?", [Box::new(deployment.clone().into_bytes()) as Parameter]);
+    }
+    if let Some(decision) = query.decision {
+        all.only(&format!("r.decision = {}", number(decision)), []);
+    }
+    if let Some(after) = query.after {
+        all.only("(r.scored_at, r.seq) < (?, ?)", [Box::new(after.scored_at.0) as Parameter, Box::new(after.row)]);
+    }
+    all
+}
+
 fn joined_conditions(conditions: &[String]) -> String {
     if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") }
 }
@@ -126,11 +170,13 @@ fn border_sql(conditions: &[String]) -> String {
 }
 
 /// The query of results with these conditions; the parameters are given in their order.
-fn results_sql(conditions: &[String]) -> String {
+fn results_sql(conditions: &[String], by_score: bool) -> String {
     let conditions = joined_conditions(conditions);
+    let order = if by_score { "r.score DESC NULLS LAST, r.seq DESC" } else { "r.scored_at DESC, r.seq DESC" };
     format!(
-        "SELECT {RESULT_COLUMNS}, s.deployment, s.id, s.device FROM results r JOIN models m ON m.id = r.model \
-         JOIN sessions s ON s.seq = r.seq WHERE {conditions} ORDER BY r.scored_at DESC, r.seq DESC LIMIT $1"
+        "SELECT {RESULT_COLUMNS}, s.deployment, s.id, s.device, s.user_id, \
+         (SELECT l.label FROM labels l WHERE l.seq = r.seq) AS label FROM results r JOIN models m ON m.id = r.model \
+         JOIN sessions s ON s.seq = r.seq WHERE {conditions} ORDER BY {order} LIMIT $1"
     )
 }
 
@@ -191,7 +237,8 @@ impl Core {
     }
 
     pub(super) async fn results_once(&self, query: &ResultQuery) -> Result<Page<ResultRow>, Fault> {
-        let mut all = indexed(query);
+        let hash = query.user.as_ref().map(|user| self.hasher.hash_user(user));
+        let mut all = if query.is_of_set() { of_set(query, hash) } else { indexed(query) };
         let held = self.pool.get().await?;
         let mut border = None;
         if let Some(window) = query.window.filter(|_| query.leaves_out()) {
@@ -208,7 +255,7 @@ impl Core {
             );
         }
         left_out(query, &mut all);
-        let statement = held.prepare_cached(&results_sql(&all.texts)).await?;
+        let statement = held.prepare_cached(&results_sql(&all.texts, query.by_score)).await?;
         let found = held.query(&statement, &all.with(&(i64::from(query.limit) + 1))).await?;
         held.release();
         Ok(query.page(rows::all(&found, rows::result_row)?, border))
@@ -237,6 +284,33 @@ impl Core {
         let keys = held.query(&statement, &[&id.0]).await?;
         held.release();
         Ok(Some((rows::batch(&row)?, rows::all(&keys, rows::key)?)))
+    }
+
+    pub(super) async fn queued_once(&self, query: &QueueQuery) -> Result<Page<QueuedRow>, Fault> {
+        let (at, row) = query.after.map_or((i64::MIN, i64::MAX), |after| (after.scored_at.0, after.row));
+        let sql = match query.state {
+            State::Ready => "q.state = 0 AND q.seq < $2 AND $1::bigint IS NOT NULL ORDER BY q.seq DESC",
+            State::Failed => "q.state = 4 AND q.seq < $2 AND $1::bigint IS NOT NULL ORDER BY q.seq DESC",
+            State::Delayed => "q.state = 2 AND (q.not_before, q.seq) > ($1::bigint, $2) ORDER BY q.not_before, q.seq",
+            State::Leased | State::Processed => return Ok(Page { rows: vec![], next: None }),
+        };
+        let sql = format!(
+            "SELECT q.seq, q.state, q.attempts, q.lost_leases, q.not_before, q.error, q.accepted_at, s.deployment, s.id, \
+             s.device, s.user_id FROM (SELECT * FROM queue q WHERE {sql} LIMIT $3) q JOIN sessions s ON s.seq = q.seq"
+        );
+        // Without a deployment every row that is looked at is listed.
+        let most = query.deployment.as_ref().map_or(query.limit.saturating_add(1).min(query.window), |_| query.window);
+        let held = self.pool.get().await?;
+        let statement = held.prepare_cached(&sql).await?;
+        let found = held.query(&statement, &[&at, &row, &i64::from(most)]).await?;
+        held.release();
+        let mut looked_at = rows::all(&found, rows::queued)?;
+        if query.state == State::Delayed {
+            looked_at.sort_by_key(|(place, _)| (place.scored_at, place.row));
+        } else {
+            looked_at.sort_by_key(|(place, _)| std::cmp::Reverse(place.row));
+        }
+        Ok(query.page(looked_at))
     }
 
     pub(super) async fn dead_once(&self, before: Option<Seq>, limit: u32) -> Result<Vec<DeadRow>, Fault> {

@@ -4,9 +4,10 @@ use tokio_postgres::Row;
 
 use super::fault::Fault;
 use crate::encoding::{Numbered, features_from_blob};
+use crate::labels::Truth;
 use crate::{
-    BatchEnd, BatchOutcome, BatchRow, DeadRow, FirstVerdict, Member, ResultRow, StoreError, StoredResult,
-    StoredSession, first,
+    BatchEnd, BatchOutcome, BatchRow, Cursor, DeadRow, FirstVerdict, Member, QueuedRow, ResultRow, StoreError,
+    StoredResult, StoredSession, first,
 };
 use playproof_domain::agreement::Agreement;
 use playproof_domain::batch::Trigger;
@@ -18,7 +19,7 @@ use playproof_domain::result::{Decision, DecisionInputs, ModelIdentity, ScoreKin
 use playproof_domain::time::Timestamp;
 
 /// What [`member`] and [`session`] read of a session `s` and its place `q` in the queue.
-pub(super) const SESSION_COLUMNS: &str = "s.seq, s.deployment, s.id, s.game, s.device, s.features, s.accepted_at, \
+pub(super) const SESSION_COLUMNS: &str = "s.seq, s.deployment, s.id, s.user_id, s.game, s.device, s.features, s.accepted_at, \
     s.latency_ms, s.reasons AS heuristic_reasons, s.first_decision, s.first_confidence, s.first_score, \
     s.first_model";
 
@@ -154,6 +155,7 @@ pub(super) fn session(row: &Row) -> Result<StoredSession, Fault> {
     Ok(StoredSession {
         seq: Seq(row.try_get("seq")?),
         key: key(row)?,
+        user_id: user(row)?,
         game_type: text(row, "game")?,
         device_type: text(row, "device")?,
         features: features_from_blob(row.try_get("features")?)?,
@@ -169,7 +171,30 @@ pub(super) fn session(row: &Row) -> Result<StoredSession, Fault> {
 
 pub(super) fn result_row(row: &Row) -> Result<(i64, ResultRow), Fault> {
     let result = result(row)?.ok_or_else(|| StoreError::Corrupt("a result row without a result".to_owned()))?;
-    Ok((row.try_get("result_seq")?, ResultRow { key: key(row)?, device_type: text(row, "device")?, result }))
+    let label = row.try_get::<_, Option<i16>>("label")?;
+    let label = label.map(|label| Truth::from_number(i64::from(label))).transpose()?;
+    let (key, device_type, user_id) = (key(row)?, text(row, "device")?, user(row)?);
+    Ok((row.try_get("result_seq")?, ResultRow { key, device_type, user_id, label, result }))
+}
+
+fn user(row: &Row) -> Result<Option<String>, Fault> {
+    let user: Option<Vec<u8>> = row.try_get("user_id")?;
+    Ok(user.map(|user| String::from_utf8_lossy(&user).into_owned()))
+}
+
+/// A session without a result, and its place in a list.
+pub(super) fn queued(row: &Row) -> Result<(Cursor, QueuedRow), Fault> {
+    let (seq, entry) = (Seq(row.try_get("seq")?), entry(row)?);
+    let queued = QueuedRow {
+        seq,
+        key: key(row)?,
+        device_type: text(row, "device")?,
+        user_id: user(row)?,
+        accepted_at: Timestamp(row.try_get("accepted_at")?),
+        entry,
+        error: row.try_get("error")?,
+    };
+    Ok((Cursor { scored_at: entry.not_before, row: seq.0 }, queued))
 }
 
 pub(super) fn dead(row: &Row) -> Result<DeadRow, Fault> {

@@ -29,11 +29,13 @@ impl RecentKeys {
     /// The sessions whose key or user may have this hash. Memory comes first: what leaves it is in the table already.
     pub(super) fn candidates(&self, connection: &Connection, hash: i64) -> Result<Vec<i64>, Fault> {
         let mut found: Vec<i64> = self.lock().range((hash, i64::MIN)..=(hash, i64::MAX)).map(|(_, seq)| *seq).collect();
+        // In order, as the range is.
+        let recent = found.clone();
         let mut statement = connection.prepare_cached("SELECT seq FROM keys WHERE hash = ?")?;
         let mut rows = statement.query([hash])?;
         while let Some(row) = rows.next()? {
             let seq = row.get(0)?;
-            if !found.contains(&seq) {
+            if recent.binary_search(&seq).is_err() {
                 found.push(seq);
             }
         }

@@ -74,8 +74,9 @@ use self::writer::Writer;
 use super::encoding::check_memory;
 use super::{
     Acceptance, BatchRow, Candidate, Claim, ClaimRequest, Compared, ComparisonBacklog, DeadRow, DeploymentRetention,
-    Heartbeat, Lease, Lookup, NewSession, NewSketch, NodeRow, Page, Party, Pruned, ResultQuery, ResultRow, Retention,
-    SettleCounts, Settlement, SketchCursor, SketchPage, Snapshot, Store, StoreError, StoreResult, Uncompared,
+    Heartbeat, Lease, Lookup, NewSession, NewSketch, NodeRow, Page, Party, Pruned, QueueQuery, QueuedRow, ResultQuery,
+    ResultRow, Retention, SettleCounts, Settlement, SketchCursor, SketchPage, Snapshot, Store, StoreError, StoreResult,
+    Uncompared,
 };
 use playproof_domain::id::{BatchId, Seq, SessionKey};
 use playproof_domain::time::{Now, Timestamp};
@@ -230,7 +231,13 @@ impl Store for SqliteStore {
     }
 
     async fn results(&self, query: ResultQuery) -> StoreResult<Page<ResultRow>> {
-        self.read(move |connection| read::results(connection, &query)).await
+        let recent = self.recent.clone();
+        let hash = query.user.as_ref().map(|user| self.hasher.hash_user(user));
+        self.read(move |connection| {
+            let of_user = hash.map(|hash| recent.candidates(connection, hash)).transpose()?;
+            read::results(connection, &query, of_user)
+        })
+        .await
     }
 
     async fn batches(&self, before: Option<BatchId>, limit: u32) -> StoreResult<Vec<BatchRow>> {
@@ -243,6 +250,10 @@ impl Store for SqliteStore {
 
     async fn dead(&self, before: Option<Seq>, limit: u32) -> StoreResult<Vec<DeadRow>> {
         self.read(move |connection| read::dead(connection, before, limit)).await
+    }
+
+    async fn queued(&self, query: QueueQuery) -> StoreResult<Page<QueuedRow>> {
+        self.read(move |connection| read::queued(connection, &query)).await
     }
 
     async fn requeue(&self, keys: Option<Vec<SessionKey>>, now: Now) -> StoreResult<u64> {

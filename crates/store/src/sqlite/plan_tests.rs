@@ -7,8 +7,10 @@ use rusqlite::trace::{TraceEvent, TraceEventCodes};
 
 use super::tests::open_in;
 use super::*;
+use crate::buckets::{BucketQuery, BucketStore as _};
 use crate::campaigns::{CampaignId, CampaignStore as _};
 use crate::contract::*;
+use crate::labels::Truth;
 use playproof_domain::batch::Trigger;
 use playproof_domain::reason::Reason;
 use playproof_domain::result::{Decision, Source};
@@ -43,7 +45,7 @@ async fn work(store: &SqliteStore) {
     store.batches(None, 9).await.unwrap();
     store.batch(batch.lease.batch).await.unwrap();
     let page = store.results(ResultQuery { limit: 1, ..ResultQuery::default() }).await.unwrap();
-    for filter in 0..512 {
+    for filter in 0..1024 {
         let when = |bit: u32| filter & (1 << bit) != 0;
         let query = ResultQuery {
             decision: when(0).then_some(Decision::Pass),
@@ -57,9 +59,33 @@ async fn work(store: &SqliteStore) {
             campaign: when(8).then_some(CampaignId(1)),
             limit: 9,
             window: when(7).then_some(1),
+            user: None,
+            label: None,
+            id_prefix: when(9).then(|| "s".to_owned()),
+            by_score: false,
         };
         store.results(query).await.unwrap();
     }
+    for filter in 0..64 {
+        let when = |bit: u32| filter & (1 << bit) != 0;
+        let query = ResultQuery {
+            user: when(0).then(|| "user-of-done".to_owned()),
+            label: (when(1) || !when(0)).then_some(Truth::Bot),
+            decision: when(2).then_some(Decision::Pass),
+            since: when(3).then_some(at(0).wall),
+            deployment: when(4).then(|| "one".to_owned()),
+            after: page.next.filter(|_| when(5)),
+            limit: 9,
+            ..ResultQuery::default()
+        };
+        store.results(query).await.unwrap();
+    }
+    store
+        .buckets(BucketQuery { since: at(0).wall, until: at(9).wall, step_ms: 300_000, deployment: None })
+        .await
+        .unwrap();
+    store.review_backlog(None, 9).await.unwrap();
+    store.open_campaigns(at(0).wall, None).await.unwrap();
     store.campaign(CampaignId(1), None, at(9).wall).await.unwrap();
     store.campaign_members(CampaignId(1), None, 9).await.unwrap();
     store.campaign_standings(CampaignId(1), Seq(0), 9).await.unwrap();
@@ -120,10 +146,13 @@ async fn no_statement_reads_a_table_through_or_sorts() {
         let steps = plan(&connection, sql);
         // In order of acceptance from the start, up to a limit, is how everything is cleared.
         let clearing = sql.contains("WHERE seq <= ? ORDER BY seq");
-        if steps
-            .iter()
-            .any(|step| step.starts_with("USE TEMP") || (step.starts_with("SCAN") && !allowed(step)) && !clearing)
-        {
+        // A user's sessions, those with a label and a period's counts are few, and put into order once they are found.
+        let few =
+            ["json_each", "SELECT count(*)", "FROM labels WHERE label = ?", "FROM decision_buckets", "FROM models"];
+        let few = few.iter().any(|part| sql.contains(part));
+        if steps.iter().any(|step| {
+            step.starts_with("USE TEMP") && !few || (step.starts_with("SCAN") && !allowed(step)) && !clearing && !few
+        }) {
             wrong.push(format!("{sql}\n    {}", steps.join("\n    ")));
         }
         used.extend(steps.iter().filter_map(|step| Some(step.split_once(" INDEX ")?.1.split(' ').next()?.to_owned())));

@@ -11,10 +11,12 @@ use super::rows::{self, RESULT_COLUMNS, SESSION_COLUMNS};
 use crate::encoding::{KeyHash, Numbered as _};
 use crate::model::{SAMPLED_PLACES, SAMPLED_SESSIONS};
 use crate::{
-    BatchRow, Cursor, DeadRow, Lookup, Page, Party, ResultQuery, ResultRow, Snapshot, StoreError, StoredSession,
+    BatchRow, Cursor, DeadRow, Lookup, MAX_SET, Page, Party, QueueQuery, QueuedRow, ResultQuery, ResultRow, Snapshot,
+    StoreError, StoredSession,
 };
 use playproof_domain::batch::QueueView;
-use playproof_domain::id::{BatchId, Seq, SessionKey};
+use playproof_domain::id::{BatchId, Seq, SessionId, SessionKey};
+use playproof_domain::queue::State;
 use playproof_domain::reason::{Reason, Reasons};
 use playproof_domain::time::Timestamp;
 
@@ -150,6 +152,11 @@ fn indexed(query: &ResultQuery) -> Conditions {
 
 /// The rest; `+` keeps the indexes out of it.
 fn left_out(query: &ResultQuery, all: &mut Conditions) {
+    if let Some(prefix) = &query.id_prefix {
+        let [server, page] = SessionId::unique_prefixes(prefix).map(Value::from);
+        let sql = "(substr(s.id, 1, length(?)) = ? OR substr(s.id, 1, length(?)) = ?)";
+        all.only(sql, [server.clone(), server, page.clone(), page]);
+    }
     if let (Some(decision), Some(true)) = (query.decision, query.deployment.as_ref().map(|d| !d.is_empty())) {
         all.only("+r.decision = ?", [decision.number().into()]);
     }
@@ -173,8 +180,48 @@ fn left_out(query: &ResultQuery, all: &mut Conditions) {
     }
 }
 
-pub(super) fn results(connection: &Connection, query: &ResultQuery) -> Result<Page<ResultRow>, Fault> {
-    let mut all = indexed(query);
+/// The sessions of a user, or those with a label: few, so that the results of all of them are looked at.
+fn of_set(query: &ResultQuery, of_user: Option<Vec<i64>>) -> Result<Conditions, Fault> {
+    let mut all = Conditions::default();
+    if let (Some(user), Some(mut seqs)) = (&query.user, of_user) {
+        seqs.sort_unstable_by_key(|seq| std::cmp::Reverse(*seq));
+        seqs.truncate(usize::try_from(MAX_SET).unwrap_or(usize::MAX));
+        let list = serde_json::to_string(&seqs).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+        all.only("r.session IN (SELECT value FROM json_each(?)) AND s.user = ?", [list.into(), user.clone().into()]);
+        if let Some(label) = query.label {
+            let sql = "EXISTS (SELECT 1 FROM labels l WHERE l.session = r.session AND l.label = ?)";
+            all.only(sql, [label.number().into()]);
+        }
+    } else if let Some(label) = query.label {
+        let sql = "r.session IN (SELECT session FROM labels WHERE label = ? ORDER BY at DESC LIMIT ?)";
+        all.only(sql, [label.number().into(), i64::from(MAX_SET).into()]);
+    }
+    // `+` keeps the indexes by time out of it.
+    if let Some(since) = query.since {
+        all.only("+r.scored_at >= ?", [since.0.into()]);
+    }
+    if let Some(until) = query.until {
+        all.only("+r.scored_at < ?", [until.0.into()]);
+    }
+    if let Some(deployment) = &query.deployment {
+        all.only("+r.deployment = ?", [deployment.clone().into()]);
+    }
+    if let Some(decision) = query.decision {
+        all.only("+r.decision = ?", [decision.number().into()]);
+    }
+    if let Some(after) = query.after {
+        all.only("(+r.scored_at, +r.id) < (?, ?)", [after.scored_at.0.into(), after.row.into()]);
+    }
+    Ok(all)
+}
+
+/// `of_user` are the sessions that may be of the user asked for.
+pub(super) fn results(
+    connection: &Connection,
+    query: &ResultQuery,
+    of_user: Option<Vec<i64>>,
+) -> Result<Page<ResultRow>, Fault> {
+    let mut all = if query.is_of_set() { of_set(query, of_user)? } else { indexed(query) };
     let mut border = None;
     if let Some(window) = query.window.filter(|_| query.leaves_out()) {
         let sql = format!(
@@ -191,10 +238,17 @@ pub(super) fn results(connection: &Connection, query: &ResultQuery) -> Result<Pa
         all.only("(r.scored_at, r.id) >= (?, ?)", [border.scored_at.0.into(), border.row.into()]);
     }
     left_out(query, &mut all);
+    let order = match (query.by_score, query.is_of_set()) {
+        (true, _) => "r.score DESC NULLS LAST, r.id DESC",
+        (false, true) => "+r.scored_at DESC, +r.id DESC",
+        (false, false) => "r.scored_at DESC, r.id DESC",
+    };
     // Crossed joins keep their order: results come in that of an index, whatever is asked of their sessions.
     let sql = format!(
-        "SELECT {RESULT_COLUMNS}, s.deployment, s.id, s.device FROM results r CROSS JOIN models m ON m.id = r.model \
-         CROSS JOIN sessions s ON s.seq = r.session WHERE {} ORDER BY r.scored_at DESC, r.id DESC LIMIT ?",
+        "SELECT {RESULT_COLUMNS}, s.deployment, s.id, s.device, s.user, \
+         (SELECT label FROM labels WHERE session = r.session) AS label FROM results r \
+         CROSS JOIN models m ON m.id = r.model CROSS JOIN sessions s ON s.seq = r.session \
+         WHERE {} ORDER BY {order} LIMIT ?",
         all.sql()
     );
     all.values.push(i64::from(query.limit).saturating_add(1).into());
@@ -220,6 +274,34 @@ pub(super) fn batch(connection: &Connection, id: BatchId) -> Result<Option<(Batc
         keys.extend(rows::collect(&mut statement, [seq], |row| rows::key(row, "deployment", "id"))?);
     }
     Ok(Some((batch, keys)))
+}
+
+pub(super) fn queued(connection: &Connection, query: &QueueQuery) -> Result<Page<QueuedRow>, Fault> {
+    let (at, row) = query.after.map_or((i64::MIN, i64::MAX), |after| (after.scored_at.0, after.row));
+    let sql = match query.state {
+        State::Ready => "s.state = 0 AND s.seq < ?2 AND ?1 IS NOT NULL ORDER BY s.seq DESC",
+        State::Failed => "s.state = 4 AND s.seq < ?2 AND ?1 IS NOT NULL ORDER BY s.seq DESC",
+        State::Delayed => "s.state = 2 AND (s.not_before, s.seq) > (?1, ?2) ORDER BY s.not_before, s.seq",
+        State::Leased | State::Processed => return Ok(Page { rows: vec![], next: None }),
+    };
+    let sql = format!("SELECT {SESSION_COLUMNS} FROM sessions s WHERE {sql} LIMIT ?3");
+    let mut statement = connection.prepare_cached(&sql)?;
+    // Without a deployment every row that is looked at is listed.
+    let most = query.deployment.as_ref().map_or(query.limit.saturating_add(1).min(query.window), |_| query.window);
+    let looked_at = rows::collect(&mut statement, params![at, row, most], |row| {
+        let (seq, entry) = (Seq(row.get("seq")?), rows::entry(row)?);
+        let queued = QueuedRow {
+            seq,
+            key: rows::key(row, "deployment", "id")?,
+            device_type: row.get("device")?,
+            user_id: row.get("user")?,
+            accepted_at: Timestamp(row.get("accepted_at")?),
+            entry,
+            error: row.get("error")?,
+        };
+        Ok((Cursor { scored_at: entry.not_before, row: seq.0 }, queued))
+    })?;
+    Ok(query.page(looked_at))
 }
 
 pub(super) fn dead(connection: &Connection, before: Option<Seq>, limit: u32) -> Result<Vec<DeadRow>, Fault> {

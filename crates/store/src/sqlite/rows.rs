@@ -4,6 +4,7 @@ use rusqlite::Row;
 
 use super::fault::Fault;
 use crate::encoding::{Numbered as _, features_from_blob};
+use crate::labels::Truth;
 use crate::{
     BatchEnd, BatchOutcome, BatchRow, Counts, FirstVerdict, Member, ResultRow, StoreError, StoredResult, StoredSession,
     first,
@@ -37,7 +38,7 @@ pub(super) fn entry(row: &Row<'_>) -> Result<Entry, Fault> {
 }
 
 /// What [`member`] and [`session`] read of a session.
-pub(super) const SESSION_COLUMNS: &str = "s.seq, s.deployment, s.id, s.game, s.device, s.features, s.accepted_at, \
+pub(super) const SESSION_COLUMNS: &str = "s.seq, s.deployment, s.id, s.user, s.game, s.device, s.features, s.accepted_at, \
      s.latency_ms, s.reasons AS heuristic_reasons, s.first_decision, s.first_confidence, s.first_score, s.first_model, \
      s.state, s.attempts AS session_attempts, s.lost_leases, s.not_before, s.error";
 
@@ -119,6 +120,7 @@ pub(super) fn session(row: &Row<'_>) -> Result<StoredSession, Fault> {
     Ok(StoredSession {
         seq: member.seq,
         key: member.key,
+        user_id: row.get("user")?,
         game_type: member.game_type,
         device_type: member.device_type,
         features: member.features,
@@ -135,7 +137,9 @@ pub(super) fn session(row: &Row<'_>) -> Result<StoredSession, Fault> {
 pub(super) fn result_row(row: &Row<'_>) -> Result<(i64, ResultRow), Fault> {
     let result = result(row)?.ok_or_else(|| StoreError::Corrupt("a result row without a result".to_owned()))?;
     let (key, device_type) = (key(row, "deployment", "id")?, row.get("device")?);
-    Ok((row.get("result_id")?, ResultRow { key, device_type, result }))
+    let label = row.get::<_, Option<i64>>("label")?.map(Truth::from_number).transpose()?;
+    let user_id = row.get("user")?;
+    Ok((row.get("result_id")?, ResultRow { key, device_type, user_id, label, result }))
 }
 
 pub(super) fn batch(row: &Row<'_>) -> Result<BatchRow, Fault> {

@@ -11,6 +11,8 @@ use crate::http::state::Shared;
 pub(crate) trait Form: DeserializeOwned {
     /// What to say where there is no body.
     const MISSING: &'static str;
+    /// Most bytes of it.
+    const BYTES: usize = body::FORM;
 }
 
 /// A JSON body that must be there.
@@ -21,7 +23,7 @@ impl<T: Form> FromRequest<Shared> for Json<T> {
     async fn from_request(request: Request, service: &Shared) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         body::check_type(&parts.headers, body::is_json, "application/json")?;
-        let body = body::read(&parts.headers, body, service.body_limits(body::FORM)).await?;
+        let body = body::read(&parts.headers, body, service.body_limits(T::BYTES)).await?;
         body::json(&body)?.map(Self).ok_or_else(|| ApiError::malformed("body", T::MISSING))
     }
 }

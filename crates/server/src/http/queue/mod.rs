@@ -5,3 +5,4 @@ pub(crate) mod failed;
 pub(crate) mod nodes;
 pub(crate) mod scheduler;
 pub(crate) mod stats;
+pub(crate) mod waiting;

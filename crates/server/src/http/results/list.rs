@@ -18,6 +18,7 @@ use crate::http::respond::refusals::{LimitOutOfBounds, StoreAway, WrongQuery};
 use crate::http::respond::shapes::ResultBody;
 use crate::http::state::Shared;
 use crate::store::campaigns::CampaignId;
+use crate::store::labels::Truth;
 use crate::store::{Cursor, Lookup, Page, ResultQuery, ResultRow, StoredResult, StoredSession};
 
 const PAGE: u32 = 100;
@@ -46,6 +47,15 @@ pub(crate) struct ResultsParams {
     /// Only members of this campaign.
     #[param(minimum = 1)]
     campaign: Option<i64>,
+    /// Only sessions of this user, of the newest 10,000 that the user has.
+    user_id: Option<String>,
+    /// Only sessions with this label, human or bot, of the 10,000 that got it last.
+    label: Option<String>,
+    /// Only sessions whose id begins so.
+    id_prefix: Option<String>,
+    /// `time`, or `score`: the highest of the newest 10,000 that fit, without a next page.
+    #[param(example = "score", default = "time")]
+    sort: Option<String>,
     /// Only this session, in the deployment named, or in none.
     session_id: Option<String>,
     /// 1 to 1000.
@@ -75,6 +85,10 @@ pub(crate) struct ResultItem {
     /// What the client claims: mouse, touch or another.
     #[schema(example = "mouse")]
     device_type: String,
+    /// As the session names the user; `null` where it names none.
+    user_id: Option<String>,
+    /// human or bot, where somebody said so.
+    label: Option<&'static str>,
     #[serde(flatten)]
     result: ResultBody,
 }
@@ -107,6 +121,10 @@ pub(crate) async fn list(
         reason: named("reason", params.reason.as_deref(), Reason::parse, "a reason code; the README lists them")?,
         device: params.device_type,
         campaign: params.campaign.map(CampaignId),
+        user: params.user_id,
+        label: named("label", params.label.as_deref(), Truth::parse, "human or bot")?,
+        id_prefix: params.id_prefix,
+        by_score: named("sort", params.sort.as_deref(), sorts_by_score, "time or score")?.unwrap_or(false),
         after: params.cursor.as_deref().map(read_cursor).transpose()?,
         limit: page::page_size(params.limit, PAGE, MAX_PAGE)?,
         window: Some(MAX_WINDOW),
@@ -122,12 +140,21 @@ pub(crate) async fn list(
     if answer::wants_csv(&headers) { csv(&page) } else { Ok(answer::json(&answer(&page))) }
 }
 
+fn sorts_by_score(name: &str) -> Option<bool> {
+    match name {
+        "time" => Some(false),
+        "score" => Some(true),
+        _ => None,
+    }
+}
+
 /// The page of one session: its result, when it has one and no filter leaves it out.
 async fn one(service: &Shared, key: SessionKey, query: &ResultQuery) -> Result<Page<ResultRow>, ApiError> {
     let Lookup::Found(session) = service.operations.find(key).await?.1 else {
         return Ok(Page { rows: vec![], next: None });
     };
-    let StoredSession { key, device_type, result, campaign, .. } = *session;
+    let StoredSession { seq, key, device_type, user_id, result, campaign, .. } = *session;
+    let label = service.store.label_of(seq).await?.map(|label| label.truth);
     let fits = |row: &ResultRow| {
         let StoredResult { verdict, scored_at, .. } = &row.result;
         query.decision.is_none_or(|decision| decision == verdict.decision)
@@ -137,8 +164,11 @@ async fn one(service: &Shared, key: SessionKey, query: &ResultQuery) -> Result<P
             && query.reason.is_none_or(|reason| verdict.reasons.contains(reason))
             && query.campaign.is_none_or(|asked| Some(asked) == campaign)
             && query.device.as_ref().is_none_or(|device| *device == row.device_type)
+            && query.user.as_ref().is_none_or(|user| row.user_id.as_ref() == Some(user))
+            && query.label.is_none_or(|label| row.label == Some(label))
+            && query.id_prefix.as_ref().is_none_or(|prefix| row.key.id.to_string().starts_with(prefix))
     };
-    let row = result.map(|result| ResultRow { key, device_type, result });
+    let row = result.map(|result| ResultRow { key, device_type, user_id, label, result });
     Ok(Page { rows: row.into_iter().filter(fits).collect(), next: None })
 }
 
@@ -157,6 +187,8 @@ pub(crate) fn item(row: &ResultRow) -> ResultItem {
         session_id: row.key.id.to_string(),
         deployment_id: row.key.deployment.clone(),
         device_type: row.device_type.clone(),
+        user_id: row.user_id.clone(),
+        label: row.label.map(Truth::name),
         result: (&row.result).into(),
     }
 }
@@ -165,7 +197,7 @@ fn answer(page: &Page<ResultRow>) -> ResultsAnswer {
     ResultsAnswer { results: page.rows.iter().map(item).collect(), next_cursor: page.next.map(write_cursor) }
 }
 
-const COLUMNS: [&str; 19] = [
+const COLUMNS: [&str; 21] = [
     "sessionId",
     "deploymentId",
     "anomalyScore",
@@ -185,15 +217,17 @@ const COLUMNS: [&str; 19] = [
     "extrapolated",
     "calibrationClass",
     "deviceType",
+    "userId",
+    "label",
 ];
 
 fn csv(page: &Page<ResultRow>) -> Answer {
     answer::csv(COLUMNS, page.rows.iter().map(csv_row), page.next.map(write_cursor))
 }
 
-fn csv_row(row: &ResultRow) -> [String; 19] {
+fn csv_row(row: &ResultRow) -> [String; 21] {
     let number = |n: Option<f64>| n.map(|n| n.to_string()).unwrap_or_default();
-    let ResultItem { session_id, deployment_id, device_type, result } = item(row);
+    let ResultItem { session_id, deployment_id, device_type, user_id, label, result } = item(row);
     let codes: Vec<_> = result.reasons.iter().map(|r| r.code).collect();
     [
         inert(&session_id),
@@ -215,6 +249,8 @@ fn csv_row(row: &ResultRow) -> [String; 19] {
         result.extrapolated.to_string(),
         result.calibration_class,
         inert(&device_type),
+        inert(&user_id.unwrap_or_default()),
+        label.unwrap_or_default().to_owned(),
     ]
 }
 

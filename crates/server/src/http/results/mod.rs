@@ -4,4 +4,5 @@ pub(crate) mod campaigns;
 pub(crate) mod list;
 pub(crate) mod overview;
 pub(crate) mod review;
+pub(crate) mod users;
 pub(crate) mod verdicts;

@@ -181,7 +181,7 @@ fn told(range: Range, overview: Overview) -> OverviewAnswer {
     }
 }
 
-fn tally(Tally { pass, review, fail }: Tally) -> TallyBody {
+pub(crate) fn tally(Tally { pass, review, fail }: Tally) -> TallyBody {
     TallyBody { pass, review, fail }
 }
 

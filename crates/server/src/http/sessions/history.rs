@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::access::keys;
 use crate::http::extract::caller::Reader;
 use crate::http::extract::deployment::DeploymentParams;
 use crate::http::extract::path::SessionPath;
@@ -11,6 +12,7 @@ use crate::http::respond::answer::{self, Answer};
 use crate::http::respond::error::{ApiError, Code};
 use crate::http::respond::refusals::{Erased, ImpossibleSession, StoreAway, UnknownSession};
 use crate::http::respond::shapes::{self, First, ResultBody};
+use crate::http::state::Service;
 use crate::store::Lookup;
 use crate::store::decisions::Revised;
 use crate::store::labels::Label;
@@ -33,6 +35,7 @@ pub(crate) struct RevisionBody {
 
 /// What somebody said of a session.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct SaidBody {
     /// human or bot.
     #[schema(example = "bot")]
@@ -40,14 +43,15 @@ pub(crate) struct SaidBody {
     note: String,
     /// Digest of the key that said it; `local` where the service has no keys.
     actor: String,
+    /// What the key is called, where it was made through the API with a name and is not revoked.
+    actor_name: Option<String>,
     /// ISO 8601, UTC.
     at: String,
 }
 
-impl From<Label> for SaidBody {
-    fn from(label: Label) -> Self {
-        Self { label: label.truth.name(), note: label.note, actor: label.actor, at: shapes::iso(label.at) }
-    }
+fn said(label: Label, service: &Service) -> SaidBody {
+    let actor_name = keys::names(&service.controls.current().keys).remove(&label.actor);
+    SaidBody { label: label.truth.name(), note: label.note, actor: label.actor, actor_name, at: shapes::iso(label.at) }
 }
 
 /// The history of a session.
@@ -57,6 +61,8 @@ pub(crate) struct HistoryAnswer {
     session_id: String,
     /// Empty when none.
     deployment_id: String,
+    /// As the session names the user; `null` where it names none.
+    user_id: Option<String>,
     first: First,
     /// The result as it stands; `null` before there is one.
     result: Option<ResultBody>,
@@ -105,10 +111,11 @@ pub(crate) async fn read(
     Ok(answer::json(&HistoryAnswer {
         session_id: session.key.id.to_string(),
         deployment_id: session.key.deployment.clone(),
+        user_id: session.user_id.clone(),
         first: (&session.first).into(),
         result: session.result.as_ref().map(Into::into),
         scored_as: scored_as.map(crate::domain::result::Decision::name),
-        label: service.store.label_of(session.seq).await?.map(Into::into),
+        label: service.store.label_of(session.seq).await?.map(|label| said(label, &service)),
         revisions: revisions.into_iter().map(Into::into).collect(),
     }))
 }

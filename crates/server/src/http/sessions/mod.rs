@@ -7,6 +7,7 @@ pub(crate) mod explanation;
 pub(crate) mod history;
 pub(crate) mod labels;
 pub(crate) mod lines;
+pub(crate) mod many;
 pub(crate) mod matches;
 pub(crate) mod result;
 pub(crate) mod score;

@@ -12,8 +12,8 @@ use crate::store::labels::{Label, LabelRow, LabelStore};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{
     Acceptance, BatchRow, ChallengeStore, Claim, ClaimRequest, ControlStore, DeadRow, DecisionStore,
-    DeploymentRetention, Lease, Lookup, NewSession, Page, Pruned, ResultQuery, ResultRow, Retention, Settlement,
-    Snapshot, Store, StoreError, StoreResult,
+    DeploymentRetention, Lease, Lookup, NewSession, Page, Pruned, QueueQuery, QueuedRow, ResultQuery, ResultRow,
+    Retention, Settlement, Snapshot, Store, StoreError, StoreResult,
 };
 use async_trait::async_trait;
 use std::sync::Mutex;
@@ -152,6 +152,7 @@ behind_the_switch! { CampaignStore:
 }
 
 behind_the_switch! { Store:
+    queued(query: QueueQuery) -> Page<QueuedRow>;
     accept(session: NewSession) -> Acceptance;
     claim(request: ClaimRequest, now: Now) -> Option<Claim>;
     renew(lease: Lease, now: Now) -> ();

@@ -7,7 +7,7 @@ use serde_json::json;
 use std::time::Duration;
 
 /// Every route that needs a key: method, path, the roles that may call it, and whether a bound admin may.
-const GUARDED: [(&str, &str, &[&str], bool); 65] = [
+const GUARDED: [(&str, &str, &[&str], bool); 69] = [
     ("POST", "/api/v1/score", &["submit", "ingest", "admin"], true),
     // The role submit only from a page of a listed origin.
     ("POST", "/api/v1/challenges", &["ingest", "admin"], true),
@@ -32,6 +32,10 @@ const GUARDED: [(&str, &str, &[&str], bool); 65] = [
     ("GET", "/api/v1/sessions/a/history", &["ingest", "analyst", "admin"], true),
     ("POST", "/api/v1/sessions/a/label", &["analyst", "admin"], true),
     ("DELETE", "/api/v1/sessions/a/label", &["analyst", "admin"], true),
+    ("POST", "/api/v1/labels", &["analyst", "admin"], true),
+    ("POST", "/api/v1/sessions/erase", &["admin"], true),
+    ("GET", "/api/v1/sessions", &["analyst", "admin"], true),
+    ("GET", "/api/v1/users/a", &["analyst", "admin"], true),
     ("GET", "/api/v1/labels", &["analyst", "admin"], true),
     ("GET", "/api/v1/thresholds", &["analyst", "admin"], true),
     ("POST", "/api/v1/thresholds", &["admin"], true),
