@@ -3,7 +3,7 @@
 //!
 //! How likely a session is a bot's follows from its score (Bayes, with a prior share of bots) and from the labels of
 //! sessions that moved alike, each moving the log odds by a Gaussian kernel of its distance. Uncertainty is the variance
-//! of that guess, `p (1 - p)`. Novelty is the distance to the nearest labelled session. Their product orders the queue, as
+//! of that guess, `p (1 - p)`. Novelty is the distance to the nearest labelled session. Their product orders likely bots, as
 //! in "information density" and "diversity" of active learning (Settles, Active Learning Literature Survey, 2009, 3.5).
 
 use super::result::Decision;
@@ -54,10 +54,22 @@ pub struct Priority {
 }
 
 impl Priority {
-    /// What orders the queue, 0 to 1.
+    /// Whether it is more likely a bot's than a person's.
+    #[must_use]
+    pub fn is_likely_bot(&self) -> bool {
+        self.likelihood >= 0.5
+    }
+
+    /// What orders likely bots, and likely people, 0 to 1. Of bots those come first of which least is known. Of people the
+    /// surest come first: among what looks uncertain there are more bots than people wherever bots are many, and labels of
+    /// people are what a model lacks most.
     #[must_use]
     pub fn value(&self) -> f64 {
-        self.uncertainty * (1.0 - NOVELTY + NOVELTY * self.novelty)
+        if self.is_likely_bot() {
+            self.uncertainty * (1.0 - NOVELTY + NOVELTY * self.novelty)
+        } else {
+            (1.0 - self.likelihood) * self.novelty
+        }
     }
 }
 
@@ -107,7 +119,8 @@ fn distance(a: &[f64; FEATURES], b: &[f64; FEATURES]) -> f64 {
     (sum / 28.0).sqrt()
 }
 
-/// The queue: every candidate, the one to look at first first. Equal ones keep their order.
+/// The queue: every candidate, the one to look at first first, likely people and likely bots by turns. Equal ones keep
+/// their order.
 #[must_use]
 pub fn queue(candidates: &[Candidate], labelled: &[Labelled]) -> Vec<Priority> {
     let mut rows: Vec<[f64; FEATURES]> =
@@ -131,7 +144,21 @@ pub fn queue(candidates: &[Candidate], labelled: &[Labelled]) -> Vec<Priority> {
         })
         .collect();
     queue.sort_by(|a, b| b.value().total_cmp(&a.value()));
-    queue
+    mixed(queue)
+}
+
+/// Likely people and likely bots by turns, each in their order: a model that learns from bots alone, or from people alone,
+/// learns nothing.
+fn mixed(queue: Vec<Priority>) -> Vec<Priority> {
+    let count = queue.len();
+    let (bots, people): (Vec<Priority>, Vec<Priority>) = queue.into_iter().partition(Priority::is_likely_bot);
+    let (mut bots, mut people) = (bots.into_iter(), people.into_iter());
+    let mut by_turns = Vec::with_capacity(count);
+    while by_turns.len() < count {
+        by_turns.extend(bots.next());
+        by_turns.extend(people.next());
+    }
+    by_turns
 }
 
 #[cfg(test)]
@@ -148,8 +175,8 @@ mod tests {
 
     #[test]
     fn what_nobody_can_tell_comes_before_what_is_sure() {
-        let all = [session(0.0, 0.1), session(1.0, 2.4), session(2.0, 6.0), session(3.0, 1.5)];
-        assert_eq!(order(&all, &[])[0], 1);
+        let all = [session(0.0, 0.1), session(1.0, 2.5), session(2.0, 6.0), session(3.0, 1.5)];
+        assert_eq!(order(&all, &[]), [1, 0, 2, 3], "the least sure bot, the surest person, and so on by turns");
         let flagged = |decision| Candidate { score: None, decision, ..session(0.0, 0.0) };
         let flags = [flagged(Decision::Pass), flagged(Decision::Review), flagged(Decision::Fail)];
         assert_eq!(order(&flags, &[])[0], 1);
@@ -157,11 +184,13 @@ mod tests {
 
     #[test]
     fn labels_settle_what_is_like_them_and_raise_what_a_bot_was_like() {
-        let all: Vec<Candidate> = (0..40).map(|n| session(f64::from(n), 2.3)).collect();
+        let all: Vec<Candidate> = (0..40).map(|n| session(f64::from(n), 2.6)).collect();
         let human = Labelled { features: [0.0; FEATURES], bot: false };
-        let queue = queue(&all, std::slice::from_ref(&human));
-        assert_eq!(queue.last().unwrap().place, 0, "it is settled");
-        assert!(queue[0].place > 20 && queue[0].novelty > 0.9, "something new comes first");
+        let bots = queue(&all, std::slice::from_ref(&human));
+        assert!(bots[0].place > 3, "something new comes first: {:?}", bots[0]);
+        let people: Vec<Candidate> = (0..40).map(|n| session(f64::from(n), 1.2)).collect();
+        let people = queue(&people, std::slice::from_ref(&human));
+        assert_eq!(people.last().unwrap().place, 0, "it is settled");
         let low: Vec<Candidate> = (0..40).map(|n| session(f64::from(n), 0.8)).collect();
         let bot = Labelled { features: [39.0; FEATURES], bot: true };
         let likely = super::queue(&low, &[bot]);

@@ -43,6 +43,9 @@ pub(super) struct Args {
     seeds: u64,
 }
 
+/// Sessions that an analyst looks at in a sitting.
+const SCREENS: usize = 40;
+
 /// A session with its truth.
 #[derive(Clone)]
 struct Item {
@@ -71,14 +74,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if humans.is_empty() || bots.len() < args.bots {
         bail!("{} people and {} bots are labelled; {} bots are wanted", humans.len(), bots.len(), args.bots);
     }
-    let (mut top, mut chance) = (Vec::new(), Vec::new());
+    let (mut top, mut mix, mut chance) = (Vec::new(), Vec::new(), Vec::new());
     for seed in 1..=args.seeds {
         let mut chosen = ChaCha8Rng::seed_from_u64(seed);
         let mut items = humans.clone();
         items.extend(draw(&bots, args.bots, &mut chosen));
         // Nothing may follow from the order of a file.
         items.shuffle(&mut chosen);
-        top.push(judge(items.clone(), args));
+        let (bots, share) = judge(items.clone(), args);
+        top.push(bots);
+        mix.push(share);
         chance.push(ratio(args.bots, items.len()) * ratio(args.top, 1));
     }
     let mean = |all: &[f64]| all.iter().sum::<f64>() / ratio(all.len(), 1);
@@ -94,6 +99,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         args.seeds,
         args.top,
         found / expected
+    )?;
+    let (least, most) = mix.iter().fold((f64::MAX, 0.0_f64), |(l, m), n| (l.min(*n), m.max(*n)));
+    writeln!(
+        io::stdout().lock(),
+        "of the first {SCREENS}: {:.0} % bots (from {:.0} to {:.0} %)",
+        100.0 * mean(&mix),
+        100.0 * least,
+        100.0 * most
     )?;
     Ok(ExitCode::SUCCESS)
 }
@@ -125,19 +138,20 @@ fn draw(bots: &[Item], count: usize, chosen: &mut ChaCha8Rng) -> Vec<Item> {
     drawn
 }
 
-/// Labels the first of the queue, one after the other; the bots in its top after that.
-fn judge(mut items: Vec<Item>, args: &Args) -> f64 {
+/// Labels the first of the queue, one after the other; after that the bots in its top, and their share of what is looked
+/// at first.
+fn judge(mut items: Vec<Item>, args: &Args) -> (f64, f64) {
     let mut labelled: Vec<Labelled> = Vec::new();
     loop {
         let candidates: Vec<Candidate> = items.iter().map(|item| item.candidate.clone()).collect();
         let queue = queue(&candidates, &labelled);
         if labelled.len() < args.label {
-            let Some(first) = queue.first() else { return 0.0 };
+            let Some(first) = queue.first() else { return (0.0, 0.0) };
             let item = items.swap_remove(first.place);
             labelled.push(Labelled { features: item.candidate.features, bot: item.family.is_some() });
             continue;
         }
-        let top = queue.iter().take(args.top);
-        return ratio(top.filter(|priority| items[priority.place].family.is_some()).count(), 1);
+        let bots = |most: usize| queue.iter().take(most).filter(|one| items[one.place].family.is_some()).count();
+        return (ratio(bots(args.top), 1), ratio(bots(SCREENS), SCREENS));
     }
 }

@@ -16,7 +16,7 @@ use super::health;
 use super::openapi::{self, Document};
 use super::queue::{batches, failed, nodes, scheduler, stats, waiting};
 use super::respond::error::{ApiError, Code};
-use super::results::{campaigns, list, overview, review, users, verdicts};
+use super::results::{campaigns, evaluation, list, overview, review, users, verdicts};
 use super::sessions::{
     bulk, challenges, erasure, explanation, history, labels, many, matches, result, score, siteverify, telemetry,
 };
@@ -99,6 +99,7 @@ fn routes() -> [(Admission, Routes); 5] {
                 result::read,
                 list::list,
                 overview::read,
+                evaluation::read,
                 batches::list,
                 batches::read,
                 batches::process,

@@ -3,6 +3,7 @@
 pub mod bulk;
 pub mod campaigns;
 pub mod erasure;
+pub mod evaluation;
 pub mod explanation;
 pub mod keys;
 pub mod labels;

@@ -48,7 +48,7 @@ pub(crate) struct ReviewBody {
     uncertainty: f64,
     /// 0 to 1; 1 where nothing like it was labelled.
     novelty: f64,
-    /// What orders the queue, 0 to 1.
+    /// What orders likely bots, and likely people, 0 to 1.
     priority: f64,
 }
 
@@ -62,8 +62,8 @@ pub(crate) struct ReviewAnswer {
     labels: usize,
 }
 
-/// Lists the sessions that a label would say most about: those of which least is known, and least like what was
-/// labelled. Every label changes the order. Of each decision the newest thousand without a label are looked through.
+/// Lists the sessions that a label would say most about, likely bots and likely people by turns: bots of which least is
+/// known, people that are surest, and both the less they are like what was labelled. Every label changes the order. Of each decision the newest thousand without a label are looked through.
 #[utoipa::path(
     get, path = "/api/v1/review", operation_id = "reviewQueue", tag = "review", params(ReviewParams),
     responses(
@@ -110,8 +110,13 @@ mod tests {
         let queue = app.get("/api/v1/review?limit=5").await.json();
         assert_eq!((&queue["considered"], &queue["labels"]), (&json!(12), &json!(0)));
         let sessions = queue["sessions"].as_array().unwrap();
-        let priorities: Vec<f64> = sessions.iter().map(|session| session["priority"].as_f64().unwrap()).collect();
-        assert!(sessions.len() == 5 && priorities.is_sorted_by(|a, b| a >= b), "{priorities:?}");
+        let half = |bots: bool| -> Vec<f64> {
+            let of = sessions.iter().filter(|session| (session["likelihood"].as_f64().unwrap() >= 0.5) == bots);
+            of.map(|session| session["priority"].as_f64().unwrap()).collect()
+        };
+        let (bots, people) = (half(true), half(false));
+        assert_eq!(bots.len() + people.len(), 5);
+        assert!(bots.is_sorted_by(|a, b| a >= b) && people.is_sorted_by(|a, b| a >= b), "{bots:?} {people:?}");
         let first = sessions[0]["sessionId"].as_str().unwrap();
         app.post(&format!("/api/v1/sessions/{first}/label"), &json!({"label": "bot"})).await;
         let after = app.get("/api/v1/review?limit=200").await.json();

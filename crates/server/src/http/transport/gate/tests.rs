@@ -7,7 +7,7 @@ use serde_json::json;
 use std::time::Duration;
 
 /// Every route that needs a key: method, path, the roles that may call it, and whether a bound admin may.
-const GUARDED: [(&str, &str, &[&str], bool); 69] = [
+const GUARDED: [(&str, &str, &[&str], bool); 70] = [
     ("POST", "/api/v1/score", &["submit", "ingest", "admin"], true),
     // The role submit only from a page of a listed origin.
     ("POST", "/api/v1/challenges", &["ingest", "admin"], true),
@@ -71,6 +71,7 @@ const GUARDED: [(&str, &str, &[&str], bool); 69] = [
     ("DELETE", "/api/v1/retention", &["admin"], true),
     ("POST", "/api/v1/retention/resume", &["admin"], false),
     ("GET", "/api/v1/audit", &["admin"], false),
+    ("GET", "/api/v1/evaluation", &["analyst", "admin"], true),
     ("GET", "/api/v1/overview", &["analyst", "admin"], true),
     ("GET", "/api/v1/campaigns", &["ingest", "analyst", "admin"], true),
     ("GET", "/api/v1/campaigns/1", &["ingest", "analyst", "admin"], true),
