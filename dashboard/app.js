@@ -12,6 +12,7 @@ import * as review from './views/review.js';
 import * as session from './views/session.js';
 import * as sessions from './views/sessions.js';
 import * as thresholds from './views/thresholds.js';
+import * as userPage from './views/user.js';
 
 /** By the first part of the address. `nav`: its name in the bar; `all`: for admin keys of every deployment only. */
 const VIEWS = {
@@ -19,6 +20,7 @@ const VIEWS = {
   now: { nav: 'Now', show: now.show, all: true },
   sessions: { nav: 'Sessions', show: sessions.show },
   session: { under: 'sessions', show: session.show },
+  user: { under: 'sessions', show: userPage.show },
   review: { nav: 'Review', show: review.show },
   campaigns: { nav: 'Campaigns', show: campaigns.list },
   campaign: { under: 'campaigns', show: campaigns.one },

@@ -101,6 +101,12 @@ export const decision = (name) => h('span', { class: `tag ${['pass', 'review', '
 export const toSession = (id, deployment) =>
   `#/session/${encodeURIComponent(id)}${deployment ? `?deploymentId=${encodeURIComponent(deployment)}` : ''}`;
 
+/** The address of a user's page. */
+export const toUser = (id, deployment) => `#/user/${encodeURIComponent(id)}${deployment ? `?deploymentId=${encodeURIComponent(deployment)}` : ''}`;
+
+/** The address of a campaign's page. */
+export const toCampaign = (id, deployment) => `#/campaign/${id}${deployment ? `?deploymentId=${encodeURIComponent(deployment)}` : ''}`;
+
 /** Says something for a while. */
 export function notice(text) {
   const line = h('p', {}, text);

@@ -1,14 +1,13 @@
 // Campaigns: sessions alike as one; and one of them with its paths laid over each other, labelled all at once.
 
 import { get, path, post, remove } from '../api.js';
-import { card, confirmed, count, decision, fill, h, notice, plural, table, toSession, when } from '../dom.js';
+import { card, confirmed, count, decision, fill, h, notice, plural, table, toCampaign, toSession, when } from '../dom.js';
 import { Replay, measure } from '../replay.js';
 
 /** Paths laid over each other at most. */
 const LAID_OVER = 12;
 const COLOURS = ['--series-2', '--pass', '--fail', '--series-1'];
 
-const toCampaign = (id, deployment) => `#/campaign/${id}${deployment ? `?deploymentId=${encodeURIComponent(deployment)}` : ''}`;
 const deploymentOf = (query, user) => query.get('deploymentId') ?? user.deploymentId ?? undefined;
 
 /** The decisions of a campaign's sessions, those that there are. */
@@ -18,7 +17,7 @@ const mix = ({ decisions }) => ['fail', 'review', 'pass'].filter((name) => decis
 const said = ({ labels, members }) => {
   const parts = [['bot', labels.bot], ['human', labels.human]].filter(([, n]) => n > 0).map(([name, n]) => `${count(n)} ${name}`);
   const rest = members - labels.bot - labels.human;
-  if (parts.length === 0) return 'nobody said';
+  if (parts.length === 0) return 'not labelled';
   return rest > 0 ? `${parts.join(', ')}, ${count(rest)} unlabelled` : parts.join(', ');
 };
 

@@ -1,8 +1,10 @@
 // A session: what was decided and why in words, its path, its features beside those of people, its history.
 
 import { Refused, get, path, post, remove } from '../api.js';
-import { brief, card, count, decision, fill, fixed, h, notice, plural, put, say, span, table, toSession, when } from '../dom.js';
+import { brief, card, count, decision, fill, fixed, h, notice, plural, put, say, span, table, toCampaign, toSession, toUser, when } from '../dom.js';
+import { inWords as reasonsInWords } from '../reasons.js';
 import { Replay, measure } from '../replay.js';
+import { sentence } from '../verdict.js';
 
 const OVERLAYS = ['--series-2', '--pass', '--fail', '--series-1'];
 
@@ -30,40 +32,23 @@ export async function show(place, { id, query, user, onleave }) {
       deploymentId ? h('span', { class: 'hint' }, `deployment ${deploymentId}`) : null),
     h('div', { class: 'grid wide session' },
       h('div', { class: 'stack' }, await drawing(telemetry, answer, deploymentId, onleave, explanation.gone ? [] : explanation.stretches), features(explanation), detection(explanation)),
-      h('div', { class: 'stack' }, why(answer), answer.status === 'failed' && user.role === 'admin' ? again(id, deploymentId) : null, final ? labels(of(`${route}/label`), final, past) : null, history(answer, past.gone ? [] : past.revisions, past.scoredAs), facts(answer, telemetry, user, deploymentId))));
-}
-
-/** How a score is to be taken, in words. */
-function meaning(result) {
-  const model = `${result.source === 'heuristic' ? 'The rules' : result.source === 'woodwide' ? 'The Woodwide model' : 'The embedded model'}`;
-  const said = { pass: 'This session passes.', review: 'This session should be looked at.', fail: 'This session fails.' }[result.decision] ?? '';
-  if (result.anomalyScore === null) return `${said} ${model} only flags sessions; there is no score.`;
-  if (result.scoreKind !== 'calibrated') return `${said} ${model} gave it ${fixed(result.anomalyScore)} of 5.`;
-  const odds = 10 ** result.anomalyScore;
-  const rare = odds < 2 ? 'more than half of all people score as high'
-    : odds < 10 ? `about 1 person in ${brief(odds)} scores as high`
-      : `only about 1 person in ${count(Number(odds.toPrecision(2)))} would score as high`;
-  return `${said} ${model} gave it ${fixed(result.anomalyScore)}: ${rare}.`;
+      h('div', { class: 'stack' }, why(answer, past.gone ? null : past, explanation.gone ? null : explanation.decision), answer.status === 'failed' && user.role === 'admin' ? again(id, deploymentId) : null, final ? labels(of(`${route}/label`), final, past) : null, history(answer, past.gone ? [] : past.revisions, past.scoredAs), facts(answer, telemetry, user, deploymentId, past))));
 }
 
 const RULES = ['path_too_straight', 'no_jitter', 'impossible_speed', 'perfect_accuracy', 'robotic_timing'];
 
-export function why(answer) {
+export function why(answer, past, alone) {
   const result = answer.result;
   const reasons = (result ?? answer.first).reasons;
   const list = reasons.length === 0 ? h('p', { class: 'hint' }, 'No rule was broken, and no trait stands out.') :
     h('ul', { class: 'why' }, reasons.map((reason) =>
       h('li', { class: RULES.includes(reason.code) ? 'rule' : null }, reason.message, h('span', { class: 'code' }, reason.code))));
   return card('Why', { id: 'why', kind: 'second' }, h('div', { class: 'verdict' },
-    h('p', { class: 'sentence' }, result ? meaning(result) : answer.status === 'failed' ? unscored(answer) : `${answer.message ?? 'Not decided yet'}.`),
+    h('p', { class: 'sentence' }, sentence(answer, past, alone)),
     result?.decision === 'pass' && reasons.length > 0 ? h('p', { class: 'hint' }, 'Noted all the same, and outweighed:') : null,
     answer.lastError ? h('p', { class: 'words' }, `Last error: ${answer.lastError}`) : null,
     list));
 }
-
-/** Of a session that no batch could score. */
-const unscored = ({ first, attempts }) =>
-  `This session could not be scored in ${plural(attempts ?? 0, 'attempt')}. Its first verdict, ${first.decision}, is all that is known of it.`;
 
 /** Sends it to the queue once more. */
 function again(id, deploymentId) {
@@ -90,7 +75,7 @@ function labels(route, result, past) {
   const note = h('input', { type: 'text', id: 'note', maxlength: 500, autocomplete: 'off' });
   const say = (label) => act(() => post(route, { label, note: note.value }));
   return card('Label', {},
-    said ? h('p', {}, `Somebody said: ${said.label}${said.note ? `, “${said.note}”` : ''}, `, when(said.at), '.') : h('p', { class: 'hint' }, 'Nobody said what it is.'),
+    said ? h('p', {}, `${said.actorName ?? 'Somebody'} said: ${said.label}${said.note ? `, “${said.note}”` : ''}, `, when(said.at), '.') : h('p', { class: 'hint' }, 'Not labelled.'),
     said ? h('button', { type: 'button', onclick: act(() => remove(route)) }, 'Take the label back')
       : [h('label', { for: 'note' }, 'Note'), note, h('div', { class: 'row after' }, h('button', { type: 'button', onclick: say('human') }, 'It is a human'), h('button', { type: 'button', onclick: say('bot') }, 'It is a bot'))]);
 }
@@ -105,7 +90,7 @@ function cause(revision) {
 function history(answer, revisions, scoredAs) {
   const { first, result } = answer;
   const score = (anomaly) => (anomaly === null || anomaly === undefined ? '' : `, score ${fixed(anomaly)}`);
-  const codes = (reasons) => (reasons.length ? reasons.map((reason) => reason.code).join(', ') : 'no reason given');
+  const codes = (reasons) => (reasons.length ? reasonsInWords(reasons) : 'no reason given');
   const step = (name, at, verdict, source, anomaly, reasons, more) => h('li', {},
     h('div', { class: 'top' }, h('b', {}, name), ' ', decision(verdict)),
     h('p', { class: 'hint small' }, when(at), ` · ${source}${score(anomaly)}`, more),
@@ -125,11 +110,12 @@ function history(answer, revisions, scoredAs) {
   return card('History', {}, steps);
 }
 
-function facts(answer, telemetry, user, deploymentId) {
+function facts(answer, telemetry, user, deploymentId, past) {
   const { result } = answer;
   const rows = [];
   const fact = (name, value) => { if (value !== null && value !== undefined && value !== '') rows.push(h('dt', {}, name), h('dd', {}, value)); };
   if (result?.batchId !== null && result) fact('Batch', user.deploymentId || user.role !== 'admin' ? result.batchId : h('a', { href: `#/batch/${result.batchId}` }, `Batch ${result.batchId}`));
+  if (past.userId) fact('User', h('a', { href: toUser(past.userId, deploymentId) }, past.userId));
   fact('Device', telemetry.deviceType);
   fact('Game', telemetry.gameType);
   fact('Duration', telemetry.durationMs === undefined ? null : span(telemetry.durationMs / 1000));
@@ -140,7 +126,7 @@ function facts(answer, telemetry, user, deploymentId) {
     fact('Confidence', fixed(result.confidence));
     fact('Attempts', count(result.attempts));
     fact('Calibrated on', result.calibrationClass);
-    fact('Campaign', result.campaignId === undefined ? null : h('a', { href: `#/campaign/${result.campaignId}${deploymentId ? `?deploymentId=${encodeURIComponent(deploymentId)}` : ''}` }, `Campaign ${result.campaignId}`));
+    fact('Campaign', result.campaignId === undefined ? null : h('a', { href: toCampaign(result.campaignId, deploymentId) }, `Campaign ${result.campaignId}`));
   }
   return rows.length ? card('Facts', {}, h('dl', { class: 'facts' }, rows)) : null;
 }
@@ -170,7 +156,7 @@ export async function drawing(telemetry, answer, deploymentId, onleave, stretche
   const result = card('Path', { kind: 'first' },
     h('ul', { class: 'legend' },
       h('li', {}, 'slow', h('span', { class: 'ramp' }), `fast (${count(told.usual)} px/s)`),
-      h('li', {}, h('i', { class: 'dot' }), 'click on a target'), h('li', {}, h('b', { class: 'miss', 'aria-hidden': 'true' }, '×'), 'click beside'),
+      h('li', {}, h('i', { class: 'dot' }), 'click on a target'), h('li', {}, h('b', { class: 'miss', 'aria-hidden': 'true' }, '×'), 'missed click'),
       h('li', {}, h('i', { class: 'dot rest' }), 'pause'),
       stretches.length ? h('li', {}, h('i', { class: 'guilty' }), 'speaks for a bot') : null),
     h('figure', { class: 'stage' }, canvas,
