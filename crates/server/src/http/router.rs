@@ -14,7 +14,7 @@ use super::admin::{audit, keys, models, overrides, retention, thresholds, webhoo
 use super::dashboard::{client_script, events, files, login, play};
 use super::health;
 use super::openapi::{self, Document};
-use super::queue::{batches, failed, nodes, scheduler, stats};
+use super::queue::{batches, failed, nodes, outage, scheduler, stats};
 use super::respond::error::{ApiError, Code};
 use super::results::{campaigns, list, review, verdicts};
 use super::sessions::{
@@ -106,6 +106,7 @@ fn routes() -> [(Admission, Routes); 5] {
                 failed::requeue,
                 erasure::clear,
                 nodes::list,
+                outage::read,
                 scheduler::start,
                 scheduler::stop,
                 scheduler::status,

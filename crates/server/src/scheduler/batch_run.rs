@@ -64,6 +64,9 @@ pub(super) async fn run(
     if when == When::After {
         engine.uncompared.notify_one();
     }
+    if scorer.fallback {
+        engine.outages.scored_by_fallback(settled.processed, engine.parts.clock.now());
+    }
     report(engine, &claim, &verdicts, settled);
     if let Some(agreement) = agreement {
         engine.parts.metrics.shadow(&agreement);
