@@ -38,6 +38,7 @@ use crate::store::audit::Entry;
 use crate::store::postgres::{self, PostgresSettings, PostgresStore, Time};
 use crate::store::sqlite::{self, CapacityLimits, SqliteSettings, SqliteStore};
 use crate::store::{Heartbeat, NodeRow, Store};
+use crate::traces::Traces;
 use crate::webhooks::secrets::WebhookSecrets;
 use crate::webhooks::{self, Deliverer};
 use crate::woodwide::{Training, WoodwideDetector};
@@ -199,6 +200,8 @@ impl Node {
 /// When it cannot start, or a part of it died.
 pub fn serve(config: &Config) -> anyhow::Result<ExitCode> {
     background::spread_computations_give_way();
+    // Ends last, with what it has not sent yet.
+    let _traces = Traces::start(config.otlp_endpoint.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let well = runtime.block_on(async {
         let signals = Signals::listen()?;
