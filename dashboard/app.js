@@ -2,6 +2,7 @@
 
 import { Refused, logIn, logOut, who } from './api.js';
 import { fill, h, notice, put } from './dom.js';
+import * as outage from './outage.js';
 import * as access from './views/access.js';
 import * as batches from './views/batches.js';
 import * as campaigns from './views/campaigns.js';
@@ -90,6 +91,7 @@ function enter(told) {
     h('a', { href: `#/${key}`, 'data-view': key }, view.nav)));
   nav.hidden = false;
   out.hidden = !told.csrfToken;
+  outage.watch();
   route(true);
 }
 
@@ -98,6 +100,7 @@ function ask(why) {
   leave = null;
   shown += 1;
   user = null;
+  outage.ignore();
   nav.hidden = true;
   out.hidden = true;
   document.getElementById('live').hidden = true;

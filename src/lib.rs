@@ -10,7 +10,7 @@ pub use playproof_domain as domain;
 pub use playproof_outbound::{secret, tls};
 pub use playproof_server::{
     access, app, challenges, config, controls, http, intake, logging, metrics, operations, registry, result_notifier,
-    scheduler, shutdown, thresholds, webhooks,
+    scheduler, shutdown, thresholds, traces, webhooks,
 };
 pub use playproof_store as store;
 pub use playproof_woodwide as woodwide;

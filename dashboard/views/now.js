@@ -91,8 +91,24 @@ export function show(place, { onleave }) {
     return true;
   };
 
+  let heard = null;
+  let known = false;
+  const link = document.getElementById('live');
+  /** What is shown is of the past from now on: grey, with its time. */
+  function old(why) {
+    place.classList.add('stale');
+    link.classList.add('lost');
+    say(link, heard ? `${why}, as of ${new Date(heard).toLocaleTimeString('en-GB')}` : why);
+  }
+
   function moment(now) {
     trouble.hidden = true;
+    heard = now.at;
+    place.classList.remove('stale');
+    link.classList.remove('lost');
+    say(link, 'Live');
+    if (known !== now.circuitOpen) dispatchEvent(new Event('outage'));
+    known = now.circuitOpen;
     const { queue, scheduler, history } = now;
     tell('waiting', count(queue.unprocessed), queue.delayed ? `${count(queue.delayed)} for a retry` : '');
     tell('age', now.oldestReadySeconds === null ? '–' : span(now.oldestReadySeconds), now.oldestReadySeconds === null ? 'nobody waits' : '');
@@ -155,16 +171,13 @@ export function show(place, { onleave }) {
     }
   }
 
-  const live = document.getElementById('live');
-  live.hidden = false;
-  say(live, 'Connecting');
+  link.hidden = false;
+  link.classList.remove('lost');
+  say(link, 'Connecting');
   onleave(listen({
     moment,
-    trouble: (text) => { trouble.hidden = false; say(trouble, text); },
-    state: (connected) => {
-      live.classList.toggle('lost', !connected);
-      say(live, connected ? 'Live' : 'Connection lost');
-    },
+    trouble: (text) => { trouble.hidden = false; say(trouble, text); old('Not up to date'); },
+    state: (connected) => { if (!connected) old('Connection lost'); },
   }));
 }
 

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
+use indicatif::ProgressBar;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
+use super::rows::style;
 use super::train::{bytes_bar, note};
 use crate::adversary::{self, Clock, Family};
 use crate::domain::id::SessionId;
@@ -96,7 +98,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         writeln!(table, "sessionId,label,family,source,user,variant")?;
     }
     let (mut made, mut turn) = (0u64, 0usize);
+    let bar = ProgressBar::new(people.len() as u64).with_style(style("making bots {bar:32} {pos}/{len} {elapsed}"));
     for (place, (person, source)) in people.iter().enumerate() {
+        bar.inc(1);
         for _ in 0..args.each {
             let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
             rng.set_stream(turn as u64);
@@ -120,6 +124,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             made += 1;
         }
     }
+    bar.finish_and_clear();
     sessions.flush().with_context(|| failed(&args.output))?;
     if let Some(mut table) = table {
         table.flush()?;

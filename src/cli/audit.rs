@@ -4,11 +4,12 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use super::progress::working;
 use super::{Env, configure, say};
 use crate::app;
 use crate::config::Flags;
 use crate::domain::hex;
-use crate::store::audit::Chain;
+use crate::store::audit::{Chain, Entry};
 
 /// What to do with the audit log.
 #[derive(Debug, clap::Args)]
@@ -38,14 +39,15 @@ pub(super) fn run(args: &Args, env: Env) -> anyhow::Result<ExitCode> {
     let config = configure(&verify.flags, env)?;
     let wanted = verify.head.as_deref().map(str::to_ascii_lowercase);
     let (mut chain, mut seen) = (Chain::default(), false);
-    app::each_audit_entry(&config, |entry| {
+    let follow = |entry: Entry| {
         chain.follow(&entry).map_err(|broken| {
             let good = chain.last;
             anyhow::anyhow!("the audit log is broken: {broken}; the first {good} entries are as they were written")
         })?;
         seen |= wanted.as_deref().is_some_and(|wanted| hex::encode(&chain.head) == wanted);
         Ok(())
-    })?;
+    };
+    working("following the log", || app::each_audit_entry(&config, follow))?;
     if let Some(wanted) = wanted.filter(|_| !seen) {
         anyhow::bail!("the audit log holds no entry with the hash {wanted}: it was cut off, or written anew");
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::progress::working;
 use super::{Env, configure, say};
 use crate::config::Flags;
 
@@ -28,11 +29,13 @@ pub(super) struct RestoreArgs {
 }
 
 pub(super) fn run(args: &Args, env: Env) -> anyhow::Result<ExitCode> {
-    say(&crate::app::backup(&configure(&args.flags, env)?, &args.dir)?)?;
+    let config = configure(&args.flags, env)?;
+    say(&working("copying the store", || crate::app::backup(&config, &args.dir))?)?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn restore(args: &RestoreArgs, env: Env) -> anyhow::Result<ExitCode> {
-    say(&crate::app::restore(&configure(&args.flags, env)?, &args.dir, args.audit.as_deref())?)?;
+    let config = configure(&args.flags, env)?;
+    say(&working("putting the copy in place", || crate::app::restore(&config, &args.dir, args.audit.as_deref()))?)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use indicatif::HumanBytes;
 
+use super::progress::working;
 use super::{Env, complain, say};
 use crate::config::{Config, Flags, StoreSettings, StoreUrl};
 
@@ -17,8 +19,8 @@ pub(super) fn run(flags: &Flags, env: Env) -> anyhow::Result<ExitCode> {
     }
     let findings = [
         ("disk", disk(&config.store)),
-        ("store", crate::app::probe_store(&config)),
-        ("detector", crate::app::probe_detector(&config)),
+        ("store", working("looking at the store", || crate::app::probe_store(&config))),
+        ("detector", working("asking the detector", || crate::app::probe_detector(&config))),
     ];
     let mut code = ExitCode::SUCCESS;
     for (part, finding) in findings {
@@ -45,12 +47,13 @@ fn disk(store: &StoreSettings) -> anyhow::Result<String> {
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     if free < store.min_free_disk {
         anyhow::bail!(
-            "{} has {free} bytes free, fewer than PLAYPROOF_MIN_FREE_DISK, {}; make room or lower the setting",
+            "{} has {} free, less than PLAYPROOF_MIN_FREE_DISK, {}; make room or lower the setting",
             place.display(),
-            store.min_free_disk
+            HumanBytes(free),
+            HumanBytes(store.min_free_disk)
         );
     }
-    Ok(format!("{} can be written, {free} bytes free", place.display()))
+    Ok(format!("{} can be written, {} free", place.display(), HumanBytes(free)))
 }
 
 /// The folder itself, or its nearest ancestor that exists.
@@ -88,7 +91,8 @@ mod tests {
     fn a_new_folder_is_judged_by_its_parent_and_is_not_made() {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("a/b");
-        disk(&store(&folder, 0)).unwrap();
+        let told = disk(&store(&folder, 0)).unwrap();
+        assert!(told.contains("iB free") && !told.contains("bytes"), "{told}");
         assert!(!parent.path().join("a").exists());
     }
 
@@ -96,7 +100,7 @@ mod tests {
     fn a_full_disk_and_a_file_in_the_way_name_the_setting_to_change() {
         let parent = tempfile::tempdir().unwrap();
         let full = format!("{:#}", disk(&store(parent.path(), u64::MAX)).unwrap_err());
-        assert!(full.contains("PLAYPROOF_MIN_FREE_DISK"), "{full}");
+        assert!(full.contains("PLAYPROOF_MIN_FREE_DISK, 16.00 EiB"), "{full}");
         let file = parent.path().join("file");
         std::fs::write(&file, "").unwrap();
         let blocked = format!("{:#}", disk(&store(&file.join("data"), 0)).unwrap_err());

@@ -23,6 +23,8 @@ mod migrate;
 
 mod openapi;
 
+mod progress;
+
 mod rows;
 
 pub mod score;
@@ -145,10 +147,12 @@ fn configure(flags: &Flags, env: Env) -> anyhow::Result<Config> {
 /// Writes a line to stdout; a reader that went away is an error, not a panic.
 fn say(line: &str) -> anyhow::Result<()> {
     let line = crate::domain::printable::printable(line);
-    writeln!(std::io::stdout().lock(), "{line}").context("cannot write to stdout; keep its reader open")
+    progress::aside(|| writeln!(std::io::stdout().lock(), "{line}"))
+        .context("cannot write to stdout; keep its reader open")
 }
 
 /// Writes a line to stderr, where nobody may be reading.
 fn complain(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "playproof-batch: {}", crate::domain::printable::printable(line));
+    let line = crate::domain::printable::printable(line);
+    let _ = progress::aside(|| writeln!(std::io::stderr().lock(), "playproof-batch: {line}"));
 }

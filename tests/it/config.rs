@@ -51,7 +51,7 @@ fn the_defaults_are_the_promised_ones() {
     let ten_a_minute = RateLimit { requests: 10, per: 60 * SECOND };
     assert_eq!((c.http.rate_limit_address, c.http.rate_limit_login), (None, Some(ten_a_minute)));
     assert_eq!((c.http.metrics_keys, c.http.base_path.as_str(), c.drain_delay), (vec![], "", Duration::ZERO));
-    assert_eq!(c.log_format, LogFormat::Auto);
+    assert_eq!((c.log_format, c.otlp_endpoint), (LogFormat::Auto, None));
     assert_eq!((c.http.longpoll_max, c.http.max_body), (60 * SECOND, 2 << 20));
     assert_eq!((c.http.bounds.movements, c.http.bounds.clicks, c.http.max_connections), (20_000, 2_000, 4096));
 
@@ -84,7 +84,7 @@ fn every_promised_variable_exists() {
                     RETRY_MAX_ATTEMPTS RETRY_BASE RETRY_MAX LEASE SHUTDOWN_GRACE FALLBACK_AFTER CIRCUIT_PROBE \
                     LONGPOLL_MAX RETENTION_RESULTS RETENTION_TELEMETRY RETENTION_TELEMETRY_FLAGGED RETENTION_COUNTS SUBMIT_KEYS \
                     SUBMIT_KEYS_FILE INGEST_KEYS INGEST_KEYS_FILE ANALYST_KEYS ANALYST_KEYS_FILE ADMIN_KEYS ADMIN_KEYS_FILE METRICS_KEYS METRICS_KEYS_FILE \
-                    WEBHOOK_PRIVATE PLAY SECRET_KEY RATE_LIMIT RATE_LIMIT_ADDRESS RATE_LIMIT_LOGIN DRAIN_DELAY BASE_PATH LOG_FORMAT \
+                    WEBHOOK_PRIVATE PLAY SECRET_KEY RATE_LIMIT RATE_LIMIT_ADDRESS RATE_LIMIT_LOGIN DRAIN_DELAY BASE_PATH LOG_FORMAT OTLP_ENDPOINT \
                     TRUSTED_PROXIES LOG MAX_BODY MAX_MOVEMENTS MAX_CLICKS MAX_CONNECTIONS STORE_CONNECTIONS";
     let bare = "ANOMALY_THRESHOLD_PASS ANOMALY_THRESHOLD_REVIEW ANOMALY_MODEL_ID WOODWIDE_API_KEYS WOODWIDE_API_KEY \
                 WOODWIDE_API_KEYS_FILE WOODWIDE_API_KEY_FILE WOODWIDE_BASE_URL WOODWIDE_API \
@@ -196,6 +196,12 @@ fn rules_between_settings_name_the_mend() {
     let bound = one(&[("PLAYPROOF_METRICS_KEYS", "metrics-key-0123456789@eu")]);
     assert!(bound.contains("PLAYPROOF_METRICS_KEYS: entry 1 is bound"), "{bound}");
     assert!(one(&[("PLAYPROOF_LOG_FORMAT", "xml")]).contains("write auto, json or text"));
+    let traced = load(&[("PLAYPROOF_OTLP_ENDPOINT", "http://localhost:4318/")]);
+    if playproof_batch::traces::ARE_BUILT {
+        assert_eq!(traced.unwrap().otlp_endpoint.as_deref(), Some("http://localhost:4318"));
+    } else {
+        assert!(one(&[("PLAYPROOF_OTLP_ENDPOINT", "http://localhost:4318")]).contains("--features otlp"));
+    }
     assert!(one(&[("PLAYPROOF_BASE_PATH", "playproof")]).contains("write a path such as /playproof"));
     assert!(one(&[("PLAYPROOF_RETRY_BASE", "11m")]).contains("PLAYPROOF_RETRY_MAX"));
     assert!(one(&[("PLAYPROOF_DETECTOR", "woodwide")]).contains("WOODWIDE_API_KEYS"));

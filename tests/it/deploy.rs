@@ -34,6 +34,59 @@ fn every_metric_that_alerts_and_dashboard_name_exists() {
     }
 }
 
+/// The value that an expression compares a label with, for each `metric{...label="value"...}` of a text.
+fn matched(text: &str) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for (at, _) in text.match_indices("playproof_") {
+        let rest = &text[at..];
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+        let Some((inside, _)) = rest[end..].strip_prefix('{').and_then(|matchers| matchers.split_once('}')) else {
+            continue;
+        };
+        let plain = inside.split("\",").map(|one| one.trim_end_matches('"')).filter(|one| !one.contains("=~"));
+        for (label, value) in plain.filter_map(|one| one.split_once("=\"")) {
+            all.push((rest[..end].to_owned(), format!("{label}=\"{value}\"")));
+        }
+    }
+    all
+}
+
+#[test]
+fn every_label_that_alerts_and_dashboard_compare_with_has_that_value() {
+    let exposition = Metrics::new().unwrap().render(None, playproof_batch::domain::time::Timestamp(0)).unwrap();
+    let dashboard = file("deploy/grafana/dashboards/playproof.json").replace("\\\"", "\"");
+    let named = [matched(&file("deploy/prometheus/alerts.yml")), matched(&dashboard)].concat();
+    assert!(named.len() > 10, "hardly any label was found: {named:?}");
+    for (metric, label) in named {
+        let whole = ["_bucket", "_count", "_sum"].iter().find_map(|part| metric.strip_suffix(part)).unwrap_or(&metric);
+        let mut lines = exposition.lines().filter(|line| line.starts_with(&format!("{metric}{{")));
+        assert!(lazy(whole) || lines.any(|line| line.contains(&label)), "{metric} never has {label}");
+    }
+}
+
+#[test]
+fn every_panel_asks_the_chosen_source_and_nodes() {
+    let dashboard: serde_json::Value = serde_json::from_str(&file("deploy/grafana/dashboards/playproof.json")).unwrap();
+    let variables: Vec<&str> =
+        dashboard["templating"]["list"].as_array().unwrap().iter().filter_map(|one| one["name"].as_str()).collect();
+    assert_eq!(variables, ["datasource", "instance", "objective"]);
+    let panels = dashboard["panels"].as_array().unwrap();
+    for panel in panels.iter().filter(|panel| panel["type"] != "row") {
+        assert_eq!(panel["datasource"]["uid"], "${datasource}", "{}", panel["title"]);
+        for target in panel["targets"].as_array().unwrap() {
+            let expression = target["expr"].as_str().unwrap();
+            let metrics = expression.matches("playproof_").count() + expression.matches("up{").count();
+            assert_eq!(expression.matches("instance=~\"$instance\"").count(), metrics, "{expression}");
+        }
+    }
+    let titles: Vec<&str> = panels.iter().filter_map(|panel| panel["title"].as_str()).collect();
+    for title in
+        ["Drift", "Fallback", "Webhook deliveries", "Sessions to compare", "Error budget left", "Share of pass"]
+    {
+        assert!(titles.contains(&title), "no panel is called {title}");
+    }
+}
+
 /// Families whose series come with the routes, which a test without a server has none of.
 fn lazy(name: &str) -> bool {
     name == "playproof_http_request_duration_seconds"

@@ -4,17 +4,18 @@
 use std::path::{Path, PathBuf};
 
 /// May be used by everybody in the server and the root package.
-const LEAVES: [&str; 9] =
-    ["clock", "controls", "metrics", "shutdown", "logging", "secret", "result_notifier", "thresholds", "tls"];
+const LEAVES: [&str; 10] =
+    ["clock", "controls", "metrics", "shutdown", "logging", "secret", "result_notifier", "thresholds", "tls", "traces"];
 
 /// What `lib.rs` names of the crates below. Which of these knows which stands in their `Cargo.toml`.
 const CRATES: [&str; 9] =
     ["adversary", "clock", "detector", "domain", "generator", "secret", "store", "tls", "woodwide"];
 
 /// Every part of the server and of the root package, and the parts and crates it may know beside the leaves.
-const LAYERS: [(&str, &[&str]); 21] = [
+const LAYERS: [(&str, &[&str]); 22] = [
     ("shutdown", &[]),
     ("logging", &[]),
+    ("traces", &["domain"]),
     ("metrics", &["store", "domain"]),
     ("result_notifier", &["store", "domain"]),
     ("thresholds", &["store", "domain"]),
@@ -255,13 +256,14 @@ fn the_sources_keep_the_rules() {
 }
 
 /// Libraries that not every crate shall build, and the folders of the packages that may ask for them.
-const KEPT_APART: [(&str, &[&str]); 8] = [
+const KEPT_APART: [(&str, &[&str]); 9] = [
     ("parquet", &["."]),
     ("indicatif", &["."]),
     ("csv", &[".", "crates/server", "crates/woodwide"]),
     ("axum", &[".", "crates/server"]),
     ("reqwest", &[".", "crates/outbound", "crates/server", "crates/woodwide"]),
     ("rusqlite", &["crates/store"]),
+    ("opentelemetry-otlp", &["crates/server"]),
     ("tokio-postgres", &["crates/store"]),
     ("tokio", &[".", "crates/detector", "crates/server", "crates/store", "crates/woodwide"]),
 ];

@@ -790,6 +790,33 @@ export type NoteBody = {
   message: string;
 };
 
+/** The outage under way at this node. */
+export type OutageAnswer = {
+  outage?: OutageBody | null;
+};
+
+/** The detector is away. */
+export type OutageBody = {
+  /** Why. */
+  cause: string;
+  /** Who is away. */
+  detector: string;
+  /** How long a session waits before the embedded detector scores it; `null` where there is no fallback. */
+  fallbackAfterSeconds?: number | null;
+  /** When that is so for the oldest session that is ready; ISO 8601, UTC. `null` when none is. */
+  fallbackAt?: string | null;
+  /** What to do about it. */
+  help: string;
+  /** When this node asks it next; ISO 8601, UTC. `null` while the scheduler is stopped. */
+  nextProbeAt?: string | null;
+  /** Sessions that this node's fallback has scored since then; `null` for a key bound to a deployment. */
+  scoredByFallback?: number | null;
+  /** When this node noticed; ISO 8601, UTC. */
+  since: string;
+  /** Sessions that wait; `null` for a key bound to a deployment. */
+  waiting?: number | null;
+};
+
 /** An override. */
 export type OverrideBody = {
   /** allow or deny. */
@@ -898,12 +925,21 @@ export type QueuedAnswer = {
 /** What can be used. */
 export type ReadyAnswer = {
   checks: Checks;
+  outage?: ReadyOutage | null;
   /** What is wrong, each with its mend; empty when nothing is. */
   problems: Array<string>;
   /** Whether results and the dashboard can be read, also where sessions are not taken. */
   reads: boolean;
   /** ready, `not_ready` or draining. */
   status: string;
+};
+
+/** The detector is away. */
+export type ReadyOutage = {
+  /** Who is away. */
+  detector: string;
+  /** When this node noticed; ISO 8601, UTC. */
+  since: string;
 };
 
 /** One reason of a verdict. */

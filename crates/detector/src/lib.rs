@@ -137,6 +137,17 @@ pub enum DetectorError {
 }
 
 impl DetectorError {
+    /// What happened, without whose fault it is.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Transient { message, .. }
+            | Self::Permanent { message }
+            | Self::Unusable { message }
+            | Self::Unavailable { message, .. } => message,
+        }
+    }
+
     /// When the detector asked to be left alone until.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {

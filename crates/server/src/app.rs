@@ -2,6 +2,7 @@
 //! detector there are.
 
 mod restored;
+mod summary;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use self::summary::Summary;
 use crate::access::keys::Keys;
 use crate::access::rights::Role;
 use crate::background::{self, Background};
@@ -36,6 +38,7 @@ use crate::store::audit::Entry;
 use crate::store::postgres::{self, PostgresSettings, PostgresStore, Time};
 use crate::store::sqlite::{self, CapacityLimits, SqliteSettings, SqliteStore};
 use crate::store::{Heartbeat, NodeRow, Store};
+use crate::traces::Traces;
 use crate::webhooks::secrets::WebhookSecrets;
 use crate::webhooks::{self, Deliverer};
 use crate::woodwide::{Training, WoodwideDetector};
@@ -47,6 +50,7 @@ const DATABASE_AT_START: Duration = Duration::from_secs(30);
 pub struct Node {
     /// Where it listens.
     pub address: SocketAddr,
+    summary: Summary,
     server: JoinHandle<std::io::Result<()>>,
     scheduler: Scheduler,
     shutdown: Shutdown,
@@ -100,6 +104,8 @@ impl Node {
         )
         .await?;
         background.handle().spawn(Arc::clone(&registry).follow(shutdown.clone()));
+        let running = store.snapshot().await.is_ok_and(|snapshot| snapshot.running);
+        let summary = Summary::new(config, address, &embedded.model().identity(), &controls.current(), running);
         let parts = scheduler::Parts {
             store: Arc::clone(&store),
             detector: Arc::clone(&detector),
@@ -158,7 +164,7 @@ impl Node {
             };
             http::serve(listener, service, ends, grace).await
         });
-        Ok(Self { address, server, scheduler, shutdown, life, telling, redeciding, background })
+        Ok(Self { address, summary, server, scheduler, shutdown, life, telling, redeciding, background })
     }
 
     /// Waits until every part has ended; `false` when one of them died by itself.
@@ -194,6 +200,8 @@ impl Node {
 /// When it cannot start, or a part of it died.
 pub fn serve(config: &Config) -> anyhow::Result<ExitCode> {
     background::spread_computations_give_way();
+    // Ends last, with what it has not sent yet.
+    let _traces = Traces::start(config.otlp_endpoint.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let well = runtime.block_on(async {
         let signals = Signals::listen()?;
@@ -205,6 +213,7 @@ pub fn serve(config: &Config) -> anyhow::Result<ExitCode> {
             writeln!(out, "play at http://{}{}/play", node.address, config.http.base_path)
                 .and_then(|()| out.flush())?;
         }
+        node.summary.tell(config);
         let (delay, grace) = (config.drain_delay, config.shutdown_grace);
         let listening = tokio::spawn(async move { shutdown.on_signals(signals, delay, grace).await });
         let well = node.ended().await;

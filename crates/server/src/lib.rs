@@ -33,6 +33,8 @@ pub mod result_notifier;
 
 pub mod logging;
 
+pub mod traces;
+
 pub mod thresholds;
 
 pub mod controls;

@@ -59,6 +59,12 @@ pub enum LogFormat {
     Text,
 }
 
+/// Whether lines of this format are for people to read.
+#[must_use]
+pub fn for_people(format: LogFormat) -> bool {
+    format == LogFormat::Text || (format == LogFormat::Auto && std::io::stderr().is_terminal())
+}
+
 /// Starts logging by the filter `text`. Later calls change nothing.
 ///
 /// # Errors
@@ -67,7 +73,7 @@ pub fn init(text: &str, format: LogFormat) -> Result<(), String> {
     let terminal = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt().with_env_filter(filter(text)?).with_writer(std::io::stderr);
     // An error means that logging has been started before.
-    let _ = if format == LogFormat::Text || (format == LogFormat::Auto && terminal) {
+    let _ = if for_people(format) {
         lines.with_ansi(terminal).try_init()
     } else {
         lines.json().flatten_event(true).with_ansi(false).try_init()

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 
 use crate::adversary::Family;
+use crate::cli::progress::aside;
 use crate::detector::embedded::Model;
 use crate::detector::embedded::train::Recipe;
 use crate::domain::session::Session;
@@ -328,6 +329,6 @@ pub(super) fn decisions([pass, review, fail]: [f64; 3]) -> String {
 }
 
 pub(super) fn line(text: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
-    writeln!(io::stdout().lock(), "{text}")?;
+    aside(|| writeln!(io::stdout().lock(), "{text}"))?;
     Ok(())
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::super::local_node::{self, LocalNode, NodeSettings};
+use super::super::progress::aside;
 use super::baseline;
 use super::drain::{self, Drain};
 use super::load::{self, Pool, Tally, Target};
@@ -94,7 +95,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let measured = measured?;
     stopped?;
-    print(args, &measured)?;
+    aside(|| print(args, &measured))?;
     anyhow::ensure!(measured.node.latency.count() > 0, "no session was accepted; the errors above say why");
     Ok(ExitCode::SUCCESS)
 }

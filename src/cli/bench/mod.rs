@@ -17,6 +17,8 @@ mod store;
 
 use std::process::ExitCode;
 
+use super::progress::working;
+
 /// Measures speed on this machine
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -40,7 +42,7 @@ enum What {
 /// Runs `bench`.
 #[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments in the same way")]
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    match &args.what {
+    working("measuring", || match &args.what {
         What::Attack(args) => attack::run(args),
         What::Challenges(args) => challenges::run(args),
         What::Detection(args) => detection::run(args),
@@ -50,5 +52,5 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         What::Review(args) => review::run(args),
         What::Sketches(args) => sketches::run(args),
         What::Store(args) => store::run(args),
-    }
+    })
 }

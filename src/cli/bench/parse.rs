@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::rows;
+use super::super::progress::aside;
+use super::super::{rows, say};
 use crate::detector::embedded::Model;
 use crate::domain::result::Thresholds;
 use crate::domain::session::Session;
@@ -80,13 +81,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             score.add(taken, totals);
         }
     }
-    parse.print("parse", bytes)?;
-    score.print("score", bytes)?;
+    aside(|| parse.print("parse", bytes))?;
+    aside(|| score.print("score", bytes))?;
     if model.is_some() {
-        writeln!(io::stdout(), "ratio  {:>10.3} of the parse-only rate", score.rate() / parse.rate())?;
+        say(&format!("ratio  {:>10.3} of the parse-only rate", score.rate() / parse.rate()))?;
     }
     if let Some(peak) = peak_memory() {
-        writeln!(io::stdout(), "memory {peak:>10} at its peak")?;
+        say(&format!("memory {peak:>10} at its peak"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

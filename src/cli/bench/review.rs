@@ -1,7 +1,6 @@
 //! `bench review`: how many bots the review queue brings to the top after a few labels, against an order by chance.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -10,6 +9,7 @@ use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 
+use crate::cli::say;
 use crate::detector::embedded::Model;
 use crate::domain::features::Extractor;
 use crate::domain::result::Thresholds;
@@ -89,8 +89,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mean = |all: &[f64]| all.iter().sum::<f64>() / ratio(all.len(), 1);
     let (found, expected) = (mean(&top), mean(&chance));
     let (least, most) = top.iter().fold((f64::MAX, 0.0_f64), |(l, m), n| (l.min(*n), m.max(*n)));
-    writeln!(
-        io::stdout().lock(),
+    say(&format!(
         "{} people, {} bots, {} labels, {} seeds: {found:.2} bots in the first {} (from {least} to {most}), {expected:.2} \
          by chance: {:.2} times as many",
         humans.len(),
@@ -99,15 +98,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         args.seeds,
         args.top,
         found / expected
-    )?;
+    ))?;
     let (least, most) = mix.iter().fold((f64::MAX, 0.0_f64), |(l, m), n| (l.min(*n), m.max(*n)));
-    writeln!(
-        io::stdout().lock(),
+    say(&format!(
         "of the first {SCREENS}: {:.0} % bots (from {:.0} to {:.0} %)",
         100.0 * mean(&mix),
         100.0 * least,
         100.0 * most
-    )?;
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,6 +10,7 @@ mod campaigns;
 mod login;
 mod measures;
 mod models;
+mod outage;
 mod review;
 mod views;
 

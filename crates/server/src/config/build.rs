@@ -73,6 +73,14 @@ fn read(flags: &Flags, env: impl IntoIterator<Item = (String, String)>) -> (Conf
             "text" => Ok(LogFormat::Text),
             _ => Err(format!("is {text:?}; write auto, json or text")),
         }),
+        otlp_endpoint: r.optional("otlp_endpoint", |text| {
+            if !crate::traces::ARE_BUILT {
+                return Err(
+                    "is set, and this build sends no traces; build it with --features otlp, or leave it out".to_owned()
+                );
+            }
+            value::base_url(text)
+        }),
         shutdown_grace: r.duration("shutdown_grace", MILLISECOND),
         drain_delay: r.duration("drain_delay", Duration::ZERO),
         http: http(&mut r),

@@ -41,6 +41,8 @@ pub struct Config {
     pub log: String,
     /// In which form.
     pub log_format: LogFormat,
+    /// Where traces go, without a slash at its end.
+    pub otlp_endpoint: Option<String>,
     /// From the first signal to the end.
     pub shutdown_grace: Duration,
     /// From the first signal until no more requests are accepted.

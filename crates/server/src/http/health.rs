@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::http::extract::caller::Measurer;
 use crate::http::respond::answer::{self, Answer};
 use crate::http::respond::error::ApiError;
-use crate::http::respond::raw;
+use crate::http::respond::{raw, shapes};
 use crate::http::state::Shared;
 use crate::operations::readiness::{MAX_LOOK, StoreState};
 
@@ -33,7 +33,19 @@ pub(crate) struct ReadyAnswer {
     /// Whether results and the dashboard can be read, also where sessions are not taken.
     reads: bool,
     /// What is wrong, each with its mend; empty when nothing is.
-    problems: Vec<&'static str>,
+    problems: Vec<String>,
+    /// The detector's outage; `null` while it answers. `GET /api/v1/outage` tells more.
+    outage: Option<ReadyOutage>,
+}
+
+/// The detector is away.
+#[derive(Debug, Serialize, ToSchema)]
+struct ReadyOutage {
+    /// Who is away.
+    #[schema(example = "woodwide")]
+    detector: &'static str,
+    /// When this node noticed; ISO 8601, UTC.
+    since: String,
 }
 
 /// ok, or what is wrong.
@@ -74,7 +86,9 @@ pub(crate) async fn health() -> Response {
 pub(crate) async fn ready(State(service): State<Shared>) -> Response {
     let draining = service.is_leaving();
     let (store, detector) = service.readiness.check().await;
-    let away = service.scheduler.circuit_is_open();
+    let outage = service.scheduler.away();
+    let outage = outage.map(|(by, since)| ReadyOutage { detector: by.name(), since: shapes::iso(since) });
+    let away = outage.is_some();
     let checks = Checks {
         store: store.store.name(),
         queue: if store.queue_full { "full" } else { "ok" },
@@ -87,14 +101,17 @@ pub(crate) async fn ready(State(service): State<Shared>) -> Response {
     };
     let takes_sessions = store.store == StoreState::Ok && !store.queue_full && detector;
     let problems = [
-        store.store.problem(),
-        store
-            .queue_full
-            .then_some("the queue is full (PLAYPROOF_QUEUE_LIMIT); sessions are refused until batches make room"),
-        (!detector).then_some("the detector cannot be used; the log says why"),
-        away.then_some(
-            "the remote detector is away and is probed; sessions are taken and wait, or the fallback answers",
-        ),
+        store.store.problem().map(str::to_owned),
+        store.queue_full.then(|| {
+            "the queue is full (PLAYPROOF_QUEUE_LIMIT); sessions are refused until batches make room".to_owned()
+        }),
+        (!detector).then(|| "the detector cannot be used; the log says why".to_owned()),
+        outage.as_ref().map(|ReadyOutage { detector, since }| {
+            format!(
+                "the detector {detector} is away since {since} and is probed; sessions are taken and wait, or the fallback \
+                 answers"
+            )
+        }),
     ];
     let (reads, problems) = (store.reads, problems.into_iter().flatten().collect());
     let (code, status) = match (draining, takes_sessions) {
@@ -102,7 +119,7 @@ pub(crate) async fn ready(State(service): State<Shared>) -> Response {
         (false, true) => (StatusCode::OK, "ready"),
         (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
     };
-    answer::json_with(code, &ReadyAnswer { status, checks, reads, problems })
+    answer::json_with(code, &ReadyAnswer { status, checks, reads, problems, outage })
 }
 
 /// Metrics in Prometheus' text format; what the store knows comes from one snapshot.
@@ -148,7 +165,7 @@ mod tests {
         assert_eq!(
             app.get("/ready").await.json(),
             json!({
-                "status": "ready", "reads": true, "problems": [],
+                "status": "ready", "reads": true, "problems": [], "outage": null,
                 "checks": {"store": "ok", "queue": "ok", "detector": "ok", "circuit": "closed"}
             })
         );

@@ -14,7 +14,7 @@ use super::admin::{audit, keys, models, overrides, retention, thresholds, webhoo
 use super::dashboard::{client_script, events, files, login, play};
 use super::health;
 use super::openapi::{self, Document};
-use super::queue::{batches, failed, nodes, scheduler, stats, waiting};
+use super::queue::{batches, failed, nodes, outage, scheduler, stats, waiting};
 use super::respond::error::{ApiError, Code};
 use super::results::{campaigns, evaluation, list, overview, review, users, verdicts};
 use super::sessions::{
@@ -109,6 +109,7 @@ fn routes() -> [(Admission, Routes); 5] {
                 failed::requeue,
                 erasure::clear,
                 nodes::list,
+                outage::read,
                 scheduler::start,
                 scheduler::stop,
                 scheduler::status,

@@ -22,6 +22,7 @@ use crate::shutdown::Shutdown;
 use crate::store::{
     BatchEnd, BatchOutcome, Claim, Lease, Member, MemberOutcome, SettleCounts, Settlement, StoreError, StoreResult,
 };
+use crate::traces;
 
 /// What a batch run did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,6 +65,9 @@ pub(super) async fn run(
     if when == When::After {
         engine.uncompared.notify_one();
     }
+    if scorer.fallback {
+        engine.outages.scored_by_fallback(settled.processed, engine.parts.clock.now());
+    }
     report(engine, &claim, &verdicts, settled);
     if let Some(agreement) = agreement {
         engine.parts.metrics.shadow(&agreement);
@@ -71,6 +75,15 @@ pub(super) async fn run(
     // A batch that was given back did not end; its sessions are in another one soon.
     if outcome != BatchOutcome::Abandoned {
         engine.parts.metrics.batch(outcome, trigger, claimed, started.elapsed());
+        traces::batch(&traces::Batch {
+            id: lease.batch.0,
+            detector: scorer.detector.source().name(),
+            trigger: trigger.name(),
+            outcome: outcome.name(),
+            sessions: claimed,
+            took: started.elapsed(),
+            ended: engine.parts.clock.now().wall,
+        });
     }
     tracing::debug!(
         batch = lease.batch.0,

@@ -40,6 +40,12 @@ impl Circuit {
         self.open.is_some()
     }
 
+    /// When the next probe is due, on the monotonic clock; `None` while it is closed.
+    #[must_use]
+    pub fn next_probe(&self) -> Option<Duration> {
+        self.open.map(|open| open.next_probe)
+    }
+
     /// What may be done at `now`.
     #[must_use]
     pub fn permission(&self, now: Duration) -> Permission {

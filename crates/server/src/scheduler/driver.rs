@@ -81,7 +81,9 @@ async fn turn(
     let now = engine.parts.clock.now();
     notes.expiry.check(engine, now).await?;
     let snapshot = engine.parts.store.snapshot().await?;
-    if !snapshot.running || !has_work(&snapshot) {
+    engine.outages.remind(engine.parts.detector.source(), &snapshot, now);
+    // A detector that is away is probed when nobody waits too: an outage that is over must not seem to last.
+    if !snapshot.running || (!has_work(&snapshot) && !engine.circuit().is_open()) {
         return Ok(Next::At(None));
     }
     let permission = engine.circuit().permission(now.monotonic);

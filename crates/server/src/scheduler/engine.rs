@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::circuit::Circuit;
 use super::kept_reaches::KeptReaches;
+use super::outage::{Outage, Outages};
 use crate::clock::Clock;
 use crate::detector::Detector;
 use crate::domain::backoff::Backoff;
@@ -103,6 +104,8 @@ pub(super) struct Engine {
     /// Notified when sessions were left to be compared after their verdicts.
     pub(super) uncompared: Notify,
     circuit: Mutex<Circuit>,
+    /// What is remembered of an outage while the circuit is open.
+    pub(super) outages: Outages,
     /// Held by the probe under way.
     probing: tokio::sync::Mutex<()>,
     /// Unusable answers since the last usable one.
@@ -128,6 +131,7 @@ impl Engine {
             reaches: KeptReaches::default(),
             uncompared: Notify::new(),
             circuit,
+            outages: Outages::default(),
             probing: tokio::sync::Mutex::default(),
             unusable: AtomicU32::new(0),
         }
@@ -162,14 +166,9 @@ impl Engine {
 
     /// The detector is away: leave it alone.
     pub(super) fn open_circuit(&self, retry_after: Option<Duration>, message: &str) {
-        let mut circuit = self.circuit();
-        if !circuit.is_open() {
-            tracing::error!(
-                error = message,
-                "the detector is away; sessions are kept and it is probed until it answers"
-            );
-        }
-        circuit.fail(self.parts.clock.now().monotonic, retry_after);
+        let (mut circuit, now) = (self.circuit(), self.parts.clock.now());
+        self.outages.found(self.parts.detector.source(), message, now);
+        circuit.fail(now.monotonic, retry_after);
         self.parts.metrics.circuit(self.parts.detector.source(), true);
     }
 
@@ -200,7 +199,7 @@ impl Engine {
         };
         match asked {
             Ok(Ok(_)) => self.close_circuit(),
-            Ok(Err(error)) => self.open_circuit(error.retry_after(), &error.to_string()),
+            Ok(Err(error)) => self.open_circuit(error.retry_after(), error.message()),
             Err(_) => self.open_circuit(None, "it does not answer a probe"),
         }
     }
@@ -209,11 +208,32 @@ impl Engine {
     fn close_circuit(&self) {
         let mut circuit = self.circuit();
         if circuit.is_open() {
-            tracing::info!("the detector answers again");
             circuit.succeed();
+            self.outages.ended(self.parts.detector.source(), self.parts.clock.now());
             self.parts.metrics.circuit(self.parts.detector.source(), false);
             self.changed.notify_one();
         }
+    }
+
+    /// The outage under way, with what the store counts meanwhile.
+    pub(super) async fn outage(&self) -> Option<Outage> {
+        let ongoing = self.outages.ongoing()?;
+        let snapshot = self.parts.store.snapshot().await.ok();
+        let now = self.parts.clock.now();
+        let probed = snapshot.as_ref().is_some_and(|snapshot| snapshot.running);
+        let next_probe = self.circuit().next_probe().filter(|_| probed);
+        let fallback_after = self.parts.local.as_ref().map(|_| self.settings.fallback_after);
+        let oldest = snapshot.as_ref().and_then(|snapshot| snapshot.queue.oldest_ready);
+        Some(Outage {
+            detector: self.parts.detector.source(),
+            cause: ongoing.cause,
+            since: ongoing.since.wall,
+            next_probe: next_probe.map(|due| now.wall.plus(due.saturating_sub(now.monotonic))),
+            fallback_after,
+            fallback_at: oldest.zip(fallback_after).map(|(accepted, patience)| accepted.plus(patience)),
+            waiting: snapshot.map(|snapshot| snapshot.counts.unprocessed()),
+            scored_by_fallback: ongoing.scored_by_fallback,
+        })
     }
 
     /// A claim of a batch for `scorer`.

@@ -117,14 +117,8 @@ fn put_off(engine: &Engine, rows: &[Row], error: &CallError, effort: &mut Effort
             at_fault
         }
         CallError::Detector(failed) => {
-            let message = match failed {
-                DetectorError::Transient { message, .. }
-                | DetectorError::Permanent { message }
-                | DetectorError::Unusable { message }
-                | DetectorError::Unavailable { message, .. } => message,
-            };
             let due = due(engine, effort, failed.retry_after());
-            judged.retry(rows, due, true, message, error.outcome().name());
+            judged.retry(rows, due, true, failed.message(), error.outcome().name());
             false
         }
     }
@@ -133,7 +127,7 @@ fn put_off(engine: &Engine, rows: &[Row], error: &CallError, effort: &mut Effort
 /// Finds the rows that the detector refuses, by halving.
 async fn isolate(engine: &Engine, rows: &[Row], message: &str, effort: &mut Effort, judged: &mut Judged) {
     if let Err(error) = engine.parts.detector.health().await {
-        engine.open_circuit(error.retry_after(), &format!("it refuses a known-good row: {error}"));
+        engine.open_circuit(error.retry_after(), &format!("it refuses a known-good row: {}", error.message()));
         return;
     }
     let mut refused: Vec<(&Row, String)> = Vec::new();

@@ -11,6 +11,7 @@ mod fallback;
 mod isolate;
 mod kept_reaches;
 mod manual;
+mod outage;
 mod records;
 pub mod retention;
 mod reuse;
@@ -21,9 +22,11 @@ use std::sync::Arc;
 pub use circuit::{Circuit, Permission};
 pub use engine::{Parts, Settings};
 pub use manual::ManualRun;
+pub use outage::Outage;
 use tokio::task::JoinSet;
 
 use self::engine::Engine;
+use crate::domain::result::Source;
 use crate::domain::time::Timestamp;
 use crate::shutdown::Shutdown;
 use crate::store::{Counts, StoreResult};
@@ -121,6 +124,18 @@ impl Handle {
         self.engine.circuit().is_open()
     }
 
+    /// The outage of the detector, if it is away; asks the store for the counts.
+    pub async fn outage(&self) -> Option<Outage> {
+        self.engine.outage().await
+    }
+
+    /// Who is away and since when, without asking anybody.
+    #[must_use]
+    pub fn away(&self) -> Option<(Source, Timestamp)> {
+        let ongoing = self.engine.outages.ongoing()?;
+        Some((self.engine.parts.detector.source(), ongoing.since.wall))
+    }
+
     /// Batches of this node in flight.
     #[must_use]
     pub fn in_flight(&self) -> usize {
@@ -140,5 +155,7 @@ mod evidence_tests;
 mod fault_tests;
 #[cfg(test)]
 mod local_tests;
+#[cfg(test)]
+mod outage_tests;
 #[cfg(test)]
 mod tests;

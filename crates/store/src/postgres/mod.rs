@@ -175,6 +175,15 @@ pub async fn migrate(url: &str, autostart: bool) -> StoreResult<(i64, i64, Strin
     Ok((before, after, address.name()))
 }
 
+/// Host and database of an address, without user and password, and its `sslmode`.
+///
+/// # Errors
+/// When the address cannot be used.
+pub fn describe(url: &str) -> StoreResult<(String, &'static str)> {
+    let address = Address::parse(url)?;
+    Ok((address.name(), address.mode()))
+}
+
 /// Says what is in the database at `url`, changing nothing.
 ///
 /// # Errors

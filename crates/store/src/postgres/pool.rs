@@ -93,6 +93,16 @@ impl Address {
         format!("{host}/{}", self.config.get_dbname().unwrap_or("(default)"))
     }
 
+    /// The word for its encryption in `sslmode`.
+    pub(super) fn mode(&self) -> &'static str {
+        match (&self.trust, self.config.get_ssl_mode()) {
+            (_, SslMode::Disable) => "disable",
+            (_, SslMode::Prefer) => "prefer",
+            (Trust::Anybody, _) => "require",
+            (Trust::System | Trust::File(_), _) => "verify-full",
+        }
+    }
+
     fn connector(&self) -> StoreResult<MakeRustlsConnect> {
         tls::connector(&self.trust).map_err(StoreError::Unavailable)
     }

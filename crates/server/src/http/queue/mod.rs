@@ -3,6 +3,7 @@
 pub(crate) mod batches;
 pub(crate) mod failed;
 pub(crate) mod nodes;
+pub(crate) mod outage;
 pub(crate) mod scheduler;
 pub(crate) mod stats;
 pub(crate) mod waiting;

@@ -22,6 +22,7 @@ use crate::http::transport::local_guard;
 use crate::http::transport::newcomers::Newcomer;
 use crate::http::transport::peer::{self, Peer, Seat};
 use crate::http::transport::request_ids::REQUEST_ID;
+use crate::traces::{self, Caller};
 
 const UNMATCHED: &str = "unmatched";
 
@@ -55,6 +56,7 @@ impl Admission {
 pub(crate) async fn gate(State(service): State<Shared>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = known(request.method());
+    let caller = Caller::of(request.headers());
     let id = service.request_ids.of(request.headers());
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let place = request.extensions().get::<Place>().copied().unwrap_or(Place::Inside);
@@ -95,6 +97,8 @@ pub(crate) async fn gate(State(service): State<Shared>, mut request: Request, ne
         allow(&service, origin, response.headers_mut());
     }
     service.metrics.http(route, method, status.as_u16(), started.elapsed());
+    let ended = service.clock.now().wall;
+    traces::request(&caller, method, route, status.as_u16(), started.elapsed(), ended);
     response
 }
 

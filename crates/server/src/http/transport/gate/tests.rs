@@ -7,7 +7,7 @@ use serde_json::json;
 use std::time::Duration;
 
 /// Every route that needs a key: method, path, the roles that may call it, and whether a bound admin may.
-const GUARDED: [(&str, &str, &[&str], bool); 70] = [
+const GUARDED: [(&str, &str, &[&str], bool); 71] = [
     ("POST", "/api/v1/score", &["submit", "ingest", "admin"], true),
     // The role submit only from a page of a listed origin.
     ("POST", "/api/v1/challenges", &["ingest", "admin"], true),
@@ -42,6 +42,7 @@ const GUARDED: [(&str, &str, &[&str], bool); 70] = [
     ("DELETE", "/api/v1/thresholds", &["admin"], true),
     ("POST", "/api/v1/thresholds/simulate", &["analyst", "admin"], true),
     ("GET", "/api/v1/events", &["admin"], false),
+    ("GET", "/api/v1/outage", &["analyst", "admin"], true),
     ("GET", "/api/v1/models", &["analyst", "admin"], true),
     ("POST", "/api/v1/datasets/upload", &["admin"], false),
     ("POST", "/api/v1/training/start", &["admin"], false),
