@@ -18,6 +18,8 @@ mod first;
 
 mod private;
 
+mod scored;
+
 mod settlement;
 
 pub mod audit;
@@ -33,6 +35,8 @@ pub mod decisions;
 pub mod deliveries;
 
 pub mod error;
+
+pub mod evidence;
 
 pub mod labels;
 
@@ -57,6 +61,7 @@ pub use controls::ControlStore;
 pub use decisions::DecisionStore;
 pub use deliveries::DeliveryStore;
 pub use error::StoreError;
+pub use evidence::EvidenceStore;
 pub use labels::LabelStore;
 pub use model::*;
 
@@ -74,7 +79,16 @@ pub type StoreResult<T> = Result<T, StoreError>;
 /// The queue's transitions and the questions asked of it.
 #[async_trait]
 pub trait Store:
-    AuditStore + CampaignStore + ChallengeStore + ControlStore + DecisionStore + DeliveryStore + LabelStore + Send + Sync
+    AuditStore
+    + CampaignStore
+    + ChallengeStore
+    + ControlStore
+    + DecisionStore
+    + DeliveryStore
+    + EvidenceStore
+    + LabelStore
+    + Send
+    + Sync
 {
     /// Stores a session, unless its key is known. Durable when it returns [`Acceptance::New`].
     async fn accept(&self, session: NewSession) -> StoreResult<Acceptance>;

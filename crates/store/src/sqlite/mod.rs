@@ -13,6 +13,7 @@ mod controls;
 mod decisions;
 mod deliveries;
 mod erase;
+mod evidence;
 mod export;
 mod fault;
 mod folder;

@@ -6,6 +6,7 @@ use super::deliveries;
 use super::fault::Fault;
 use super::state::WriterState;
 use crate::encoding::Numbered as _;
+use crate::scored;
 use playproof_domain::result::{Decision, Verdict};
 use playproof_domain::time::Timestamp;
 
@@ -38,7 +39,7 @@ impl WriterState {
             .prepare_cached(
                 "INSERT INTO results (session, deployment, scored_at, decision, confidence, score, raw, kind, \
                  extrapolated, source, model, class, reasons, fallback, batch, attempts, supported, noted, \
-                 surely_replayed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 surely_replayed, scored) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![
                 new.session,
@@ -60,6 +61,7 @@ impl WriterState {
                 verdict.basis.and_then(|basis| basis.supported_score),
                 verdict.basis.map(|basis| basis.known_reasons.bits()),
                 verdict.basis.map(|basis| basis.surely_replayed),
+                verdict.as_scored().map(|as_scored| scored::bytes(&as_scored)),
             ])?;
         deliveries::announce_final(&self.connection, new.session, new.deployment, verdict, new.scored_at)
     }
