@@ -12,7 +12,7 @@ const CRATES: [&str; 9] =
     ["adversary", "clock", "detector", "domain", "generator", "secret", "store", "tls", "woodwide"];
 
 /// Every part of the server and of the root package, and the parts and crates it may know beside the leaves.
-const LAYERS: [(&str, &[&str]); 21] = [
+const LAYERS: [(&str, &[&str]); 22] = [
     ("shutdown", &[]),
     ("logging", &[]),
     ("metrics", &["store", "domain"]),
@@ -25,7 +25,8 @@ const LAYERS: [(&str, &[&str]); 21] = [
     ("challenges", &["store", "domain"]),
     ("scheduler", &["store", "detector", "domain"]),
     ("registry", &["adversary", "generator", "store", "detector", "domain"]),
-    ("operations", &["scheduler", "webhooks", "store", "detector", "domain"]),
+    ("evidence_bundle", &["detector", "domain"]),
+    ("operations", &["evidence_bundle", "scheduler", "webhooks", "store", "detector", "domain"]),
     ("access", &["domain"]),
     ("spool", &[]),
     ("background", &[]),
@@ -33,6 +34,7 @@ const LAYERS: [(&str, &[&str]); 21] = [
         "http",
         &[
             "access",
+            "evidence_bundle",
             "spool",
             "operations",
             "registry",
@@ -53,6 +55,7 @@ const LAYERS: [(&str, &[&str]); 21] = [
             "access",
             "background",
             "config",
+            "evidence_bundle",
             "http",
             "operations",
             "registry",
@@ -70,6 +73,7 @@ const LAYERS: [(&str, &[&str]); 21] = [
         &[
             "app",
             "config",
+            "evidence_bundle",
             "http",
             "scheduler",
             "intake",

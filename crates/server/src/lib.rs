@@ -49,6 +49,8 @@ pub mod scheduler;
 
 pub mod registry;
 
+pub mod evidence_bundle;
+
 pub mod operations;
 
 pub mod access;

@@ -18,7 +18,7 @@ use super::queue::{batches, failed, nodes, scheduler, stats};
 use super::respond::error::{ApiError, Code};
 use super::results::{campaigns, list, review, verdicts};
 use super::sessions::{
-    bulk, challenges, erasure, explanation, history, labels, matches, result, score, siteverify, telemetry,
+    bulk, challenges, erasure, evidence, explanation, history, labels, matches, result, score, siteverify, telemetry,
 };
 use super::state::Shared;
 use super::transport::gate::{self, Admission};
@@ -110,6 +110,8 @@ fn routes() -> [(Admission, Routes); 5] {
                 scheduler::stop,
                 scheduler::status,
                 erasure::session,
+                evidence::read,
+                evidence::key,
                 explanation::read,
                 telemetry::read,
                 matches::read,
