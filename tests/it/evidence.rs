@@ -25,7 +25,8 @@ async fn exported(node: &Process) -> Vec<Value> {
 
 fn file(folder: &Path, name: &str, documents: &[Value]) -> PathBuf {
     let path = folder.join(name);
-    std::fs::write(&path, documents.iter().map(|one| format!("{one}\n")).collect::<String>()).unwrap();
+    let lines: Vec<String> = documents.iter().map(Value::to_string).collect();
+    std::fs::write(&path, lines.join("\n")).unwrap();
     path
 }
 
