@@ -177,6 +177,10 @@ fn recorded(statement: &Statement, findings: &mut Findings) -> Option<Session> {
         findings.add(Part::Record, "the record is damaged or of a later format");
         return None;
     };
+    if !record::is_within_bounds(&session) {
+        findings.add(Part::Record, "the record holds what no session may");
+        return None;
+    }
     let stated = &statement.session;
     findings.same(Part::Session, "the game", &stated.game_type, &session.game_type);
     findings.same(Part::Session, "the device", &stated.device_type, &session.device_type);

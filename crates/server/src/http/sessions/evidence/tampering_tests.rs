@@ -45,11 +45,12 @@ fn scored(statement: &mut Statement) -> &mut ScoredPart {
 }
 
 /// Each kind, what it does to the statement, and the part in which recomputation finds it however it is signed.
-const COMPUTED: [(&str, Part, Change); 33] = [
+const COMPUTED: [(&str, Part, Change); 34] = [
     ("a point moved, digests made anew", Part::Features, |s| recording(s, |r| r.movements.x[40] += 3.0)),
     ("a time changed, digests made anew", Part::Features, |s| recording(s, |r| r.movements.t[41] += 1.0)),
     ("another game, digests made anew", Part::Session, |s| recording(s, |r| r.game_type.push('x'))),
     ("a user taken out, digests made anew", Part::Session, |s| recording(s, |r| r.user_id = None)),
+    ("a point at infinity, digests made anew", Part::Record, |s| recording(s, |r| r.movements.x[40] = f64::INFINITY)),
     ("the record cut short", Part::Record, |s| s.record.base64.truncate(s.record.base64.len() - 8)),
     ("the record's digest", Part::Record, |s| s.record.digest = "0".repeat(32)),
     ("the record's SHA-256", Part::Record, |s| s.record.sha256 = "0".repeat(64)),
@@ -284,4 +285,18 @@ async fn every_kind_of_tampering_with_the_document_is_refused() {
     let same = text(&another.sign(payload.clone()));
     assert_eq!(cases.parts(&same, false), [], "without the key anybody may have signed");
     assert_eq!(cases.parts(&same, true), [Part::Signature]);
+}
+
+#[tokio::test]
+async fn not_one_bit_of_the_document_can_be_changed() {
+    let cases = cases().await;
+    let whole = text(&cases.revised).into_bytes();
+    for place in (0..whole.len()).step_by(61) {
+        for bit in [1, 32] {
+            let mut changed = whole.clone();
+            changed[place] ^= bit;
+            let changed = String::from_utf8(changed).unwrap();
+            assert_ne!(cases.parts(&changed, true), [], "at {place}: {}", &changed[place.saturating_sub(20)..=place]);
+        }
+    }
 }
