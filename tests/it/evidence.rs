@@ -152,3 +152,28 @@ fn what_is_no_evidence_is_refused_with_the_mend() {
     assert!(code == 1 && err.contains("cannot open"), "{err}");
     assert_eq!(verify(&[], &[]).0, 2);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_result_of_an_earlier_version_says_that_its_decision_cannot_be_recomputed() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Process::start(folder.path(), &[]);
+    fill(&node.url, &Told::default(), SESSIONS).await;
+    finish(&node.url).await;
+    compared(&node.url).await;
+    drop(node);
+    // As a node wrote it that did not know the columns.
+    let store = rusqlite::Connection::open(folder.path().join("playproof.sqlite")).unwrap();
+    assert_eq!(store.execute("UPDATE results SET scored = NULL, compared = NULL", []).unwrap(), SESSIONS);
+    drop(store);
+    let node = Process::start(folder.path(), &[]);
+    apply(&node, json!({"pass": 0.25, "review": 0.5})).await;
+    let path = file(folder.path(), "evidence.ndjson", &exported(&node).await);
+    let (code, out, _) = verify(&[&path], &[]);
+    let told = " holds: score recomputed with embedded ";
+    assert_eq!((code, out.matches(told).count()), (0, SESSIONS), "{out}");
+    assert_eq!(
+        out.matches("decision not recomputable: an earlier version kept no thresholds").count(),
+        SESSIONS,
+        "{out}"
+    );
+}
