@@ -4,12 +4,14 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
+use playproof_batch::config::Generation;
 use playproof_batch::detector::embedded::Model;
 use playproof_batch::detector::embedded::file::Contents;
 use serde_json::{Value, json};
 
 use crate::clients::{Told, compared, fill, finish, get, id};
 use crate::process::{Place, Process, binary, on_both_stores};
+use crate::woodwide::rig::{KEY, Rig};
 
 const SESSIONS: usize = 24;
 
@@ -176,4 +178,30 @@ async fn a_result_of_an_earlier_version_says_that_its_decision_cannot_be_recompu
         SESSIONS,
         "{out}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_woodwide_said_is_taken_as_stated_and_all_that_follows_is_recomputed() {
+    for (generation, name, kind) in [(Generation::Ga, "ga", "calibrated"), (Generation::Beta, "beta", "flag")] {
+        let folder = tempfile::tempdir().unwrap();
+        let rig = Rig::new(generation, woodwide_sim::Settings::default()).await;
+        let url = rig.sim.url().to_owned();
+        let settings = [
+            ("PLAYPROOF_DETECTOR", "woodwide"),
+            ("WOODWIDE_API_KEY", KEY),
+            ("WOODWIDE_BASE_URL", url.trim_end_matches('/')),
+            ("WOODWIDE_API", name),
+            ("ANOMALY_MODEL_ID", rig.model.as_str()),
+        ];
+        let node = Process::start(folder.path(), &settings);
+        fill(&node.url, &Told::default(), SESSIONS).await;
+        finish(&node.url).await;
+        let documents = exported(&node).await;
+        let stated = format!("\"scoreKind\":\"{kind}\"");
+        let of_kind = |one: &Value| one["payload"].as_str().unwrap().contains(&stated);
+        assert!(documents.iter().all(of_kind), "{name}: {}", documents[0]);
+        let (code, out, _) = verify(&[&file(folder.path(), "evidence.ndjson", &documents)], &[]);
+        let told = "gave it, all that follows recomputed, decision recomputed";
+        assert_eq!((code, out.matches(told).count()), (0, SESSIONS), "{out}");
+    }
 }
