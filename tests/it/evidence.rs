@@ -185,7 +185,7 @@ async fn what_woodwide_said_is_taken_as_stated_and_all_that_follows_is_recompute
     for (generation, name, kind) in [(Generation::Ga, "ga", "calibrated"), (Generation::Beta, "beta", "flag")] {
         let folder = tempfile::tempdir().unwrap();
         let rig = Rig::new(generation, woodwide_sim::Settings::default()).await;
-        let url = rig.sim.url().to_owned();
+        let url = rig.sim.url();
         let settings = [
             ("PLAYPROOF_DETECTOR", "woodwide"),
             ("WOODWIDE_API_KEY", KEY),
