@@ -15,7 +15,9 @@ use playproof_batch::domain::heuristic::Heuristic;
 use playproof_batch::domain::id::{LeaseToken, SessionId, SessionKey};
 use playproof_batch::domain::reason::Reasons;
 use playproof_batch::domain::record::SessionDigest;
-use playproof_batch::domain::result::{Decision, ModelIdentity, ScoreKind, Source, Thresholds, Verdict};
+use playproof_batch::domain::result::{
+    Decision, DecisionInputs, ModelIdentity, ScoreKind, Source, Thresholds, Verdict,
+};
 use playproof_batch::domain::time::{Now, Timestamp};
 use playproof_batch::store::sqlite::{CapacityLimits, SqliteSettings, SqliteStore};
 use playproof_batch::store::{
@@ -68,7 +70,8 @@ fn scored() -> MemberOutcome {
         class: "pooled".to_owned(),
         reasons: Reasons::default(),
         fallback: false,
-        basis: None,
+        basis: Some(DecisionInputs::default()),
+        thresholds: Some(Thresholds::default()),
     }))
 }
 

@@ -9,8 +9,8 @@ pub use playproof_detector as detector;
 pub use playproof_domain as domain;
 pub use playproof_outbound::{secret, tls};
 pub use playproof_server::{
-    access, app, challenges, config, controls, http, intake, logging, metrics, operations, registry, result_notifier,
-    scheduler, shutdown, thresholds, traces, webhooks,
+    access, app, challenges, config, controls, evidence_bundle, http, intake, logging, metrics, operations, registry,
+    result_notifier, scheduler, shutdown, thresholds, traces, webhooks,
 };
 pub use playproof_store as store;
 pub use playproof_woodwide as woodwide;

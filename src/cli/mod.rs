@@ -33,6 +33,8 @@ mod serve;
 
 pub mod train;
 
+mod verify;
+
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -89,6 +91,8 @@ enum Command {
     Copy(copy::Args),
     /// Checks that the log of what was managed is what was written.
     Audit(audit::Args),
+    /// Checks evidence of verdicts: its signature, and that each verdict follows from its record.
+    Verify(verify::Args),
     /// Prints the OpenAPI 3.1 document.
     Openapi,
     /// Prints completions for a shell.
@@ -124,6 +128,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>, env: Env) -> ExitCode {
         Some(Command::Restore(args)) => backup::restore(&args, env),
         Some(Command::Copy(args)) => copy::run(&args),
         Some(Command::Audit(args)) => audit::run(&args, env),
+        Some(Command::Verify(args)) => verify::run(&args),
         Some(Command::Openapi) => openapi::run(),
         Some(Command::Completions(args)) => manual::completions(&args),
         Some(Command::Man(args)) => manual::man(&args),

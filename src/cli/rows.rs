@@ -147,6 +147,11 @@ impl Bar {
         self.bar.suspend(|| eprintln!("{}", printable(&line)));
     }
 
+    /// Runs what writes to the terminal while the bar is away.
+    pub(super) fn hide_while<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.bar.suspend(write)
+    }
+
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }

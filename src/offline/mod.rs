@@ -21,4 +21,6 @@ pub mod evaluation;
 
 pub mod load;
 
+pub mod documents;
+
 pub mod protocol;

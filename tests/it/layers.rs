@@ -12,7 +12,7 @@ const CRATES: [&str; 9] =
     ["adversary", "clock", "detector", "domain", "generator", "secret", "store", "tls", "woodwide"];
 
 /// Every part of the server and of the root package, and the parts and crates it may know beside the leaves.
-const LAYERS: [(&str, &[&str]); 22] = [
+const LAYERS: [(&str, &[&str]); 23] = [
     ("shutdown", &[]),
     ("logging", &[]),
     ("traces", &["domain"]),
@@ -26,7 +26,8 @@ const LAYERS: [(&str, &[&str]); 22] = [
     ("challenges", &["store", "domain"]),
     ("scheduler", &["store", "detector", "domain"]),
     ("registry", &["adversary", "generator", "store", "detector", "domain"]),
-    ("operations", &["scheduler", "webhooks", "store", "detector", "domain"]),
+    ("evidence_bundle", &["detector", "domain"]),
+    ("operations", &["evidence_bundle", "scheduler", "webhooks", "store", "detector", "domain"]),
     ("access", &["domain"]),
     ("spool", &[]),
     ("background", &[]),
@@ -34,6 +35,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
         "http",
         &[
             "access",
+            "evidence_bundle",
             "spool",
             "operations",
             "registry",
@@ -54,6 +56,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
             "access",
             "background",
             "config",
+            "evidence_bundle",
             "http",
             "operations",
             "registry",
@@ -71,6 +74,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
         &[
             "app",
             "config",
+            "evidence_bundle",
             "http",
             "scheduler",
             "intake",

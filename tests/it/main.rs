@@ -30,6 +30,8 @@ mod dashboard;
 
 mod erasure;
 
+mod evidence;
+
 mod detection;
 
 mod folder;

@@ -380,6 +380,16 @@ export type ErrorsBody = {
   peopleReviewed: number;
 };
 
+/** What evidence of this service is checked with. */
+export type EvidenceKeyAnswer = {
+  /** Always Ed25519. */
+  algorithm: string;
+  /** The first half line of its SHA-256, for people who compare keys. */
+  fingerprint: string;
+  /** 64 hexadecimal digits, as `verify --public-key` takes them. */
+  publicKey: string;
+};
+
 /** Why a session has its score: `base`, what each feature added and `rest` make `rawScore`. */
 export type ExplanationAnswer = {
   /** Calibrated, -log10 p. */
@@ -1227,6 +1237,28 @@ export type ShadowBody = {
   sessions: number;
   /** It alone would have been stricter. */
   stricter: number;
+};
+
+/** Who signed, and the signature. */
+export type Signature = {
+  /** Always Ed25519. */
+  algorithm: string;
+  /** 64 hexadecimal digits. */
+  publicKey: string;
+  /** Over the bytes of `payload`, 128 hexadecimal digits. */
+  value: string;
+};
+
+/** A statement with its signature, as it is given away. */
+export type SignedEvidence = {
+  /** Always playproof-evidence. */
+  format: string;
+  /** Of the payload, too. */
+  formatVersion: number;
+  /** The statement as JSON text: its bytes are signed as they are. */
+  payload: string;
+  /** Who stands for it. */
+  signature: Signature;
 };
 
 /** What thresholds change, or changed. */

@@ -4,7 +4,7 @@
 //! but a replay has fails, and not where the same user may simply have sent the session again, or where a page alone says
 //! that there was an earlier one: whoever captures a movement and sends it first with a submit key fails nobody.
 
-use super::reason::Reason;
+use super::reason::{Reason, Reasons};
 use super::result::{DecisionInputs, Thresholds, Verdict};
 use super::sketch::Strength;
 
@@ -45,6 +45,12 @@ impl Verdict {
     }
 }
 
+/// Those of the reasons that likeness to others has added.
+#[must_use]
+pub fn by_others(reasons: Reasons) -> Reasons {
+    reasons.iter().filter(|reason| matches!(reason, Reason::ReplayedMovement | Reason::Campaign)).collect()
+}
+
 /// What a decision follows from once the others are known that a session is like.
 #[must_use]
 pub fn with_similar(mut basis: DecisionInputs, others: &[Alike]) -> DecisionInputs {
@@ -62,7 +68,6 @@ pub fn with_similar(mut basis: DecisionInputs, others: &[Alike]) -> DecisionInpu
 mod tests {
     use super::*;
     use crate::heuristic::Heuristic;
-    use crate::reason::Reasons;
     use crate::result::Decision;
 
     use Strength::{Same, SurelySame};

@@ -7,7 +7,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::session::{Click, Movements, Session};
+use super::session::{Click, MAX_COORDINATE, MAX_HITS, MAX_STRING, MAX_TIME_MS, Movements, Session};
 
 /// First byte of every record; a later format gets another number and both are read.
 const FORMAT: u8 = 1;
@@ -16,6 +16,8 @@ const MAX_DECIMALS: usize = 6;
 /// Scale byte of a column stored as raw `f64`.
 const RAW: u8 = 0xff;
 const SCALES: [f64; MAX_DECIMALS + 1] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6];
+/// Most movements or clicks that any setting lets a session have.
+const MAX_POINTS: usize = 1_000_000;
 /// Largest scaled integer: differences of two of them still fit an `i64` and each is exact in an `f64`.
 const MAX_SCALED: u64 = 1 << 53;
 
@@ -129,6 +131,25 @@ pub fn decode(record: &[u8]) -> Result<Session, DamagedRecord> {
         misses,
         ..Session::default()
     })
+}
+
+/// Whether every value of a session lies where [`Session::parse`] lets it, and it has no more of them than any setting
+/// allows. That of a record which a store kept does; that of a record from elsewhere may not, and nothing is to be computed
+/// from it then.
+#[must_use]
+pub fn is_within_bounds(session: &Session) -> bool {
+    let within = |values: &[f64], limit: f64| values.iter().all(|value| value.abs() <= limit);
+    let Session { movements, clicks, .. } = session;
+    let at_clicks = |click: &Click| within(&[click.x, click.y], MAX_COORDINATE) && within(&[click.t], MAX_TIME_MS);
+    let texts = [Some(&session.game_type), Some(&session.device_type), session.user_id.as_ref()];
+    movements.len().max(clicks.len()) <= MAX_POINTS
+        && within(&movements.x, MAX_COORDINATE)
+        && within(&movements.y, MAX_COORDINATE)
+        && within(&movements.t, MAX_TIME_MS)
+        && clicks.iter().all(at_clicks)
+        && within(&[session.duration_ms], MAX_TIME_MS)
+        && f64::from(session.hits.max(session.misses)) <= MAX_HITS
+        && texts.into_iter().flatten().all(|text| text.len() <= MAX_STRING)
 }
 
 #[inline]
@@ -298,6 +319,27 @@ mod tests {
         #[test]
         fn damaged_records_are_refused_not_believed(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn what_no_session_may_hold_is_told_from_what_one_may() {
+        let fine = crate::testing::wandering(3, 4);
+        assert!(is_within_bounds(&fine) && is_within_bounds(&Session::default()));
+        let changes: [fn(&mut Session); 8] = [
+            |s| s.movements.x[3] = f64::NAN,
+            |s| s.movements.y[3] = -2e7,
+            |s| s.movements.t[3] = f64::INFINITY,
+            |s| s.duration_ms = 2e15,
+            |s| s.hits = 2_000_000,
+            |s| s.user_id = Some("u".repeat(257)),
+            |s| s.clicks = vec![Click { t: 1e16, ..Click::default() }],
+            |s| s.movements.x.resize(MAX_POINTS + 1, 0.0),
+        ];
+        for change in changes {
+            let mut changed = fine.clone();
+            change(&mut changed);
+            assert!(!is_within_bounds(&changed), "{:?}", changed.duration_ms);
         }
     }
 

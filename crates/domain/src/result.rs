@@ -75,6 +75,20 @@ pub struct Verdict {
     pub fallback: bool,
     /// What the decision follows from; `None` in what versions kept that did not know it.
     pub basis: Option<DecisionInputs>,
+    /// The thresholds by which the session was decided when it was scored; `None` in what versions kept that did not know
+    /// them, and of first verdicts that a batch follows.
+    pub thresholds: Option<Thresholds>,
+}
+
+/// The decision that a session got when it was scored, whatever became of it since.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AsScored {
+    /// The thresholds that held.
+    pub thresholds: Thresholds,
+    /// What else it followed from.
+    pub basis: DecisionInputs,
+    /// What it was.
+    pub decided: Decided,
 }
 
 impl Verdict {
@@ -152,13 +166,14 @@ impl Verdict {
             reasons: basis.known_reasons,
             fallback: false,
             basis: Some(basis),
+            thresholds: None,
         }
     }
 
     /// The verdict with another basis.
     pub(super) fn decided(self, basis: DecisionInputs, thresholds: &Thresholds) -> Self {
         let Decided { decision, confidence, reasons } = basis.decide(self.kind, self.anomaly_score, thresholds);
-        Self { decision, confidence, reasons, basis: Some(basis), ..self }
+        Self { decision, confidence, reasons, basis: Some(basis), thresholds: Some(*thresholds), ..self }
     }
 
     /// The verdict with a reason that decides by itself: see [`Reason::forces`] and [`Reason::TooLittleMovement`].
@@ -173,6 +188,14 @@ impl Verdict {
     #[must_use]
     pub fn redecided(&self, thresholds: &Thresholds) -> Option<Self> {
         self.basis.map(|basis| self.clone().decided(basis, thresholds))
+    }
+
+    /// The decision with all that it followed from, for keeping; `None` where that is not known.
+    #[must_use]
+    pub fn as_scored(&self) -> Option<AsScored> {
+        let Self { decision, confidence, reasons, .. } = *self;
+        let decided = Decided { decision, confidence, reasons };
+        Some(AsScored { thresholds: self.thresholds?, basis: self.basis?, decided })
     }
 
     /// Whether the answer's `isAnomaly` is set: the decision is fail.

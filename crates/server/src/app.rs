@@ -26,6 +26,7 @@ use crate::controls::OperatorState;
 use crate::detector::embedded::{EmbeddedDetector, Model};
 use crate::detector::{Detector, DetectorState, Notebook};
 use crate::domain::time::Timestamp;
+use crate::evidence_bundle::EvidenceKey;
 use crate::http::{self, HttpSettings, Service};
 use crate::intake::Intake;
 use crate::metrics::Metrics;
@@ -83,6 +84,7 @@ impl Node {
 
         let controls = OperatorState::open(Arc::clone(&store), config.detector.thresholds).await?;
         tokio::spawn(Arc::clone(&controls).follow(shutdown.clone()));
+        let evidence_key = EvidenceKey::new(config.http.secret_key.as_ref(), &store.evidence_key());
         let webhook_secrets = WebhookSecrets::new(config.http.secret_key.as_ref(), &store.webhook_key());
         let webhook_secrets = Arc::new(webhook_secrets);
         let deliverer = Deliverer::new(webhooks::Parts {
@@ -135,6 +137,7 @@ impl Node {
             Arc::clone(&settled),
             Arc::clone(&clock),
             webhook_secrets,
+            evidence_key,
         );
         let redeciding = background.handle().spawn(Arc::clone(&operations).follow_thresholds(shutdown.clone()));
         let service = Service::new(http::Parts {

@@ -51,6 +51,8 @@ pub mod scheduler;
 
 pub mod registry;
 
+pub mod evidence_bundle;
+
 pub mod operations;
 
 pub mod access;

@@ -4,11 +4,22 @@ use async_trait::async_trait;
 
 use super::StoreResult;
 use playproof_domain::id::{Seq, SessionKey};
-use playproof_domain::result::{Decided, Decision, DecisionInputs, ScoreKind};
+use playproof_domain::result::{Decided, Decision, DecisionInputs, ScoreKind, Thresholds};
 use playproof_domain::time::Timestamp;
 
+/// Thresholds as the detail of a revision states them, so that whoever reads it can decide anew.
+#[must_use]
+pub fn thresholds_detail(thresholds: &Thresholds) -> serde_json::Value {
+    let Thresholds { pass, review, no_pointer } = thresholds;
+    serde_json::json!({"pass": pass, "review": review, "noPointer": no_pointer.decision().name()})
+}
+
 /// What a revision by [`Cause::Replay`] says more.
-pub(super) const REPLAY_DETAIL: &str = "{\"comparedAfterVerdict\":true}";
+pub(super) fn replay_detail(thresholds: &Thresholds) -> String {
+    let mut detail = thresholds_detail(thresholds);
+    detail["comparedAfterVerdict"] = true.into();
+    detail.to_string()
+}
 
 /// Why a decision changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

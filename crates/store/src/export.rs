@@ -9,7 +9,7 @@ use super::decisions::Revised;
 use super::deliveries::KeptDelivery;
 use super::encoding::{Numbered as _, features_to_blob};
 use super::labels::Label;
-use super::{BatchRow, StoredSession};
+use super::{BatchRow, StoredSession, scored};
 use playproof_domain::id::{BatchId, Seq};
 use playproof_domain::record::SessionDigest;
 use playproof_domain::result::{ModelIdentity, Verdict};
@@ -114,6 +114,8 @@ impl Checksum {
             self.number(result.batch.map_or(i64::MIN, |batch: BatchId| batch.0));
             self.number(result.scored_at.0);
             self.number(i64::from(result.attempts));
+            self.bytes(result.scored.map(|as_scored| scored::bytes(&as_scored)).as_deref());
+            self.bytes(result.compared_under.map(|under| scored::thresholds_bytes(&under)).as_deref());
         }
         self.bytes(whole.record.as_deref());
         self.bytes(whole.sketch.as_ref().map(Sketch::bytes));

@@ -104,6 +104,7 @@ impl Columns<'_> {
                 known_reasons: reasons,
                 surely_replayed: false,
             }),
+            thresholds: None,
         };
         let Some(bytes) = by_model else { return Ok(rules) };
         let ByModel { reasons, score: said } = read(bytes, score)?;
@@ -141,6 +142,7 @@ mod tests {
         for raw in [-0.0, 0.1 + 0.2, 1.0 / 3.0, f64::MAX] {
             let first = verdict(Decision::Review, raw);
             let first = Verdict {
+                thresholds: None,
                 extrapolated: raw > 1.0,
                 basis: Some(DecisionInputs { surely_replayed: false, ..first.basis.unwrap() }),
                 ..first

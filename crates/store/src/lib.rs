@@ -18,6 +18,8 @@ mod first;
 
 mod private;
 
+mod scored;
+
 mod settlement;
 
 pub mod audit;
@@ -35,6 +37,8 @@ pub mod decisions;
 pub mod deliveries;
 
 pub mod error;
+
+pub mod evidence;
 
 pub mod labels;
 
@@ -60,6 +64,7 @@ pub use controls::ControlStore;
 pub use decisions::DecisionStore;
 pub use deliveries::DeliveryStore;
 pub use error::StoreError;
+pub use evidence::EvidenceStore;
 pub use labels::LabelStore;
 pub use model::*;
 
@@ -84,6 +89,7 @@ pub trait Store:
     + ControlStore
     + DecisionStore
     + DeliveryStore
+    + EvidenceStore
     + LabelStore
     + Send
     + Sync

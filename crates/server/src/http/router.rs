@@ -18,7 +18,8 @@ use super::queue::{batches, failed, nodes, outage, scheduler, stats, waiting};
 use super::respond::error::{ApiError, Code};
 use super::results::{campaigns, evaluation, list, overview, review, users, verdicts};
 use super::sessions::{
-    bulk, challenges, erasure, explanation, history, labels, many, matches, result, score, siteverify, telemetry,
+    bulk, challenges, erasure, evidence, explanation, history, labels, many, matches, result, score, siteverify,
+    telemetry,
 };
 use super::state::Shared;
 use super::transport::gate::{self, Admission};
@@ -114,6 +115,8 @@ fn routes() -> [(Admission, Routes); 5] {
                 scheduler::stop,
                 scheduler::status,
                 erasure::session,
+                evidence::read,
+                evidence::key,
                 explanation::read,
                 telemetry::read,
                 matches::read,

@@ -27,6 +27,7 @@ use crate::domain::backoff::Backoff;
 use crate::domain::batch::Policy;
 use crate::domain::result::Thresholds;
 use crate::domain::time::{Now, Timestamp};
+use crate::evidence_bundle::EvidenceKey;
 use crate::http::router;
 use crate::http::settings::HttpSettings;
 use crate::http::state::{Parts, Service};
@@ -41,6 +42,7 @@ use crate::scheduler::{self, Scheduler};
 use crate::shutdown::Shutdown;
 use crate::store::Retention;
 use crate::store::deliveries::DeliveryStore as _;
+use crate::store::evidence::EvidenceStore as _;
 use crate::store::sqlite::{CapacityLimits, SqliteSettings, SqliteStore};
 use crate::webhooks::secrets::WebhookSecrets;
 use crate::woodwide::Training;
@@ -147,7 +149,6 @@ impl TestApp {
             metrics.clone(),
             controls.clone(),
         ));
-        let webhook_secrets = Arc::new(WebhookSecrets::new(None, &store.webhook_key()));
         let service = Service::new(Parts {
             store: store.clone(),
             intake,
@@ -158,7 +159,7 @@ impl TestApp {
             registry,
             training: choice.training,
             controls: controls.clone(),
-            operations: Operations::new(store.clone(), controls, settled.clone(), clock.clone(), webhook_secrets),
+            operations: operations(&store, controls, &settled, &clock),
             metrics,
             clock: clock.clone(),
             settings: choice.http,
@@ -261,6 +262,17 @@ impl Drop for TestApp {
         self.shutdown.trigger_hard();
         self.serving.abort();
     }
+}
+
+fn operations(
+    store: &Arc<Faulty>,
+    controls: Arc<OperatorState>,
+    settled: &Arc<ResultNotifier>,
+    clock: &Arc<ManualClock>,
+) -> Arc<Operations> {
+    let webhook_secrets = Arc::new(WebhookSecrets::new(None, &store.webhook_key()));
+    let evidence_key = EvidenceKey::new(None, &store.evidence_key());
+    Operations::new(store.clone(), controls, settled.clone(), clock.clone(), webhook_secrets, evidence_key)
 }
 
 pub(crate) fn add_keys(http: &mut HttpSettings) {

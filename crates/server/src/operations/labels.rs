@@ -4,7 +4,7 @@ use super::Operations;
 use crate::domain::id::SessionKey;
 use crate::domain::result::{Decided, Decision, Thresholds, Verdict};
 use crate::domain::time::Timestamp;
-use crate::store::decisions::{Cause, Revision};
+use crate::store::decisions::{Cause, Revision, thresholds_detail};
 use crate::store::labels::{Label, Truth};
 use crate::store::{Lookup, Store, StoreResult, StoredSession};
 
@@ -34,7 +34,10 @@ pub async fn label(
 ) -> StoreResult<Option<Decision>> {
     let Some(verdict) = session.result.as_ref().map(|result| &result.verdict) else { return Ok(None) };
     let decided = decided(verdict, label.as_ref(), thresholds);
-    let detail = serde_json::json!({"label": label.as_ref().map(|label| label.truth.name())}).to_string();
+    // Without a label the thresholds decide, so the revision says which.
+    let mut detail = if label.is_some() { serde_json::json!({}) } else { thresholds_detail(thresholds) };
+    detail["label"] = label.as_ref().map(|label| label.truth.name()).into();
+    let detail = detail.to_string();
     let revision = Revision { seq: session.seq, earlier: verdict.decision, decided, cause: Cause::Label, detail };
     let revision = (revision.earlier != decided.decision).then_some(revision);
     let there = store.label(session.seq, label, revision, at).await?;

@@ -4,6 +4,7 @@ pub mod bulk;
 pub mod campaigns;
 pub mod erasure;
 pub mod evaluation;
+pub mod evidence;
 pub mod explanation;
 pub mod keys;
 pub mod labels;
@@ -27,6 +28,7 @@ use crate::clock::Clock;
 use crate::controls::{Document, OperatorState};
 use crate::domain::hex;
 use crate::domain::id::SessionKey;
+use crate::evidence_bundle::EvidenceKey;
 use crate::result_notifier::ResultNotifier;
 use crate::store::audit::NewEntry;
 use crate::store::{Lookup, Store, StoreError, StoreResult};
@@ -39,6 +41,7 @@ pub struct Operations {
     settled: Arc<ResultNotifier>,
     clock: Arc<dyn Clock>,
     webhook_secrets: Arc<WebhookSecrets>,
+    evidence_key: EvidenceKey,
     /// The second passes that this node began; see [`thresholds`].
     own_redecisions: Mutex<BTreeSet<String>>,
 }
@@ -52,8 +55,10 @@ impl Operations {
         settled: Arc<ResultNotifier>,
         clock: Arc<dyn Clock>,
         webhook_secrets: Arc<WebhookSecrets>,
+        evidence_key: EvidenceKey,
     ) -> Arc<Self> {
-        Arc::new(Self { store, controls, settled, clock, webhook_secrets, own_redecisions: Mutex::default() })
+        let own_redecisions = Mutex::default();
+        Arc::new(Self { store, controls, settled, clock, webhook_secrets, evidence_key, own_redecisions })
     }
 
     /// Writes what `actor` is about to do into the audit log, then does it: what is not written is not done.

@@ -18,7 +18,7 @@ use crate::domain::result::{Decision, NoPointer, Thresholds};
 use crate::domain::time::Timestamp;
 use crate::shutdown::Shutdown;
 use crate::store::StoreResult;
-use crate::store::decisions::{Cause, Revision};
+use crate::store::decisions::{Cause, Revision, thresholds_detail};
 use crate::thresholds::{Applied, REFRESH};
 
 /// Results read at a time, and decisions changed in one transaction.
@@ -156,7 +156,7 @@ impl Operations {
     async fn redecide(&self, name: &str, thresholds: Thresholds, write: bool) -> StoreResult<Redecided> {
         let started = Instant::now();
         let own = self.controls.thresholds().applied();
-        let detail = json!({"pass": thresholds.pass, "review": thresholds.review}).to_string();
+        let detail = thresholds_detail(&thresholds).to_string();
         let deployment = (!name.is_empty()).then(|| name.to_owned());
         let (mut counted, mut examples) = (Redecision::default(), <[[VecDeque<Flip>; 3]; 3]>::default());
         let mut after = Seq(0);

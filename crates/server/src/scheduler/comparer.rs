@@ -12,7 +12,7 @@ use crate::domain::evidence::{Evidence, with_similar};
 use crate::domain::id::Seq;
 use crate::shutdown::Shutdown;
 use crate::store::decisions::DecidedResult;
-use crate::store::{Compared, StoreResult, Uncompared};
+use crate::store::{Compared, FoundAlike, StoreResult, Uncompared};
 
 /// Sessions compared in one go.
 const PAGE_SIZE: u32 = 256;
@@ -90,7 +90,8 @@ async fn turn(engine: &Engine) -> StoreResult<usize> {
         engine.parts.metrics.evidence(later.known_reasons);
         if later != basis {
             let thresholds = engine.parts.thresholds.of(&standing.key.deployment);
-            compared[*place].found = Some((later, later.decide(standing.kind, standing.score, &thresholds)));
+            let decided = later.decide(standing.kind, standing.score, &thresholds);
+            compared[*place].found = Some(FoundAlike { basis: later, decided, thresholds });
             compared[*place].matches = found.matches;
             keys.push(standing.key.clone());
         }

@@ -8,7 +8,7 @@ use playproof_domain::id::Seq;
 use playproof_domain::reason::{Reason, Reasons};
 use playproof_domain::result::{Decided, Decision};
 
-fn to(seq: Seq, earlier: Decision, later: Decision, cause: Cause) -> Revision {
+pub(crate) fn to(seq: Seq, earlier: Decision, later: Decision, cause: Cause) -> Revision {
     let reasons = Reasons::from_iter([Reason::UnlikeHumans]);
     let decided = Decided { decision: later, confidence: 0.625, reasons };
     Revision { seq, earlier, decided, cause, detail: r#"{"pass":0.5}"#.to_owned() }

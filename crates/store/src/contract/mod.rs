@@ -10,6 +10,7 @@ pub(crate) mod challenges;
 pub(crate) mod claiming;
 pub(crate) mod decisions;
 pub(crate) mod deliveries;
+pub(crate) mod evidence;
 pub(crate) mod intake;
 pub(crate) mod labels;
 pub(crate) mod leases;
@@ -103,6 +104,10 @@ macro_rules! store_contract {
                 every_verdict_and_change_is_put_into_the_lines_that_want_it,
                 a_session_is_told_of_in_order_and_what_is_taken_is_left_alone,
                 an_erased_session_is_told_of_no_more_and_its_log_names_a_hash, events_come_in_order_from_any_place,
+            }
+            evidence: {
+                a_result_keeps_what_it_was_when_its_session_was_scored, evidence_is_read_whole,
+                a_store_signs_evidence_with_a_key_of_its_own,
             }
             labels: {
                 a_label_decides_and_can_be_taken_back, what_nobody_labelled_is_reviewed, only_sessions_with_a_result_are_labelled,

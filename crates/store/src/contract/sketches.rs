@@ -8,12 +8,13 @@ use super::*;
 use crate::decisions::Cause;
 use crate::labels::{Label, Truth};
 use crate::{
-    Compared, Lease, Lookup, Matches, MemberOutcome, NewSketch, Retention, Settlement, SketchCursor, Store, StoreError,
+    Compared, FoundAlike, Lease, Lookup, Matches, MemberOutcome, NewSketch, Retention, Settlement, SketchCursor, Store,
+    StoreError,
 };
 use playproof_domain::evidence::NAMED;
 use playproof_domain::id::{Seq, SessionId};
 use playproof_domain::reason::{Reason, Reasons};
-use playproof_domain::result::{Decided, Decision, DecisionInputs};
+use playproof_domain::result::{Decided, Decision, DecisionInputs, Thresholds};
 use playproof_domain::sketch::Sketch;
 
 fn sketch(seq: Seq) -> NewSketch {
@@ -192,10 +193,11 @@ fn nothing(seq: Seq) -> Compared {
 }
 
 /// What follows once a session is known for a replay.
-fn found_replay() -> (DecisionInputs, Decided) {
+pub(crate) fn found_replay() -> FoundAlike {
     let known_reasons = Reasons::from_iter([Reason::NoJitter, Reason::ReplayedMovement]);
     let basis = DecisionInputs { supported_score: Some(0.5), known_reasons, surely_replayed: true };
-    (basis, Decided { decision: Decision::Fail, confidence: 0.625, reasons: known_reasons })
+    let decided = Decided { decision: Decision::Fail, confidence: 0.625, reasons: known_reasons };
+    FoundAlike { basis, decided, thresholds: Thresholds { pass: 0.25, ..Thresholds::default() } }
 }
 
 pub(crate) async fn what_is_to_be_compared_is_remembered_until_it_was(store: &dyn Store) {
@@ -240,7 +242,7 @@ pub(crate) async fn a_match_found_after_the_verdict_revises_it_with_its_cause(st
     let changed = store.compared(vec![nothing(first), of(second), of(labelled)], Vec::new(), at(2)).await.unwrap();
     assert_eq!(changed, 1);
     let result = found(store, "second").await.result.unwrap().verdict;
-    assert_eq!((result.decision, result.basis), (Decision::Fail, Some(found_replay().0)));
+    assert_eq!((result.decision, result.basis), (Decision::Fail, Some(found_replay().basis)));
     assert!(result.reasons.contains(Reason::ReplayedMovement));
     assert_eq!(named(store, "second").await, ["first"]);
     let history = store.revisions(second).await.unwrap();

@@ -78,8 +78,19 @@ pub struct Compared {
     pub seq: Seq,
     /// Other sessions with its movement, the most alike first.
     pub matches: Vec<Seq>,
-    /// What its decision follows from now, and the new one; `None` where nothing was found.
-    pub found: Option<(playproof_domain::result::DecisionInputs, playproof_domain::result::Decided)>,
+    /// What its decision follows from now; `None` where nothing was found.
+    pub found: Option<FoundAlike>,
+}
+
+/// What a decision follows from once a settled session was found to be like others.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FoundAlike {
+    /// With the others.
+    pub basis: playproof_domain::result::DecisionInputs,
+    /// The new decision.
+    pub decided: playproof_domain::result::Decided,
+    /// The thresholds that made it.
+    pub thresholds: playproof_domain::result::Thresholds,
 }
 
 /// How much is still to be compared.

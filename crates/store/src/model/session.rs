@@ -11,7 +11,9 @@ use playproof_domain::id::SessionKey;
 use playproof_domain::queue::Entry;
 use playproof_domain::reason::Reasons;
 use playproof_domain::record::SessionDigest;
+use playproof_domain::result::AsScored;
 use playproof_domain::result::ModelIdentity;
+use playproof_domain::result::Thresholds;
 use playproof_domain::result::Verdict;
 use playproof_domain::time::Timestamp;
 
@@ -126,6 +128,10 @@ pub struct StoredResult {
     pub scored_at: Timestamp,
     /// Attempts made, the one that scored included.
     pub attempts: u32,
+    /// What it was when the session was scored; `None` in results of versions that did not keep it.
+    pub scored: Option<AsScored>,
+    /// The thresholds that held when the session was found to be like others after its verdict.
+    pub compared_under: Option<Thresholds>,
 }
 
 /// What is known of a key.

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use deadpool_postgres::Transaction;
-use tokio_postgres::{Client, Row};
+use deadpool_postgres::{GenericClient, Transaction};
+use tokio_postgres::Row;
 
 use super::fault::Fault;
 use super::rows::{number, whole as int};
@@ -71,7 +71,7 @@ pub(super) async fn take_deliveries(
 }
 
 /// Reads what a page of sessions has.
-pub(super) async fn add(client: &Client, page: &mut [ExportedSession]) -> Result<(), Fault> {
+pub(super) async fn add(client: &impl GenericClient, page: &mut [ExportedSession]) -> Result<(), Fault> {
     let seqs: Vec<i64> = page.iter().map(|whole| whole.session.seq.0).collect();
     let mut places: HashMap<i64, &mut ExportedSession> =
         page.iter_mut().map(|whole| (whole.session.seq.0, whole)).collect();

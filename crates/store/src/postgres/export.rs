@@ -4,6 +4,8 @@
 
 use std::collections::HashMap;
 
+use deadpool_postgres::GenericClient;
+
 use super::core::Core;
 use super::fault::Fault;
 use super::pool::called;
@@ -14,7 +16,7 @@ use crate::audit::Entry;
 use crate::controls::Control;
 use crate::encoding::{KeyHasher, features_to_blob};
 use crate::export::{ExportedSession, ExportedStore};
-use crate::{Counts, Matches, NewSketch, StoreError, StoreResult, first};
+use crate::{Counts, Matches, NewSketch, StoreError, StoreResult, first, scored};
 use playproof_domain::id::Seq;
 use playproof_domain::queue::State;
 use playproof_domain::record::SessionDigest;
@@ -120,8 +122,8 @@ impl Core {
         let waiting = transaction.prepare_cached(waiting).await?;
         let result = "INSERT INTO results (seq, scored_at, batch, confidence, score, raw, reasons, not_before, model, \
             attempts, lost_leases, decision, kind, source, extrapolated, fallback, class, deployment, supported, \
-            noted, surely_replayed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
-            $18, $19, $20, $21)";
+            noted, surely_replayed, scored, compared) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
+            $18, $19, $20, $21, $22, $23)";
         let result = transaction.prepare_cached(result).await?;
         let mut moved = super::counts::Moved::default();
         for whole in page {
@@ -188,6 +190,8 @@ impl Core {
                             &v.basis.and_then(|basis| basis.supported_score),
                             &v.basis.map(|basis| basis.known_reasons.bits()),
                             &v.basis.map(|basis| basis.surely_replayed),
+                            &r.scored.map(|as_scored| scored::bytes(&as_scored)),
+                            &r.compared_under.map(|under| scored::thresholds_bytes(&under)),
                         ],
                     )
                     .await?;
@@ -314,8 +318,16 @@ impl Core {
 
     async fn whole_once(&self, after: Seq, limit: u32) -> Result<Vec<ExportedSession>, Fault> {
         let held = self.pool.get().await?;
-        let sql = format!(
-            "SELECT {SESSION_COLUMNS}, {QUEUE_COLUMNS}, {RESULT_COLUMNS}, s.digest, s.user_id, \
+        let page = whole(&*held, after, limit).await?;
+        held.release();
+        Ok(page)
+    }
+}
+
+/// Up to `limit` sessions after one, in their order.
+pub(super) async fn whole(client: &impl GenericClient, after: Seq, limit: u32) -> Result<Vec<ExportedSession>, Fault> {
+    let sql = format!(
+        "SELECT {SESSION_COLUMNS}, {QUEUE_COLUMNS}, {RESULT_COLUMNS}, s.digest, s.user_id, \
              coalesce(q.finished_at, r.scored_at) AS ended_at, coalesce(t.record, k.record) AS record, \
              h.sketch, ARRAY(SELECT x.other FROM matches x WHERE x.seq = s.seq ORDER BY x.place) AS matches, \
              w.since, w.only_sketch \
@@ -324,31 +336,29 @@ impl Core {
              LEFT JOIN models m ON m.id = r.model LEFT JOIN telemetry t ON t.hour = s.hour AND t.seq = s.seq \
              LEFT JOIN telemetry_kept k ON k.seq = s.seq \
              LEFT JOIN sketches h ON h.seq = s.seq LEFT JOIN uncompared w ON w.seq = s.seq ORDER BY s.seq"
-        );
-        let statement = held.prepare_cached(&sql).await?;
-        let found = held.query(&statement, &[&after.0, &i64::from(limit)]).await?;
-        let mut page = rows::all(&found, |row| {
-            let user: Option<Vec<u8>> = row.try_get("user_id")?;
-            let digest: &[u8] = row.try_get("digest")?;
-            Ok(ExportedSession {
-                session: rows::session(row)?,
-                user_id: user.map(|user| String::from_utf8_lossy(&user).into_owned()),
-                digest: SessionDigest(digest.try_into().unwrap_or_default()),
-                finished_at: row.try_get::<_, Option<i64>>("ended_at")?.map(Timestamp),
-                record: row.try_get("record")?,
-                sketch: row.try_get::<_, Option<Vec<u8>>>("sketch")?.map(Sketch::from_bytes),
-                matches: row.try_get::<_, Vec<i64>>("matches")?.into_iter().map(Seq).collect(),
-                uncompared: row
-                    .try_get::<_, Option<i64>>("since")?
-                    .map(|since| Ok::<_, Fault>((Timestamp(since), row.try_get("only_sketch")?)))
-                    .transpose()?,
-                label: None,
-                revisions: Vec::new(),
-                deliveries: Vec::new(),
-            })
-        })?;
-        attached::add(&held, &mut page).await?;
-        held.release();
-        Ok(page)
-    }
+    );
+    let statement = client.prepare_cached(&sql).await?;
+    let found = client.query(&statement, &[&after.0, &i64::from(limit)]).await?;
+    let mut page = rows::all(&found, |row| {
+        let user: Option<Vec<u8>> = row.try_get("user_id")?;
+        let digest: &[u8] = row.try_get("digest")?;
+        Ok(ExportedSession {
+            session: rows::session(row)?,
+            user_id: user.map(|user| String::from_utf8_lossy(&user).into_owned()),
+            digest: SessionDigest(digest.try_into().unwrap_or_default()),
+            finished_at: row.try_get::<_, Option<i64>>("ended_at")?.map(Timestamp),
+            record: row.try_get("record")?,
+            sketch: row.try_get::<_, Option<Vec<u8>>>("sketch")?.map(Sketch::from_bytes),
+            matches: row.try_get::<_, Vec<i64>>("matches")?.into_iter().map(Seq).collect(),
+            uncompared: row
+                .try_get::<_, Option<i64>>("since")?
+                .map(|since| Ok::<_, Fault>((Timestamp(since), row.try_get("only_sketch")?)))
+                .transpose()?,
+            label: None,
+            revisions: Vec::new(),
+            deliveries: Vec::new(),
+        })
+    })?;
+    attached::add(client, &mut page).await?;
+    Ok(page)
 }

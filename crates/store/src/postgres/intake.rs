@@ -18,7 +18,7 @@ use super::waiting::Waiting;
 use crate::buckets::{BucketChanges, Counted};
 use crate::encoding::features_to_blob;
 use crate::event_body::final_body;
-use crate::{Acceptance, NewSession, StoreError, StoredSession, first};
+use crate::{Acceptance, NewSession, StoreError, StoredSession, first, scored};
 use playproof_domain::id::Seq;
 use playproof_domain::record::SessionDigest;
 use playproof_domain::result::{ModelIdentity, Verdict};
@@ -250,6 +250,8 @@ impl Core {
         let known_reasons: Vec<Option<i64>> =
             finals.iter().map(|v| basis(*v).map(|b| b.known_reasons.bits())).collect();
         let surely: Vec<Option<bool>> = finals.iter().map(|v| basis(*v).map(|b| b.surely_replayed)).collect();
+        let scored: Vec<Option<Vec<u8>>> =
+            finals.iter().map(|v| v.and_then(Verdict::as_scored).map(|as_scored| scored::bytes(&as_scored))).collect();
         let bodies: Vec<Option<String>> =
             finals.iter().map(|v| v.map(|v| plain(&final_body(v)).into_owned())).collect();
         let numbers = challenge_numbers(&new);
@@ -297,6 +299,7 @@ impl Core {
                     &numbers,
                     &expiries,
                     &hostnames,
+                    &scored,
                     &changed.slots,
                     &changed.deployments,
                     &changed.facets,
@@ -345,9 +348,10 @@ fn insertion() -> String {
            $8::bytea[], $9::bigint[], $10::float8[], $11::bigint[], $12::smallint[], $13::float8[], $14::float8[], \
            $15::bytea[], $17::int[], $18::float8[], $19::float8[], $20::smallint[], $21::smallint[], $22::boolean[], \
            $23::boolean[], $24::text[], $25::float8[], $26::bigint[], $27::boolean[], $28::text[], $29::bytea[], $30::bytea[], \
-           $31::bigint[], $32::text[]) WITH ORDINALITY AS u(deployment, id, user_id, user_hash, game, device, digest, \
+           $31::bigint[], $32::text[], $33::bytea[]) WITH ORDINALITY AS u(deployment, id, user_id, user_hash, game, device, digest, \
            features, at, latency, reasons, decision, confidence, first_score, record, model, score, raw, kind, source, \
-           extrapolated, fallback, class, supported, noted, surely_replayed, body, first_model, challenge, expires_at, hostname, place)), \
+           extrapolated, fallback, class, supported, noted, surely_replayed, body, first_model, challenge, expires_at, hostname, \
+           scored, place)), \
          keys AS (INSERT INTO sessions (seq, accepted_at, user_hash, latency_ms, reasons, first_confidence, \
            first_score, hour, first_decision, id, deployment, digest, game, device, user_id, features, first_model) \
            SELECT seq, at, user_hash, latency, reasons, confidence, first_score, hour, decision, id, deployment, \
@@ -356,9 +360,10 @@ fn insertion() -> String {
          line AS (INSERT INTO queue (seq, accepted_at, not_before, attempts, lost_leases, state) \
            SELECT seq, at, 0, 0, 0, 0 FROM input WHERE model IS NULL), \
          done AS (INSERT INTO results (seq, scored_at, batch, confidence, score, raw, reasons, not_before, model, \
-           attempts, lost_leases, decision, kind, source, extrapolated, fallback, class, deployment, supported, noted, surely_replayed) \
+           attempts, lost_leases, decision, kind, source, extrapolated, fallback, class, deployment, supported, noted, \
+           surely_replayed, scored) \
            SELECT seq, at, NULL, confidence, score, raw, reasons, 0, model, 1, 0, decision, kind, source, \
-           extrapolated, fallback, class, deployment, supported, noted, surely_replayed FROM input WHERE model IS NOT NULL), \
+           extrapolated, fallback, class, deployment, supported, noted, surely_replayed, scored FROM input WHERE model IS NOT NULL), \
          told AS (INSERT INTO deliveries (webhook, seq, target, kind, body, created_at, state, attempts, not_before) \
            SELECT convert_from(c.name, 'UTF8'), i.seq, '', 0, i.body, i.at, 0, 0, i.at FROM input i \
            JOIN controls c ON c.kind = 'webhook' AND (c.value::json->>'final')::boolean \
@@ -377,6 +382,6 @@ fn insertion() -> String {
          SELECT place, seq FROM input",
         now = now("$16"),
         // Counted before the counters: rows are locked in that order everywhere.
-        buckets = buckets::change(33),
+        buckets = buckets::change(34),
     )
 }

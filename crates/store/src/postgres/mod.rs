@@ -17,6 +17,7 @@ mod decisions;
 mod deliveries;
 mod deployment;
 mod dump;
+mod evidence;
 mod export;
 mod fault;
 mod intake;

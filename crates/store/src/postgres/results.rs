@@ -7,7 +7,7 @@ use deadpool_postgres::Transaction;
 use super::core::Core;
 use super::fault::Fault;
 use super::rows::{number, plain, whole};
-use crate::StoreError;
+use crate::{StoreError, scored};
 use playproof_domain::id::BatchId;
 use playproof_domain::queue::Entry;
 use playproof_domain::result::{ModelIdentity, Verdict};
@@ -38,6 +38,7 @@ pub(super) struct Columns<'a> {
     pub(super) supported_score: Vec<Option<f64>>,
     pub(super) known_reasons: Vec<Option<i64>>,
     pub(super) surely_replayed: Vec<Option<bool>>,
+    pub(super) scored: Vec<Option<Vec<u8>>>,
 }
 
 impl<'a> Columns<'a> {
@@ -58,6 +59,7 @@ impl<'a> Columns<'a> {
         self.supported_score.push(verdict.basis.and_then(|basis| basis.supported_score));
         self.known_reasons.push(verdict.basis.map(|basis| basis.known_reasons.bits()));
         self.surely_replayed.push(verdict.basis.map(|basis| basis.surely_replayed));
+        self.scored.push(verdict.as_scored().map(|as_scored| scored::bytes(&as_scored)));
         Ok(())
     }
 }
@@ -85,14 +87,14 @@ pub(super) async fn write(
     let sql = "WITH done AS (DELETE FROM queue WHERE seq = ANY($1)) \
         INSERT INTO results (seq, scored_at, batch, confidence, score, raw, reasons, not_before, model, attempts, \
         lost_leases, decision, kind, source, extrapolated, fallback, class, deployment, supported, noted, \
-        surely_replayed) \
+        surely_replayed, scored) \
         SELECT v.seq, $2, $3, v.confidence, v.score, v.raw, v.reasons, v.not_before, v.model, v.attempts, v.lost, \
         v.decision, v.kind, v.source, v.extrapolated, v.fallback, v.class, s.deployment, v.supported, v.noted, \
-        v.surely_replayed \
+        v.surely_replayed, v.scored \
         FROM unnest($1::bigint[], $4::float8[], $5::float8[], $6::float8[], $7::bigint[], $8::bigint[], $9::int[], \
         $10::int[], $11::int[], $12::smallint[], $13::smallint[], $14::smallint[], $15::boolean[], $16::boolean[], \
-        $17::text[], $18::float8[], $19::bigint[], $20::boolean[]) AS v(seq, confidence, score, raw, reasons, not_before, model, attempts, lost, decision, kind, \
-        source, extrapolated, fallback, class, supported, noted, surely_replayed) JOIN sessions s ON s.seq = v.seq";
+        $17::text[], $18::float8[], $19::bigint[], $20::boolean[], $21::bytea[]) AS v(seq, confidence, score, raw, reasons, not_before, model, attempts, lost, decision, kind, \
+        source, extrapolated, fallback, class, supported, noted, surely_replayed, scored) JOIN sessions s ON s.seq = v.seq";
     let statement = transaction.prepare_cached(sql).await?;
     let written = transaction
         .execute(
@@ -118,6 +120,7 @@ pub(super) async fn write(
                 &columns.supported_score,
                 &columns.known_reasons,
                 &columns.surely_replayed,
+                &columns.scored,
             ],
         )
         .await?;

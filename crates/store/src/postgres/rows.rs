@@ -7,7 +7,7 @@ use crate::encoding::{Numbered, features_from_blob};
 use crate::labels::Truth;
 use crate::{
     BatchEnd, BatchOutcome, BatchRow, Cursor, DeadRow, FirstVerdict, Member, QueuedRow, ResultRow, StoreError,
-    StoredResult, StoredSession, first,
+    StoredResult, StoredSession, first, scored,
 };
 use playproof_domain::agreement::Agreement;
 use playproof_domain::batch::Trigger;
@@ -30,7 +30,8 @@ pub(super) const QUEUE_COLUMNS: &str = "q.seq AS queued, q.state, q.attempts, q.
 pub(super) const RESULT_COLUMNS: &str = "r.seq AS result_seq, r.scored_at, r.decision, r.confidence, r.score, r.raw, \
     r.kind, r.extrapolated, r.source, m.name AS model_name, m.version AS model_version, r.class, r.reasons, \
     r.fallback, r.batch AS result_batch, r.attempts AS result_attempts, r.lost_leases AS result_lost, \
-    r.not_before AS result_not_before, r.supported, r.noted, r.surely_replayed";
+    r.not_before AS result_not_before, r.supported, r.noted, r.surely_replayed, r.scored AS as_scored, \
+    r.compared AS compared_under";
 
 /// The number of an enum as a column holds it.
 pub(super) fn number<T: Numbered>(value: T) -> i16 {
@@ -92,6 +93,7 @@ fn result(row: &Row) -> Result<Option<StoredResult>, Fault> {
     if row.try_get::<_, Option<i64>>("result_seq")?.is_none() {
         return Ok(None);
     }
+    let scored = scored::read(row.try_get("as_scored")?, row.try_get("supported")?)?;
     let verdict = Verdict {
         decision: enumerated(row, "decision")?,
         confidence: row.try_get("confidence")?,
@@ -105,12 +107,15 @@ fn result(row: &Row) -> Result<Option<StoredResult>, Fault> {
         reasons: Reasons::from_bits(row.try_get("reasons")?),
         fallback: row.try_get("fallback")?,
         basis: basis(row)?,
+        thresholds: scored.map(|scored| scored.thresholds),
     };
     Ok(Some(StoredResult {
         verdict,
         batch: row.try_get::<_, Option<i64>>("result_batch")?.map(BatchId),
         scored_at: Timestamp(row.try_get("scored_at")?),
         attempts: count(row, "result_attempts")?,
+        scored,
+        compared_under: scored::thresholds(row.try_get("compared_under")?)?,
     }))
 }
 

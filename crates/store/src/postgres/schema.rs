@@ -16,7 +16,7 @@ struct Step {
 }
 
 /// Every version, the first one first.
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     Step { oldest: 1, sql: include_str!("../../migrations/postgres/0001_initial.sql") },
     Step { oldest: 1, sql: include_str!("../../migrations/postgres/0002_sketches.sql") },
     Step { oldest: 1, sql: include_str!("../../migrations/postgres/0003_operators.sql") },
@@ -25,10 +25,11 @@ const STEPS: [Step; 8] = [
     Step { oldest: 1, sql: include_str!("../../migrations/postgres/0006_campaigns.sql") },
     Step { oldest: 7, sql: include_str!("../../migrations/postgres/0007_challenges.sql") },
     Step { oldest: 7, sql: include_str!("../../migrations/postgres/0008_decision_buckets.sql") },
+    Step { oldest: 7, sql: include_str!("../../migrations/postgres/0009_evidence.sql") },
 ];
 
 /// The version that this program writes.
-pub(super) const VERSION: i64 = 8;
+pub(super) const VERSION: i64 = 9;
 
 /// Who holds this advisory lock migrates; everybody else waits.
 const LOCK: i64 = 0x706c_6179_7072;

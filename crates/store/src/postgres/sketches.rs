@@ -8,9 +8,10 @@ use super::pool::now;
 use super::rows::{self, enumerated, number};
 use super::{buckets, campaigns, decisions};
 use crate::buckets::BucketChanges;
-use crate::decisions::{Cause, REPLAY_DETAIL, Revision};
+use crate::decisions::{Cause, Revision, replay_detail};
 use crate::{
     Candidate, Compared, ComparisonBacklog, Matches, NewSketch, SketchCursor, SketchPage, StoreError, Uncompared,
+    scored,
 };
 use playproof_domain::evidence::NAMED;
 use playproof_domain::id::{Seq, SessionId};
@@ -134,10 +135,11 @@ impl Core {
         let joining: Vec<i64> = matches.iter().map(|one| one.seq.0).collect();
         campaigns::join(&transaction, &joining, Some(at)).await?;
         let seqs: Vec<i64> = found.iter().map(|(one, _)| one.seq.0).collect();
-        let known_reasons: Vec<i64> = found.iter().map(|(_, (basis, _))| basis.known_reasons.bits()).collect();
-        let surely: Vec<bool> = found.iter().map(|(_, (basis, _))| basis.surely_replayed).collect();
-        let decisions: Vec<i16> = found.iter().map(|(_, (_, decided))| number(decided.decision)).collect();
-        let reasons: Vec<i64> = found.iter().map(|(_, (_, decided))| decided.reasons.bits()).collect();
+        let known_reasons: Vec<i64> = found.iter().map(|(_, alike)| alike.basis.known_reasons.bits()).collect();
+        let surely: Vec<bool> = found.iter().map(|(_, alike)| alike.basis.surely_replayed).collect();
+        let decisions: Vec<i16> = found.iter().map(|(_, alike)| number(alike.decided.decision)).collect();
+        let reasons: Vec<i64> = found.iter().map(|(_, alike)| alike.decided.reasons.bits()).collect();
+        let under: Vec<Vec<u8>> = found.iter().map(|(_, alike)| scored::thresholds_bytes(&alike.thresholds)).collect();
         let (mut changed, mut counts) = (0, BucketChanges::default());
         if !found.is_empty() {
             let sql = "SELECT r.seq, r.deployment, r.scored_at, r.model, r.decision, r.reasons, s.device FROM results r \
@@ -149,21 +151,23 @@ impl Core {
                 buckets::count_row(&mut counts, row, enumerated(row, "decision")?, reasons, -1)?;
             }
             let sql = "UPDATE results r SET noted = v.noted, surely_replayed = v.surely, \
-                       reasons = CASE WHEN r.decision = v.decision THEN v.reasons ELSE r.reasons END \
-                       FROM unnest($1::bigint[], $2::bigint[], $3::boolean[], $4::smallint[], $5::bigint[]) \
-                       AS v(seq, noted, surely, decision, reasons), sessions s WHERE r.seq = v.seq AND s.seq = r.seq \
+                       reasons = CASE WHEN r.decision = v.decision THEN v.reasons ELSE r.reasons END, \
+                       compared = v.under \
+                       FROM unnest($1::bigint[], $2::bigint[], $3::boolean[], $4::smallint[], $5::bigint[], \
+                       $6::bytea[]) AS v(seq, noted, surely, decision, reasons, under), sessions s \
+                       WHERE r.seq = v.seq AND s.seq = r.seq \
                        RETURNING r.seq, r.deployment, r.scored_at, r.model, r.decision, r.reasons, s.device";
             let statement = transaction.prepare_cached(sql).await?;
             let standing =
-                transaction.query(&statement, &[&seqs, &known_reasons, &surely, &decisions, &reasons]).await?;
+                transaction.query(&statement, &[&seqs, &known_reasons, &surely, &decisions, &reasons, &under]).await?;
             let mut revisions = Vec::new();
             for row in &standing {
                 let (seq, earlier) = (row.try_get::<_, i64>("seq")?, enumerated(row, "decision")?);
                 let reasons = Reasons::from_bits(row.try_get("reasons")?);
                 buckets::count_row(&mut counts, row, earlier, reasons, 1)?;
-                let Some((_, (_, decided))) = found.iter().find(|(one, _)| one.seq.0 == seq) else { continue };
-                if decided.decision != earlier {
-                    let (seq, decided, detail) = (Seq(seq), *decided, REPLAY_DETAIL.to_owned());
+                let Some((_, alike)) = found.iter().find(|(one, _)| one.seq.0 == seq) else { continue };
+                if alike.decided.decision != earlier {
+                    let (seq, decided, detail) = (Seq(seq), alike.decided, replay_detail(&alike.thresholds));
                     revisions.push(Revision { seq, earlier, decided, cause: Cause::Replay, detail });
                 }
             }

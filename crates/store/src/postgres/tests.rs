@@ -108,7 +108,11 @@ async fn what_an_earlier_version_decided_is_counted_once() {
         submit(&store, final_session(id, verdict(decision, 1.0), at(0))).await;
     }
     drop(store);
-    cluster::psql(&settings.url, "DROP TABLE decision_buckets; UPDATE schema_version SET version = 7");
+    cluster::psql(
+        &settings.url,
+        "DROP TABLE decision_buckets; ALTER TABLE results DROP COLUMN scored, DROP COLUMN compared; \
+                                   UPDATE schema_version SET version = 7",
+    );
     let store = PostgresStore::open(&settings, at(0).wall).await.unwrap();
     assert_eq!(crate::contract::counts(&store).await.processed, 2);
     submit(&store, final_session("c", verdict(Decision::Review, 1.0), at(0))).await;

@@ -31,7 +31,7 @@ impl SqliteStore {
     }
 }
 
-fn sessions(connection: &Connection, after: Seq, limit: u32) -> Result<Vec<ExportedSession>, Fault> {
+pub(super) fn sessions(connection: &Connection, after: Seq, limit: u32) -> Result<Vec<ExportedSession>, Fault> {
     let sql = format!(
         "SELECT {SESSION_COLUMNS}, {RESULT_COLUMNS}, s.digest, s.finished_at FROM sessions s \
          LEFT JOIN results r ON r.session = s.seq LEFT JOIN models m ON m.id = r.model \

@@ -193,6 +193,7 @@ fn an_earlier_version_is_copied_before_it_is_changed() {
     let older = "DROP TABLE decision_buckets; DROP TABLE challenges; DROP TABLE controls; DROP TABLE controls_version; DROP TABLE audit; DROP TABLE revisions; \
                  DROP TABLE labels; DROP TABLE deliveries; ALTER TABLE results DROP COLUMN supported; \
                  ALTER TABLE results DROP COLUMN noted; ALTER TABLE results DROP COLUMN surely_replayed; \
+                 ALTER TABLE results DROP COLUMN scored; ALTER TABLE results DROP COLUMN compared; \
                  DROP TABLE sketches; DROP TABLE uncompared; DROP TABLE matches; \
                  DROP TABLE campaigns; DROP TABLE campaign_members; \
                  ALTER TABLE batches DROP COLUMN adjusted_p; ALTER TABLE batches DROP COLUMN adjusted_of; \
@@ -218,6 +219,7 @@ async fn sketches_of_an_earlier_layout_are_made_anew() {
     let connection = connect(&folder.path().join(DATABASE), WRITER_CACHE_KIB).unwrap();
     let older = format!(
         "DROP TABLE decision_buckets; DROP TABLE challenges; DROP TABLE campaigns; DROP TABLE campaign_members; ALTER TABLE labels DROP COLUMN campaign; \
+         ALTER TABLE results DROP COLUMN scored; ALTER TABLE results DROP COLUMN compared; \
          DROP TABLE uncompared; CREATE TABLE sketch_keys (key INTEGER, session INTEGER); \
          CREATE TABLE sketches_waiting (session INTEGER); INSERT INTO sketches VALUES ({0}, x'01'), ({1}, x'01'); \
          DELETE FROM telemetry WHERE session = {1}; PRAGMA user_version = 4;",

@@ -14,6 +14,7 @@ mod controls;
 mod decisions;
 mod deliveries;
 mod erase;
+mod evidence;
 mod export;
 mod fault;
 mod folder;

@@ -7,6 +7,7 @@ use super::fault::Fault;
 use super::state::WriterState;
 use crate::buckets::Counted;
 use crate::encoding::Numbered as _;
+use crate::scored;
 use playproof_domain::result::{Decision, Verdict};
 use playproof_domain::time::Timestamp;
 use playproof_domain::trend::DeviceClass;
@@ -41,7 +42,7 @@ impl WriterState {
             .prepare_cached(
                 "INSERT INTO results (session, deployment, scored_at, decision, confidence, score, raw, kind, \
                  extrapolated, source, model, class, reasons, fallback, batch, attempts, supported, noted, \
-                 surely_replayed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 surely_replayed, scored) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![
                 new.session,
@@ -63,6 +64,7 @@ impl WriterState {
                 verdict.basis.and_then(|basis| basis.supported_score),
                 verdict.basis.map(|basis| basis.known_reasons.bits()),
                 verdict.basis.map(|basis| basis.surely_replayed),
+                verdict.as_scored().map(|as_scored| scored::bytes(&as_scored)),
             ])?;
         let NewResult { deployment, device, scored_at, .. } = *new;
         let counted = Counted { deployment, scored_at: scored_at.0, device, model };

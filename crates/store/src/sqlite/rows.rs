@@ -7,7 +7,7 @@ use crate::encoding::{Numbered as _, features_from_blob};
 use crate::labels::Truth;
 use crate::{
     BatchEnd, BatchOutcome, BatchRow, Counts, FirstVerdict, Member, ResultRow, StoreError, StoredResult, StoredSession,
-    first,
+    first, scored,
 };
 use playproof_domain::agreement::Agreement;
 use playproof_domain::batch::Trigger;
@@ -45,11 +45,17 @@ pub(super) const SESSION_COLUMNS: &str = "s.seq, s.deployment, s.id, s.user, s.g
 /// What [`result`] reads of a result and its model.
 pub(super) const RESULT_COLUMNS: &str = "r.id AS result_id, r.scored_at, r.decision, r.confidence, r.score, r.raw, \
      r.kind, r.extrapolated, r.source, m.name AS model_name, m.version AS model_version, r.class, r.reasons, \
-     r.fallback, r.batch AS result_batch, r.attempts AS result_attempts, r.supported, r.noted, r.surely_replayed";
+     r.fallback, r.batch AS result_batch, r.attempts AS result_attempts, r.supported, r.noted, r.surely_replayed, \
+     r.scored AS as_scored, r.compared AS compared_under";
+
+/// Bytes that may not be there.
+fn bytes<'row>(row: &'row Row<'_>, column: &str) -> Result<Option<&'row [u8]>, Fault> {
+    Ok(row.get_ref(column)?.as_blob_or_null().map_err(rusqlite::Error::from)?)
+}
 
 /// What the embedded model said at once, where it did.
 fn by_model<'row>(row: &'row Row<'_>) -> Result<Option<&'row [u8]>, Fault> {
-    Ok(row.get_ref("first_model")?.as_blob_or_null().map_err(rusqlite::Error::from)?)
+    bytes(row, "first_model")
 }
 
 pub(super) fn member(row: &Row<'_>) -> Result<Member, Fault> {
@@ -71,6 +77,7 @@ pub(super) fn result(row: &Row<'_>) -> Result<Option<StoredResult>, Fault> {
     if row.get::<_, Option<i64>>("result_id")?.is_none() {
         return Ok(None);
     }
+    let scored = scored::read(bytes(row, "as_scored")?, row.get("supported")?)?;
     let verdict = Verdict {
         decision: Decision::from_number(row.get("decision")?)?,
         confidence: row.get("confidence")?,
@@ -84,12 +91,15 @@ pub(super) fn result(row: &Row<'_>) -> Result<Option<StoredResult>, Fault> {
         reasons: Reasons::from_bits(row.get("reasons")?),
         fallback: row.get("fallback")?,
         basis: basis(row)?,
+        thresholds: scored.map(|scored| scored.thresholds),
     };
     Ok(Some(StoredResult {
         verdict,
         batch: row.get::<_, Option<i64>>("result_batch")?.map(BatchId),
         scored_at: Timestamp(row.get("scored_at")?),
         attempts: row.get("result_attempts")?,
+        scored,
+        compared_under: scored::thresholds(bytes(row, "compared_under")?)?,
     }))
 }
 

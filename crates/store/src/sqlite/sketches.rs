@@ -6,10 +6,11 @@ use super::fault::Fault;
 use super::rows;
 use super::state::WriterState;
 use super::{campaigns, decisions};
-use crate::decisions::{Cause, REPLAY_DETAIL, Revision};
+use crate::decisions::{Cause, Revision, replay_detail};
 use crate::encoding::Numbered as _;
 use crate::{
-    Candidate, Compared, ComparisonBacklog, Matches, NewSketch, SketchCursor, SketchPage, StoreError, Uncompared,
+    Candidate, Compared, ComparisonBacklog, FoundAlike, Matches, NewSketch, SketchCursor, SketchPage, StoreError,
+    Uncompared, scored,
 };
 use playproof_domain::evidence::NAMED;
 use playproof_domain::id::{Seq, SessionId};
@@ -62,24 +63,25 @@ impl WriterState {
         for one in compared {
             let forgotten =
                 self.connection.prepare_cached("DELETE FROM uncompared WHERE session = ?")?.execute([one.seq.0])?;
-            let Some((basis, decided)) = one.found.filter(|_| forgotten > 0) else { continue };
+            let Some(FoundAlike { basis, decided, thresholds }) = one.found.filter(|_| forgotten > 0) else { continue };
             self.keep_matches(&Matches { seq: one.seq, others: one.matches.clone() })?;
             let Some(standing) = self.standing(one.seq.0)? else { continue };
             let sql = "UPDATE results SET noted = ?2, surely_replayed = ?3, reasons = CASE WHEN decision = ?4 THEN ?5 \
-                       ELSE reasons END WHERE session = ?1 RETURNING decision, reasons";
+                       ELSE reasons END, compared = ?6 WHERE session = ?1 RETURNING decision, reasons";
             let values = params![
                 one.seq.0,
                 basis.known_reasons.bits(),
                 basis.surely_replayed,
                 decided.decision.number(),
-                decided.reasons.bits()
+                decided.reasons.bits(),
+                scored::thresholds_bytes(&thresholds)
             ];
             let stands = self.connection.prepare_cached(sql)?.query_row(values, |row| Ok((row.get(0)?, row.get(1)?)));
             let (earlier, reasons) = stands?;
             let earlier = Decision::from_number(earlier)?;
             self.recount(&standing, earlier, Reasons::from_bits(reasons));
             if earlier != decided.decision {
-                let detail = REPLAY_DETAIL.to_owned();
+                let detail = replay_detail(&thresholds);
                 let revision = Revision { seq: one.seq, earlier, decided, cause: Cause::Replay, detail };
                 changed += u64::from(decisions::revise(self, &revision, at)?);
             }

@@ -67,16 +67,21 @@ pub fn session(id: &str, now: Now) -> NewSession {
         record,
         features: v1::Features::from_values(values),
         reasons,
-        first: FirstVerdict { verdict, scored_at: now.wall, latency_ms: 1.5 },
+        first: FirstVerdict { verdict: as_first(verdict), scored_at: now.wall, latency_ms: 1.5 },
         is_final: false,
         challenge: None,
     }
 }
 
+/// A first verdict as it comes back: of those that a batch follows no store keeps the thresholds.
+fn as_first(verdict: Verdict) -> Verdict {
+    Verdict { thresholds: None, ..verdict }
+}
+
 /// A session accepted for the queue, of which the embedded model said this at once.
 #[must_use]
 pub fn scored_session(id: &str, verdict: Verdict, now: Now) -> NewSession {
-    let first = FirstVerdict { verdict, scored_at: now.wall, latency_ms: 3.5 };
+    let first = FirstVerdict { verdict: as_first(verdict), scored_at: now.wall, latency_ms: 3.5 };
     NewSession { first, ..session(id, now) }
 }
 
@@ -107,6 +112,7 @@ pub fn verdict(decision: Decision, raw: f64) -> Verdict {
             known_reasons: Reasons::from_iter([Reason::NoJitter]),
             surely_replayed: raw > 9.0,
         }),
+        thresholds: Some(Thresholds { pass: 0.1 + raw / 8.0, review: 1.0 + raw, ..Thresholds::default() }),
     }
 }
 

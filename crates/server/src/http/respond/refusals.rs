@@ -88,6 +88,8 @@ refusals! {
     Erased: 410 "Erased";
     /// No such session, or nothing left to look at.
     TelemetryGone: 404 "Unknown session, or its telemetry is gone", 410 "The session was erased";
+    /// No such session, or nothing that a verdict rests on.
+    EvidenceGone: 404 "Unknown session, one without a result, or its telemetry is gone", 410 "The session was erased";
     /// No such session, or one that has no result.
     Undecided: 404 "Unknown session, or one without a result", 410 "Erased";
     /// No possible session, or too many features.

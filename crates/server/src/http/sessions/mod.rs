@@ -3,6 +3,7 @@
 pub(crate) mod bulk;
 pub(crate) mod challenges;
 pub(crate) mod erasure;
+pub(crate) mod evidence;
 pub(crate) mod explanation;
 pub(crate) mod history;
 pub(crate) mod labels;

@@ -12,8 +12,8 @@ use crate::store::labels::{Label, LabelRow, LabelStore};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{
     Acceptance, BatchRow, ChallengeStore, Claim, ClaimRequest, ControlStore, DeadRow, DecisionStore,
-    DeploymentRetention, Lease, Lookup, NewSession, Page, Pruned, QueueQuery, QueuedRow, ResultQuery, ResultRow,
-    Retention, Settlement, Snapshot, Store, StoreError, StoreResult,
+    DeploymentRetention, EvidenceStore, Lease, Lookup, NewSession, Page, Pruned, QueueQuery, QueuedRow, ResultQuery,
+    ResultRow, Retention, Settlement, Snapshot, Store, StoreError, StoreResult,
 };
 use async_trait::async_trait;
 use std::sync::Mutex;
@@ -89,6 +89,11 @@ macro_rules! behind_the_switch {
             self.inner.challenge_key()
         }
     };
+    (rest EvidenceStore) => {
+        fn evidence_key(&self) -> [u8; 32] {
+            self.inner.evidence_key()
+        }
+    };
     (rest DeliveryStore) => {
         fn webhook_key(&self) -> [u8; 32] {
             self.inner.webhook_key()
@@ -121,6 +126,10 @@ behind_the_switch! { DeliveryStore:
     test_delivery(webhook: String, body: String, at: Timestamp) -> i64;
     forget_deliveries(webhook: String) -> ();
     events(after: Place, until: Timestamp, limit: u32, deployment: Option<String>) -> Vec<Event>;
+}
+
+behind_the_switch! { EvidenceStore:
+    evidence(seq: Seq) -> Option<crate::store::evidence::KeptEvidence>;
 }
 
 behind_the_switch! { DecisionStore:

@@ -7,7 +7,7 @@ use serde_json::json;
 use std::time::Duration;
 
 /// Every route that needs a key: method, path, the roles that may call it, and whether a bound admin may.
-const GUARDED: [(&str, &str, &[&str], bool); 71] = [
+const GUARDED: [(&str, &str, &[&str], bool); 73] = [
     ("POST", "/api/v1/score", &["submit", "ingest", "admin"], true),
     // The role submit only from a page of a listed origin.
     ("POST", "/api/v1/challenges", &["ingest", "admin"], true),
@@ -27,6 +27,8 @@ const GUARDED: [(&str, &str, &[&str], bool); 71] = [
     ("GET", "/api/v1/batch/scheduler/status", &["admin"], false),
     ("DELETE", "/api/v1/sessions/a", &["admin"], true),
     ("DELETE", "/api/v1/users/a", &["admin"], true),
+    ("GET", "/api/v1/sessions/a/evidence", &["analyst", "admin"], true),
+    ("GET", "/api/v1/evidence-key", &["analyst", "admin"], true),
     ("GET", "/api/v1/sessions/a/explanation", &["analyst", "admin"], true),
     ("GET", "/api/v1/sessions/a/telemetry", &["analyst", "admin"], true),
     ("GET", "/api/v1/sessions/a/history", &["ingest", "analyst", "admin"], true),
