@@ -48,7 +48,7 @@ export function card(title, { hint, id, body, kind } = {}, ...children) {
 
 /**
  * A table. Columns: `{head, cell(row), kind}`, kind `n` for numbers, `id`, `when`, `words`; `span` gives a cell the whole
- * width on a phone. `add(rows)` appends.
+ * width on a phone; `name` names one whose head is no text. `add(rows)` appends.
  */
 export function table(caption, columns) {
   const body = h('tbody');
@@ -56,8 +56,8 @@ export function table(caption, columns) {
   const element = h('table', { class: 'cards' },
     h('caption', { class: 'away' }, caption), h('thead', {}, h('tr', {}, head)), body);
   const add = (rows) => {
-    const lines = rows.map((row) => h('tr', {}, columns.map(({ head, cell, kind, span }) =>
-      h('td', { class: [kind, span ? 'span' : ''].filter(Boolean).join(' ') || null, 'data-head': head }, cell(row)))));
+    const lines = rows.map((row) => h('tr', {}, columns.map(({ head, name, cell, kind, span }) =>
+      h('td', { class: [kind, span ? 'span' : ''].filter(Boolean).join(' ') || null, 'data-head': name ?? head }, cell(row)))));
     body.append(...lines);
   };
   return { element, body, add };

@@ -3,6 +3,7 @@
 import { listen, post } from '../api.js';
 import { area, chart, line } from '../chart.js';
 import { card, confirmed, count, decision, fill, fixed, h, notice, plural, say, span, table, toSession, when } from '../dom.js';
+import { inWords } from '../reasons.js';
 
 const STATES = [
   ['ready', 'Ready'], ['leased', 'In a batch'], ['delayed', 'Retry later'], ['failed', 'Failed'], ['processed', 'Decided'],
@@ -164,7 +165,7 @@ export function show(place, { onleave }) {
         { head: 'Session', kind: 'id', cell: (row) => h('a', { href: toSession(row.sessionId, row.deploymentId) }, row.sessionId) },
         { head: 'Decision', kind: 'bare', cell: (row) => decision(row.decision) },
         { head: 'Score', kind: 'n', cell: (row) => fixed(row.anomalyScore) },
-        { head: 'Reasons', kind: 'line', span: true, cell: (row) => row.reasons.map((reason) => reason.code).join(', ') },
+        { head: 'Reasons', kind: 'line', span: true, cell: (row) => inWords(row.reasons) },
       ]);
       list.add(now.verdicts);
       fill(verdicts, now.verdicts.length ? list.element : h('p', { class: 'empty' }, 'No verdicts yet. POST a session to /api/v1/score to see one.'));

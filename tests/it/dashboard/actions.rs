@@ -236,7 +236,7 @@ fn sessions_are_filtered_scrolled_through_and_exported(place: &Place) {
     page.press("Clear filters");
     page.until(&format!("{ROWS} >= 100"));
     choose(&mut page, "reason", "unlike_humans");
-    page.until(&format!("{ROWS} > 0 && {}", all("Reasons", "unlike_humans")));
+    page.until(&format!("{ROWS} > 0 && {}", all("Reasons", "Unlike people as a whole")));
     page.press("Clear filters");
     page.until(&format!("{ROWS} >= 100"));
     choose(&mut page, "until", "2020-01-01T00:00");

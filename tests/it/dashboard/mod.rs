@@ -11,6 +11,7 @@ mod login;
 mod measures;
 mod models;
 mod outage;
+mod questions;
 mod review;
 mod views;
 

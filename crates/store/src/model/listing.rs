@@ -119,6 +119,8 @@ pub struct ResultRow {
     pub user_id: Option<String>,
     /// What somebody said of it.
     pub label: Option<Truth>,
+    /// The campaign that it is in, once that has members enough to be one.
+    pub campaign: Option<CampaignId>,
     /// The result.
     pub result: StoredResult,
 }

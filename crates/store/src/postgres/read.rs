@@ -12,6 +12,7 @@ use super::counts;
 use super::fault::Fault;
 use super::rows::{self, BATCH_COLUMNS, QUEUE_COLUMNS, RESULT_COLUMNS, SESSION_COLUMNS, number};
 use super::sketches;
+use crate::campaigns::MIN_MEMBERS;
 use crate::model::{SAMPLED_PLACES, SAMPLED_SESSIONS};
 use crate::{
     BatchRow, Cursor, DeadRow, Lookup, MAX_SET, Page, Party, QueueQuery, QueuedRow, ResultQuery, ResultRow, Snapshot,
@@ -175,7 +176,9 @@ fn results_sql(conditions: &[String], by_score: bool) -> String {
     let order = if by_score { "r.score DESC NULLS LAST, r.seq DESC" } else { "r.scored_at DESC, r.seq DESC" };
     format!(
         "SELECT {RESULT_COLUMNS}, s.deployment, s.id, s.device, s.user_id, \
-         (SELECT l.label FROM labels l WHERE l.seq = r.seq) AS label FROM results r JOIN models m ON m.id = r.model \
+         (SELECT l.label FROM labels l WHERE l.seq = r.seq) AS label, \
+         (SELECT c.id FROM campaign_members g JOIN campaigns c ON c.id = g.campaign \
+         WHERE g.seq = r.seq AND c.members >= {MIN_MEMBERS}) AS in_campaign FROM results r JOIN models m ON m.id = r.model \
          JOIN sessions s ON s.seq = r.seq WHERE {conditions} ORDER BY {order} LIMIT $1"
     )
 }

@@ -3,6 +3,7 @@
 use tokio_postgres::Row;
 
 use super::fault::Fault;
+use crate::campaigns::CampaignId;
 use crate::encoding::{Numbered, features_from_blob};
 use crate::labels::Truth;
 use crate::{
@@ -178,8 +179,9 @@ pub(super) fn result_row(row: &Row) -> Result<(i64, ResultRow), Fault> {
     let result = result(row)?.ok_or_else(|| StoreError::Corrupt("a result row without a result".to_owned()))?;
     let label = row.try_get::<_, Option<i16>>("label")?;
     let label = label.map(|label| Truth::from_number(i64::from(label))).transpose()?;
+    let campaign = row.try_get::<_, Option<i64>>("in_campaign")?.map(CampaignId);
     let (key, device_type, user_id) = (key(row)?, text(row, "device")?, user(row)?);
-    Ok((row.try_get("result_seq")?, ResultRow { key, device_type, user_id, label, result }))
+    Ok((row.try_get("result_seq")?, ResultRow { key, device_type, user_id, label, campaign, result }))
 }
 
 fn user(row: &Row) -> Result<Option<String>, Fault> {

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::fault::Fault;
 use super::keys::RecentKeys;
 use super::rows::{self, RESULT_COLUMNS, SESSION_COLUMNS};
+use crate::campaigns::MIN_MEMBERS;
 use crate::encoding::{KeyHash, Numbered as _};
 use crate::model::{SAMPLED_PLACES, SAMPLED_SESSIONS};
 use crate::{
@@ -246,7 +247,9 @@ pub(super) fn results(
     // Crossed joins keep their order: results come in that of an index, whatever is asked of their sessions.
     let sql = format!(
         "SELECT {RESULT_COLUMNS}, s.deployment, s.id, s.device, s.user, \
-         (SELECT label FROM labels WHERE session = r.session) AS label FROM results r \
+         (SELECT label FROM labels WHERE session = r.session) AS label, \
+         (SELECT c.id FROM campaign_members g JOIN campaigns c ON c.id = g.campaign \
+         WHERE g.session = r.session AND c.members >= {MIN_MEMBERS}) AS in_campaign FROM results r \
          CROSS JOIN models m ON m.id = r.model CROSS JOIN sessions s ON s.seq = r.session \
          WHERE {} ORDER BY {order} LIMIT ?",
         all.sql()

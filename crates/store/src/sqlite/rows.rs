@@ -3,6 +3,7 @@
 use rusqlite::Row;
 
 use super::fault::Fault;
+use crate::campaigns::CampaignId;
 use crate::encoding::{Numbered as _, features_from_blob};
 use crate::labels::Truth;
 use crate::{
@@ -148,8 +149,9 @@ pub(super) fn result_row(row: &Row<'_>) -> Result<(i64, ResultRow), Fault> {
     let result = result(row)?.ok_or_else(|| StoreError::Corrupt("a result row without a result".to_owned()))?;
     let (key, device_type) = (key(row, "deployment", "id")?, row.get("device")?);
     let label = row.get::<_, Option<i64>>("label")?.map(Truth::from_number).transpose()?;
+    let campaign = row.get::<_, Option<i64>>("in_campaign")?.map(CampaignId);
     let user_id = row.get("user")?;
-    Ok((row.get("result_id")?, ResultRow { key, device_type, user_id, label, result }))
+    Ok((row.get("result_id")?, ResultRow { key, device_type, user_id, label, campaign, result }))
 }
 
 pub(super) fn batch(row: &Row<'_>) -> Result<BatchRow, Fault> {

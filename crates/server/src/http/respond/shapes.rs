@@ -207,7 +207,7 @@ pub(crate) struct ResultBody {
     /// lists it is left out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) matches: Vec<String>,
-    /// The campaign that the session is in; absent in lists, and where it is in none.
+    /// The campaign that the session is in; absent where it is in none, and where a verdict is told of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) campaign_id: Option<i64>,
 }

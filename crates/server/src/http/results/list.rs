@@ -168,7 +168,7 @@ async fn one(service: &Shared, key: SessionKey, query: &ResultQuery) -> Result<P
             && query.label.is_none_or(|label| row.label == Some(label))
             && query.id_prefix.as_ref().is_none_or(|prefix| row.key.id.to_string().starts_with(prefix))
     };
-    let row = result.map(|result| ResultRow { key, device_type, user_id, label, result });
+    let row = result.map(|result| ResultRow { key, device_type, user_id, label, campaign, result });
     Ok(Page { rows: row.into_iter().filter(fits).collect(), next: None })
 }
 
@@ -189,7 +189,7 @@ pub(crate) fn item(row: &ResultRow) -> ResultItem {
         device_type: row.device_type.clone(),
         user_id: row.user_id.clone(),
         label: row.label.map(Truth::name),
-        result: (&row.result).into(),
+        result: ResultBody { campaign_id: row.campaign.map(|id| id.0), ..(&row.result).into() },
     }
 }
 
