@@ -192,6 +192,17 @@ pub struct LabelledResult {
     pub class: String,
 }
 
+/// Results that stand at review.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReviewBacklog {
+    /// How many, of those that were looked at.
+    pub waiting: u64,
+    /// Whether there may be older ones.
+    pub is_more: bool,
+    /// When the oldest of them was scored.
+    pub oldest: Option<Timestamp>,
+}
+
 /// What was decided, by time.
 #[async_trait]
 pub trait BucketStore {
@@ -201,8 +212,12 @@ pub trait BucketStore {
     /// One bounded step of adding up old buckets, and of forgetting those older than `keep`; whether more is due.
     async fn fold_buckets(&self, keep: Duration, now: Timestamp) -> StoreResult<bool>;
 
-    /// How many stored results stand at review, looked at up to `most`, and when the oldest of them was scored.
-    async fn review_backlog(&self, deployment: Option<String>, most: u32) -> StoreResult<(u64, Option<Timestamp>)>;
+    /// The stored results that stand at review, up to the newest `most` of all.
+    async fn review_backlog(&self, deployment: Option<String>, most: u32) -> StoreResult<ReviewBacklog>;
+
+    /// When the newest results were scored, and their calibrated scores where they have one; at most `most`, the newest
+    /// first.
+    async fn recent_scores(&self, deployment: Option<String>, most: u32) -> StoreResult<Vec<(Timestamp, Option<f64>)>>;
 
     /// The newest labels given at `since` or later with what was decided without them, at most [`MAX_LABELLED`].
     async fn labelled(&self, since: Timestamp, deployment: Option<String>) -> StoreResult<Vec<LabelledResult>>;

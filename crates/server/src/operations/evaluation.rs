@@ -8,8 +8,8 @@ use super::trends::Rate;
 use crate::domain::result::{Decision, ScoreKind};
 use crate::domain::time::Timestamp;
 use crate::domain::trend::Tally;
+use crate::store::StoreResult;
 use crate::store::labels::Truth;
-use crate::store::{ResultQuery, StoreResult};
 
 /// Width of a bin of scores.
 pub const BIN: f64 = 0.1;
@@ -86,9 +86,10 @@ impl Operations {
     /// # Errors
     /// When the store is away.
     pub async fn evaluation(&self, deployment: Option<String>) -> StoreResult<Evaluation> {
-        let query = ResultQuery { deployment: deployment.clone(), limit: MAX_LIVE, ..ResultQuery::default() };
-        let (labelled, live) =
-            tokio::try_join!(self.store.labelled(Timestamp(0), deployment), self.store.results(query))?;
+        let (live, labelled) = tokio::try_join!(
+            self.store.recent_scores(deployment.clone(), MAX_LIVE),
+            self.store.labelled(Timestamp(0), deployment),
+        )?;
         let empty = || vec![0; BINS];
         let histogram = Histogram { people: empty(), bots: empty(), live: empty(), live_a_day: None };
         let (devices, classes) = (BTreeMap::new(), BTreeMap::new());
@@ -115,18 +116,14 @@ impl Operations {
             }
         }
         told.days = days.into_iter().map(|(day, (human, bot))| (Timestamp(day * DAY_MS), human, bot)).collect();
-        for row in &live.rows {
-            let verdict = &row.result.verdict;
-            if let Some(score) = verdict.anomaly_score.filter(|_| verdict.kind == ScoreKind::Calibrated) {
-                told.histogram.live[bin(score)] += 1;
-            }
+        for score in live.iter().filter_map(|(_, score)| *score) {
+            told.histogram.live[bin(score)] += 1;
         }
-        let times = live.rows.first().zip(live.rows.last());
-        let span = times.map_or(0, |(new, old)| new.result.scored_at.0 - old.result.scored_at.0);
+        let span = live.first().zip(live.last()).map_or(0, |((new, _), (old, _))| new.0 - old.0);
         // A rate is not made of less than an hour.
         #[expect(clippy::cast_precision_loss, reason = "spans and counts are far below 2^53")]
         if span >= DAY_MS / 24 {
-            told.histogram.live_a_day = Some(live.rows.len() as f64 * DAY_MS as f64 / span as f64);
+            told.histogram.live_a_day = Some(live.len() as f64 * DAY_MS as f64 / span as f64);
         }
         Ok(told)
     }

@@ -69,12 +69,22 @@ fn place(decision: Decision) -> usize {
 
 impl Operations {
     /// What thresholds would change among the stored sessions of a deployment, or with an empty name among those of all that
-    /// have no thresholds of their own.
+    /// have no thresholds of their own. With `latest`, only so many sessions that were accepted last are looked at.
     ///
     /// # Errors
     /// When the store is away.
-    pub async fn preview_thresholds(&self, deployment: &str, thresholds: Thresholds) -> StoreResult<Redecided> {
-        self.redecide(deployment, thresholds, false).await
+    pub async fn preview_thresholds(
+        &self,
+        deployment: &str,
+        thresholds: Thresholds,
+        latest: Option<u32>,
+    ) -> StoreResult<Redecided> {
+        let after = match latest {
+            // Sessions are numbered in the order of acceptance.
+            Some(latest) => Seq(self.store.snapshot().await?.last_seq.0.saturating_sub(i64::from(latest)).max(0)),
+            None => Seq(0),
+        };
+        self.redecide(deployment, thresholds, after, false).await
     }
 
     /// Applies thresholds to a deployment's sessions from now on and to those stored.
@@ -110,7 +120,7 @@ impl Operations {
             Some(applied) => self.controls.put(name, &applied).await?,
             None => self.controls.remove::<Applied>(name).await?,
         }
-        self.redecide(name, self.controls.thresholds().of(name), true).await
+        self.redecide(name, self.controls.thresholds().of(name), Seq(0), true).await
     }
 
     /// Runs second passes when they are due, until the node ends; one that is cut off is left to the next.
@@ -138,7 +148,7 @@ impl Operations {
             }
             let name = &pending.deployment_id;
             let done = async {
-                self.redecide(name, self.controls.thresholds().of(name), true).await?;
+                self.redecide(name, self.controls.thresholds().of(name), Seq(0), true).await?;
                 self.controls.remove::<PendingRedecision>(id).await
             };
             match done.await {
@@ -152,14 +162,19 @@ impl Operations {
         }
     }
 
-    /// Decides stored sessions anew under `thresholds`; with `write` the changes are kept.
-    async fn redecide(&self, name: &str, thresholds: Thresholds, write: bool) -> StoreResult<Redecided> {
+    /// Decides stored sessions after one anew under `thresholds`; with `write` the changes are kept.
+    async fn redecide(
+        &self,
+        name: &str,
+        thresholds: Thresholds,
+        mut after: Seq,
+        write: bool,
+    ) -> StoreResult<Redecided> {
         let started = Instant::now();
         let own = self.controls.thresholds().applied();
         let detail = thresholds_detail(&thresholds).to_string();
         let deployment = (!name.is_empty()).then(|| name.to_owned());
         let (mut counted, mut examples) = (Redecision::default(), <[[VecDeque<Flip>; 3]; 3]>::default());
-        let mut after = Seq(0);
         loop {
             let page = self.store.standings(after, PAGE_SIZE, deployment.clone()).await?;
             let Some(last) = page.last() else { break };

@@ -5,13 +5,14 @@ use crate::domain::interval::wilson;
 use crate::domain::time::Timestamp;
 use crate::domain::trend::{Shift, shifts};
 use crate::store::StoreResult;
-use crate::store::buckets::{BucketQuery, Buckets};
+use crate::store::buckets::{BucketQuery, Buckets, ReviewBacklog};
 use crate::store::labels::Truth;
 
 /// Shifts that are told.
 const MAX_SHIFTS: usize = 8;
-/// Sessions to review that are counted at most.
-pub const MAX_BACKLOG: u32 = 100_000;
+/// Sessions to review that are looked at, the newest: of all by an index alone, of a deployment one by one.
+const MAX_BACKLOG: u32 = 100_000;
+const MAX_BACKLOG_OF_ONE: u32 = 10_000;
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -109,8 +110,8 @@ pub struct Overview {
     pub buckets: Buckets,
     /// What changed, the largest first.
     pub shifts: Vec<Shift>,
-    /// Sessions that stand at review, up to [`MAX_BACKLOG`], and when the oldest was scored.
-    pub backlog: (u64, Option<Timestamp>),
+    /// Sessions that stand at review.
+    pub backlog: ReviewBacklog,
     /// Campaigns that grew within a day, and their sessions.
     pub campaigns: (u64, u64),
     /// Of those labelled human in the period, how many passed before the label.
@@ -128,9 +129,10 @@ impl Operations {
         let now = self.clock.now().wall;
         let period = range.until(now, deployment.clone());
         let day_ago = Timestamp(now.0.saturating_sub(DAY_MS));
+        let most = if deployment.is_some() { MAX_BACKLOG_OF_ONE } else { MAX_BACKLOG };
         let (buckets, backlog, campaigns, labelled) = tokio::try_join!(
             self.store.buckets(period.clone()),
-            self.store.review_backlog(deployment.clone(), MAX_BACKLOG),
+            self.store.review_backlog(deployment.clone(), most),
             self.store.open_campaigns(day_ago, deployment.clone()),
             self.store.labelled(period.since, deployment),
         )?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use crate::buckets::BucketQuery;
+use crate::buckets::{BucketQuery, ReviewBacklog};
 use crate::decisions::{Cause, Revision};
 use crate::labels::{Label, Truth};
 use crate::testing::*;
@@ -148,22 +148,31 @@ pub(crate) async fn many_at_once_are_counted_exactly(store: &dyn Store) {
 }
 
 pub(crate) async fn the_backlog_of_reviews_and_labelled_results_are_told(store: &dyn Store) {
-    assert_eq!(store.review_backlog(None, 9).await.unwrap(), (0, None));
+    assert_eq!(store.review_backlog(None, 9).await.unwrap(), ReviewBacklog::default());
     for (i, id) in ["a", "b", "c"].into_iter().enumerate() {
         let now = at(i as u64);
         process(store, session(id, now), verdict(Decision::Review, 2.0), now).await;
     }
     process(store, in_eu("d", at(9)), verdict(Decision::Review, 2.0), at(9)).await;
-    assert_eq!(store.review_backlog(None, 9).await.unwrap(), (4, Some(at(0).wall)));
-    assert_eq!(store.review_backlog(None, 2).await.unwrap().0, 2, "no more than asked are looked at");
-    assert_eq!(store.review_backlog(Some("eu".to_owned()), 9).await.unwrap(), (1, Some(at(9).wall)));
+    let backlog = |waiting, is_more, oldest| ReviewBacklog { waiting, is_more, oldest: Some(at(oldest).wall) };
+    let of =
+        async |deployment: Option<&str>, most| store.review_backlog(deployment.map(str::to_owned), most).await.unwrap();
+    assert_eq!(of(None, 9).await, backlog(4, false, 0));
+    assert_eq!(of(None, 2).await, backlog(2, true, 2), "no more than asked are looked at");
+    assert_eq!(of(Some("eu"), 9).await, backlog(1, false, 9));
+
+    let recent =
+        async |deployment: Option<&str>, most| store.recent_scores(deployment.map(str::to_owned), most).await.unwrap();
+    assert_eq!(recent(None, 2).await, [(at(9).wall, Some(1.0)), (at(2).wall, Some(1.0))], "the newest first");
+    assert_eq!(recent(Some("eu"), 9).await, [(at(9).wall, Some(1.0))]);
+    assert_eq!(recent(Some(""), 9).await.len(), 3);
 
     let seq = found(store, "b").await.seq;
     let (note, actor) = (String::new(), "key".to_owned());
     let label = Label { truth: Truth::Human, note, actor, at: at(20).wall, campaign: None };
     let revision = to(seq, Decision::Review, Decision::Pass, Cause::Label);
     store.label(seq, Some(label), Some(revision), at(20).wall).await.unwrap();
-    assert_eq!(store.review_backlog(None, 9).await.unwrap().0, 3);
+    assert_eq!(of(None, 9).await.waiting, 3);
     let labelled = store.labelled(at(20).wall, None).await.unwrap();
     assert_eq!(labelled.len(), 1);
     let one = &labelled[0];

@@ -16,7 +16,7 @@ use playproof_domain::result::Source;
 use playproof_domain::time::Timestamp;
 
 /// Most sessions of a user, or with a label, that are looked at.
-pub const MAX_SET: u32 = 10_000;
+pub const MAX_SET: u32 = 2_000;
 
 /// Which results to list.
 #[derive(Clone, Debug, Default, PartialEq)]

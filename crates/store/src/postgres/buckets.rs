@@ -15,13 +15,13 @@ use super::store::PostgresStore;
 use crate::StoreResult;
 use crate::buckets::{
     BUCKET_MS, BucketChanges, BucketQuery, BucketStore, Buckets, Counted, FOLDS, KeptFacet, LabelledResult, MAX_FOLDED,
-    MAX_LABELLED, Summed,
+    MAX_LABELLED, ReviewBacklog, Summed,
 };
 use crate::decisions::Cause;
 use crate::encoding::Numbered as _;
 use crate::export::KeptBucket;
 use playproof_domain::reason::{Reason, Reasons};
-use playproof_domain::result::{Decision, ModelIdentity};
+use playproof_domain::result::{Decision, ModelIdentity, ScoreKind};
 use playproof_domain::time::Timestamp;
 use playproof_domain::trend::{DeviceClass, Facet, Tally};
 
@@ -135,8 +135,12 @@ impl BucketStore for PostgresStore {
         called!(self.core.fold_buckets_once(keep, now))
     }
 
-    async fn review_backlog(&self, deployment: Option<String>, most: u32) -> StoreResult<(u64, Option<Timestamp>)> {
+    async fn review_backlog(&self, deployment: Option<String>, most: u32) -> StoreResult<ReviewBacklog> {
         called!(self.core.review_backlog_once(deployment.as_deref(), most))
+    }
+
+    async fn recent_scores(&self, deployment: Option<String>, most: u32) -> StoreResult<Vec<(Timestamp, Option<f64>)>> {
+        called!(self.core.recent_scores_once(deployment.as_deref(), most))
     }
 
     async fn labelled(&self, since: Timestamp, deployment: Option<String>) -> StoreResult<Vec<LabelledResult>> {
@@ -226,21 +230,57 @@ impl Core {
         Ok(more)
     }
 
-    async fn review_backlog_once(
+    async fn review_backlog_once(&self, deployment: Option<&str>, most: u32) -> Result<ReviewBacklog, Fault> {
+        let held = self.pool.get().await?;
+        // Of all by the index alone; a deployment is looked for among the newest.
+        let sql = match deployment {
+            None => {
+                "SELECT count(*), count(*), min(scored_at) FROM (SELECT scored_at FROM results WHERE decision = $1 \
+                 AND $3::bytea IS NULL ORDER BY scored_at DESC LIMIT $2) r"
+            }
+            Some(_) => {
+                "SELECT count(*) FILTER (WHERE deployment = $3), count(*), \
+                 min(scored_at) FILTER (WHERE deployment = $3) FROM (SELECT scored_at, deployment FROM results \
+                 WHERE decision = $1 ORDER BY scored_at DESC LIMIT $2) r"
+            }
+        };
+        let statement = held.prepare_cached(sql).await?;
+        let deployment = deployment.map(str::as_bytes);
+        let row = held.query_one(&statement, &[&number(Decision::Review), &i64::from(most), &deployment]).await?;
+        held.release();
+        let (waiting, looked_at): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        let is_more = looked_at >= i64::from(most);
+        let oldest = row.try_get::<_, Option<i64>>(2)?.map(Timestamp);
+        Ok(ReviewBacklog { waiting: waiting.unsigned_abs(), is_more, oldest })
+    }
+
+    async fn recent_scores_once(
         &self,
         deployment: Option<&str>,
         most: u32,
-    ) -> Result<(u64, Option<Timestamp>), Fault> {
+    ) -> Result<Vec<(Timestamp, Option<f64>)>, Fault> {
+        // Said twice so that the partial index is eligible.
+        let sql = match deployment {
+            None => {
+                "SELECT scored_at, score, kind FROM results WHERE $1::bytea IS NULL ORDER BY scored_at DESC, seq DESC LIMIT $2"
+            }
+            Some("") => {
+                "SELECT scored_at, score, kind FROM (SELECT * FROM results ORDER BY scored_at DESC, seq DESC LIMIT $2) r \
+                 WHERE deployment = $1"
+            }
+            Some(_) => {
+                "SELECT scored_at, score, kind FROM results WHERE deployment <> '\\x' AND deployment = $1 \
+                 ORDER BY scored_at DESC, seq DESC LIMIT $2"
+            }
+        };
         let held = self.pool.get().await?;
-        let sql = "SELECT count(*), (SELECT scored_at FROM results WHERE decision = $1 \
-                   AND ($2::bytea IS NULL OR deployment = $2) ORDER BY scored_at LIMIT 1) FROM (SELECT 1 FROM results \
-                   WHERE decision = $1 AND ($2::bytea IS NULL OR deployment = $2) ORDER BY scored_at DESC LIMIT $3) r";
         let statement = held.prepare_cached(sql).await?;
-        let deployment = deployment.map(str::as_bytes);
-        let row = held.query_one(&statement, &[&number(Decision::Review), &deployment, &i64::from(most)]).await?;
+        let found = held.query(&statement, &[&deployment.map(str::as_bytes), &i64::from(most)]).await?;
         held.release();
-        let (waiting, oldest): (i64, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
-        Ok((waiting.unsigned_abs(), oldest.map(Timestamp)))
+        rows::all(&found, |row| {
+            let calibrated = enumerated::<ScoreKind>(row, "kind")? == ScoreKind::Calibrated;
+            Ok((Timestamp(row.try_get("scored_at")?), row.try_get::<_, Option<f64>>("score")?.filter(|_| calibrated)))
+        })
     }
 
     async fn labelled_once(&self, since: Timestamp, deployment: Option<&str>) -> Result<Vec<LabelledResult>, Fault> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::fault::Fault;
 use super::rows;
@@ -197,20 +197,24 @@ fn labelled(connection: &Connection, since: Timestamp, deployment: Option<&str>)
     })
 }
 
-fn review_backlog(
-    connection: &Connection,
-    deployment: Option<&str>,
-    most: u32,
-) -> Result<(u64, Option<Timestamp>), Fault> {
-    let sql = "SELECT count(*) FROM (SELECT 1 FROM results WHERE decision = ?1 AND (?2 IS NULL OR deployment = ?2) \
-               ORDER BY scored_at DESC LIMIT ?3)";
-    let (review, asked) = (Decision::Review.number(), i64::from(most));
-    let waiting: i64 =
-        connection.prepare_cached(sql)?.query_row(params![review, deployment, asked], |row| row.get(0))?;
-    let sql = "SELECT scored_at FROM results WHERE decision = ?1 AND (?2 IS NULL OR deployment = ?2) \
-               ORDER BY scored_at LIMIT 1";
-    let oldest = connection.prepare_cached(sql)?.query_row(params![review, deployment], |row| row.get(0)).optional()?;
-    Ok((waiting.unsigned_abs(), oldest.map(Timestamp)))
+fn review_backlog(connection: &Connection, deployment: Option<&str>, most: u32) -> Result<ReviewBacklog, Fault> {
+    // Of all by the index alone; a deployment is looked for among the newest.
+    let sql = match deployment {
+        None => {
+            "SELECT count(*), count(*), min(scored_at) FROM (SELECT scored_at FROM results WHERE decision = ?1 \
+             AND ?3 IS NULL ORDER BY scored_at DESC LIMIT ?2)"
+        }
+        Some(_) => {
+            "SELECT count(*) FILTER (WHERE deployment = ?3), count(*), min(scored_at) FILTER (WHERE deployment = ?3) \
+             FROM (SELECT scored_at, deployment FROM results WHERE decision = ?1 ORDER BY scored_at DESC LIMIT ?2)"
+        }
+    };
+    let mut statement = connection.prepare_cached(sql)?;
+    let asked = params![Decision::Review.number(), most, deployment];
+    let (waiting, looked_at, oldest): (i64, i64, Option<i64>) =
+        statement.query_row(asked, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let is_more = looked_at >= i64::from(most);
+    Ok(ReviewBacklog { waiting: waiting.unsigned_abs(), is_more, oldest: oldest.map(Timestamp) })
 }
 
 #[async_trait]
@@ -223,8 +227,31 @@ impl BucketStore for SqliteStore {
         self.writer.execute(move |state| state.fold_buckets(keep, now)).await
     }
 
-    async fn review_backlog(&self, deployment: Option<String>, most: u32) -> StoreResult<(u64, Option<Timestamp>)> {
+    async fn review_backlog(&self, deployment: Option<String>, most: u32) -> StoreResult<ReviewBacklog> {
         self.read(move |connection| review_backlog(connection, deployment.as_deref(), most)).await
+    }
+
+    async fn recent_scores(&self, deployment: Option<String>, most: u32) -> StoreResult<Vec<(Timestamp, Option<f64>)>> {
+        self.read(move |connection| {
+            // Said twice so that the partial index is eligible.
+            let sql = match deployment.as_deref() {
+                None => "SELECT scored_at, score, kind FROM results WHERE ?1 IS NULL ORDER BY scored_at DESC LIMIT ?2",
+                Some("") => {
+                    "SELECT scored_at, score, kind FROM (SELECT * FROM results ORDER BY scored_at DESC LIMIT ?2) \
+                     WHERE deployment = ?1"
+                }
+                Some(_) => {
+                    "SELECT scored_at, score, kind FROM results WHERE deployment <> '' AND deployment = ?1 \
+                     ORDER BY scored_at DESC LIMIT ?2"
+                }
+            };
+            let mut statement = connection.prepare_cached(sql)?;
+            rows::collect(&mut statement, params![deployment, most], |row| {
+                let calibrated = ScoreKind::from_number(row.get("kind")?)? == ScoreKind::Calibrated;
+                Ok((Timestamp(row.get("scored_at")?), row.get::<_, Option<f64>>("score")?.filter(|_| calibrated)))
+            })
+        })
+        .await
     }
 
     async fn labelled(&self, since: Timestamp, deployment: Option<String>) -> StoreResult<Vec<LabelledResult>> {

@@ -139,6 +139,12 @@ pub fn rejected() -> MemberOutcome {
     MemberOutcome::Rejected { error: "not a session".to_owned() }
 }
 
+/// Under which number a store with this secret finds the sessions of a user.
+#[must_use]
+pub fn user_hash(secret: &[u8], user: &str) -> i64 {
+    crate::encoding::KeyHasher::new(secret).unwrap().hash_user(user)
+}
+
 /// A request for ready sessions, with a token that no other has.
 #[must_use]
 pub fn request(trigger: Trigger, max: u32) -> ClaimRequest {

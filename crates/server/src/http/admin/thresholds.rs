@@ -1,7 +1,7 @@
 //! Thresholds: which hold, what others would change, and applying them to what is stored.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::access::rights::Access;
 use crate::domain::calibration::MAX_SCORE;
@@ -176,18 +176,32 @@ pub(crate) async fn read(Reviewer { service, access }: Reviewer) -> Answer {
     Ok(answer::json(&ThresholdsAnswer { general: general(applied.get(""), book.setting()), deployments }))
 }
 
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SimulationParams {
+    /// How many of the sessions that were accepted last are looked at; left out, all.
+    #[param(minimum = 1, maximum = 10_000_000)]
+    latest: Option<u32>,
+}
+
 /// Says what thresholds would change among the stored sessions; changes nothing.
 #[utoipa::path(
     post, path = "/api/v1/thresholds/simulate", operation_id = "simulateThresholds", tag = "thresholds",
-    request_body = ThresholdsRequest,
+    params(SimulationParams), request_body = ThresholdsRequest,
     responses(
         (status = 200, description = "What would change", body = SimulationAnswer),
         Reviewer, ImpossibleThresholds, StoreAway,
     )
 )]
-pub(crate) async fn simulate(Reviewer { service, access }: Reviewer, Json(asked): Json<ThresholdsRequest>) -> Answer {
+pub(crate) async fn simulate(
+    Reviewer { service, access }: Reviewer,
+    Params(params): Params<SimulationParams>,
+    Json(asked): Json<ThresholdsRequest>,
+) -> Answer {
     let (name, thresholds) = asked.read(&service, &access)?;
-    Ok(answer::json(&told(&service.operations.preview_thresholds(&name, thresholds).await?)))
+    let preview = service.operations.preview_thresholds(&name, thresholds, params.latest).await?;
+    Ok(answer::json(&told(&preview)))
 }
 
 /// Applies thresholds: to every session from now on, and to those stored, each change kept in the session's history. They
@@ -303,6 +317,8 @@ mod tests {
         fill(&app, 330).await;
         let before = decisions(&app).await;
         let new = json!({"pass": 0.4, "review": 1.2});
+        let few = app.post("/api/v1/thresholds/simulate?latest=30", &new).await.json();
+        assert_eq!(few["sessions"], 30, "only those that were accepted last");
         let simulated = app.post("/api/v1/thresholds/simulate", &new).await.json();
         assert_eq!(decisions(&app).await, before, "a simulation changes nothing");
         assert_eq!((simulated["sessions"].as_u64(), simulated["undecidable"].as_u64()), (Some(330), Some(0)));

@@ -47,9 +47,9 @@ pub(crate) struct ResultsParams {
     /// Only members of this campaign.
     #[param(minimum = 1)]
     campaign: Option<i64>,
-    /// Only sessions of this user, of the newest 10,000 that the user has.
+    /// Only sessions of this user, of the newest 2,000 that the user has.
     user_id: Option<String>,
-    /// Only sessions with this label, human or bot, of the 10,000 that got it last.
+    /// Only sessions with this label, human or bot, of the 2,000 that got it last.
     label: Option<String>,
     /// Only sessions whose id begins so.
     id_prefix: Option<String>,

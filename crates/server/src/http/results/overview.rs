@@ -10,7 +10,7 @@ use crate::http::respond::answer::{self, Answer};
 use crate::http::respond::error::ApiError;
 use crate::http::respond::refusals::{StoreAway, WrongQuery};
 use crate::http::respond::shapes::iso;
-use crate::operations::trends::{MAX_BACKLOG, Overview, Range, Rate};
+use crate::operations::trends::{Overview, Range, Rate};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -78,9 +78,9 @@ pub(crate) struct ChangeBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct BacklogBody {
-    /// Sessions that stand at review; 100,000 are counted at most.
+    /// Sessions that stand at review, of the newest 100,000 that do, or 10,000 where a deployment is asked for.
     waiting: u64,
-    /// Whether there may be more.
+    /// Whether there may be older ones.
     is_more: bool,
     /// When the oldest was scored.
     oldest: Option<String>,
@@ -170,11 +170,7 @@ fn told(range: Range, overview: Overview) -> OverviewAnswer {
             })
             .collect(),
         changes: shifts.into_iter().map(change).collect(),
-        review: BacklogBody {
-            waiting: backlog.0,
-            is_more: backlog.0 >= u64::from(MAX_BACKLOG),
-            oldest: backlog.1.map(iso),
-        },
+        review: BacklogBody { waiting: backlog.waiting, is_more: backlog.is_more, oldest: backlog.oldest.map(iso) },
         campaigns: OpenCampaignsBody { open: campaigns.0, sessions: campaigns.1 },
         people: rate(people),
         bots: rate(bots),

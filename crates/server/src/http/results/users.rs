@@ -51,7 +51,7 @@ pub(crate) struct UserAnswer {
     user_id: String,
     /// Sessions with a result.
     sessions: u64,
-    /// Whether there are more; the newest 10,000 are looked at.
+    /// Whether there are more; the newest 2,000 are looked at.
     is_more: bool,
     decisions: TallyBody,
     devices: Vec<UserPart>,

@@ -3,7 +3,7 @@
 use crate::domain::id::{BatchId, Seq, SessionKey};
 use crate::domain::time::{Now, Timestamp};
 use crate::store::audit::{AuditStore, Entry, NewEntry};
-use crate::store::buckets::{BucketQuery, BucketStore, Buckets, LabelledResult};
+use crate::store::buckets::{BucketQuery, BucketStore, Buckets, LabelledResult, ReviewBacklog};
 use crate::store::campaigns::{CampaignId, CampaignMember, CampaignPage, CampaignQuery, CampaignRow, CampaignStore};
 use crate::store::controls::Control;
 use crate::store::decisions::{DecidedResult, Revised, Revision};
@@ -148,7 +148,8 @@ behind_the_switch! { LabelStore:
 behind_the_switch! { BucketStore:
     buckets(query: BucketQuery) -> Buckets;
     fold_buckets(keep: Duration, now: Timestamp) -> bool;
-    review_backlog(deployment: Option<String>, most: u32) -> (u64, Option<Timestamp>);
+    review_backlog(deployment: Option<String>, most: u32) -> ReviewBacklog;
+    recent_scores(deployment: Option<String>, most: u32) -> Vec<(Timestamp, Option<f64>)>;
     labelled(since: Timestamp, deployment: Option<String>) -> Vec<LabelledResult>;
 }
 
