@@ -13,7 +13,7 @@ use super::store::SqliteStore;
 use crate::StoreResult;
 use crate::buckets::{
     BUCKET_MS, BucketQuery, BucketStore, Buckets, Counted, FOLDS, KeptFacet, LabelledResult, MAX_FOLDED, MAX_LABELLED,
-    Summed,
+    ReviewBacklog, Summed,
 };
 use crate::decisions::Cause;
 use crate::encoding::Numbered as _;
