@@ -1,7 +1,7 @@
 // Batches: what ran, why, how long it took and how far two detectors agreed; and one of them with its sessions.
 
 import { get, path } from '../api.js';
-import { card, count, fill, fixed, h, plural, table, toSession, when } from '../dom.js';
+import { card, count, decision, fill, fixed, h, plural, table, toSession, when } from '../dom.js';
 
 const TRIGGERS = { full: 'full', min_batch: 'enough waited', max_wait: 'waited long enough', retry: 'retry', manual: 'by hand' };
 const KIND = { scored: 'pass', partial: 'review', retried: 'review', failed: 'fail', abandoned: 'fail' };
@@ -61,6 +61,8 @@ export async function one(place, { id }) {
   const fact = (name, value) => (value === null || value === '' ? null : [h('dt', {}, name), h('dd', {}, value)]);
   const members = table('Sessions of the batch', [
     { head: 'Session', kind: 'id', span: true, cell: (row) => h('a', { href: toSession(row.sessionId, row.deploymentId) }, row.sessionId) },
+    { head: 'Decision', kind: 'bare', cell: (row) => (row.decision === null ? h('span', { class: 'hint' }, 'none yet') : decision(row.decision)) },
+    { head: 'Score', kind: 'n', cell: (row) => (row.anomalyScore === null ? '–' : fixed(row.anomalyScore)) },
     { head: 'Deployment', cell: (row) => row.deploymentId },
   ]);
   members.add(batch.sessions);

@@ -113,13 +113,16 @@ export function show(place, { onleave }) {
     const { queue, scheduler, history } = now;
     tell('waiting', count(queue.unprocessed), queue.delayed ? `${count(queue.delayed)} for a retry` : '');
     tell('age', now.oldestReadySeconds === null ? '–' : span(now.oldestReadySeconds), now.oldestReadySeconds === null ? 'nobody waits' : '');
+    // What a young node saw is told as it is: a few seconds say nothing about a minute.
     const rate = (steps) => {
       const last = steps.slice(-Math.round(60 / history.stepSeconds));
-      return last.length ? (last.reduce((sum, n) => sum + n, 0) * 60) / (last.length * history.stepSeconds) : null;
+      return last.length ? last.reduce((sum, n) => sum + n, 0) : null;
     };
+    const seconds = Math.min(60, history.arrivals.length * history.stepSeconds);
+    const over = seconds < 60 ? `in the last ${seconds} s` : 'over the last minute';
     for (const name of ['arrivals', 'verdicts']) {
       const value = rate(history[name]);
-      tell(name, value === null ? '–' : count(value), value === null ? 'counted from now on' : 'over the last minute');
+      tell(name, value === null ? '–' : count(value), value === null ? 'counted from now on' : over);
       say(legend[name], value === null ? '–' : count(value));
     }
     tell('flight', count(now.batchesInFlight), scheduler.lastProcessed ? 'on this node' : 'none ran yet');

@@ -128,7 +128,9 @@ function facts(answer, telemetry, user, deploymentId, past) {
     fact('Calibrated on', result.calibrationClass);
     fact('Campaign', result.campaignId === undefined ? null : h('a', { href: toCampaign(result.campaignId, deploymentId) }, `Campaign ${result.campaignId}`));
   }
-  return rows.length ? card('Facts', {}, h('dl', { class: 'facts' }, rows)) : null;
+  const evidence = result && !telemetry.gone
+    ? h('a', { class: 'button after', href: `.${path(`/api/v1/sessions/${encodeURIComponent(answer.sessionId)}/evidence`, { deploymentId })}`, download: 'evidence.json' }, 'Download evidence') : null;
+  return rows.length ? card('Facts', {}, h('dl', { class: 'facts' }, rows), evidence) : null;
 }
 
 /** The path in words, for whoever does not see it. */

@@ -129,8 +129,8 @@ pub trait Store:
     /// Batches, newest first.
     async fn batches(&self, before: Option<BatchId>, limit: u32) -> StoreResult<Vec<BatchRow>>;
 
-    /// One batch and the keys of its members.
-    async fn batch(&self, id: BatchId) -> StoreResult<Option<(BatchRow, Vec<SessionKey>)>>;
+    /// One batch and its members.
+    async fn batch(&self, id: BatchId) -> StoreResult<Option<(BatchRow, Vec<BatchMember>)>>;
 
     /// Failed sessions, newest first, before the sequence number `before`.
     async fn dead(&self, before: Option<Seq>, limit: u32) -> StoreResult<Vec<DeadRow>>;

@@ -64,7 +64,8 @@ pub(crate) async fn a_session_erased_while_leased_gets_no_result(store: &dyn Sto
     assert_eq!(settled, SettleCounts { processed: 2, gone: 1, ..SettleCounts::default() });
     assert_eq!(store.session(key("a")).await.unwrap(), Lookup::Erased);
     assert_eq!(store.results(ResultQuery { limit: 9, ..ResultQuery::default() }).await.unwrap().rows.len(), 2);
-    assert_eq!(store.batch(batch.lease.batch).await.unwrap().unwrap().1, [key("b"), key("c")]);
+    let members = store.batch(batch.lease.batch).await.unwrap().unwrap().1;
+    assert_eq!(members.into_iter().map(|member| member.key).collect::<Vec<_>>(), [key("b"), key("c")]);
 
     submit_all(store, &["d", "e"], at(4)).await;
     claim(store, 9, at(5)).await;

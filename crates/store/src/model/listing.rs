@@ -189,6 +189,17 @@ pub struct DeadRow {
     pub error: Option<String>,
 }
 
+/// A session that was in a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchMember {
+    /// Deployment and identifier.
+    pub key: SessionKey,
+    /// The decision that stands, where it has a result.
+    pub decision: Option<Decision>,
+    /// The score as answered, where it has one.
+    pub score: Option<f64>,
+}
+
 /// A batch as kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchRow {

@@ -64,10 +64,10 @@ use self::room::Room;
 use super::audit::Entry;
 use super::encoding::{KeyHasher, check_memory};
 use super::{
-    Acceptance, BatchRow, Candidate, Claim, ClaimRequest, Compared, ComparisonBacklog, DeadRow, DeploymentRetention,
-    Heartbeat, Lease, Lookup, NewSession, NewSketch, NodeRow, Page, Party, Pruned, QueueQuery, QueuedRow, ResultQuery,
-    ResultRow, Retention, SettleCounts, Settlement, SketchCursor, SketchPage, Snapshot, Store, StoreError, StoreResult,
-    Uncompared,
+    Acceptance, BatchMember, BatchRow, Candidate, Claim, ClaimRequest, Compared, ComparisonBacklog, DeadRow,
+    DeploymentRetention, Heartbeat, Lease, Lookup, NewSession, NewSketch, NodeRow, Page, Party, Pruned, QueueQuery,
+    QueuedRow, ResultQuery, ResultRow, Retention, SettleCounts, Settlement, SketchCursor, SketchPage, Snapshot, Store,
+    StoreError, StoreResult, Uncompared,
 };
 use playproof_clock::Clock;
 use playproof_domain::id::{BatchId, Seq, SessionKey};
@@ -302,7 +302,7 @@ impl Store for PostgresStore {
         called!(self.core.batches_once(before, limit))
     }
 
-    async fn batch(&self, id: BatchId) -> StoreResult<Option<(BatchRow, Vec<SessionKey>)>> {
+    async fn batch(&self, id: BatchId) -> StoreResult<Option<(BatchRow, Vec<BatchMember>)>> {
         called!(self.core.batch_once(id))
     }
 

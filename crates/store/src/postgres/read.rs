@@ -13,15 +13,17 @@ use super::fault::Fault;
 use super::rows::{self, BATCH_COLUMNS, QUEUE_COLUMNS, RESULT_COLUMNS, SESSION_COLUMNS, number};
 use super::sketches;
 use crate::campaigns::MIN_MEMBERS;
+use crate::encoding::Numbered as _;
 use crate::model::{SAMPLED_PLACES, SAMPLED_SESSIONS};
 use crate::{
-    BatchRow, Cursor, DeadRow, Lookup, MAX_SET, Page, Party, QueueQuery, QueuedRow, ResultQuery, ResultRow, Snapshot,
-    StoredSession,
+    BatchMember, BatchRow, Cursor, DeadRow, Lookup, MAX_SET, Page, Party, QueueQuery, QueuedRow, ResultQuery,
+    ResultRow, Snapshot, StoredSession,
 };
 use playproof_domain::batch::QueueView;
 use playproof_domain::id::{BatchId, Seq, SessionId, SessionKey};
 use playproof_domain::queue::State;
 use playproof_domain::reason::{Reason, Reasons};
+use playproof_domain::result::Decision;
 use playproof_domain::time::Timestamp;
 
 fn joined(condition: &str) -> String {
@@ -273,7 +275,7 @@ impl Core {
         rows::all(&found, rows::batch)
     }
 
-    pub(super) async fn batch_once(&self, id: BatchId) -> Result<Option<(BatchRow, Vec<SessionKey>)>, Fault> {
+    pub(super) async fn batch_once(&self, id: BatchId) -> Result<Option<(BatchRow, Vec<BatchMember>)>, Fault> {
         let held = self.pool.get().await?;
         let sql = format!("SELECT {BATCH_COLUMNS} FROM batches WHERE id = $1");
         let statement = held.prepare_cached(&sql).await?;
@@ -281,12 +283,17 @@ impl Core {
             held.release();
             return Ok(None);
         };
-        let members = "SELECT s.deployment, s.id FROM batches b, unnest(b.members) WITH ORDINALITY AS m(seq, place) \
-                       JOIN sessions s ON s.seq = m.seq WHERE b.id = $1 ORDER BY m.place";
+        let members = "SELECT s.deployment, s.id, r.decision, r.score FROM batches b, unnest(b.members) WITH ORDINALITY AS m(seq, place) \
+                       JOIN sessions s ON s.seq = m.seq LEFT JOIN results r ON r.seq = s.seq WHERE b.id = $1 ORDER BY m.place";
         let statement = held.prepare_cached(members).await?;
         let keys = held.query(&statement, &[&id.0]).await?;
         held.release();
-        Ok(Some((rows::batch(&row)?, rows::all(&keys, rows::key)?)))
+        let members = rows::all(&keys, |row| {
+            let decision = row.try_get::<_, Option<i16>>("decision")?;
+            let decision = decision.map(|decision| Decision::from_number(i64::from(decision))).transpose()?;
+            Ok(BatchMember { key: rows::key(row)?, decision, score: row.try_get("score")? })
+        })?;
+        Ok(Some((rows::batch(&row)?, members)))
     }
 
     pub(super) async fn queued_once(&self, query: &QueueQuery) -> Result<Page<QueuedRow>, Fault> {

@@ -74,10 +74,10 @@ use self::store::Readers;
 use self::writer::Writer;
 use super::encoding::check_memory;
 use super::{
-    Acceptance, BatchRow, Candidate, Claim, ClaimRequest, Compared, ComparisonBacklog, DeadRow, DeploymentRetention,
-    Heartbeat, Lease, Lookup, NewSession, NewSketch, NodeRow, Page, Party, Pruned, QueueQuery, QueuedRow, ResultQuery,
-    ResultRow, Retention, SettleCounts, Settlement, SketchCursor, SketchPage, Snapshot, Store, StoreError, StoreResult,
-    Uncompared,
+    Acceptance, BatchMember, BatchRow, Candidate, Claim, ClaimRequest, Compared, ComparisonBacklog, DeadRow,
+    DeploymentRetention, Heartbeat, Lease, Lookup, NewSession, NewSketch, NodeRow, Page, Party, Pruned, QueueQuery,
+    QueuedRow, ResultQuery, ResultRow, Retention, SettleCounts, Settlement, SketchCursor, SketchPage, Snapshot, Store,
+    StoreError, StoreResult, Uncompared,
 };
 use playproof_domain::id::{BatchId, Seq, SessionKey};
 use playproof_domain::time::{Now, Timestamp};
@@ -245,7 +245,7 @@ impl Store for SqliteStore {
         self.read(move |connection| read::batches(connection, before, limit)).await
     }
 
-    async fn batch(&self, id: BatchId) -> StoreResult<Option<(BatchRow, Vec<SessionKey>)>> {
+    async fn batch(&self, id: BatchId) -> StoreResult<Option<(BatchRow, Vec<BatchMember>)>> {
         self.read(move |connection| read::batch(connection, id)).await
     }
 

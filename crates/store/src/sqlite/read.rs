@@ -12,13 +12,14 @@ use crate::campaigns::MIN_MEMBERS;
 use crate::encoding::{KeyHash, Numbered as _};
 use crate::model::{SAMPLED_PLACES, SAMPLED_SESSIONS};
 use crate::{
-    BatchRow, Cursor, DeadRow, Lookup, MAX_SET, Page, Party, QueueQuery, QueuedRow, ResultQuery, ResultRow, Snapshot,
-    StoreError, StoredSession,
+    BatchMember, BatchRow, Cursor, DeadRow, Lookup, MAX_SET, Page, Party, QueueQuery, QueuedRow, ResultQuery,
+    ResultRow, Snapshot, StoreError, StoredSession,
 };
 use playproof_domain::batch::QueueView;
 use playproof_domain::id::{BatchId, Seq, SessionId, SessionKey};
 use playproof_domain::queue::State;
 use playproof_domain::reason::{Reason, Reasons};
+use playproof_domain::result::Decision;
 use playproof_domain::time::Timestamp;
 
 /// Who sent the ready sessions at evenly spaced places.
@@ -265,18 +266,23 @@ pub(super) fn batches(connection: &Connection, before: Option<BatchId>, limit: u
     rows::collect(&mut statement, params![before.map_or(i64::MAX, |id| id.0), limit], rows::batch)
 }
 
-pub(super) fn batch(connection: &Connection, id: BatchId) -> Result<Option<(BatchRow, Vec<SessionKey>)>, Fault> {
+pub(super) fn batch(connection: &Connection, id: BatchId) -> Result<Option<(BatchRow, Vec<BatchMember>)>, Fault> {
     let mut statement = connection.prepare_cached("SELECT * FROM batches WHERE id = ?")?;
     let read = |row: &Row<'_>| Ok((rows::batch(row)?, row.get::<_, String>("members")?));
     let Some((batch, list)) = rows::collect(&mut statement, [id.0], read)?.into_iter().next() else {
         return Ok(None);
     };
-    let mut statement = connection.prepare_cached("SELECT deployment, id FROM sessions WHERE seq = ?")?;
-    let mut keys = Vec::new();
+    let mut statement = connection.prepare_cached(
+        "SELECT s.deployment, s.id, r.decision, r.score FROM sessions s LEFT JOIN results r ON r.session = s.seq WHERE s.seq = ?",
+    )?;
+    let mut members = Vec::new();
     for seq in rows::member_list(&list)? {
-        keys.extend(rows::collect(&mut statement, [seq], |row| rows::key(row, "deployment", "id"))?);
+        members.extend(rows::collect(&mut statement, [seq], |row| {
+            let decision = row.get::<_, Option<i64>>("decision")?.map(Decision::from_number).transpose()?;
+            Ok(BatchMember { key: rows::key(row, "deployment", "id")?, decision, score: row.get("score")? })
+        })?);
     }
-    Ok(Some((batch, keys)))
+    Ok(Some((batch, members)))
 }
 
 pub(super) fn queued(connection: &Connection, query: &QueueQuery) -> Result<Page<QueuedRow>, Fault> {

@@ -88,18 +88,27 @@ pub(crate) struct BatchesAnswer {
     next_cursor: Option<String>,
 }
 
-/// A session's name.
+/// A session that was in a batch.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct SessionName {
+pub(crate) struct MemberBody {
     session_id: String,
     /// Empty when none.
     deployment_id: String,
+    /// The decision that stands: pass, review or fail; `null` without a result.
+    decision: Option<&'static str>,
+    /// `null` without a result, and where the source only flags.
+    anomaly_score: Option<f64>,
 }
 
-impl From<SessionKey> for SessionName {
-    fn from(key: SessionKey) -> Self {
-        Self { session_id: key.id.to_string(), deployment_id: key.deployment }
+impl From<BatchMember> for MemberBody {
+    fn from(member: BatchMember) -> Self {
+        Self {
+            session_id: member.key.id.to_string(),
+            deployment_id: member.key.deployment,
+            decision: member.decision.map(Decision::name),
+            anomaly_score: member.score,
+        }
     }
 }
 
@@ -108,7 +117,7 @@ impl From<SessionKey> for SessionName {
 pub(crate) struct BatchAnswer {
     #[serde(flatten)]
     batch: BatchBody,
-    sessions: Vec<SessionName>,
+    sessions: Vec<MemberBody>,
 }
 
 impl From<BatchRow> for BatchBody {
@@ -161,8 +170,8 @@ pub(crate) async fn list(GlobalAdmin { service, .. }: GlobalAdmin, Params(params
 pub(crate) async fn read(GlobalAdmin { service, .. }: GlobalAdmin, TextPath(id): TextPath) -> Answer {
     let unknown = || ApiError::new(Code::UnknownBatch, "there is no batch with this id, or it was pruned");
     let id = id.parse().map(BatchId).map_err(|_| unknown())?;
-    let (row, keys) = service.store.batch(id).await?.ok_or_else(unknown)?;
-    let sessions = keys.into_iter().map(SessionName::from).collect();
+    let (row, members) = service.store.batch(id).await?.ok_or_else(unknown)?;
+    let sessions = members.into_iter().map(MemberBody::from).collect();
     Ok(answer::json(&BatchAnswer { batch: row.into(), sessions }))
 }
 

@@ -172,7 +172,7 @@ behind_the_switch! { Store:
     session(key: SessionKey) -> Lookup;
     results(query: ResultQuery) -> Page<ResultRow>;
     batches(before: Option<BatchId>, limit: u32) -> Vec<BatchRow>;
-    batch(id: BatchId) -> Option<(BatchRow, Vec<SessionKey>)>;
+    batch(id: BatchId) -> Option<(BatchRow, Vec<crate::store::BatchMember>)>;
     dead(before: Option<Seq>, limit: u32) -> Vec<DeadRow>;
     requeue(keys: Option<Vec<SessionKey>>, now: Now) -> u64;
     telemetry(seqs: Vec<Seq>) -> Vec<Option<Vec<u8>>>;
