@@ -8,6 +8,7 @@ mod actions;
 mod browser;
 mod campaigns;
 mod cuts;
+mod labels;
 mod login;
 mod measures;
 mod models;
