@@ -14,13 +14,13 @@ export class Refused extends Error {
   }
 }
 
-async function ask(method, path, { body, accept = 'application/json', signal } = {}) {
+async function ask(method, path, { body, type = 'application/json', accept = 'application/json', signal } = {}) {
   const headers = { accept };
   if (method !== 'GET' && token) headers['x-csrf-token'] = token;
-  if (body !== undefined) headers['content-type'] = 'application/json';
+  if (body !== undefined) headers['content-type'] = type;
   let response;
   try {
-    response = await fetch(base + path, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
+    response = await fetch(base + path, { method, headers, signal, body: body === undefined || typeof body === 'string' ? body : JSON.stringify(body) });
   } catch (error) {
     if (error.name === 'AbortError') throw error;
     throw new Error('The service does not answer. It may be restarting; try again in a moment.');
@@ -33,6 +33,8 @@ async function ask(method, path, { body, accept = 'application/json', signal } =
 
 export const get = async (path, options) => (await ask('GET', path, options)).json();
 export const post = async (path, body) => (await ask('POST', path, { body })).json();
+/** Sends a text as it is, such as a table. */
+export const postText = async (path, body, type) => (await ask('POST', path, { body, type })).json();
 export const remove = async (path) => (await ask('DELETE', path)).json();
 /** The answer as it comes, for those who need its headers. */
 export const raw = (path, options) => ask('GET', path, options);

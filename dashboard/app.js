@@ -85,11 +85,18 @@ function fail(place, error) {
   put(place, h('p', { class: 'alert', role: 'alert' }, error.message));
 }
 
+/** Marks the ends of the bar behind which there are more views. */
+function edges() {
+  nav.toggleAttribute('data-before', nav.scrollLeft > 4);
+  nav.toggleAttribute('data-after', nav.scrollLeft + nav.clientWidth < nav.scrollWidth - 4);
+}
+
 function enter(told) {
   user = told;
   fill(nav, Object.entries(VIEWS).filter(([, view]) => view.nav && allowed(view)).map(([key, view]) =>
     h('a', { href: `#/${key}`, 'data-view': key }, view.nav)));
   nav.hidden = false;
+  edges();
   out.hidden = !told.csrfToken;
   outage.watch();
   route(true);
@@ -148,6 +155,8 @@ function theme() {
 }
 
 theme();
+nav.addEventListener('scroll', edges, { passive: true });
+new ResizeObserver(edges).observe(nav);
 document.getElementById('skip').addEventListener('click', (event) => { event.preventDefault(); main.focus(); });
 out.addEventListener('click', async () => {
   try {

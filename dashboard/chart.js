@@ -10,11 +10,11 @@ const axis = (more) => ({
 });
 
 /** Draws `data` into `place`; follows its width and the theme. Returns `{set(data), end()}`. */
-export function chart(place, { height, series, x, y, scales, cursor, time = false }, data) {
+export function chart(place, { height, series, x, y, scales, cursor, bands, time = false }, data) {
   const drawn = new uPlot({
     width: Math.max(place.clientWidth, 120), height, padding: [8, 18, 0, 0], legend: { show: false },
     cursor: cursor ?? { show: false }, scales: { x: { time }, ...scales },
-    axes: [axis(x), axis(y)], series: [{}, ...series],
+    axes: [axis(x), axis(y)], series: [{}, ...series], bands,
   }, data, place);
   const fit = new ResizeObserver(() => {
     if (place.clientWidth > 0 && place.clientWidth !== drawn.width) drawn.setSize({ width: place.clientWidth, height });

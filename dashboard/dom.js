@@ -107,11 +107,24 @@ export const toUser = (id, deployment) => `#/user/${encodeURIComponent(id)}${dep
 /** The address of a campaign's page. */
 export const toCampaign = (id, deployment) => `#/campaign/${id}${deployment ? `?deploymentId=${encodeURIComponent(deployment)}` : ''}`;
 
-/** Says something for a while. */
+/** Notices at once at most, and how long each stays. */
+const NOTICES = 3;
+const STAYS = 6000;
+
+/** Says something for a while. Equal ones are one with a count; the oldest goes where there are too many. */
 export function notice(text) {
-  const line = h('p', {}, text);
-  document.getElementById('notices').append(line);
-  setTimeout(() => line.remove(), 6000);
+  const place = document.getElementById('notices');
+  const same = [...place.children].find((one) => one.dataset.text === text);
+  const times = same ? Number(same.dataset.times) + 1 : 1;
+  const close = h('button', { type: 'button', class: 'quiet', 'aria-label': `Close: ${text}` }, '×');
+  const line = h('div', { class: 'notice', 'data-text': text, 'data-times': times }, h('p', {}, times > 1 ? `${text} (${count(times)} times)` : text), close);
+  close.addEventListener('click', () => line.remove());
+  // It stays while somebody points at it or is about to close it.
+  const leave = () => { if (line.matches(':hover, :focus-within')) setTimeout(leave, STAYS); else line.remove(); };
+  setTimeout(leave, STAYS);
+  same?.remove();
+  place.append(line);
+  while (place.children.length > NOTICES) place.firstElementChild.remove();
 }
 
 /** Asks before something is done; true when it is to be done. */

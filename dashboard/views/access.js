@@ -1,4 +1,4 @@
-// Access: keys, overrides, webhooks with what they were told, and the log of what was managed.
+// Access: keys, overrides, webhooks with what they were told, and the audit log.
 
 import { get, path, post, remove } from '../api.js';
 import { card, confirmed, count, fill, h, notice, plural, table, when } from '../dom.js';
@@ -177,7 +177,7 @@ async function webhooks(log) {
 }
 
 function audit() {
-  const held = list('What was managed', [
+  const held = list('Audit log', [
     { head: 'When', kind: 'when', cell: (row) => when(row.at) },
     { head: 'Action', cell: (row) => row.action },
     { head: 'By', kind: 'id', cell: (row) => row.actorName ?? row.actor },
@@ -192,12 +192,12 @@ function audit() {
     const answer = await get(path('/api/v1/audit', { limit: 20, cursor: next }));
     rows = next ? [...rows, ...answer.entries] : answer.entries;
     cursor = answer.nextCursor;
-    held.shown(rows, 'Nothing was managed yet.');
+    held.shown(rows, 'Nothing is in it yet.');
     told.textContent = plural(rows.length, 'entry', 'entries');
     more.hidden = cursor === null;
   };
   more.addEventListener('click', () => load(cursor).catch((error) => notice(error.message)));
-  const element = card('What was managed', { body: false, hint: 'playproof-batch audit verify checks it' }, held.place, h('div', { class: 'foot' }, told, more));
+  const element = card('Audit log', { body: false, hint: 'playproof-batch audit verify checks it' }, held.place, h('div', { class: 'foot' }, told, more));
   return { element, load: () => load(null) };
 }
 

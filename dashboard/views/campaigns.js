@@ -17,7 +17,7 @@ const mix = ({ decisions }) => ['fail', 'review', 'pass'].filter((name) => decis
 const said = ({ labels, members }) => {
   const parts = [['bot', labels.bot], ['human', labels.human]].filter(([, n]) => n > 0).map(([name, n]) => `${count(n)} ${name}`);
   const rest = members - labels.bot - labels.human;
-  if (parts.length === 0) return 'not labelled';
+  if (parts.length === 0) return 'Not labelled';
   return rest > 0 ? `${parts.join(', ')}, ${count(rest)} unlabelled` : parts.join(', ');
 };
 
@@ -75,7 +75,8 @@ export async function one(place, { id, query, user, onleave }) {
     { head: 'Label', cell: (row) => row.label ?? '' },
   ]);
   rows.add(campaign.sessions);
-  const more = h('button', { type: 'button', hidden: campaign.nextCursor === null }, 'Show more');
+  const more = h('button', { type: 'button' }, 'Show more');
+  const foot = h('div', { class: 'foot', hidden: campaign.nextCursor === null }, more);
   let cursor = campaign.nextCursor;
   more.addEventListener('click', async () => {
     more.disabled = true;
@@ -83,7 +84,7 @@ export async function one(place, { id, query, user, onleave }) {
       const page = await get(path(route, { deploymentId, limit: 100, cursor }));
       rows.add(page.sessions);
       cursor = page.nextCursor;
-      more.hidden = cursor === null;
+      foot.hidden = cursor === null;
     } catch (error) {
       notice(error.message);
     } finally {
@@ -96,14 +97,14 @@ export async function one(place, { id, query, user, onleave }) {
     h('div', { class: 'grid wide session' },
       h('div', { class: 'stack' },
         paths(campaign, onleave),
-        card(plural(campaign.members, 'session'), { body: false }, h('div', { class: 'scroll' }, rows.element), h('div', { class: 'foot' }, h('span'), more))),
+        card(plural(campaign.members, 'session'), { body: false }, h('div', { class: 'scroll' }, rows.element), foot)),
       h('div', { class: 'stack' }, facts(campaign), labels(path(`${route}/label`, { deploymentId }), campaign))));
 }
 
 /** The latest sessions' paths, one over the other, where their telemetry is still kept. */
 function paths(campaign, onleave) {
   const canvas = h('canvas', { role: 'img', 'aria-label': 'The paths of sessions of the campaign, laid over each other', 'aria-describedby': 'laid-over' });
-  const words = h('figcaption', { id: 'laid-over', class: 'hint small', role: 'status' }, 'Paths are loaded …');
+  const words = h('figcaption', { id: 'laid-over', class: 'hint small', 'aria-live': 'polite' }, 'Paths are loaded …');
   const load = async () => {
     const ids = campaign.sessions.slice(0, LAID_OVER).map((session) => session.sessionId);
     const read = (id) => get(path(`/api/v1/sessions/${encodeURIComponent(id)}/telemetry`, { deploymentId: campaign.deploymentId || undefined })).then(measure, () => null);
@@ -154,13 +155,13 @@ function labels(route, campaign) {
   };
   const note = h('input', { type: 'text', id: 'note', maxlength: 500, autocomplete: 'off' });
   const all = plural(campaign.members, 'session');
-  const say = (label, outcome) => act(`Label the campaign ${label}?`, `All ${all} of it ${outcome} from then on, but for those that somebody labelled by themselves. It can be taken back.`, `Label all ${label}`, () => post(route, { label, note: note.value }));
+  const say = (label, outcome) => act(`Label the campaign ${label}?`, `All ${all} of it ${outcome} from then on, but for those that somebody labelled one by one. It can be reverted.`, `Label all ${label}`, () => post(route, { label, note: note.value }));
   return card('Label all', {},
     h('label', { for: 'note' }, 'Note'), note,
     h('div', { class: 'row after' },
       h('button', { type: 'button', onclick: say('human', 'pass') }, 'All are human'),
       h('button', { type: 'button', onclick: say('bot', 'fail') }, 'All are bots')),
     campaign.labels.bot + campaign.labels.human > 0
-      ? h('div', { class: 'row after' }, h('button', { type: 'button', onclick: act('Take the campaign’s label back?', 'Its sessions are decided by their scores again.', 'Take it back', () => remove(route)) }, 'Take the label back'))
+      ? h('div', { class: 'row after' }, h('button', { type: 'button', onclick: act('Revert the campaign’s label?', 'Its sessions are decided by their scores again.', 'Revert label', () => remove(route)) }, 'Revert'))
       : null);
 }

@@ -19,7 +19,7 @@ export async function show(place, { query, user, onleave }) {
   const toSessions = (more) => path('#/sessions', { deploymentId, since: told.since, ...more });
 
   const ranges = h('div', { class: 'row', role: 'group', 'aria-label': 'Range' }, RANGES.map(([name, words]) =>
-    h('a', { class: 'button', href: path('#/overview', { range: name, deploymentId: query.get('deploymentId') }), 'aria-current': name === range ? 'true' : null, 'aria-label': words }, name)));
+    h('a', { class: 'button', href: path('#/overview', { range: name, deploymentId: query.get('deploymentId') }), 'aria-current': name === range ? 'true' : null, 'aria-label': `${name}: ${words}` }, name)));
   const whose = h('select', { 'aria-label': 'Deployment' }, h('option', { value: '' }, 'All deployments'),
     [...new Set([...told.deployments.map((one) => one.name), deploymentId])].filter(Boolean).sort().map((name) => h('option', { value: name, selected: name === deploymentId }, name)));
   whose.addEventListener('change', () => { location.hash = path('#/overview', { range, deploymentId: whose.value }); });

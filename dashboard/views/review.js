@@ -2,6 +2,7 @@
 
 import { get, path, post, remove } from '../api.js';
 import { card, count, decision, fill, fixed, h, notice, plural, say, toSession, when } from '../dom.js';
+import { labels, progress } from './labels.js';
 import { drawing, why } from './session.js';
 
 const AHEAD = 20;
@@ -18,6 +19,7 @@ export async function show(place, { user, onleave }) {
   let chosen = null;
   let last = null;
   let done = 0;
+  const bars = progress();
   let ends = [];
   let turn = 0;
   const leave = () => ends.splice(0).forEach((end) => end());
@@ -63,9 +65,10 @@ export async function show(place, { user, onleave }) {
     hold();
     try {
       await post(labelRoute(session), { label, note: note.value });
-      last = session;
+      last = { session, label };
       undo.disabled = false;
       done += 1;
+      bars.add(label === 'human' ? 1 : 0);
       note.value = '';
       await next();
       notice(`${session.sessionId} is a ${label}.`);
@@ -88,14 +91,15 @@ export async function show(place, { user, onleave }) {
   async function back() {
     if (!last) return;
     hold();
-    const session = last;
+    const { session, label } = last;
     last = null;
     undo.disabled = true;
     try {
       await remove(labelRoute(session));
       done = Math.max(0, done - 1);
+      bars.add(label === 'human' ? -1 : 0);
       await next();
-      notice(`The label of ${session.sessionId} is taken back.`);
+      notice(`${session.sessionId} is not labelled any more.`);
     } catch (error) {
       notice(error.message);
       release(onScreen);
@@ -167,9 +171,10 @@ export async function show(place, { user, onleave }) {
     h('div', { class: 'grid wide session' }, stage,
       h('div', { class: 'stack' },
         card('What is it?', { id: 'verdict' },
-          h('div', { class: 'row' }, human, bot, save), h('label', { for: 'note', class: 'after' }, 'Note'), note,
+          h('div', { class: 'row reach' }, human, bot, save), h('label', { for: 'note', class: 'after' }, 'Note'), note,
           h('div', { class: 'row after' }, skip, undo),
           h('p', { class: 'hint small after' }, 'A label decides at once, whatever thresholds say, and the order of the queue learns from it.')),
-        side)));
-  await shown();
+        side,
+        labels(bars, next))));
+  await Promise.all([shown(), bars.load()]);
 }

@@ -76,7 +76,7 @@ function labels(route, result, past) {
   const say = (label) => act(() => post(route, { label, note: note.value }));
   return card('Label', {},
     said ? h('p', {}, `${said.actorName ?? 'Somebody'} said: ${said.label}${said.note ? `, “${said.note}”` : ''}, `, when(said.at), '.') : h('p', { class: 'hint' }, 'Not labelled.'),
-    said ? h('button', { type: 'button', onclick: act(() => remove(route)) }, 'Take the label back')
+    said ? h('button', { type: 'button', onclick: act(() => remove(route)) }, 'Revert the label')
       : [h('label', { for: 'note' }, 'Note'), note, h('div', { class: 'row after' }, h('button', { type: 'button', onclick: say('human') }, 'It is a human'), h('button', { type: 'button', onclick: say('bot') }, 'It is a bot'))]);
 }
 

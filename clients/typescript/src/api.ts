@@ -38,16 +38,30 @@ export type AuditAnswer = {
   nextCursor?: string | null;
 };
 
+/** Sessions that wait for a person. */
+export type BacklogBody = {
+  /** Whether there may be more. */
+  isMore: boolean;
+  /** When the oldest was scored. */
+  oldest?: string | null;
+  /** Sessions that stand at review; 100,000 are counted at most. */
+  waiting: number;
+};
+
 /** What a model would change. */
 export type BacktestAnswer = {
   /** Of the active model. */
   active: ErrorsBody;
   /** Of them those decided in another way. */
   flips: number;
+  /** Those scored within the last day. */
+  lastDay: TestedTallies;
   modelVersion: string;
   moves: Array<TestedMove>;
   /** Stored sessions judged by both. */
   sessions: number;
+  /** All of them by decision. */
+  stored: TestedTallies;
   /** Of the one tested. */
   tested: ErrorsBody;
 };
@@ -159,6 +173,22 @@ export type ChallengeRequest = {
   userId?: string | null;
 };
 
+/** A share that differs from the period before by more than chance. */
+export type ChangeBody = {
+  /** In the period before, 0 to 1. */
+  before: number;
+  /** `share` of all sessions, or `passing`: the share of its sessions that passed. */
+  measure: string;
+  /** Which one: a decision, or the name of a part. */
+  name: string;
+  /** decision, deployment, device, model or reason. */
+  of: string;
+  /** Now, 0 to 1. */
+  share: number;
+  /** In a sentence. */
+  words: string;
+};
+
 /** ok, or what is wrong. */
 export type Checks = {
   /** closed, or open while a detector is left alone after an outage. */
@@ -169,6 +199,13 @@ export type Checks = {
   queue: string;
   /** ok, full, damaged or unavailable. */
   store: string;
+};
+
+/** A session of a selection. */
+export type ChosenSession = {
+  /** Its deployment, else none. */
+  deploymentId?: string | null;
+  sessionId: string;
 };
 
 /** The word that clearing asks for when keys are set. */
@@ -350,6 +387,11 @@ export type EntryBody = {
   target: string;
 };
 
+/** Sessions that are to be erased. */
+export type EraseRequest = {
+  sessions: Array<ChosenSession>;
+};
+
 /** How many sessions were erased. */
 export type ErasedAnswer = {
   /** Sessions erased by this call. */
@@ -358,6 +400,12 @@ export type ErasedAnswer = {
   message: string;
   /** Always true. */
   success: boolean;
+};
+
+/** How many of a selection were erased. */
+export type ErasedManyAnswer = {
+  /** Sessions erased by this call; the others are unknown, or were erased before. */
+  erased: number;
 };
 
 /** The body of every error. */
@@ -375,9 +423,24 @@ export type ErrorBody = {
 export type ErrorsBody = {
   bots: number;
   botsPassed: number;
+  botsReviewed: number;
   people: number;
   peopleFailed: number;
   peopleReviewed: number;
+};
+
+/** How the service does by what people said of sessions. */
+export type EvaluationAnswer = {
+  all: JudgedBody;
+  /** By whose people a result was calibrated on. */
+  classes: Array<JudgedBody>;
+  devices: Array<JudgedBody>;
+  drift?: DriftState | null;
+  histogram: HistogramBody;
+  /** Days of the last thirty on which something was labelled. */
+  labels: Array<LabelDay>;
+  /** About how many labelled people a training needs. */
+  peopleForTraining: number;
 };
 
 /** What evidence of this service is checked with. */
@@ -500,6 +563,20 @@ export type HeuristicBody = {
   score: number;
 };
 
+/** Sessions by score: the first bin begins at 0. */
+export type HistogramBody = {
+  /** Labelled bots. */
+  bots: Array<number>;
+  /** The newest 10,000 results. */
+  live: Array<number>;
+  /** Results a day, by the times of those; `null` where they span less than an hour. */
+  liveADay?: number | null;
+  /** Labelled people. */
+  people: Array<number>;
+  /** Width of a bin. */
+  step: number;
+};
+
 /** The history of a session. */
 export type HistoryAnswer = {
   /** Empty when none. */
@@ -512,6 +589,8 @@ export type HistoryAnswer = {
   /** What it was when it was scored: pass, review or fail; `null` before that. */
   scoredAs?: string | null;
   sessionId: string;
+  /** As the session names the user; `null` where it names none. */
+  userId?: string | null;
 };
 
 /** Arrivals and verdicts of the last half hour. */
@@ -524,6 +603,16 @@ export type HistoryBody = {
   until?: string | null;
   /** Sessions that were settled in each step. */
   verdicts: Array<number>;
+};
+
+/** What was decided of labelled sessions, before their labels. */
+export type JudgedBody = {
+  bots: TallyBody;
+  botsPassed: ShareBody;
+  /** A device, or whose people the result was calibrated on; empty for all. */
+  name: string;
+  people: TallyBody;
+  peoplePassed: ShareBody;
 };
 
 /** A key, without the key. */
@@ -582,6 +671,14 @@ export type LabelBody = {
   sessionId: string;
 };
 
+/** Labels of a day. */
+export type LabelDay = {
+  /** Its begin. */
+  at: string;
+  bot: number;
+  human: number;
+};
+
 /** How many members have which label. */
 export type LabelMix = {
   bot: number;
@@ -596,11 +693,30 @@ export type LabelRequest = {
   note?: string;
 };
 
+/** What became of the labels. */
+export type LabelledAnswer = {
+  /** Labels of sessions that were erased. */
+  erased: number;
+  /** Sessions that were changed. */
+  labelled: number;
+  /** The first hundred labels that changed nothing. */
+  problems: Array<SaidProblem>;
+  /** Labels of sessions without a result. */
+  undecided: number;
+  /** Labels of sessions or users that are unknown here. */
+  unknown: number;
+};
+
 /** Labels in the order in which their sessions were accepted. */
 export type LabelsAnswer = {
   labels: Array<LabelBody>;
   /** Send it as `cursor` for the next page; `null` at the end. */
   nextCursor?: string | null;
+};
+
+/** Labels for many sessions. */
+export type LabelsRequest = {
+  labels: Array<SaidRequest>;
 };
 
 /** What a model learned from. */
@@ -800,6 +916,13 @@ export type NoteBody = {
   message: string;
 };
 
+/** Campaigns that grew within a day. */
+export type OpenCampaignsBody = {
+  open: number;
+  /** All sessions that they have. */
+  sessions: number;
+};
+
 /** The outage under way at this node. */
 export type OutageAnswer = {
   outage?: OutageBody | null;
@@ -858,28 +981,49 @@ export type OverridesAnswer = {
   overrides: Array<OverrideBody>;
 };
 
-/** A part of the session that is a part of another. */
+/** A period beside the one of the same length before it. */
+export type OverviewAnswer = {
+  before: TallyBody;
+  /** Of those labelled bot in the period. */
+  bots: RateBody;
+  campaigns: OpenCampaignsBody;
+  /** The largest first, at most eight. */
+  changes: Array<ChangeBody>;
+  decisions: TallyBody;
+  deployments: Array<PartBody>;
+  devices: Array<PartBody>;
+  models: Array<PartBody>;
+  /** Of those labelled human in the period. */
+  people: RateBody;
+  range: string;
+  /** The largest first; a session may have several. */
+  reasons: Array<PartBody>;
+  review: BacklogBody;
+  since: string;
+  stepSeconds: number;
+  /** Steps in which something was decided, by deployment, in the order of time. */
+  steps: Array<OverviewStep>;
+  until: string;
+};
+
+/** What was decided in a step. */
+export type OverviewStep = TallyBody & {
+  /** Its begin. */
+  at: string;
+  /** Empty when none. */
+  deploymentId: string;
+};
+
+/** Sessions that have something in common. */
 export type PartBody = {
-  /** Root mean square distance of the two once laid over each other, px. */
-  apart: number;
-  /** Where it begins, ms of the session's own times. */
-  from: number;
-  /** `[a, b, c, d, e, f]`: a point `(x, y)` of the other lies at `(ax + by + e, cx + dy + f)` here. */
-  map: Array<number>;
-  /** Whether the one is the other's mirror image. */
-  mirrored: boolean;
-  /** Where it begins in the other session, ms of its own times. */
-  otherFrom: number;
-  /** Where it ends in the other session, ms of its own times. */
-  otherTo: number;
-  /** How long it takes beside the other's; above 1 it is slower. */
-  pace: number;
-  /** Where it ends, ms of the session's own times. */
-  to: number;
-  /** The other's part laid over this one: x, px. */
-  x: Array<number>;
-  /** The other's part laid over this one: y, px. */
-  y: Array<number>;
+  /** In the period before. */
+  before: TallyBody;
+  /** In words, of a reason. */
+  message?: string | null;
+  /** A deployment, a device class, a model or a reason code. */
+  name: string;
+  /** In the period. */
+  now: TallyBody;
 };
 
 /** The path, one list per quantity; all lists have the same length. */
@@ -930,6 +1074,34 @@ export type QueueCounts = {
 export type QueuedAnswer = {
   /** Deliveries put into the line. */
   queued: number;
+};
+
+/** A session without a result. */
+export type QueuedBody = {
+  /** ISO 8601, UTC. */
+  acceptedAt: string;
+  /** Detector answers without a score. */
+  attempts: number;
+  /** Empty when none. */
+  deploymentId: string;
+  deviceType: string;
+  /** What went wrong last. */
+  lastError?: string | null;
+  /** When it is tried again, where it waits for that. */
+  retryAt?: string | null;
+  sessionId: string;
+  /** ready, delayed or failed. */
+  state: string;
+  /** As the session names the user; `null` where it names none. */
+  userId?: string | null;
+};
+
+/** How many of the labelled sessions passed before they were labelled. */
+export type RateBody = {
+  /** 95 % interval of the share, 0 to 1; absent of nothing. */
+  interval?: Array<number> | null;
+  labelled: number;
+  passed: number;
 };
 
 /** What can be used. */
@@ -1045,7 +1217,11 @@ export type ResultItem = ResultBody & {
   deploymentId: string;
   /** What the client claims: mouse, touch or another. */
   deviceType: string;
+  /** human or bot, where somebody said so. */
+  label?: string | null;
   sessionId: string;
+  /** As the session names the user; `null` where it names none. */
+  userId?: string | null;
 };
 
 /** A page of results, newest first. */
@@ -1112,7 +1288,7 @@ export type ReviewBody = {
   likelihood: number;
   /** 0 to 1; 1 where nothing like it was labelled. */
   novelty: number;
-  /** What orders the queue, 0 to 1. */
+  /** What orders likely bots, and likely people, 0 to 1. */
   priority: number;
   reasons: Array<ReasonBody>;
   /** ISO 8601, UTC. */
@@ -1140,11 +1316,37 @@ export type RevisionBody = {
 export type SaidBody = {
   /** Digest of the key that said it; `local` where the service has no keys. */
   actor: string;
+  /** What the key is called, where it was made through the API with a name and is not revoked. */
+  actorName?: string | null;
   /** ISO 8601, UTC. */
   at: string;
   /** human or bot. */
   label: string;
   note: string;
+};
+
+/** A label that changed nothing. */
+export type SaidProblem = {
+  /** Its place in the list, or its line of the table, from 1. */
+  line: number;
+  /** unknown, undecided or erased. */
+  outcome: string;
+};
+
+/** A label for a session, or for all sessions of a user. */
+export type SaidRequest = {
+  /** When that was found out: ISO 8601, or milliseconds since 1970. Sessions of a user that were scored later are left alone. */
+  at?: string | null;
+  /** Of a session its deployment, else none; of a user the only deployment, else all. */
+  deploymentId?: string | null;
+  /** human or bot; empty takes the label back. */
+  label?: string;
+  /** Why; at most 2,000 bytes. */
+  note?: string;
+  /** The session; either this or `userId`. */
+  sessionId?: string | null;
+  /** The user, all of whose sessions get it. */
+  userId?: string | null;
 };
 
 /** The scheduler after it was started. */
@@ -1229,6 +1431,13 @@ export type SessionName = {
 /** A session's identifier as a string. */
 export type SessionText = string;
 
+/** Sessions without a result. */
+export type SessionsAnswer = {
+  /** Send it as `cursor` for the next page; `null` at the end. */
+  nextCursor?: string | null;
+  sessions: Array<QueuedBody>;
+};
+
 /** What a shadow would have decided, on this node, since it became one. */
 export type ShadowBody = {
   /** It alone would have been milder. */
@@ -1237,6 +1446,14 @@ export type ShadowBody = {
   sessions: number;
   /** It alone would have been stricter. */
   stricter: number;
+};
+
+/** A share with its interval. */
+export type ShareBody = {
+  /** 95 % interval, 0 to 1; `null` of nothing. */
+  interval?: Array<number> | null;
+  part: number;
+  whole: number;
 };
 
 /** Who signed, and the signature. */
@@ -1396,6 +1613,13 @@ export type SummaryLine = {
   summary: Summary;
 };
 
+/** Sessions by the decision that stands. */
+export type TallyBody = {
+  fail: number;
+  pass: number;
+  review: number;
+};
+
 /** What was recorded of a session. */
 export type TelemetryAnswer = {
   clicks: Array<ClickBody>;
@@ -1415,13 +1639,34 @@ export type TelemetryAnswer = {
   sessionId: string;
 };
 
+/** A session that would be decided in another way. */
+export type TestedExample = {
+  /** Empty when none. */
+  deploymentId: string;
+  /** By the one tested. */
+  scoreAfter?: number | null;
+  /** By the active model. */
+  scoreBefore?: number | null;
+  sessionId: string;
+};
+
 /** Stored sessions by both models' decisions. */
 export type TestedMove = {
   count: number;
+  /** The latest of them, at most five. */
+  examples: Array<TestedExample>;
   /** The active model's decision: pass, review or fail. */
   from: string;
   /** The other's. */
   to: string;
+};
+
+/** Sessions by decision, of both models. */
+export type TestedTallies = {
+  /** By the one tested. */
+  after: TallyBody;
+  /** By the active model. */
+  before: TallyBody;
 };
 
 /** Which thresholds hold. */
@@ -1505,6 +1750,47 @@ export type UploadBody = {
   name: string;
   /** Whether a table of that name with other content is replaced. */
   overwrite?: boolean;
+};
+
+/** What is known of a user. */
+export type UserAnswer = {
+  decisions: TallyBody;
+  deployments: Array<UserPart>;
+  devices: Array<UserPart>;
+  /** When the first of them was scored. */
+  firstSeen?: string | null;
+  /** Whether there are more; the newest 10,000 are looked at. */
+  isMore: boolean;
+  labels: UserLabels;
+  /** When the last of them was scored. */
+  lastSeen?: string | null;
+  overrides: Array<UserOverride>;
+  /** Sessions with a result. */
+  sessions: number;
+  userId: string;
+};
+
+/** How many of a user's sessions were labelled. */
+export type UserLabels = {
+  bot: number;
+  human: number;
+};
+
+/** A rule that lets the user pass, or fails them. */
+export type UserOverride = {
+  /** allow or deny. */
+  action: string;
+  /** `null` for all. */
+  deploymentId?: string | null;
+  id: string;
+  note: string;
+};
+
+/** Sessions of a user that have something in common. */
+export type UserPart = {
+  decisions: TallyBody;
+  /** A device, or a deployment; empty when none. */
+  name: string;
 };
 
 /** A verdict, or the change of one. */

@@ -5,9 +5,8 @@
 mod backtest;
 pub(crate) mod touchstone;
 
-pub use self::backtest::{Backtest, Errors};
+pub use self::backtest::{Backtest, Changed, Errors, Moves};
 
-use self::backtest::{Stored, decide};
 use self::touchstone::Touchstone;
 
 use std::collections::BTreeMap;
@@ -19,14 +18,10 @@ use crate::clock::Clock;
 use crate::controls::{Made, OperatorState, Stages};
 use crate::detector::embedded::train::{self, Example, Material, Recipe, TrainError};
 use crate::detector::embedded::{EmbeddedDetector, Model};
-use crate::domain::features::Extractor;
 use crate::domain::id::{Seq, SessionKey};
-use crate::domain::reason::{Reason, Reasons};
 use crate::domain::record;
-use crate::domain::result::Thresholds;
 use crate::domain::session::Session;
 use crate::shutdown::Shutdown;
-use crate::store::decisions::DecidedResult;
 use crate::store::labels::{LabelRow, Truth};
 use crate::store::{Store, StoreError};
 use crate::thresholds::REFRESH;
@@ -39,17 +34,6 @@ const STEP: u32 = 500;
 const MAX_LABELS: usize = 50_000;
 /// Most models that can be rolled back to, one after the other.
 const MAX_PREVIOUS: usize = 10;
-/// Reasons that follow from other things than the model, and stay whatever model judges.
-const OF_OTHERS: [Reason; 7] = [
-    Reason::ReplayedMovement,
-    Reason::Campaign,
-    Reason::Allowed,
-    Reason::Denied,
-    Reason::TestPass,
-    Reason::TestReview,
-    Reason::TestFail,
-];
-
 /// Where a training on this node stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Training {
@@ -356,74 +340,6 @@ impl Registry {
                 return Ok(found);
             }
         }
-    }
-
-    /// Judges up to `limit` of the latest stored sessions, and the labelled ones that judge, of a deployment or all, with the
-    /// model that is active there and with the one of `version`, each as thresholds are now.
-    ///
-    /// # Errors
-    /// [`RegistryError::Unknown`], [`RegistryError::Store`]
-    pub async fn backtest(
-        &self,
-        version: &str,
-        limit: u32,
-        deployment: Option<&str>,
-    ) -> Result<Backtest, RegistryError> {
-        self.check(version, deployment)?;
-        let _alone = self.testing.lock().await;
-        let other = self.load(version).await?.ok_or(RegistryError::Unknown)?;
-        let active = self.active(deployment);
-        let mut all = self.latest(limit, deployment).await?;
-        for (row, session) in self.labelled(true, deployment).await? {
-            let bot = Some(row.label.truth == Truth::Bot);
-            let thresholds = self.controls.thresholds().of(&row.key.deployment);
-            all.push((Stored { session, others: Reasons::default(), surely_replayed: false, bot }, thresholds));
-        }
-        let judged = tokio::task::spawn_blocking(move || {
-            let (mut extractor, mut row, mut told) = (Extractor::default(), Vec::new(), Backtest::default());
-            for (stored, thresholds) in &all {
-                let [before, after] =
-                    [&active, &other].map(|model| decide(model, stored, thresholds, &mut extractor, &mut row));
-                if let Some(bot) = stored.bot {
-                    told.active.add(bot, before);
-                    told.other.add(bot, after);
-                } else {
-                    told.moves[before as usize][after as usize] += 1;
-                }
-            }
-            told
-        });
-        judged.await.map_err(|error| RegistryError::Unusable(format!("the test died: {error}")))
-    }
-
-    /// The latest sessions with a result and telemetry.
-    async fn latest(&self, limit: u32, deployment: Option<&str>) -> Result<Vec<(Stored, Thresholds)>, StoreError> {
-        let limit = limit as usize;
-        let accepted = self.store.snapshot().await?.counts.accepted;
-        let span = (limit as u64).saturating_mul(4);
-        let mut after = Seq(i64::try_from(accepted.saturating_sub(span)).unwrap_or(i64::MAX));
-        let mut standings: Vec<DecidedResult> = Vec::new();
-        loop {
-            let page = self.store.standings(after, STEP, deployment.map(str::to_owned)).await?;
-            let Some(last) = page.last() else { break };
-            after = last.seq;
-            standings.extend(page);
-            let most = standings.len().saturating_sub(limit);
-            standings.drain(..most);
-        }
-        let mut found = Vec::with_capacity(standings.len());
-        for page in standings.chunks(STEP as usize) {
-            let records = self.store.telemetry(page.iter().map(|standing| standing.seq).collect()).await?;
-            for (standing, record) in page.iter().zip(records) {
-                let Some(session) = record.and_then(|record| record::decode(&record).ok()) else { continue };
-                let basis = standing.basis.unwrap_or_default();
-                let others = OF_OTHERS.into_iter().filter(|reason| basis.known_reasons.contains(*reason)).collect();
-                let thresholds = self.controls.thresholds().of(&standing.key.deployment);
-                let surely_replayed = basis.surely_replayed;
-                found.push((Stored { session, others, surely_replayed, bot: None }, thresholds));
-            }
-        }
-        Ok(found)
     }
 
     async fn stage(&self, deployment: Option<&str>, stages: &Stages) -> Result<(), RegistryError> {

@@ -199,6 +199,24 @@ impl Page {
         }
     }
 
+    /// Drags what `pick` finds sideways, with the mouse.
+    #[track_caller]
+    pub(crate) fn drag(&mut self, pick: &str, by: f64) {
+        let at = self.until(&format!(
+            "(() => {{ const e = {pick}; if (!e) return null; e.scrollIntoView({{block: 'center'}}); \
+             const r = e.querySelector('.grip').getBoundingClientRect(); \
+             const [x, y] = [r.x + r.width / 2, r.y + r.height / 2]; \
+             return e.contains(document.elementFromPoint(x, y)) && {{x, y}}; }})()"
+        ));
+        let (x, y) = (at["x"].as_f64().unwrap(), at["y"].as_f64().unwrap());
+        for (kind, x) in
+            [("mousePressed", x), ("mouseMoved", x + by / 2.0), ("mouseMoved", x + by), ("mouseReleased", x + by)]
+        {
+            let params = json!({"type": kind, "x": x, "y": y, "button": "left", "buttons": 1, "clickCount": 1});
+            self.call("Input.dispatchMouseEvent", params);
+        }
+    }
+
     /// Clicks on the button or link with this text.
     #[track_caller]
     pub(crate) fn press(&mut self, text: &str) {

@@ -66,9 +66,9 @@ fn a_campaign_is_found_looked_at_labelled_as_one_and_taken_back(place: &Place) {
     let campaign = ask(&node, "GET", "/api/v1/campaigns/1");
     assert_eq!((&campaign["labels"]["bot"], &campaign["decisions"]["fail"]), (&json!(6), &json!(6)), "{campaign}");
     page.until("document.querySelector('.row button')?.textContent && document.body.textContent.includes('6 bot')");
-    page.press("Take the label back");
-    page.press("Take it back");
-    page.until("document.body.textContent.includes('nobody said')");
+    page.press("Revert");
+    page.press("Revert label");
+    page.until("document.body.textContent.includes('Not labelled')");
     assert_eq!(ask(&node, "GET", "/api/v1/campaigns/1")["labels"], json!({"human": 0, "bot": 0}));
     page.press("copy-3");
     page.until("document.querySelector('a[href=\"#/campaign/1\"]')");

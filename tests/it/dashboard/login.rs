@@ -53,10 +53,12 @@ fn a_key_opens_the_dashboard_and_logging_out_closes_it() {
 
     // A key of one deployment sees that one, and no view of all of them.
     enter(&mut page, "eu-key");
+    page.until("document.querySelector('h1').textContent === 'Overview'");
+    page.eval("location.hash = '#/sessions'");
     page.until("document.querySelectorAll('tbody tr').length === 9");
     assert_eq!(
         page.eval("[...document.querySelectorAll('nav a')].map(a => a.textContent).join()"),
-        "Sessions,Review,Campaigns,Thresholds,Model"
+        "Overview,Sessions,Review,Campaigns,Thresholds,Model"
     );
     page.click("document.querySelector('tbody a')");
     page.sees("Batch verdict");

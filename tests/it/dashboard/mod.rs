@@ -7,6 +7,8 @@ mod access;
 mod actions;
 mod browser;
 mod campaigns;
+mod cuts;
+mod labels;
 mod login;
 mod measures;
 mod models;
@@ -123,6 +125,21 @@ fn assert_fits(page: &mut Page, what: &str) {
          .map(e => `${e.tagName}.${e.className} ${e.textContent.slice(0, 40)}`)",
     );
     assert_eq!(wide, serde_json::json!([]), "{what} is wider than its window");
+}
+
+/// Labels eight people human and eight bots bot, of those without a deployment.
+fn label_some(node: &Process) {
+    let ids: Vec<String> = people().iter().map(|one| one["sessionId"].as_str().unwrap().to_owned()).collect();
+    let rows = ask(node, "GET", "/api/v1/batch/results")["results"].take();
+    let own = rows.as_array().unwrap().iter().filter(|row| row["deploymentId"] == "");
+    let (people, bots): (Vec<_>, Vec<_>) =
+        own.map(|row| row["sessionId"].as_str().unwrap()).partition(|id| ids.iter().any(|one| one == id));
+    assert!(people.len() >= 8 && bots.len() >= 8, "{} people and {} bots", people.len(), bots.len());
+    for (ids, label) in [(people, "human"), (bots, "bot")] {
+        for id in &ids[..8] {
+            tell(node, &format!("/api/v1/sessions/{id}/label"), &serde_json::json!({ "label": label }));
+        }
+    }
 }
 
 /// Makes two tests of each function from a [`Place`]: one for each store.

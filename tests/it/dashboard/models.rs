@@ -3,11 +3,45 @@
 use playproof_batch::generator::Family;
 use serde_json::{Value, json};
 
-use super::browser::Page;
-use super::{BY_HAND, ask, bot, on_both, people, send, tell};
+use super::browser::{Look, Page};
+use super::{BY_HAND, ask, assert_accessible, assert_fits, bot, on_both, people, send, tell};
 use crate::process::{Place, Process};
 
-on_both!(a_model_is_trained_shadowed_tested_promoted_and_rolled_back);
+on_both!(a_model_is_trained_shadowed_tested_promoted_and_rolled_back, a_class_whose_people_pass_less_is_named_in_words,);
+
+fn a_class_whose_people_pass_less_is_named_in_words(place: &Place) {
+    let node = Process::on(&place.url, &BY_HAND);
+    let mut all = Vec::new();
+    for n in 0..60 {
+        // People whose movement is a bot's: what a class would look like that the model does not know.
+        let odd = n >= 30;
+        let mut session = if odd { bot(Family::ALL[0], n.into(), None) } else { person(n) };
+        session["sessionId"] = format!("p-{n}").into();
+        session["userId"] = format!("p-{n}").into();
+        session["deviceType"] = if odd { "trackpad" } else { "mouse" }.into();
+        all.push(session);
+    }
+    send(&node, None, &all);
+    assert_eq!(ask(&node, "POST", "/api/v1/batch/process")["remaining"], 0);
+    let mut page = Page::open();
+    page.go(&format!("{}/#/model", node.url));
+    page.sees("Nothing is labelled yet.");
+    page.sees("nobody knows whether people here score as promised");
+    let labels: Vec<_> = (0..60).map(|n| json!({"sessionId": format!("p-{n}"), "label": "human"})).collect();
+    tell(&node, "/api/v1/labels", &json!({ "labels": labels }));
+    page.go("about:blank");
+    page.go(&format!("{}/#/model", node.url));
+    page.sees("People pass less often than the rest: trackpad.");
+    let row = "[...document.querySelectorAll('[aria-labelledby=equity] tbody tr')].find(r => r.cells[1].textContent === 'trackpad').textContent";
+    page.until(&format!("{row}.includes('of 30') && {row}.includes('people pass less often than the rest')"));
+    page.until("/Of 60 labelled people, .* at 1.0 or above: more than 10 % promised/.test(document.getElementById('promise').textContent)");
+    page.until("document.querySelectorAll('.chart canvas').length === 2");
+    page.press("Scores in numbers");
+    page.sees("Labelled people at or above");
+    page.sees("Measured once this node has scored 200 sessions");
+    assert_accessible(&mut page, "equity");
+    assert_eq!(page.complaints(), Vec::<String>::new());
+}
 
 fn a_model_is_trained_shadowed_tested_promoted_and_rolled_back(place: &Place) {
     let node = Process::on(&place.url, &BY_HAND);
@@ -39,9 +73,22 @@ fn a_model_is_trained_shadowed_tested_promoted_and_rolled_back(place: &Place) {
     send(&node, None, &more);
     ask(&node, "POST", "/api/v1/batch/process");
     page.press("Test");
-    page.sees("on what is stored");
-    page.sees("On labels, this one");
+    page.sees("in place of the active one");
+    page.sees("Labelled people it has not learned from");
     page.sees("30 sessions: ");
+    let rows = "[...document.querySelectorAll('#tested table')[0].querySelectorAll('tbody tr')].map(r => r.cells[1].textContent)";
+    let rows = page.eval(rows);
+    assert_eq!((&rows[2], &rows[3]), (&json!("380"), &json!("380")), "all were scored today: {rows}");
+    let moves = "document.querySelectorAll('#tested table')[1]?.querySelectorAll('tbody tr a').length";
+    page.until(&format!("{moves} > 0"));
+    // Half of a laptop's window holds no table of five columns.
+    page.look(Look { name: "laptop", size: (1280, 800), dark: false });
+    page.until("(e => e.scrollWidth <= e.clientWidth)(document.getElementById('versions'))");
+    assert_accessible(&mut page, "a tested model");
+    page.look(Look { name: "phone", size: (390, 844), dark: true });
+    assert_fits(&mut page, "a tested model");
+    assert_accessible(&mut page, "a tested model on a phone");
+    page.look(Look::DESKTOP);
     page.press("End shadow");
     page.sees("It no longer scores beside.");
     page.press("Promote");

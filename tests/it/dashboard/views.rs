@@ -35,17 +35,25 @@ fn views(human: &str, bot: &str) -> [(&'static str, String, &'static str); 11] {
         ),
         ("batches", "#/batches".to_owned(), "document.querySelectorAll('tbody tr').length === 2"),
         ("batch", "#/batch/1".to_owned(), "document.querySelectorAll('tbody tr').length > 20"),
-        ("review", "#/review".to_owned(), "document.querySelector('canvas')?.dataset.frames === '0'"),
+        (
+            "review",
+            "#/review".to_owned(),
+            "document.querySelector('canvas')?.dataset.frames === '0' && document.querySelector('progress').value === 8",
+        ),
         (
             "access",
             "#/access".to_owned(),
             "document.querySelectorAll('.card').length === 5 && document.querySelectorAll('tbody tr').length >= 5",
         ),
-        ("thresholds", "#/thresholds".to_owned(), "document.querySelector('[aria-live] .facts')"),
+        (
+            "thresholds",
+            "#/thresholds".to_owned(),
+            "document.querySelector('[aria-live] .facts') && document.querySelector('.cuts-drawing .l-people') && document.querySelector('#a-day')",
+        ),
         (
             "model",
             "#/model".to_owned(),
-            "document.querySelectorAll('.chart canvas').length === 2 && document.querySelectorAll('[aria-labelledby=detection] tbody tr').length === 24",
+            "document.querySelectorAll('.chart canvas').length === 2 && document.querySelectorAll('[aria-labelledby=detection] tbody tr').length === 24 && document.querySelector('[aria-labelledby=equity] tbody tr')",
         ),
     ]
 }
@@ -57,6 +65,12 @@ fn pictures() -> Option<PathBuf> {
     std::fs::create_dir_all(&folder).unwrap();
     Some(folder)
 }
+
+/// The narrowest window, and a laptop's.
+const BETWEEN: [Look; 2] = [
+    Look { name: "narrow-light", size: (320, 640), dark: false },
+    Look { name: "laptop-light", size: (1280, 800), dark: false },
+];
 
 on_both!(every_view_is_complete_fits_and_is_accessible_in_every_look);
 
@@ -77,9 +91,10 @@ fn every_view_is_complete_fits_and_is_accessible_in_every_look(place: &Place) {
     ] {
         super::tell(&node, &format!("/api/v1/{path}"), &body);
     }
+    super::label_some(&node);
     let folder = pictures().filter(|_| place.url.starts_with("embedded"));
     let mut page = Page::open();
-    for look in Look::ALL {
+    for look in Look::ALL.into_iter().chain(BETWEEN) {
         page.look(look);
         for (name, address, there) in views(&of("pass"), &of("fail")) {
             let what = format!("{name} {}", look.name);

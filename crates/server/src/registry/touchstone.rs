@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Stored, decide};
+use super::backtest::{Stored, decide};
 use crate::adversary::{Clock, Family, Kind, imitate};
 use crate::detector::embedded::Model;
 use crate::domain::features::Extractor;
@@ -67,14 +67,9 @@ impl Touchstone {
         let mut count = |sessions: &[Session], bot: bool| {
             let mut counts = [0u64; 2];
             for session in sessions {
-                let stored = Stored {
-                    session: session.clone(),
-                    others: Reasons::default(),
-                    surely_replayed: false,
-                    bot: Some(bot),
-                };
+                let stored = Stored { session: session.clone(), others: Reasons::default(), surely_replayed: false };
                 for (count, model) in counts.iter_mut().zip([model, active]) {
-                    let decision = decide(model, &stored, thresholds, &mut extractor, &mut row);
+                    let decision = decide(model, &stored, thresholds, &mut extractor, &mut row).decision;
                     *count += u64::from((decision == Decision::Pass) == bot);
                 }
             }

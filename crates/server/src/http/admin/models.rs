@@ -1,12 +1,15 @@
 //! The models of the embedded detector: made from labels, tried, promoted and taken back.
 
+mod tested;
+
+use self::tested::{BacktestAnswer, tested};
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::access::rights::Access;
 use crate::controls::Made;
-use crate::domain::result::Decision;
 use crate::domain::time::Timestamp;
 use crate::http::extract::caller::{DeploymentAdmin, GlobalAdmin, Reviewer};
 use crate::http::extract::deployment::{self, DeploymentParams};
@@ -19,7 +22,7 @@ use crate::http::respond::refusals::{
     UnknownVersion, WorseModel,
 };
 use crate::http::respond::shapes;
-use crate::registry::{Backtest, Errors, RegistryError, Training};
+use crate::registry::{RegistryError, Training};
 
 /// Stored sessions that a backtest looks at when not told.
 const TESTED: u32 = 2000;
@@ -97,43 +100,6 @@ pub(crate) struct ModelsAnswer {
     can_roll_back: bool,
 }
 
-/// Wrong decisions on labelled sessions that no model has learned from.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct ErrorsBody {
-    people: u64,
-    people_failed: u64,
-    people_reviewed: u64,
-    bots: u64,
-    bots_passed: u64,
-}
-
-/// Stored sessions by both models' decisions.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct TestedMove {
-    /// The active model's decision: pass, review or fail.
-    from: &'static str,
-    /// The other's.
-    to: &'static str,
-    count: u64,
-}
-
-/// What a model would change.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct BacktestAnswer {
-    model_version: String,
-    /// Stored sessions judged by both.
-    sessions: u64,
-    /// Of them those decided in another way.
-    flips: u64,
-    moves: Vec<TestedMove>,
-    /// Of the active model.
-    active: ErrorsBody,
-    /// Of the one tested.
-    tested: ErrorsBody,
-}
-
 /// Which model scores now.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -153,13 +119,6 @@ pub(crate) struct BacktestParams {
     limit: Option<u32>,
 }
 
-impl From<Errors> for ErrorsBody {
-    fn from(errors: Errors) -> Self {
-        let Errors { people, people_failed, people_reviewed, bots, bots_passed } = errors;
-        Self { people, people_failed, people_reviewed, bots, bots_passed }
-    }
-}
-
 impl From<RegistryError> for ApiError {
     fn from(error: RegistryError) -> Self {
         match error {
@@ -173,21 +132,6 @@ impl From<RegistryError> for ApiError {
             RegistryError::Unusable(what) => Self::internal(what),
         }
     }
-}
-
-fn tested(version: String, told: &Backtest) -> BacktestAnswer {
-    let (mut moves, mut sessions, mut flips) = (Vec::new(), 0, 0);
-    for (from, row) in Decision::ALL.into_iter().zip(&told.moves) {
-        for (to, count) in Decision::ALL.into_iter().zip(row) {
-            sessions += count;
-            if from != to && *count > 0 {
-                flips += count;
-                moves.push(TestedMove { from: from.name(), to: to.name(), count: *count });
-            }
-        }
-    }
-    let (active, other) = (told.active.into(), told.other.into());
-    BacktestAnswer { model_version: version, sessions, flips, moves, active, tested: other }
 }
 
 /// The deployment that something is to hold in, or all.

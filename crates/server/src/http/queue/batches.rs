@@ -4,7 +4,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::agreement::Agreement;
-use crate::domain::id::{BatchId, SessionKey};
+use crate::domain::id::BatchId;
+use crate::domain::result::Decision;
 use crate::http::extract::caller::GlobalAdmin;
 use crate::http::extract::page::{self, PageParams};
 use crate::http::extract::path::TextPath;
@@ -13,7 +14,7 @@ use crate::http::respond::answer::{self, Answer};
 use crate::http::respond::error::{ApiError, Code};
 use crate::http::respond::refusals::{LimitOutOfBounds, StoreAway, UnknownBatch, WrongQuery};
 use crate::http::respond::shapes;
-use crate::store::BatchRow;
+use crate::store::{BatchMember, BatchRow};
 
 /// One batch.
 #[derive(Debug, Serialize, ToSchema)]

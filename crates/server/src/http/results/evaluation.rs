@@ -7,6 +7,7 @@ use super::overview::{TallyBody, tally};
 use crate::http::extract::caller::Reviewer;
 use crate::http::extract::deployment::DeploymentParams;
 use crate::http::extract::query::Params;
+use crate::http::queue::stats::DriftState;
 use crate::http::respond::answer::{self, Answer};
 use crate::http::respond::refusals::StoreAway;
 use crate::http::respond::shapes::iso;
@@ -72,6 +73,9 @@ pub(crate) struct EvaluationAnswer {
     labels: Vec<LabelDay>,
     /// About how many labelled people a training needs.
     people_for_training: u64,
+    /// Of this node, over all deployments; `null` for keys of one deployment and until 200 sessions were scored by the embedded
+    /// model.
+    drift: Option<DriftState>,
 }
 
 fn share(rate: Rate) -> ShareBody {
@@ -96,6 +100,7 @@ fn judged(name: &str, judged: &Judged) -> JudgedBody {
     responses((status = 200, description = "How it does", body = EvaluationAnswer), Reviewer, StoreAway)
 )]
 pub(crate) async fn read(Reviewer { service, access }: Reviewer, Params(params): Params<DeploymentParams>) -> Answer {
+    let is_bound = access.deployment(None)?.is_some();
     let deployment = access.deployment(params.deployment_id)?;
     let told = service.operations.evaluation(deployment).await?;
     let histogram = told.histogram;
@@ -112,6 +117,7 @@ pub(crate) async fn read(Reviewer { service, access }: Reviewer, Params(params):
         },
         labels: told.days.into_iter().map(|(at, human, bot)| LabelDay { at: iso(at), human, bot }).collect(),
         people_for_training: PEOPLE_FOR_TRAINING,
+        drift: service.embedded.drift().report().filter(|_| !is_bound).map(Into::into),
     }))
 }
 
@@ -119,7 +125,7 @@ pub(crate) async fn read(Reviewer { service, access }: Reviewer, Params(params):
 mod tests {
     use serde_json::json;
 
-    use crate::http::testing::{TestApp, lines, send};
+    use crate::http::testing::{TestApp, add_keys, lines, send, session};
 
     #[tokio::test]
     async fn labelled_people_and_bots_are_told_by_what_was_decided_of_them() {
@@ -140,5 +146,21 @@ mod tests {
         assert_eq!((&told["labels"][0]["human"], &told["labels"][0]["bot"]), (&json!(2), &json!(1)));
         let sum = |of: &str| told["histogram"][of].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).sum::<u64>();
         assert!(sum("people") <= 2 && sum("live") <= 6 && told["histogram"]["liveADay"].is_null());
+    }
+
+    #[tokio::test]
+    async fn drift_is_told_to_keys_of_all_deployments_alone() {
+        let app = TestApp::with(|choice| {
+            add_keys(&mut choice.http);
+            choice.by_embedded = true;
+        })
+        .await;
+        assert!(app.get_as("analyst", "/api/v1/evaluation").await.json()["drift"].is_null(), "nothing was scored yet");
+        for n in 0..200 {
+            assert_eq!(app.post_as("admin-eu", "/api/v1/score", &session(&format!("d-{n}"))).await.status, 200);
+        }
+        let drift = app.get_as("analyst", "/api/v1/evaluation").await.json()["drift"].take();
+        assert!(drift["sessions"].as_u64() >= Some(200) && drift["limit"].is_number(), "{drift}");
+        assert!(app.get_as("admin-eu", "/api/v1/evaluation").await.json()["drift"].is_null());
     }
 }

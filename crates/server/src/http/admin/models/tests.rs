@@ -107,6 +107,19 @@ async fn a_model_of_labels_is_shadowed_tested_promoted_and_rolled_back() {
 
     let test = app.post(&of("backtest"), &json!({})).await.json();
     assert_eq!(test["sessions"], 410);
+    let sum = |tally: &Value| tally.as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum::<u64>();
+    for part in ["stored", "lastDay"] {
+        let sums = ["before", "after"].map(|when| sum(&test[part][when]));
+        assert_eq!(sums, [410, 410], "all were scored today: {test}");
+    }
+    let moves = test["moves"].as_array().unwrap();
+    assert!(!moves.is_empty(), "{test}");
+    for one in moves {
+        let examples = one["examples"].as_array().unwrap();
+        assert_eq!(examples.len() as u64, one["count"].as_u64().unwrap().min(5), "{one}");
+        assert!(examples.iter().all(|example| example["scoreBefore"] != example["scoreAfter"]), "{one}");
+    }
+    assert!(test["tested"]["botsReviewed"].is_u64(), "{test}");
     let errors = |who: &str| test[who]["peopleFailed"].as_u64().unwrap() + test[who]["botsPassed"].as_u64().unwrap();
     assert!(test["tested"]["people"].as_u64().unwrap() > 40, "{test}");
     assert!(errors("active") > 0, "the base is wrong about some: {test}");
