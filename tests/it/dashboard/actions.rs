@@ -161,7 +161,7 @@ fn a_path_that_is_no_longer_kept_is_missed_in_words(place: &Place) {
     page.go(&format!("{}/#/session/{id}", node.url));
     page.sees("telemetry is gone");
     page.sees("History");
-    page.sees("This session passes.");
+    page.sees("This session passes: the embedded model gave it");
     // What is gone is answered with 404, and the browser says so.
     let complaints = page.complaints();
     assert!(complaints.iter().all(|line| line.contains("404")), "{complaints:?}");
@@ -174,7 +174,7 @@ fn a_lost_connection_is_told_and_taken_up_again(place: &Place) {
     page.go(&node.url);
     page.until("document.getElementById('live').textContent === 'Live'");
     node.kill();
-    page.until("document.getElementById('live').textContent === 'Connection lost'");
+    page.until("document.getElementById('live').textContent.startsWith('Connection lost')");
     // After an answer that is an error a browser does not try again by itself.
     let busy = TcpListener::bind(&address).unwrap();
     let (mut asked, _) = busy.accept().unwrap();
@@ -278,7 +278,7 @@ fn a_session_is_replayed_and_leads_to_its_batch_and_back(place: &Place) {
         page.eval("location.hash = '#/sessions?decision=fail'");
         page.until(&format!("{ROWS} > {place}"));
         page.click(&format!("document.querySelectorAll('tbody tr')[{place}].querySelector('a')"));
-        page.sees("This session fails.");
+        page.until("/fails/.test(document.querySelector('.sentence')?.textContent)");
         page.sees("What moved the score most");
         page.eval("document.body.innerText.includes('the score would be lower.')") == true
     });
@@ -437,7 +437,7 @@ fn thresholds_are_tried_applied_and_taken_back(place: &Place) {
     page.sees("Other thresholds were applied: 0.10 and 0.50.");
     page.eval("location.hash = '#/thresholds'");
     page.sees("Now 0.10 and 0.50, applied");
-    page.press("Take back");
+    page.press("Revert");
     page.click("document.querySelector('dialog .danger')");
     page.sees("as the settings say.");
     assert_eq!(decisions(&node), before);

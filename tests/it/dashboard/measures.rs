@@ -90,7 +90,9 @@ fn fill(place: &Place, rows: u64) {
             counted(include_str!("../../../crates/store/migrations/sqlite/0008_decision_buckets.sql")),
             "COMMIT; ANALYZE".to_owned(),
         ];
-        sql.iter().for_each(|sql| store.execute_batch(sql).unwrap_or_else(|error| panic!("{error}: {sql}")));
+        for sql in sql {
+            store.execute_batch(&sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
+        }
         return;
     }
     let columns = |table: &str| -> Vec<String> {
@@ -101,11 +103,13 @@ fn fill(place: &Place, rows: u64) {
     };
     let deployment = ("deployment", "CASE WHEN i % 4 = 0 THEN 'many'::bytea ELSE deployment END");
     let mut session = [&session("user_id")[..], &[deployment]].concat();
-    session.iter_mut().for_each(|(name, value)| match *name {
-        "device" => *value = "CASE WHEN i % 1000 = 0 THEN 'pen'::bytea ELSE device END",
-        "user_id" => *value = "CASE WHEN i % 100 = 0 THEN 'one user'::bytea END",
-        _ => {}
-    });
+    for (name, value) in &mut session {
+        match *name {
+            "device" => *value = "CASE WHEN i % 1000 = 0 THEN 'pen'::bytea ELSE device END",
+            "user_id" => *value = "CASE WHEN i % 100 = 0 THEN 'one user'::bytea END",
+            _ => {}
+        }
+    }
     session.push(("user_hash", "CASE WHEN i % 100 = 0 THEN user_hash END"));
     let result = [("seq", "47 + i"), ("scored_at", "scored_at - i * 1000"), ("decision", "i % 3"), deployment];
     let numbers = format!("generate_series(1, {rows}) AS n(i)");
@@ -120,7 +124,9 @@ fn fill(place: &Place, rows: u64) {
         "VACUUM ANALYZE results".to_owned(),
         "VACUUM ANALYZE decision_buckets".to_owned(),
     ];
-    sql.iter().for_each(|sql| drop(psql(&place.url, sql)));
+    for sql in sql {
+        psql(&place.url, &sql);
+    }
 }
 
 /// Rows of a table like one that it has, but for what is `changed` with `i`.

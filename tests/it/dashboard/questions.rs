@@ -37,9 +37,9 @@ fn quiet(page: &mut Page) {
     assert_eq!(page.complaints(), Vec::<String>::new());
 }
 
-/// Moves what was counted so far into the hour before, as if that much time had passed.
+/// Moves what was decided so far into the hour before, as if that much time had passed.
 fn an_hour_ago(place: &Place) {
-    let sql = "UPDATE decision_buckets SET slot = slot - 3600000";
+    let sql = "UPDATE decision_buckets SET slot = slot - 3600000; UPDATE results SET scored_at = scored_at - 3600000";
     if let Some(folder) = place.url.strip_prefix("embedded:") {
         let file = std::path::Path::new(folder).join("playproof.sqlite");
         rusqlite::Connection::open(file).unwrap().execute_batch(sql).unwrap();

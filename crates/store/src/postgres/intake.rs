@@ -206,6 +206,7 @@ impl Core {
     }
 
     /// Stores new sessions, in their order; place and number of each.
+    #[expect(clippy::too_many_lines, reason = "one column after the other")]
     async fn insert(
         &self,
         client: &deadpool_postgres::Object,
