@@ -36,8 +36,10 @@ impl<const WORDS: usize> Piece<WORDS> {
     /// Zeros if `bytes` start with this piece.
     #[inline]
     fn differs(&self, bytes: &[u8]) -> u64 {
-        let found = bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word));
-        found.zip(self.words).zip(self.mask).fold(0, |all, ((found, word), mask)| all | ((found ^ word) & mask))
+        let found = bytes.as_chunks().0;
+        let differ = |word: usize| (u64::from_le_bytes(found[word]) ^ self.words[word]) & self.mask[word];
+        // Few pieces are longer than one word, and always the same ones.
+        if self.length <= 8 { differ(0) } else { (0..WORDS).fold(0, |all, word| all | differ(word)) }
     }
 
     /// The place after this piece, if it stands at `at`; `None` near the end of the document as well.
