@@ -120,6 +120,9 @@ proptest! {
     ) {
         let mut body = text.into_bytes();
         for (at, byte, what) in changes {
+            if body.is_empty() {
+                break;
+            }
             let at = at.index(body.len());
             match what {
                 0 => body[at] = byte,
