@@ -4,8 +4,6 @@
 //! parser costs three times the time, and its tree many times the memory. The grammar is RFC 8259 in full; the
 //! tests hold it against `serde_json`, document by document. It is not a validator of anything beyond syntax.
 
-use std::borrow::Cow;
-
 /// How deep a skipped value may nest.
 pub const MAX_DEPTH: usize = 64;
 
@@ -72,6 +70,31 @@ impl<'a> Scanner<'a> {
     #[must_use]
     pub fn left(&self) -> usize {
         self.bytes.len() - self.pos
+    }
+
+    /// The whole document.
+    #[inline]
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// How much of the document is read.
+    #[inline]
+    pub(crate) fn position(&self) -> usize {
+        self.pos
+    }
+
+    /// Goes on at `position`, which stands where a token ends.
+    #[inline]
+    pub(crate) fn advance_to(&mut self, position: usize) {
+        self.pos = position;
+    }
+
+    /// As [`Self::number`], from `position` on, and the place after it; this scanner stays where it is.
+    pub(crate) fn number_at(&self, position: usize) -> Option<(f64, usize)> {
+        let mut scan = Self { pos: position, ..self.clone() };
+        // Minus zero is zero.
+        scan.number().ok().map(|value| (value + 0.0, scan.pos))
     }
 
     fn fail<T>(&self, what: &'static str) -> Scan<T> {
@@ -175,96 +198,6 @@ impl<'a> Scanner<'a> {
     pub fn end(&mut self) -> Scan<()> {
         self.skip_space();
         if self.peek().is_some() { self.fail("trailing characters") } else { Ok(()) }
-    }
-
-    /// A string, unescaped; borrowed when it holds no escape.
-    ///
-    /// # Errors
-    /// On a missing quote, a raw control character or a bad escape.
-    pub fn string(&mut self) -> Scan<Cow<'a, str>> {
-        self.expect(b'"')?;
-        let start = self.pos;
-        loop {
-            match self.peek() {
-                Some(b'"') => {
-                    let piece = &self.text[start..self.pos];
-                    self.pos += 1;
-                    return Ok(Cow::Borrowed(piece));
-                }
-                Some(b'\\') => return self.string_with_escapes(start).map(Cow::Owned),
-                Some(0..=0x1f) => return self.fail("control character in a string"),
-                Some(_) => self.pos += 1,
-                None => return self.fail("unterminated string"),
-            }
-        }
-    }
-
-    fn string_with_escapes(&mut self, start: usize) -> Scan<String> {
-        let mut out = String::from(&self.text[start..self.pos]);
-        let mut plain = self.pos;
-        loop {
-            match self.peek() {
-                Some(b'"') => {
-                    out.push_str(&self.text[plain..self.pos]);
-                    self.pos += 1;
-                    return Ok(out);
-                }
-                Some(b'\\') => {
-                    out.push_str(&self.text[plain..self.pos]);
-                    self.pos += 1;
-                    out.push(self.escape()?);
-                    plain = self.pos;
-                }
-                Some(0..=0x1f) => return self.fail("control character in a string"),
-                Some(_) => self.pos += 1,
-                None => return self.fail("unterminated string"),
-            }
-        }
-    }
-
-    fn escape(&mut self) -> Scan<char> {
-        let Some(b) = self.peek() else { return self.fail("unterminated string") };
-        self.pos += 1;
-        Ok(match b {
-            b'"' => '"',
-            b'\\' => '\\',
-            b'/' => '/',
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => return self.unicode_escape(),
-            _ => return self.fail("unknown escape"),
-        })
-    }
-
-    fn unicode_escape(&mut self) -> Scan<char> {
-        let high = self.hex4()?;
-        let code = if (0xd800..0xdc00).contains(&high) {
-            if !self.eat_exact(b"\\u") {
-                return self.fail("lone surrogate");
-            }
-            let low = self.hex4()?;
-            if !(0xdc00..0xe000).contains(&low) {
-                return self.fail("lone surrogate");
-            }
-            0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00)
-        } else {
-            high
-        };
-        char::from_u32(code).map_or_else(|| self.fail("lone surrogate"), Ok)
-    }
-
-    fn hex4(&mut self) -> Scan<u32> {
-        let mut code = 0;
-        for _ in 0..4 {
-            let digit = self.peek().and_then(|b| char::from(b).to_digit(16));
-            let Some(digit) = digit else { return self.fail("bad unicode escape") };
-            code = code * 16 + digit;
-            self.pos += 1;
-        }
-        Ok(code)
     }
 
     /// A number, correctly rounded to the nearest `f64`; infinite when it is too large for one.
@@ -405,81 +338,9 @@ const POWERS_OF_TEN: [f64; 23] = [
     1e21, 1e22,
 ];
 
+#[path = "json_strings.rs"]
+mod strings;
+
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn number(text: &str) -> Option<f64> {
-        let mut scanner = Scanner::new(text);
-        let value = scanner.number().ok()?;
-        scanner.end().ok().map(|()| value)
-    }
-
-    fn valid(text: &str) -> bool {
-        let mut scanner = Scanner::new(text);
-        scanner.skip_value().and_then(|()| scanner.end()).is_ok()
-    }
-
-    #[test]
-    fn numbers_follow_the_grammar() {
-        for bad in ["", "-", "01", "1.", ".5", "1e", "1e+", "+1", "0x1", "NaN", "Infinity", "1_0", "--1"] {
-            assert_eq!(number(bad), None, "{bad}");
-        }
-        for good in ["0", "-0", "0.1", "1e5", "1E-5", "123456789012345678901234567890", "0.30000000000000004", "5e-324"]
-        {
-            assert_eq!(number(good), serde_json::from_str(good).ok(), "{good}");
-        }
-        assert_eq!(number("1e999"), Some(f64::INFINITY));
-    }
-
-    #[test]
-    fn deep_nesting_is_refused_without_recursion_running_away() {
-        assert!(valid(&format!("{}{}", "[".repeat(60), "]".repeat(60))));
-        assert!(!valid(&"[".repeat(1_000_000)));
-        assert!(!valid(&format!("{}{}", "{\"a\":".repeat(100), "}".repeat(100))));
-    }
-
-    #[test]
-    fn escapes_are_read_as_serde_reads_them() {
-        for text in [
-            r#""a\u00e9\ud83d\ude00\n\/""#,
-            r#""\ud800""#,
-            r#""\ud800\u0041""#,
-            r#""\udc00""#,
-            r#""\x""#,
-            "\"\u{1}\"",
-            "\"é\"",
-        ] {
-            let expected: Option<String> = serde_json::from_str(text).ok();
-            let mut scanner = Scanner::new(text);
-            let found = scanner.string().ok().map(Cow::into_owned);
-            assert_eq!(found, expected, "{text}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_finite_number_reads_bit_for_bit_as_serde(value in any::<f64>().prop_filter("finite", |v| v.is_finite())) {
-            for text in [format!("{value}"), format!("{value:e}"), format!("{value:.3}")] {
-                let expected: f64 = serde_json::from_str(&text).unwrap();
-                prop_assert_eq!(number(&text).map(f64::to_bits), Some(expected.to_bits()), "{}", text);
-            }
-        }
-
-        #[test]
-        fn decimals_read_bit_for_bit_as_serde(text in "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,24})?([eE][+-]?[0-9]{1,2})?") {
-            let expected: f64 = serde_json::from_str(&text).unwrap();
-            prop_assert_eq!(number(&text).map(f64::to_bits), Some(expected.to_bits()));
-        }
-
-        #[test]
-        fn what_is_json_is_what_serde_says(text in "[\\[\\]{}:,\"0-9.eE+\\-a-z\\\\ ]{0,24}") {
-            let expected = serde_json::from_str::<serde_json::Value>(&text).is_ok();
-            // serde_json refuses numbers beyond f64; the scanner reads them as infinite and leaves bounds to its caller.
-            prop_assume!(!text.contains(['e', 'E']) || expected);
-            prop_assert_eq!(valid(&text), expected);
-        }
-    }
-}
+#[path = "json_tests.rs"]
+mod tests;

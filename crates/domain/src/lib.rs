@@ -18,6 +18,7 @@ pub mod time;
 
 pub mod id;
 
+mod decimal;
 pub mod json;
 
 pub mod printable;
@@ -29,7 +30,10 @@ pub mod refusal;
 pub mod decision;
 
 pub mod context;
+mod movements;
+mod points;
 pub mod session;
+mod shape;
 
 pub mod timestamps;
 

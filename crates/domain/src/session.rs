@@ -8,6 +8,8 @@ use super::challenge::MAX_TOKEN;
 use super::context;
 use super::id::{SESSION_ID_RULE, SessionId};
 use super::json::{Kind, Scanner, SyntaxError};
+pub use super::movements::Movements;
+use super::points::Point;
 use super::refusal::{FieldPath, Refusal};
 use super::timestamps;
 
@@ -36,56 +38,6 @@ impl Default for Bounds {
     fn default() -> Self {
         Self { movements: 20_000, clicks: 2_000 }
     }
-}
-
-/// Pointer samples in arrival order, one column per quantity; all columns have the same length.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Movements {
-    /// Horizontal position, px.
-    pub x: Vec<f64>,
-    /// Vertical position, px.
-    pub y: Vec<f64>,
-    /// Client time, ms from any origin, in any order.
-    pub t: Vec<f64>,
-    /// What the client said of `isTrusted` per sample; empty when it never said anything.
-    pub trusted: Vec<Option<bool>>,
-}
-
-impl Movements {
-    /// Number of samples.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.x.len()
-    }
-
-    /// Whether there are no samples.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.x.is_empty()
-    }
-
-    /// Keeps every second sample, the first among them.
-    fn halve(&mut self) {
-        for column in [&mut self.x, &mut self.y, &mut self.t] {
-            keep_every_second(column);
-        }
-        keep_every_second(&mut self.trusted);
-    }
-
-    fn clear(&mut self) {
-        self.x.clear();
-        self.y.clear();
-        self.t.clear();
-        self.trusted.clear();
-    }
-}
-
-fn keep_every_second<T: Copy>(column: &mut Vec<T>) {
-    let kept = column.len().div_ceil(2);
-    for place in 1..kept {
-        column[place] = column[2 * place];
-    }
-    column.truncate(kept);
 }
 
 /// One button press or tap.
@@ -148,12 +100,16 @@ impl Session {
     /// # Errors
     /// A [`Refusal`] naming the field's path and the mend.
     pub fn parse_into(&mut self, body: &[u8], bounds: &Bounds) -> Result<(), Refusal> {
+        self.read(body, bounds, true)
+    }
+
+    fn read(&mut self, body: &[u8], bounds: &Bounds, by_shape: bool) -> Result<(), Refusal> {
         let text = std::str::from_utf8(body).map_err(|e| {
             Refusal::malformed(FieldPath::Body, format!("is not valid UTF-8 at byte {}", e.valid_up_to()))
         })?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         self.reset();
-        Reader { scan: Scanner::new(text), bounds, seen: 0 }.session(self)?;
+        Reader { scan: Scanner::new(text), by_shape, bounds, seen: 0 }.session(self)?;
         timestamps::check(&self.movements.t, self.clicks.len(), self.duration_ms)
     }
 
@@ -192,38 +148,28 @@ const FIELDS: [&str; 13] = [
 const REQUIRED_SESSION_ID: u32 = 1;
 const REQUIRED_MOVEMENTS: u32 = 1 << 6;
 
-const POINT_FIELDS: [&str; 5] = ["x", "y", "timestamp", "isTrusted", "targetHit"];
-const POINT_REQUIRED: u32 = 0b111;
-
-#[derive(Default)]
-struct Point {
-    x: f64,
-    y: f64,
-    t: f64,
-    trusted: Option<bool>,
-    target_hit: bool,
-}
-
-struct Reader<'a> {
-    scan: Scanner<'a>,
+pub(crate) struct Reader<'a> {
+    pub(crate) scan: Scanner<'a>,
+    /// Whether points may be read by the shape of those before them; it is faster and gives the same.
+    pub(crate) by_shape: bool,
     bounds: &'a Bounds,
     seen: u32,
 }
 
-type Read<T> = Result<T, Refusal>;
+pub(crate) type Read<T> = Result<T, Refusal>;
 
 #[expect(clippy::needless_pass_by_value, reason = "the form that map_err takes")]
-fn syntax(error: SyntaxError) -> Refusal {
+pub(crate) fn syntax(error: SyntaxError) -> Refusal {
     Refusal::malformed(FieldPath::Body, error.to_string())
 }
 
-fn wrong_type(path: FieldPath, wanted: &str, found: Kind) -> Refusal {
+pub(crate) fn wrong_type(path: FieldPath, wanted: &str, found: Kind) -> Refusal {
     Refusal::malformed(path, format!("must be {wanted}, not {}", found.in_words()))
 }
 
 /// Notes that a field was seen; a second sight is a refusal.
 #[inline]
-fn once(seen: &mut u32, bit: usize, path: FieldPath) -> Read<()> {
+pub(crate) fn once(seen: &mut u32, bit: usize, path: FieldPath) -> Read<()> {
     if *seen & (1 << bit) != 0 {
         return Err(Refusal::malformed(path, "is given twice; send it once"));
     }
@@ -335,7 +281,7 @@ impl Reader<'_> {
 
     /// A finite number of at most `limit` in size; minus zero becomes zero.
     #[inline]
-    fn bounded(&mut self, path: FieldPath, kind: Kind, limit: f64) -> Read<f64> {
+    pub(crate) fn bounded(&mut self, path: FieldPath, kind: Kind, limit: f64) -> Read<f64> {
         if kind != Kind::Number {
             return Err(wrong_type(path, "a number", kind));
         }
@@ -360,7 +306,7 @@ impl Reader<'_> {
         Ok(value as u32)
     }
 
-    fn boolean(&mut self, path: FieldPath, kind: Kind) -> Read<bool> {
+    pub(crate) fn boolean(&mut self, path: FieldPath, kind: Kind) -> Read<bool> {
         if kind != Kind::Bool {
             return Err(wrong_type(path, "true or false", kind));
         }
@@ -375,13 +321,13 @@ impl Reader<'_> {
             column.reserve(expected);
         }
         let most = self.bounds.movements;
-        let mut every = 1;
+        let mut every = 1; // a power of two
         let sent = self.points("movements", kind, usize::MAX, |index, point| {
-            if index % every == 0 && out.len() == most {
+            if index & (every - 1) == 0 && out.len() == most {
                 out.halve();
                 every *= 2;
             }
-            if index % every != 0 {
+            if index & (every - 1) != 0 {
                 return;
             }
             if point.trusted.is_some() && out.trusted.is_empty() {
@@ -407,92 +353,12 @@ impl Reader<'_> {
         };
         self.points("clicks", kind, self.bounds.clicks, take).map(drop)
     }
-
-    /// Gives every item of a list of points to `take`; how many there are.
-    fn points(
-        &mut self,
-        list: &'static str,
-        kind: Kind,
-        limit: usize,
-        mut take: impl FnMut(usize, Point),
-    ) -> Read<usize> {
-        if kind != Kind::Array {
-            return Err(wrong_type(FieldPath::Field(list), "a list", kind));
-        }
-        self.scan.expect(b'[').map_err(syntax)?;
-        let mut index = 0;
-        let mut more = !self.scan.eat(b']');
-        while more {
-            if index == limit {
-                let message = format!("must hold at most {limit} items; split the session");
-                return Err(Refusal::out_of_bounds(FieldPath::Field(list), message));
-            }
-            take(index, self.point(list, index)?);
-            index += 1;
-            more = self.scan.more(b']').map_err(syntax)?;
-        }
-        Ok(index)
-    }
-
-    fn point(&mut self, list: &'static str, index: usize) -> Read<Point> {
-        if !self.scan.eat(b'{') {
-            let kind = self.scan.peek_kind().map_err(syntax)?;
-            return Err(wrong_type(FieldPath::Item(list, index), "an object {x, y, timestamp}", kind));
-        }
-        let mut point = Point::default();
-        let mut seen = 0;
-        let mut more = !self.scan.eat(b'}');
-        while more {
-            match self.point_field()? {
-                Some(field) => {
-                    let path = FieldPath::ItemField(list, index, POINT_FIELDS[field]);
-                    once(&mut seen, field, path)?;
-                    self.point_value(field, path, &mut point, &mut seen)?;
-                }
-                None => self.scan.skip_value().map_err(syntax)?,
-            }
-            more = self.scan.more(b'}').map_err(syntax)?;
-        }
-        if seen & POINT_REQUIRED != POINT_REQUIRED {
-            let missing = (seen & POINT_REQUIRED).trailing_ones() as usize;
-            let path = FieldPath::ItemField(list, index, POINT_FIELDS[missing]);
-            return Err(Refusal::malformed(path, "is missing; send a number"));
-        }
-        Ok(point)
-    }
-
-    /// The index in [`POINT_FIELDS`] of the field name that comes next, its colon consumed; `None` for an unknown one.
-    #[inline]
-    fn point_field(&mut self) -> Read<Option<usize>> {
-        // The spellings that every real client sends, matched without the general string reader.
-        for (field, spelling) in [b"\"x\":".as_slice(), b"\"y\":", b"\"timestamp\":"].into_iter().enumerate() {
-            if self.scan.eat_exact(spelling) {
-                return Ok(Some(field));
-            }
-        }
-        let name = self.scan.string().map_err(syntax)?;
-        self.scan.expect(b':').map_err(syntax)?;
-        Ok(POINT_FIELDS.iter().position(|f| *f == name))
-    }
-
-    #[inline]
-    fn point_value(&mut self, field: usize, path: FieldPath, point: &mut Point, seen: &mut u32) -> Read<()> {
-        let kind = self.scan.peek_kind().map_err(syntax)?;
-        match field {
-            0 => point.x = self.bounded(path, kind, MAX_COORDINATE)?,
-            1 => point.y = self.bounded(path, kind, MAX_COORDINATE)?,
-            2 => point.t = self.bounded(path, kind, MAX_TIME_MS)?,
-            _ if kind == Kind::Null => {
-                self.scan.null().map_err(syntax)?;
-                *seen &= !(1 << field);
-            }
-            3 => point.trusted = Some(self.boolean(path, kind)?),
-            _ => point.target_hit = self.boolean(path, kind)?,
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
 #[path = "session_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "shape_tests.rs"]
+mod shape_tests;

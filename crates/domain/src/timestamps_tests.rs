@@ -111,3 +111,20 @@ proptest! {
         prop_assert_eq!(refused(&session(times.iter().map(|t| t * little), duration)), None);
     }
 }
+
+proptest! {
+    #[test]
+    fn what_is_plainly_in_milliseconds_is_not_refused_in_full_either(
+        steps in proptest::collection::vec(prop_oneof![0.0..0.1f64, 0.0..60.0f64, -50.0..2_000.0f64, 1e3..1e6f64], 0..60),
+        few in 0usize..30, scale in prop::sample::select(vec![1e-3, 1.0, 1e3, 1e6]),
+        ratio in prop_oneof![Just(0.0), 1e-4..1e4f64, prop::sample::select(vec![1e-9, 1e-6, 4e-4, 1e-3, 1.0, 900.0, 1.5e3, 1e6])],
+        clicks in 0usize..20,
+    ) {
+        let steps = if steps.len() > few { &steps[few..] } else { &steps[..] };
+        let times: Vec<f64> = steps.iter().scan(0.0, |t, step| { *t += step * scale; Some(*t) }).collect();
+        let span = times.last().copied().unwrap_or(0.0) - times.first().copied().unwrap_or(0.0);
+        for duration in [span * ratio, span.abs() * ratio * 1.01] {
+            prop_assert_eq!(check(&times, clicks, duration), check_in_full(&times, clicks, duration));
+        }
+    }
+}
