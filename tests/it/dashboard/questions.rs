@@ -64,8 +64,11 @@ fn changed(place: &Place) -> Process {
     assert!(status.success());
     an_hour_ago(place);
     let node = Process::on(&place.url, &BY_HAND);
-    let mut bots: Vec<Value> = (0..80).map(|seed| bot(Family::ALL[seed as usize % 4], seed, None)).collect();
-    bots.iter_mut().for_each(|session| session["deviceType"] = "touch".into());
+    let families = Family::ALL.into_iter().cycle().zip(0..80);
+    let mut bots: Vec<Value> = families.map(|(family, seed)| bot(family, seed, None)).collect();
+    for session in &mut bots {
+        session["deviceType"] = "touch".into();
+    }
     send(&node, None, &bots);
     assert_eq!(ask(&node, "POST", "/api/v1/batch/process")["remaining"], 0);
     node
