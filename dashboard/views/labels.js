@@ -83,6 +83,6 @@ function importer(done) {
 export function labels(bars, done) {
   const element = card('Labels', { id: 'labels' }, bars.element);
   put(element.querySelector('.body'), h('div', { class: 'after' }, importer(async () => { await Promise.all([bars.load(), done()]); }).element,
-    h('p', { class: 'hint small after' }, 'CSV, such as chargebacks: columns sessionId or userId, label (human or bot), and where wanted at and note.')));
+    h('p', { class: 'hint small after' }, 'CSV, such as chargebacks: columns sessionId or userId, label (human, bot or none), and where wanted at and note.')));
   return element;
 }

@@ -94,7 +94,7 @@ export async function show(place, { query, user, onleave }) {
       let next = null;
       let lines = 0;
       do {
-        const answer = await raw(path('/api/v1/batch/results', { ...asked, limit: 1000, cursor: next }), { accept: 'text/csv', signal: stopped.signal });
+        const answer = await raw(path('/api/v1/batch/results', { ...asked, sort: '', limit: 1000, cursor: next }), { accept: 'text/csv', signal: stopped.signal });
         next = answer.headers.get('x-next-cursor');
         const text = await answer.text();
         const body = text.slice(text.indexOf('\n') + 1);

@@ -7,6 +7,8 @@ import { ends, inWords } from '../intervals.js';
 import { isExact, outcomes, promised } from '../outcomes.js';
 
 const PAUSE = 250;
+/** Sessions that a try looks at, those that were accepted last; applying decides all anew. */
+const LATEST = 20000;
 const TITLES = { pass: 'Passes up to', review: 'Is reviewed up to, fails above' };
 const rate = (score) => `${new Intl.NumberFormat('en', { maximumSignificantDigits: 2 }).format(100 * 10 ** -score)} % of people like those of the calibration score higher`;
 
@@ -105,7 +107,7 @@ export async function show(place, { user, onleave }) {
       return;
     }
     try {
-      const answer = await post('/api/v1/thresholds/simulate', body);
+      const answer = await post(`/api/v1/thresholds/simulate?latest=${LATEST}`, body);
       if (mine !== turn) return;
       shown(answer, answer.flips === 1 ? 'would change its decision' : 'would change their decision');
       apply.disabled = false;
@@ -161,7 +163,7 @@ export async function show(place, { user, onleave }) {
           h('div', { class: 'stack' }, h('div', { class: 'cut' }, h('label', { for: 'whose' }, 'Deployment'), whose), pass.element, review.element, holds,
             applies ? h('div', { class: 'row' }, apply, back) : h('p', { class: 'hint small' }, 'Applying them needs an admin key.'))),
         card('Among labelled sessions', { id: 'by-labels', hint: 'by score alone' }, done)),
-      card('Among the stored sessions', {}, told)));
+      card('Among the stored sessions', { hint: `a try looks at the last ${count(LATEST)} accepted` }, told)));
   state();
   await Promise.all([simulate(), evaluate()]);
 }
@@ -194,7 +196,7 @@ function consequences(histogram, first, second) {
 function aDay({ liveADay, peopleReviewed, promisedReviewed, live }) {
   const fact = (name, value, from) => [h('dt', {}, name), h('dd', {}, value, h('span', { class: 'hint small from' }, from))];
   const facts = (...all) => h('dl', { class: 'facts long', id: 'a-day' }, all);
-  if (liveADay === null) return facts(fact('People reviewed a day', 'not known', 'the newest results span less than an hour, so nobody knows how many come a day'));
+  if (liveADay === null) return facts(fact('People reviewed a day', 'not known', 'nothing was decided in the day before the last, so nobody knows how many come a day'));
   const about = (share) => brief(Math.round(liveADay * share));
   const sessions = plural(Math.round(liveADay), 'session');
   const labelled = peopleReviewed.whole === 0 ? ['not known', 'nobody is labelled human yet']

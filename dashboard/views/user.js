@@ -6,6 +6,10 @@ import { inWords } from '../reasons.js';
 
 const PAGE = 50;
 const total = (tally) => tally.pass + tally.review + tally.fail;
+/** How many sessions are known, where there may be more than were looked at. */
+const many = (known) => (known.isMore ? `at least ${count(known.sessions)} sessions` : plural(known.sessions, 'session'));
+/** In which deployments something is done. */
+const within = (deploymentId, known) => (deploymentId ? `in ${deploymentId}` : `in every deployment (${known.deployments.map((one) => one.name || 'none').join(', ') || 'none'})`);
 const again = () => dispatchEvent(new HashChangeEvent('hashchange'));
 
 export async function show(place, { id, query, user, onleave }) {
@@ -75,7 +79,7 @@ const act = (run) => async () => { try { await run(); again(); } catch (error) {
 /** Labels all of the user's sessions. */
 function label(userId, deploymentId, known) {
   const say = (name, outcome) => act(async () => {
-    if (!await confirmed(`Label all ${plural(known.sessions, 'session')} ${name}?`, `Each ${outcome} from then on, whatever thresholds say, and a label that is there is replaced. It is one entry of the audit log.`, `Label all ${name}`)) return;
+    if (!await confirmed(`Label ${known.isMore ? `the newest ${count(known.sessions)}` : 'all'} sessions of the user ${name}?`, `${plural(known.sessions, 'session')} ${within(deploymentId, known)}: each ${outcome} from then on, whatever thresholds say, and a label that is there is replaced. It is one entry of the audit log.`, `Label all ${name}`)) return;
     const done = await post('/api/v1/labels', { labels: [{ userId, label: name, ...(deploymentId ? { deploymentId } : {}) }] });
     notice(`${plural(done.labelled, 'session')} labelled.`);
   });
@@ -90,7 +94,7 @@ function override(userId, known, user, deploymentId) {
     h('span', {}, `${rule.action === 'allow' ? 'Always passes' : 'Always fails'}${rule.deploymentId ? ` in ${rule.deploymentId}` : ''}${rule.note ? `: ${rule.note}` : ''}`),
     operates(user) ? h('button', { type: 'button', class: 'quiet', onclick: act(() => remove(`/api/v1/overrides/${encodeURIComponent(rule.id)}`)) }, 'Remove') : null));
   const make = (action, words) => act(async () => {
-    if (!await confirmed(words, 'It holds for sessions from now on. Those decided before stay as they are.', action === 'allow' ? 'Always pass' : 'Always fail')) return;
+    if (!await confirmed(words, `It holds for sessions from now on, ${deploymentId ? `in ${deploymentId}` : 'in every deployment'}. Those decided before stay as they are.`, action === 'allow' ? 'Always pass' : 'Always fail')) return;
     await post('/api/v1/overrides', { userId, action, ...(deploymentId ? { deploymentId } : {}) });
   });
   return card('Next sessions', {},
@@ -105,12 +109,11 @@ const operates = (user) => user.role === 'admin' && !user.deploymentId;
 function erase(route, known, user, deploymentId) {
   if (user.role !== 'admin') return null;
   const run = act(async () => {
-    const where = deploymentId ? ` in ${deploymentId}` : '';
-    if (!await confirmed('Erase this user?', `${plural(known.sessions, 'session')}${where} with their telemetry, features, results and labels go, with those that still wait, and cannot be had back. Their ids stay used up. The audit log keeps a keyed hash of the user.`, 'Erase')) return;
+    if (!await confirmed('Erase this user?', `${many(known)} ${within(deploymentId, known)} with their telemetry, features, results and labels go, with those that still wait, and cannot be had back. Their ids stay used up. The audit log keeps a keyed hash of the user, and rules for the user's next sessions stay.`, 'Erase')) return;
     const done = await remove(path(route, { deploymentId }));
     notice(`${plural(done.erased, 'session')} erased.`);
     location.hash = '#/sessions';
   });
-  return card('Erase', {}, h('p', { class: 'hint' }, `All that is kept of the user: ${plural(known.sessions, 'session')} with a result, and those that wait.`),
+  return card('Erase', {}, h('p', { class: 'hint' }, `All sessions of the user: ${many(known)} with a result, and those that wait, ${within(deploymentId, known)}.`),
     h('button', { type: 'button', class: 'after', onclick: run }, 'Erase the user'));
 }

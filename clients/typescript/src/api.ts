@@ -68,7 +68,7 @@ export type BacktestAnswer = {
 
 /** One batch with its members. */
 export type BatchAnswer = BatchBody & {
-  sessions: Array<SessionName>;
+  sessions: Array<BatchMemberBody>;
 };
 
 /** One batch. */
@@ -98,6 +98,17 @@ export type BatchBody = {
   source: string;
   /** full, `min_batch`, `max_wait`, retry or manual. */
   trigger: string;
+};
+
+/** A session that was in a batch. */
+export type BatchMemberBody = {
+  /** `null` without a result, and where the source only flags. */
+  anomalyScore?: number | null;
+  /** The decision that stands: pass, review or fail; `null` without a result. */
+  decision?: string | null;
+  /** Empty when none. */
+  deploymentId: string;
+  sessionId: string;
 };
 
 /** A page of batches, newest first. */
@@ -569,7 +580,7 @@ export type HistogramBody = {
   bots: Array<number>;
   /** The newest 10,000 results. */
   live: Array<number>;
-  /** Results a day, by the times of those; `null` where they span less than an hour. */
+  /** Results of the last 24 hours; `null` where nothing was decided in the day before them. */
   liveADay?: number | null;
   /** Labelled people. */
   people: Array<number>;
@@ -990,32 +1001,25 @@ export type OverviewAnswer = {
   /** The largest first, at most eight. */
   changes: Array<ChangeBody>;
   decisions: TallyBody;
-  deployments: Array<PartBody>;
-  devices: Array<PartBody>;
-  models: Array<PartBody>;
+  /** The fifty largest. */
+  deployments: Array<OverviewPart>;
+  devices: Array<OverviewPart>;
+  models: Array<OverviewPart>;
   /** Of those labelled human in the period. */
   people: RateBody;
   range: string;
   /** The largest first; a session may have several. */
-  reasons: Array<PartBody>;
+  reasons: Array<OverviewPart>;
   review: BacklogBody;
   since: string;
   stepSeconds: number;
-  /** Steps in which something was decided, by deployment, in the order of time. */
+  /** Steps in which something was decided, in the order of time. */
   steps: Array<OverviewStep>;
   until: string;
 };
 
-/** What was decided in a step. */
-export type OverviewStep = TallyBody & {
-  /** Its begin. */
-  at: string;
-  /** Empty when none. */
-  deploymentId: string;
-};
-
 /** Sessions that have something in common. */
-export type PartBody = {
+export type OverviewPart = {
   /** In the period before. */
   before: TallyBody;
   /** In words, of a reason. */
@@ -1024,6 +1028,36 @@ export type PartBody = {
   name: string;
   /** In the period. */
   now: TallyBody;
+};
+
+/** What was decided in a step. */
+export type OverviewStep = TallyBody & {
+  /** Its begin. */
+  at: string;
+};
+
+/** A part of the session that is a part of another. */
+export type PartBody = {
+  /** Root mean square distance of the two once laid over each other, px. */
+  apart: number;
+  /** Where it begins, ms of the session's own times. */
+  from: number;
+  /** `[a, b, c, d, e, f]`: a point `(x, y)` of the other lies at `(ax + by + e, cx + dy + f)` here. */
+  map: Array<number>;
+  /** Whether the one is the other's mirror image. */
+  mirrored: boolean;
+  /** Where it begins in the other session, ms of its own times. */
+  otherFrom: number;
+  /** Where it ends in the other session, ms of its own times. */
+  otherTo: number;
+  /** How long it takes beside the other's; above 1 it is slower. */
+  pace: number;
+  /** Where it ends, ms of the session's own times. */
+  to: number;
+  /** The other's part laid over this one: x, px. */
+  x: Array<number>;
+  /** The other's part laid over this one: y, px. */
+  y: Array<number>;
 };
 
 /** The path, one list per quantity; all lists have the same length. */
@@ -1182,7 +1216,7 @@ export type ResultBody = {
   batchId?: number | null;
   /** The calibration class used; absent for uncalibrated verdicts. */
   calibrationClass?: string;
-  /** The campaign that the session is in; absent in lists, and where it is in none. */
+  /** The campaign that the session is in; absent where it is in none, and where a verdict is told of. */
   campaignId?: number | null;
   /** 0.5 to 1. */
   confidence: number;
@@ -1339,8 +1373,8 @@ export type SaidRequest = {
   at?: string | null;
   /** Of a session its deployment, else none; of a user the only deployment, else all. */
   deploymentId?: string | null;
-  /** human or bot; empty takes the label back. */
-  label?: string;
+  /** human or bot; none takes the label back. */
+  label: string;
   /** Why; at most 2,000 bytes. */
   note?: string;
   /** The session; either this or `userId`. */
@@ -1419,13 +1453,6 @@ export type Session = {
   useBatch?: boolean | null;
   /** For erasure; never a feature. With a challenge's token it is what the token says. A submit key vouches for nobody: no override applies. */
   userId?: string | null;
-};
-
-/** A session's name. */
-export type SessionName = {
-  /** Empty when none. */
-  deploymentId: string;
-  sessionId: string;
 };
 
 /** A session's identifier as a string. */
@@ -1759,7 +1786,7 @@ export type UserAnswer = {
   devices: Array<UserPart>;
   /** When the first of them was scored. */
   firstSeen?: string | null;
-  /** Whether there are more; the newest 10,000 are looked at. */
+  /** Whether there are more; the newest 2,000 are looked at. */
   isMore: boolean;
   labels: UserLabels;
   /** When the last of them was scored. */

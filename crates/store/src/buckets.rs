@@ -26,8 +26,8 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 pub(crate) const FOLDS: [(i64, i64, i64); 2] = [(BUCKET_MS, HOUR_MS, 50 * HOUR_MS), (HOUR_MS, DAY_MS, 16 * DAY_MS)];
 /// Buckets of the larger length that one step makes at most.
 pub(crate) const MAX_FOLDED: i64 = 24;
-/// Most labels that [`BucketStore::labelled`] looks at.
-pub const MAX_LABELLED: u32 = 10_000;
+/// Most labels of people, and of bots, that [`BucketStore::labelled`] looks at.
+pub const MAX_LABELLED: u32 = 5_000;
 
 /// What the sessions of a row of counts have in common, as it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -195,11 +195,11 @@ pub struct LabelledResult {
 /// Results that stand at review.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReviewBacklog {
-    /// How many, of those that were looked at.
+    /// How many.
     pub waiting: u64,
-    /// Whether there may be older ones.
+    /// Whether there may be more.
     pub is_more: bool,
-    /// When the oldest of them was scored.
+    /// When the oldest was scored.
     pub oldest: Option<Timestamp>,
 }
 
@@ -212,13 +212,14 @@ pub trait BucketStore {
     /// One bounded step of adding up old buckets, and of forgetting those older than `keep`; whether more is due.
     async fn fold_buckets(&self, keep: Duration, now: Timestamp) -> StoreResult<bool>;
 
-    /// The stored results that stand at review, up to the newest `most` of all.
+    /// The stored results that stand at review, counted up to `most`.
     async fn review_backlog(&self, deployment: Option<String>, most: u32) -> StoreResult<ReviewBacklog>;
 
     /// When the newest results were scored, and their calibrated scores where they have one; at most `most`, the newest
     /// first.
     async fn recent_scores(&self, deployment: Option<String>, most: u32) -> StoreResult<Vec<(Timestamp, Option<f64>)>>;
 
-    /// The newest labels given at `since` or later with what was decided without them, at most [`MAX_LABELLED`].
+    /// The newest labels given at `since` or later with what was decided before the first of them, at most [`MAX_LABELLED`] of
+    /// people and as many of bots, which come after them.
     async fn labelled(&self, since: Timestamp, deployment: Option<String>) -> StoreResult<Vec<LabelledResult>>;
 }

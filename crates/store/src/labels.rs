@@ -91,7 +91,8 @@ pub const MAX_REVIEWED: u32 = 1_000;
 #[async_trait]
 pub trait LabelStore {
     /// Keeps a label in place of what was there, or takes it away, and changes the decision that follows, in one
-    /// transaction; `false`, and nothing changed, where the session has no result.
+    /// transaction: `revision` replaces whatever stands by then, and is none where that is its decision already. `false`, and
+    /// nothing changed, where the session has no result.
     async fn label(
         &self,
         seq: Seq,

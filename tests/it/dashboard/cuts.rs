@@ -81,9 +81,9 @@ fn people_reviewed_a_day_are_told_with_what_they_are_computed_from(place: &Place
     page.eval("location.hash = '#/thresholds'");
     page.until("document.querySelector('#a-day')");
     let of = "document.getElementById('a-day').textContent";
-    page.until(&format!("{of}.includes('not known') && {of}.includes('span less than an hour')"));
+    page.until(&format!("{of}.includes('not known') && {of}.includes('nothing was decided in the day before')"));
     page.until("document.getElementById('outcomes').textContent.includes('no labels')");
-    // Results of a test span no hour, so their number a day is put into the answer.
+    // A test has no day before, so their number a day is put into the answer.
     page.eval(
         "(() => { const real = fetch; window.fetch = async (...args) => { const answer = await real(...args); \
          if (!args[0].includes('/evaluation')) return answer; const body = await answer.json(); \

@@ -143,7 +143,8 @@ fn copies(table: &str, columns: &[String], first: &str, numbers: &str, changed: 
 
 /// How a migration counts what was decided before it.
 fn counted(migration: &str) -> String {
-    migration[migration.find("CREATE TEMP").or_else(|| migration.find("INSERT INTO")).unwrap()..].to_owned()
+    let begin = migration.find("CREATE TEMP").or_else(|| migration.find("INSERT INTO")).unwrap();
+    migration[begin..migration.find("-- What waits").unwrap()].to_owned()
 }
 
 /// What the views ask for, and how long the answers take: the 95th of a hundred. With `DASHBOARD_ROWS` given, an answer

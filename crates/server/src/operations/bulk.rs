@@ -1,6 +1,8 @@
 //! Many sessions at once: labels that come from elsewhere, such as chargebacks, and erasure of a selection. Each is one
 //! entry of the audit log.
 
+use std::collections::HashSet;
+
 use futures_util::future::try_join_all;
 use serde_json::json;
 
@@ -54,8 +56,35 @@ pub enum SaidOutcome {
     Erased,
 }
 
+/// Labels in pieces of at most [`SIDE_BY_SIDE`] in which no session is named twice; one of a user, whose sessions are not
+/// known yet, is a piece of its own.
+fn apart(said: &[Said]) -> Vec<&[Said]> {
+    let (mut pieces, mut begin, mut named) = (Vec::new(), 0, HashSet::new());
+    for (i, one) in said.iter().enumerate() {
+        let joins = match &one.of {
+            Labelled::Session(key) => i - begin < SIDE_BY_SIDE && named.insert(key),
+            Labelled::User { .. } => false,
+        };
+        if !joins {
+            pieces.push(&said[begin..i]);
+            (begin, named) = (i, HashSet::new());
+            match &one.of {
+                Labelled::Session(key) => drop(named.insert(key)),
+                // Nothing joins it.
+                Labelled::User { .. } => {
+                    pieces.push(&said[i..=i]);
+                    begin = i + 1;
+                }
+            }
+        }
+    }
+    pieces.push(&said[begin..]);
+    pieces.retain(|piece| !piece.is_empty());
+    pieces
+}
+
 impl Operations {
-    /// Gives labels, [`SIDE_BY_SIDE`] at a time; what became of each.
+    /// Gives labels, [`SIDE_BY_SIDE`] at a time and those of one session in their order; what became of each.
     ///
     /// # Errors
     /// When the store is away. Those that were given by then stay.
@@ -65,7 +94,7 @@ impl Operations {
         let detail = json!({"human": human, "bot": bot, "takenBack": taken});
         let change = async {
             let mut outcomes = Vec::with_capacity(said.len());
-            for some in said.chunks(SIDE_BY_SIDE) {
+            for some in apart(&said) {
                 let mut running = Vec::with_capacity(some.len());
                 for one in some {
                     running.push(self.give(actor, one));
@@ -107,6 +136,9 @@ impl Operations {
         if session.result.is_none() {
             return Ok(SaidOutcome::Undecided);
         }
+        if said.truth.is_none() && self.store.label_of(session.seq).await?.is_none() {
+            return Ok(SaidOutcome::Changed(0));
+        }
         let now = self.clock.now().wall;
         let new = said.truth.map(|truth| Label {
             truth,
@@ -137,11 +169,10 @@ impl Operations {
             let mut erased = 0;
             for key in &found {
                 erased += u64::from(self.store.erase_session(key.clone(), self.clock.now()).await?);
+                self.settled.notify(std::slice::from_ref(key));
             }
             Ok(erased)
         };
-        let count = self.perform(actor, "sessions.erase", "", json!({"sessions": targets}), erase).await?;
-        self.settled.notify(&found);
-        Ok(count)
+        self.perform(actor, "sessions.erase", "", json!({"sessions": targets}), erase).await
     }
 }

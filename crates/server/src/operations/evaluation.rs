@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::Operations;
-use super::trends::Rate;
+use super::trends::{Range, Rate};
 use crate::domain::result::{Decision, ScoreKind};
 use crate::domain::time::Timestamp;
 use crate::domain::trend::Tally;
@@ -32,8 +32,8 @@ pub struct Histogram {
     pub bots: Vec<u64>,
     /// Of the newest results, whatever they are.
     pub live: Vec<u64>,
-    /// How many sessions a day the newest results make, by their times; `None` of too few.
-    pub live_a_day: Option<f64>,
+    /// Results of the last 24 hours; `None` where nothing was decided in the day before them.
+    pub live_a_day: Option<u64>,
 }
 
 /// Labelled people and bots that have something in common.
@@ -86,7 +86,9 @@ impl Operations {
     /// # Errors
     /// When the store is away.
     pub async fn evaluation(&self, deployment: Option<String>) -> StoreResult<Evaluation> {
-        let (live, labelled) = tokio::try_join!(
+        let day = Range::Day.until(self.clock.now().wall, deployment.clone());
+        let (days_before, live, labelled) = tokio::try_join!(
+            self.store.buckets(day),
             self.store.recent_scores(deployment.clone(), MAX_LIVE),
             self.store.labelled(Timestamp(0), deployment),
         )?;
@@ -119,12 +121,8 @@ impl Operations {
         for score in live.iter().filter_map(|(_, score)| *score) {
             told.histogram.live[bin(score)] += 1;
         }
-        let span = live.first().zip(live.last()).map_or(0, |((new, _), (old, _))| new.0 - old.0);
-        // A rate is not made of less than an hour.
-        #[expect(clippy::cast_precision_loss, reason = "spans and counts are far below 2^53")]
-        if span >= DAY_MS / 24 {
-            told.histogram.live_a_day = Some(live.len() as f64 * DAY_MS as f64 / span as f64);
-        }
+        // A day is told of whoever was there the day before.
+        told.histogram.live_a_day = (days_before.before.total() > 0).then(|| days_before.now.total());
         Ok(told)
     }
 }

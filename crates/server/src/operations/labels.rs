@@ -39,8 +39,7 @@ pub async fn label(
     detail["label"] = label.as_ref().map(|label| label.truth.name()).into();
     let detail = detail.to_string();
     let revision = Revision { seq: session.seq, earlier: verdict.decision, decided, cause: Cause::Label, detail };
-    let revision = (revision.earlier != decided.decision).then_some(revision);
-    let there = store.label(session.seq, label, revision, at).await?;
+    let there = store.label(session.seq, label, Some(revision), at).await?;
     Ok(there.then_some(decided.decision))
 }
 

@@ -10,9 +10,8 @@ use crate::store::labels::Truth;
 
 /// Shifts that are told.
 const MAX_SHIFTS: usize = 8;
-/// Sessions to review that are looked at, the newest: of all by an index alone, of a deployment one by one.
+/// Sessions to review that are counted at most.
 const MAX_BACKLOG: u32 = 100_000;
-const MAX_BACKLOG_OF_ONE: u32 = 10_000;
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -129,10 +128,9 @@ impl Operations {
         let now = self.clock.now().wall;
         let period = range.until(now, deployment.clone());
         let day_ago = Timestamp(now.0.saturating_sub(DAY_MS));
-        let most = if deployment.is_some() { MAX_BACKLOG_OF_ONE } else { MAX_BACKLOG };
         let (buckets, backlog, campaigns, labelled) = tokio::try_join!(
             self.store.buckets(period.clone()),
-            self.store.review_backlog(deployment.clone(), most),
+            self.store.review_backlog(deployment.clone(), MAX_BACKLOG),
             self.store.open_campaigns(day_ago, deployment.clone()),
             self.store.labelled(period.since, deployment),
         )?;

@@ -28,3 +28,6 @@ INSERT INTO decision_buckets (width, slot, passed, reviewed, failed, facet, shar
         UNION ALL SELECT slot, deployment, 3, bit, decision, n FROM counted
             JOIN generate_series(0, 34) AS bit ON (reasons >> bit) & 1 = 1) c
     GROUP BY slot, deployment, facet, value;
+
+-- What waits for a person, by deployment.
+CREATE INDEX results_to_review ON results (deployment, scored_at) WHERE decision = 1;

@@ -27,3 +27,6 @@ INSERT INTO decision_buckets
         UNION ALL SELECT slot, deployment, 3, bit, decision, n FROM counted JOIN bits ON (reasons >> bit) & 1 = 1)
     GROUP BY slot, deployment, facet, value;
 DROP TABLE counted;
+
+-- What waits for a person, by deployment.
+CREATE INDEX results_to_review ON results (deployment, scored_at) WHERE decision = 1;

@@ -169,7 +169,7 @@ pub(crate) async fn batches_are_listed_with_their_members(store: &dyn Store) {
     assert_eq!((row.source, row.claimed_at, row.finished_at), (Source::Woodwide, at(1).wall, Some(at(3).wall)));
     assert_eq!(row.end, Some(ended));
     let told: Vec<_> = members.into_iter().map(|one| (one.key, one.decision, one.score)).collect();
-    assert_eq!(told, [(key("a"), Some(Decision::Pass), Some(0.5)), (key("b"), Some(Decision::Pass), Some(0.5))]);
+    assert_eq!(told, [(key("a"), Some(Decision::Pass), Some(0.5)), (key("b"), None, None)]);
     let flags = Agreement { rows: 1, rank_correlation: None, flips: 0 };
     let flagged = BatchEnd { agreement: Some(flags), ..end(BatchOutcome::Scored) };
     let outcomes = vec![(second.members[0].seq, scored(2.0))];

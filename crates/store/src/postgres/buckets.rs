@@ -20,6 +20,7 @@ use crate::buckets::{
 use crate::decisions::Cause;
 use crate::encoding::Numbered as _;
 use crate::export::KeptBucket;
+use crate::labels::Truth;
 use playproof_domain::reason::{Reason, Reasons};
 use playproof_domain::result::{Decision, ModelIdentity, ScoreKind};
 use playproof_domain::time::Timestamp;
@@ -232,26 +233,18 @@ impl Core {
 
     async fn review_backlog_once(&self, deployment: Option<&str>, most: u32) -> Result<ReviewBacklog, Fault> {
         let held = self.pool.get().await?;
-        // Of all by the index alone; a deployment is looked for among the newest.
-        let sql = match deployment {
-            None => {
-                "SELECT count(*), count(*), min(scored_at) FROM (SELECT scored_at FROM results WHERE decision = $1 \
-                 AND $3::bytea IS NULL ORDER BY scored_at DESC LIMIT $2) r"
-            }
-            Some(_) => {
-                "SELECT count(*) FILTER (WHERE deployment = $3), count(*), \
-                 min(scored_at) FILTER (WHERE deployment = $3) FROM (SELECT scored_at, deployment FROM results \
-                 WHERE decision = $1 ORDER BY scored_at DESC LIMIT $2) r"
-            }
-        };
-        let statement = held.prepare_cached(sql).await?;
-        let deployment = deployment.map(str::as_bytes);
-        let row = held.query_one(&statement, &[&number(Decision::Review), &i64::from(most), &deployment]).await?;
+        // The number is written out, so that the partial index is eligible.
+        let whose = if deployment.is_some() { "deployment = $1" } else { "$1::bytea IS NULL" };
+        let sql = format!(
+            "SELECT count(*), min(scored_at) FROM (SELECT scored_at FROM results WHERE decision = 1 AND {whose} \
+             ORDER BY scored_at LIMIT $2) r"
+        );
+        let statement = held.prepare_cached(&sql).await?;
+        let row = held.query_one(&statement, &[&deployment.map(str::as_bytes), &i64::from(most)]).await?;
         held.release();
-        let (waiting, looked_at): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-        let is_more = looked_at >= i64::from(most);
-        let oldest = row.try_get::<_, Option<i64>>(2)?.map(Timestamp);
-        Ok(ReviewBacklog { waiting: waiting.unsigned_abs(), is_more, oldest })
+        let waiting: i64 = row.try_get(0)?;
+        let oldest = row.try_get::<_, Option<i64>>(1)?.map(Timestamp);
+        Ok(ReviewBacklog { waiting: waiting.unsigned_abs(), is_more: waiting >= i64::from(most), oldest })
     }
 
     async fn recent_scores_once(
@@ -288,11 +281,17 @@ impl Core {
         let sql = "SELECT l.label, l.at, coalesce((SELECT v.earlier FROM revisions v WHERE v.seq = l.seq \
                    AND v.cause = $1 ORDER BY v.id LIMIT 1), r.decision) AS decided, r.kind, r.score, r.class, s.device \
                    FROM labels l JOIN results r ON r.seq = l.seq JOIN sessions s ON s.seq = l.seq \
-                   WHERE l.at >= $2 AND ($3::bytea IS NULL OR s.deployment = $3) ORDER BY l.at DESC, l.seq DESC LIMIT $4";
+                   WHERE l.label = $5 AND l.at >= $2 AND ($3::bytea IS NULL OR s.deployment = $3) \
+                   ORDER BY l.at DESC, l.seq DESC LIMIT $4";
         let statement = held.prepare_cached(sql).await?;
         let deployment = deployment.map(str::as_bytes);
         let (label, most) = (number(Cause::Label), i64::from(MAX_LABELLED));
-        let found = held.query(&statement, &[&label, &since.0, &deployment, &most]).await?;
+        let mut found = Vec::new();
+        for truth in Truth::ALL {
+            let asked: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
+                [&label, &since.0, &deployment, &most, &number(truth)];
+            found.extend(held.query(&statement, &asked).await?);
+        }
         held.release();
         rows::all(&found, |row| {
             Ok(LabelledResult {

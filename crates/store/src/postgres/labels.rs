@@ -99,20 +99,22 @@ impl Core {
         let mut held = self.pool.get().await?;
         let transaction = held.transaction().await?;
         // Locked, so that an erasure that runs beside it finds the label, or keeps it from being written.
-        let there = transaction.query_opt("SELECT 1 FROM results WHERE seq = $1 FOR UPDATE", &[&seq.0]).await?;
-        if there.is_none() {
+        let there = transaction.query_opt("SELECT decision FROM results WHERE seq = $1 FOR UPDATE", &[&seq.0]).await?;
+        let Some(there) = there else {
             transaction.rollback().await?;
             held.release();
             return Ok(false);
-        }
+        };
+        let stands: Decision = enumerated(&there, "decision")?;
         if let Some(label) = label {
             write(&transaction, seq, label).await?;
         } else {
             transaction.execute("DELETE FROM labels WHERE seq = $1", &[&seq.0]).await?;
         }
-        if let Some(revision) = revision {
+        if let Some(revision) = revision.filter(|revision| revision.decided.decision != stands) {
+            let revision = Revision { earlier: stands, ..revision.clone() };
             let mut counts = BucketChanges::default();
-            decisions::revise(&transaction, std::slice::from_ref(revision), at, &mut counts).await?;
+            decisions::revise(&transaction, std::slice::from_ref(&revision), at, &mut counts).await?;
             buckets::write(&transaction, &mut counts).await?;
         }
         transaction.commit().await?;

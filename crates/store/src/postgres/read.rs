@@ -129,17 +129,25 @@ fn of_set(query: &ResultQuery, hash: Option<i64>) -> Conditions {
     if let (Some(user), Some(hash)) = (&query.user, hash) {
         let sql = format!(
             "r.seq = ANY(ARRAY(SELECT u.seq FROM sessions u WHERE u.user_hash = ? AND u.user_id = ? \
-             ORDER BY u.seq DESC LIMIT {MAX_SET}))"
+             AND (?::bytea IS NULL OR u.deployment = ?) ORDER BY u.seq DESC LIMIT {MAX_SET}))"
         );
-        all.only(&sql, [Box::new(hash) as Parameter, Box::new(user.clone().into_bytes())]);
+        let [one, other] = [(); 2].map(|()| query.deployment.clone().map(String::into_bytes));
+        all.only(
+            &sql,
+            [Box::new(hash) as Parameter, Box::new(user.clone().into_bytes()), Box::new(one), Box::new(other)],
+        );
         if let Some(label) = query.label {
             let sql = format!("EXISTS (SELECT 1 FROM labels l WHERE l.seq = r.seq AND l.label = {})", number(label));
             all.only(&sql, []);
         }
     } else if let Some(label) = query.label {
         let label = number(label);
-        let sql = format!("SELECT l.seq FROM labels l WHERE l.label = {label} ORDER BY l.at DESC LIMIT {MAX_SET}");
-        all.only(&format!("r.seq = ANY(ARRAY({sql}))"), []);
+        let sql = format!(
+            "r.seq = ANY(ARRAY(SELECT l.seq FROM labels l JOIN sessions u ON u.seq = l.seq WHERE l.label = {label} \
+             AND (?::bytea IS NULL OR u.deployment = ?) ORDER BY l.at DESC LIMIT {MAX_SET}))"
+        );
+        let [one, other] = [(); 2].map(|()| query.deployment.clone().map(String::into_bytes));
+        all.only(&sql, [Box::new(one) as Parameter, Box::new(other)]);
     }
     if let Some(since) = query.since {
         all.only("r.scored_at >= ?", [Box::new(since.0) as Parameter]);

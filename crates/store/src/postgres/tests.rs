@@ -110,7 +110,7 @@ async fn what_an_earlier_version_decided_is_counted_once() {
     drop(store);
     cluster::psql(
         &settings.url,
-        "DROP TABLE decision_buckets; ALTER TABLE results DROP COLUMN scored, DROP COLUMN compared; \
+        "DROP TABLE decision_buckets; DROP INDEX results_to_review; ALTER TABLE results DROP COLUMN scored, DROP COLUMN compared; \
                                    UPDATE schema_version SET version = 7",
     );
     let store = PostgresStore::open(&settings, at(0).wall).await.unwrap();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::fault::Fault;
 use super::rows;
@@ -30,7 +30,7 @@ pub(super) struct Standing {
     scored_at: i64,
     device: DeviceClass,
     model: i64,
-    decision: Decision,
+    pub(super) decision: Decision,
     reasons: Reasons,
 }
 
@@ -182,38 +182,43 @@ fn labelled(connection: &Connection, since: Timestamp, deployment: Option<&str>)
     let sql = "SELECT l.label, l.at, coalesce((SELECT v.earlier FROM revisions v WHERE v.session = l.session \
                AND v.cause = ?1 ORDER BY v.id LIMIT 1), r.decision) AS decided, r.kind, r.score, r.class, s.device \
                FROM labels l JOIN results r ON r.session = l.session JOIN sessions s ON s.seq = l.session \
-               WHERE l.at >= ?2 AND (?3 IS NULL OR s.deployment = ?3) ORDER BY l.at DESC, l.session DESC LIMIT ?4";
+               WHERE l.label = ?5 AND l.at >= ?2 AND (?3 IS NULL OR s.deployment = ?3) ORDER BY l.at DESC, l.session DESC LIMIT ?4";
     let mut statement = connection.prepare_cached(sql)?;
-    rows::collect(&mut statement, params![Cause::Label.number(), since.0, deployment, MAX_LABELLED], |row| {
-        Ok(LabelledResult {
-            truth: Truth::from_number(row.get("label")?)?,
-            labelled_at: Timestamp(row.get("at")?),
-            decided: Decision::from_number(row.get("decided")?)?,
-            kind: ScoreKind::from_number(row.get("kind")?)?,
-            score: row.get("score")?,
-            device: device(row)?,
-            class: row.get("class")?,
-        })
+    let mut all = Vec::new();
+    for truth in Truth::ALL {
+        let asked = params![Cause::Label.number(), since.0, deployment, MAX_LABELLED, truth.number()];
+        all.extend(rows::collect(&mut statement, asked, labelled_row)?);
+    }
+    Ok(all)
+}
+
+fn labelled_row(row: &Row<'_>) -> Result<LabelledResult, Fault> {
+    Ok(LabelledResult {
+        truth: Truth::from_number(row.get("label")?)?,
+        labelled_at: Timestamp(row.get("at")?),
+        decided: Decision::from_number(row.get("decided")?)?,
+        kind: ScoreKind::from_number(row.get("kind")?)?,
+        score: row.get("score")?,
+        device: device(row)?,
+        class: row.get("class")?,
     })
 }
 
 fn review_backlog(connection: &Connection, deployment: Option<&str>, most: u32) -> Result<ReviewBacklog, Fault> {
-    // Of all by the index alone; a deployment is looked for among the newest.
-    let sql = match deployment {
-        None => {
-            "SELECT count(*), count(*), min(scored_at) FROM (SELECT scored_at FROM results WHERE decision = ?1 \
-             AND ?3 IS NULL ORDER BY scored_at DESC LIMIT ?2)"
-        }
-        Some(_) => {
-            "SELECT count(*) FILTER (WHERE deployment = ?3), count(*), min(scored_at) FILTER (WHERE deployment = ?3) \
-             FROM (SELECT scored_at, deployment FROM results WHERE decision = ?1 ORDER BY scored_at DESC LIMIT ?2)"
-        }
+    // The number is written out, so that the partial index is eligible.
+    let [counted, oldest] = match deployment {
+        None => [
+            "SELECT count(*) FROM (SELECT 1 FROM results WHERE decision = 1 AND ?1 IS NULL ORDER BY scored_at LIMIT ?2)",
+            "SELECT scored_at FROM results WHERE decision = 1 AND ?1 IS NULL ORDER BY scored_at LIMIT 1",
+        ],
+        Some(_) => [
+            "SELECT count(*) FROM (SELECT 1 FROM results WHERE decision = 1 AND deployment = ?1 ORDER BY scored_at LIMIT ?2)",
+            "SELECT scored_at FROM results WHERE decision = 1 AND deployment = ?1 ORDER BY scored_at LIMIT 1",
+        ],
     };
-    let mut statement = connection.prepare_cached(sql)?;
-    let asked = params![Decision::Review.number(), most, deployment];
-    let (waiting, looked_at, oldest): (i64, i64, Option<i64>) =
-        statement.query_row(asked, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    let is_more = looked_at >= i64::from(most);
+    let waiting: i64 = connection.prepare_cached(counted)?.query_row(params![deployment, most], |row| row.get(0))?;
+    let oldest = connection.prepare_cached(oldest)?.query_row([deployment], |row| row.get(0)).optional()?;
+    let is_more = waiting >= i64::from(most);
     Ok(ReviewBacklog { waiting: waiting.unsigned_abs(), is_more, oldest: oldest.map(Timestamp) })
 }
 

@@ -43,10 +43,8 @@ impl LabelStore for SqliteStore {
     ) -> StoreResult<bool> {
         self.writer
             .execute(move |state| {
+                let Some(stands) = state.standing(seq.0)? else { return Ok(false) };
                 let connection = &state.connection;
-                if !connection.prepare_cached("SELECT 1 FROM results WHERE session = ?")?.exists([seq.0])? {
-                    return Ok(false);
-                }
                 if let Some(label) = &label {
                     let sql = "INSERT OR REPLACE INTO labels (session, label, note, actor, at, campaign) \
                                VALUES (?, ?, ?, ?, ?, ?)";
@@ -60,8 +58,10 @@ impl LabelStore for SqliteStore {
                 } else {
                     connection.prepare_cached("DELETE FROM labels WHERE session = ?")?.execute([seq.0])?;
                 }
-                if let Some(revision) = &revision {
-                    decisions::revise(state, revision, at)?;
+                let changes = |revision: &&Revision| revision.decided.decision != stands.decision;
+                if let Some(revision) = revision.as_ref().filter(changes) {
+                    let revision = Revision { earlier: stands.decision, ..revision.clone() };
+                    decisions::revise(state, &revision, at)?;
                 }
                 Ok(true)
             })

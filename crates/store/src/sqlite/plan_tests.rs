@@ -147,8 +147,7 @@ async fn no_statement_reads_a_table_through_or_sorts() {
         // In order of acceptance from the start, up to a limit, is how everything is cleared.
         let clearing = sql.contains("WHERE seq <= ? ORDER BY seq");
         // A user's sessions, those with a label and a period's counts are few, and put into order once they are found.
-        let few =
-            ["json_each", "SELECT count(*)", "FROM labels WHERE label = ?", "FROM decision_buckets", "FROM models"];
+        let few = ["json_each", "SELECT count(*)", "FROM labels l CROSS JOIN", "FROM decision_buckets", "FROM models"];
         let few = few.iter().any(|part| sql.contains(part));
         if steps.iter().any(|step| {
             step.starts_with("USE TEMP") && !few || (step.starts_with("SCAN") && !allowed(step)) && !clearing && !few

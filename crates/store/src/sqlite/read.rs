@@ -187,16 +187,20 @@ fn of_set(query: &ResultQuery, of_user: Option<Vec<i64>>) -> Result<Conditions, 
     let mut all = Conditions::default();
     if let (Some(user), Some(mut seqs)) = (&query.user, of_user) {
         seqs.sort_unstable_by_key(|seq| std::cmp::Reverse(*seq));
-        seqs.truncate(usize::try_from(MAX_SET).unwrap_or(usize::MAX));
         let list = serde_json::to_string(&seqs).map_err(|e| StoreError::Corrupt(e.to_string()))?;
-        all.only("r.session IN (SELECT value FROM json_each(?)) AND s.user = ?", [list.into(), user.clone().into()]);
+        let sql = "r.session IN (SELECT u.seq FROM json_each(?) j CROSS JOIN sessions u ON u.seq = j.value \
+                   WHERE u.user = ? AND (? IS NULL OR u.deployment = ?) LIMIT ?)";
+        let deployment = Value::from(query.deployment.clone());
+        all.only(sql, [list.into(), user.clone().into(), deployment.clone(), deployment, i64::from(MAX_SET).into()]);
         if let Some(label) = query.label {
             let sql = "EXISTS (SELECT 1 FROM labels l WHERE l.session = r.session AND l.label = ?)";
             all.only(sql, [label.number().into()]);
         }
     } else if let Some(label) = query.label {
-        let sql = "r.session IN (SELECT session FROM labels WHERE label = ? ORDER BY at DESC LIMIT ?)";
-        all.only(sql, [label.number().into(), i64::from(MAX_SET).into()]);
+        let sql = "r.session IN (SELECT l.session FROM labels l CROSS JOIN sessions u ON u.seq = l.session \
+                   WHERE l.label = ? AND (? IS NULL OR u.deployment = ?) ORDER BY l.at DESC LIMIT ?)";
+        let deployment = Value::from(query.deployment.clone());
+        all.only(sql, [label.number().into(), deployment.clone(), deployment, i64::from(MAX_SET).into()]);
     }
     // `+` keeps the indexes by time out of it.
     if let Some(since) = query.since {

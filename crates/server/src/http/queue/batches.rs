@@ -92,7 +92,7 @@ pub(crate) struct BatchesAnswer {
 /// A session that was in a batch.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct MemberBody {
+pub(crate) struct BatchMemberBody {
     session_id: String,
     /// Empty when none.
     deployment_id: String,
@@ -102,7 +102,7 @@ pub(crate) struct MemberBody {
     anomaly_score: Option<f64>,
 }
 
-impl From<BatchMember> for MemberBody {
+impl From<BatchMember> for BatchMemberBody {
     fn from(member: BatchMember) -> Self {
         Self {
             session_id: member.key.id.to_string(),
@@ -118,7 +118,7 @@ impl From<BatchMember> for MemberBody {
 pub(crate) struct BatchAnswer {
     #[serde(flatten)]
     batch: BatchBody,
-    sessions: Vec<MemberBody>,
+    sessions: Vec<BatchMemberBody>,
 }
 
 impl From<BatchRow> for BatchBody {
@@ -172,7 +172,7 @@ pub(crate) async fn read(GlobalAdmin { service, .. }: GlobalAdmin, TextPath(id):
     let unknown = || ApiError::new(Code::UnknownBatch, "there is no batch with this id, or it was pruned");
     let id = id.parse().map(BatchId).map_err(|_| unknown())?;
     let (row, members) = service.store.batch(id).await?.ok_or_else(unknown)?;
-    let sessions = members.into_iter().map(MemberBody::from).collect();
+    let sessions = members.into_iter().map(BatchMemberBody::from).collect();
     Ok(answer::json(&BatchAnswer { batch: row.into(), sessions }))
 }
 

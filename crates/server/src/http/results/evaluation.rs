@@ -47,8 +47,8 @@ pub(crate) struct HistogramBody {
     bots: Vec<u64>,
     /// The newest 10,000 results.
     live: Vec<u64>,
-    /// Results a day, by the times of those; `null` where they span less than an hour.
-    live_a_day: Option<f64>,
+    /// Results of the last 24 hours; `null` where nothing was decided in the day before them.
+    live_a_day: Option<u64>,
 }
 
 /// Labels of a day.
@@ -93,7 +93,7 @@ fn judged(name: &str, judged: &Judged) -> JudgedBody {
 }
 
 /// Tells how the service does by labels: what it had decided of people and bots before somebody said what they are, by
-/// device and recorder with intervals, and their scores beside those of late. The newest 10,000 labels are looked at. Whoever
+/// device and recorder with intervals, and their scores beside those of late. The newest 5,000 labels of each kind are looked at. Whoever
 /// labels chooses what is labelled, so the shares are of labelled sessions, not of all.
 #[utoipa::path(
     get, path = "/api/v1/evaluation", operation_id = "evaluation", tag = "review", params(DeploymentParams),

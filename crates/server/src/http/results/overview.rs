@@ -1,8 +1,11 @@
 //! `GET /api/v1/overview`: how decisions went over a period, and what changed.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::domain::time::Timestamp;
 use crate::domain::trend::{Facet, FacetTally, Measure, Shift, Tally};
 use crate::http::extract::caller::Reviewer;
 use crate::http::extract::query::Params;
@@ -11,6 +14,9 @@ use crate::http::respond::error::ApiError;
 use crate::http::respond::refusals::{StoreAway, WrongQuery};
 use crate::http::respond::shapes::iso;
 use crate::operations::trends::{Overview, Range, Rate};
+
+/// Parts of a kind that are told, the largest.
+const MAX_PARTS: usize = 50;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -37,15 +43,13 @@ pub(crate) struct TallyBody {
 pub(crate) struct OverviewStep {
     /// Its begin.
     at: String,
-    /// Empty when none.
-    deployment_id: String,
     #[serde(flatten)]
     decisions: TallyBody,
 }
 
 /// Sessions that have something in common.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PartBody {
+pub(crate) struct OverviewPart {
     /// A deployment, a device class, a model or a reason code.
     name: String,
     /// In words, of a reason.
@@ -78,9 +82,9 @@ pub(crate) struct ChangeBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct BacklogBody {
-    /// Sessions that stand at review, of the newest 100,000 that do, or 10,000 where a deployment is asked for.
+    /// Sessions that stand at review; 100,000 are counted at most.
     waiting: u64,
-    /// Whether there may be older ones.
+    /// Whether there may be more.
     is_more: bool,
     /// When the oldest was scored.
     oldest: Option<String>,
@@ -113,13 +117,14 @@ pub(crate) struct OverviewAnswer {
     step_seconds: i64,
     decisions: TallyBody,
     before: TallyBody,
-    /// Steps in which something was decided, by deployment, in the order of time.
+    /// Steps in which something was decided, in the order of time.
     steps: Vec<OverviewStep>,
-    deployments: Vec<PartBody>,
-    devices: Vec<PartBody>,
-    models: Vec<PartBody>,
+    /// The fifty largest.
+    deployments: Vec<OverviewPart>,
+    devices: Vec<OverviewPart>,
+    models: Vec<OverviewPart>,
     /// The largest first; a session may have several.
-    reasons: Vec<PartBody>,
+    reasons: Vec<OverviewPart>,
     /// The largest first, at most eight.
     changes: Vec<ChangeBody>,
     review: BacklogBody,
@@ -148,7 +153,13 @@ pub(crate) async fn read(Reviewer { service, access }: Reviewer, Params(params):
 
 fn told(range: Range, overview: Overview) -> OverviewAnswer {
     let Overview { period, buckets, shifts, backlog, campaigns, people, bots } = overview;
-    let parts = |of: &str| buckets.facets.iter().filter(|part| of_and_name(&part.facet).0 == of).map(part).collect();
+    let parts = |of: &str| {
+        buckets.facets.iter().filter(|part| of_and_name(&part.facet).0 == of).take(MAX_PARTS).map(part).collect()
+    };
+    let mut steps: BTreeMap<Timestamp, Tally> = BTreeMap::new();
+    for (at, _, decisions) in &buckets.steps {
+        *steps.entry(*at).or_default() += *decisions;
+    }
     OverviewAnswer {
         range: range.name(),
         since: iso(period.since),
@@ -160,15 +171,7 @@ fn told(range: Range, overview: Overview) -> OverviewAnswer {
         devices: parts("device"),
         models: parts("model"),
         reasons: parts("reason"),
-        steps: buckets
-            .steps
-            .into_iter()
-            .map(|(at, deployment_id, decisions)| OverviewStep {
-                at: iso(at),
-                deployment_id,
-                decisions: tally(decisions),
-            })
-            .collect(),
+        steps: steps.into_iter().map(|(at, sum)| OverviewStep { at: iso(at), decisions: tally(sum) }).collect(),
         changes: shifts.into_iter().map(change).collect(),
         review: BacklogBody { waiting: backlog.waiting, is_more: backlog.is_more, oldest: backlog.oldest.map(iso) },
         campaigns: OpenCampaignsBody { open: campaigns.0, sessions: campaigns.1 },
@@ -185,9 +188,9 @@ fn rate(rate: Rate) -> RateBody {
     RateBody { passed: rate.part, labelled: rate.whole, interval: rate.interval().map(|(low, high)| [low, high]) }
 }
 
-fn part(FacetTally { facet, now, before }: &FacetTally) -> PartBody {
+fn part(FacetTally { facet, now, before }: &FacetTally) -> OverviewPart {
     let message = if let Facet::Reason(reason) = facet { Some(reason.message()) } else { None };
-    PartBody { name: of_and_name(facet).1, message, now: tally(*now), before: tally(*before) }
+    OverviewPart { name: of_and_name(facet).1, message, now: tally(*now), before: tally(*before) }
 }
 
 fn of_and_name(facet: &Facet) -> (&'static str, String) {
@@ -264,7 +267,7 @@ mod tests {
         send(app.request("POST", "/api/v1/batch/process")).await;
         let told = app.get("/api/v1/overview?range=1h").await.json();
         assert_eq!((total(&told["decisions"]), total(&told["before"])), (1, 5), "{told}");
-        assert_eq!((&told["stepSeconds"], &told["steps"][0]["deploymentId"]), (&json!(300), &json!("eu")));
+        assert_eq!((&told["stepSeconds"], total(&told["steps"][0])), (&json!(300), 1));
         let day = app.get("/api/v1/overview").await.json();
         assert_eq!((&day["range"], total(&day["decisions"])), (&json!("24h"), 6));
         assert_eq!(day["deployments"].as_array().unwrap().len(), 2);

@@ -1,5 +1,7 @@
 //! Many sessions at once: labels as JSON or CSV, and erasure of a selection.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
@@ -8,6 +10,7 @@ use utoipa::ToSchema;
 use crate::access::rights::Access;
 use crate::domain::id::{SESSION_ID_RULE, SessionId, SessionKey};
 use crate::domain::session::MAX_STRING;
+use crate::domain::time::Timestamp;
 use crate::http::extract::body;
 use crate::http::extract::caller::{DeploymentAdmin, Reviewer};
 use crate::http::extract::json::{Form, Json};
@@ -20,6 +23,8 @@ use crate::store::labels::Truth;
 
 /// Most labels of one request.
 const MAX_LABELS: usize = 5_000;
+/// Most users of one request: each may have some thousand sessions.
+const MAX_USERS: usize = 100;
 /// Most sessions that are erased by one request: each is overwritten on disk.
 const MAX_ERASED: usize = 500;
 /// Most bytes of a note.
@@ -39,9 +44,8 @@ pub(crate) struct SaidRequest {
     user_id: Option<String>,
     /// Of a session its deployment, else none; of a user the only deployment, else all.
     deployment_id: Option<String>,
-    /// human or bot; empty takes the label back.
-    #[serde(default)]
-    #[schema(example = "bot", pattern = "^(human|bot)?$")]
+    /// human or bot; none takes the label back.
+    #[schema(example = "bot", pattern = "^(human|bot|none)$")]
     label: String,
     /// Why; at most 2,000 bytes.
     #[serde(default)]
@@ -86,7 +90,7 @@ pub(crate) struct LabelledAnswer {
 
 /// Labels many sessions, or all sessions of users: what a person found out elsewhere, such as chargebacks. As JSON, or as
 /// CSV with the columns `sessionId` or `userId`, `label`, and where they are wanted `deploymentId`, `at` and `note`. Nothing
-/// is changed where one of them cannot be; at most 5,000 at a time.
+/// is changed where one of them cannot be; at most 5,000 at a time, of which 100 may name users.
 #[utoipa::path(
     post, path = "/api/v1/labels", operation_id = "labelMany", tag = "review",
     request_body(content((LabelsRequest = "application/json"), (String = "text/csv"))),
@@ -112,8 +116,17 @@ pub(crate) async fn label(Reviewer { service, access }: Reviewer, headers: Heade
         let message = format!("labels must hold at most {MAX_LABELS} items; send the rest apart");
         return Err(ApiError::at(Code::OutOfBounds, "labels", message));
     }
-    let said = asked.into_iter().enumerate().map(|(i, one)| said(&access, i, one)).collect::<Result<Vec<_>, _>>()?;
-    let outcomes = service.operations.label_many(&access.actor, said).await?;
+    if asked.iter().filter(|one| one.user_id.is_some()).count() > MAX_USERS {
+        let message = format!("labels must name at most {MAX_USERS} users; send the rest apart");
+        return Err(ApiError::at(Code::OutOfBounds, "labels", message));
+    }
+    let now = service.clock.now().wall;
+    let said =
+        asked.into_iter().enumerate().map(|(i, one)| said(&access, i, one, now)).collect::<Result<Vec<_>, _>>()?;
+    // What the audit log says is done, also where nobody waits for the answer any more.
+    let (operations, actor) = (Arc::clone(&service.operations), Arc::clone(&access.actor));
+    let run = tokio::spawn(async move { operations.label_many(&actor, said).await });
+    let outcomes = run.await.map_err(|e| ApiError::internal(format!("labelling ended early: {e}")))??;
     Ok(answer::json(&told(&outcomes)))
 }
 
@@ -168,7 +181,7 @@ fn from_csv(bytes: &[u8]) -> Result<Vec<SaidRequest>, ApiError> {
     reader.records().map(row).collect()
 }
 
-fn said(access: &Access, i: usize, asked: SaidRequest) -> Result<Said, ApiError> {
+fn said(access: &Access, i: usize, asked: SaidRequest, now: Timestamp) -> Result<Said, ApiError> {
     let at = |name: &str| format!("labels[{i}].{name}");
     let out = |name: &str, rule: String| {
         let path = at(name);
@@ -186,13 +199,17 @@ fn said(access: &Access, i: usize, asked: SaidRequest) -> Result<Said, ApiError>
         _ => return Err(out("sessionId", "or userId must be there, and not both".to_owned())),
     };
     let truth = match asked.label.as_str() {
-        "" => None,
-        label => Some(Truth::parse(label).ok_or_else(|| out("label", "must be human or bot, or empty".to_owned()))?),
+        "none" => None,
+        label => Some(Truth::parse(label).ok_or_else(|| out("label", "must be human, bot or none".to_owned()))?),
     };
     if asked.note.len() > MAX_NOTE {
         return Err(out("note", format!("must be at most {MAX_NOTE} bytes long")));
     }
-    Ok(Said { of, truth, note: asked.note, at: query::time(&at("at"), asked.at.as_deref())? })
+    let found_out = query::time(&at("at"), asked.at.as_deref())?;
+    if found_out.is_some_and(|at| at > now) {
+        return Err(out("at", "must not be in the future".to_owned()));
+    }
+    Ok(Said { of, truth, note: asked.note, at: found_out })
 }
 
 /// A session of a selection.
@@ -250,7 +267,9 @@ pub(crate) async fn erase(
         Ok(access.session(id, one.deployment_id)?)
     };
     let keys = asked.sessions.into_iter().enumerate().map(key).collect::<Result<Vec<_>, _>>()?;
-    let erased = service.operations.erase_many(&access.actor, keys).await?;
+    let (operations, actor) = (Arc::clone(&service.operations), Arc::clone(&access.actor));
+    let run = tokio::spawn(async move { operations.erase_many(&actor, keys).await });
+    let erased = run.await.map_err(|e| ApiError::internal(format!("erasing ended early: {e}")))??;
     Ok(answer::json(&ErasedManyAnswer { erased }))
 }
 
@@ -295,8 +314,8 @@ mod tests {
         let human = json!("human");
         assert_eq!((label_of(&app, "s1").await, label_of(&app, "m2").await), (json!("bot"), human.clone()));
         assert_eq!(app.get("/api/v1/batch/result/s1").await.json()["result"]["decision"], "fail");
-        let again = json!({"labels": [{"sessionId": "s1"}, {"sessionId": "m1", "label": "bot"}]});
-        app.post("/api/v1/labels", &again).await;
+        let again = json!({"labels": [{"sessionId": "s1", "label": "none"}, {"sessionId": "s2", "label": "none"}, {"sessionId": "m1", "label": "bot"}]});
+        assert_eq!(app.post("/api/v1/labels", &again).await.json()["labelled"], 2, "nobody had labelled s2");
         assert_eq!((label_of(&app, "s1").await, label_of(&app, "m1").await), (json!(null), json!("bot")));
         let log = app.get("/api/v1/audit").await.json();
         assert_eq!(log["entries"][0]["action"], "sessions.label");
@@ -308,21 +327,38 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_last_label_of_a_session_stands_with_its_decision() {
+        let app = filled().await;
+        let mut labels: Vec<Value> =
+            (0..40).map(|i| json!({"sessionId": "s1", "label": if i % 2 == 0 { "bot" } else { "human" }})).collect();
+        labels.extend([json!({"userId": "mira", "label": "bot"}), json!({"sessionId": "m1", "label": "human"})]);
+        app.post("/api/v1/labels", &json!({ "labels": labels })).await;
+        for id in ["s1", "m1"] {
+            assert_eq!(label_of(&app, id).await, "human");
+            let result = app.get(&format!("/api/v1/batch/result/{id}")).await.json();
+            assert_eq!(result["result"]["decision"], "pass", "{id}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_table_of_chargebacks_is_taken() {
         let app = filled().await;
+        app.clock.advance(std::time::Duration::from_secs(86_400));
         let send = async |table: &str| {
             let request = app.request("POST", "/api/v1/labels").header("content-type", "text/csv; charset=utf-8");
             super::super::super::testing::send(request.body(table.to_owned())).await
         };
         let told =
-            send("userId,label,at,note\nmira,bot,2026-06-01T00:00:00Z,\"card, stolen\"\ntom,human,,\n").await.json();
+            send("userId,label,at,note\nmira,bot,2026-01-31T18:00:00Z,\"card, stolen\"\ntom,human,,\n").await.json();
         assert_eq!(told["labelled"], 3, "{told}");
         let label = app.get("/api/v1/sessions/m1/history").await.json()["label"].clone();
-        assert_eq!((&label["note"], &label["at"]), (&json!("card, stolen"), &json!("2026-06-01T00:00:00.000Z")));
+        assert_eq!((&label["note"], &label["at"]), (&json!("card, stolen"), &json!("2026-01-31T18:00:00.000Z")));
         let before = send("userId,label,at\nmira,human,2020-01-01T00:00:00Z\n").await.json();
         assert_eq!((&before["labelled"], &before["unknown"]), (&json!(0), &json!(1)), "no session is that old");
         for (table, field) in [
             ("sessionId,label\ns1,robot\n", "labels[0].label"),
+            ("sessionId,label\ns1,\n", "labels[0].label"),
+            ("sessionId,label,at\ns1,bot,2999-01-01T00:00:00Z\n", "labels[0].at"),
             ("sessionId,label\n\"a/b\",bot\n", "labels[0].sessionId"),
             ("label\nbot\n", "body"),
             ("sessionId,label,colour\ns1,bot,red\n", "body"),
