@@ -4,24 +4,12 @@ use super::decimal::Kinds;
 use super::json::Kind;
 use super::refusal::{FieldPath, Refusal};
 use super::session::{MAX_COORDINATE, MAX_TIME_MS, Read, Reader, once, syntax, wrong_type};
-use super::shape::Shape;
+use super::shape::{NUMBERS, Point, Shape};
 
 const POINT_FIELDS: [&str; 5] = ["x", "y", "timestamp", "isTrusted", "targetHit"];
 const POINT_REQUIRED: u32 = 0b111;
-/// How many of the fields are numbers, the first ones.
-pub(crate) const NUMBERS: usize = 3;
 /// How many more points may be read in full than by shape before shapes are no longer looked for.
 const PATIENCE: usize = 16;
-
-/// A movement or a click.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Point {
-    pub(crate) x: f64,
-    pub(crate) y: f64,
-    pub(crate) t: f64,
-    pub(crate) trusted: Option<bool>,
-    pub(crate) target_hit: bool,
-}
 
 impl Point {
     #[inline]

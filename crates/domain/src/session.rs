@@ -9,8 +9,8 @@ use super::context;
 use super::id::{SESSION_ID_RULE, SessionId};
 use super::json::{Kind, Scanner, SyntaxError};
 pub use super::movements::Movements;
-use super::points::Point;
 use super::refusal::{FieldPath, Refusal};
+use super::shape::Point;
 use super::timestamps;
 
 /// The largest coordinate, in pixels either side of zero.

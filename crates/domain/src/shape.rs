@@ -8,11 +8,22 @@ use std::ops::Range;
 
 use super::decimal::{Kinds, SEEN, Window};
 use super::json::Scanner;
-use super::points::{NUMBERS, Point};
 
 /// The longest pieces that are compared, in words of eight bytes: those before a number and the last one.
 const BEFORE: usize = 2;
 const LAST: usize = 4;
+/// A movement or a click.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Point {
+    pub(crate) x: f64,
+    pub(crate) y: f64,
+    pub(crate) t: f64,
+    pub(crate) trusted: Option<bool>,
+    pub(crate) target_hit: bool,
+}
+
+/// How many of the fields are numbers, the first ones.
+pub(crate) const NUMBERS: usize = 3;
 /// The most digits before the point of a coordinate and of a time that are certainly within bounds.
 const MAX_DIGITS: [usize; NUMBERS] = [7, 7, 15];
 
