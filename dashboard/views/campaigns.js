@@ -1,7 +1,7 @@
 // Campaigns: sessions alike as one; and one of them with its paths laid over each other, labelled all at once.
 
 import { get, path, post, remove } from '../api.js';
-import { card, confirmed, count, decision, fill, h, notice, plural, table, toCampaign, toSession, when } from '../dom.js';
+import { card, confirmed, count, decision, fill, h, notice, plural, table, toCampaign, toSession, toUser, when } from '../dom.js';
 import { Replay, measure } from '../replay.js';
 
 /** Paths laid over each other at most. */
@@ -69,7 +69,7 @@ export async function one(place, { id, query, user, onleave }) {
   const campaign = await get(path(route, { deploymentId, limit: 100 }));
   const rows = table('Sessions of the campaign, the latest first', [
     { head: 'Session', kind: 'id', span: true, cell: (row) => h('a', { href: toSession(row.sessionId, campaign.deploymentId) }, row.sessionId) },
-    { head: 'User', cell: (row) => row.userId ?? '' },
+    { head: 'User', kind: 'short', cell: (row) => (row.userId ? h('a', { href: toUser(row.userId, campaign.deploymentId) }, row.userId) : '') },
     { head: 'Accepted', kind: 'when', cell: (row) => when(row.acceptedAt) },
     { head: 'Decision', kind: 'bare', cell: (row) => (row.decision ? decision(row.decision) : 'on the way') },
     { head: 'Label', cell: (row) => row.label ?? '' },
@@ -98,7 +98,7 @@ export async function one(place, { id, query, user, onleave }) {
       h('div', { class: 'stack' },
         paths(campaign, onleave),
         card(plural(campaign.members, 'session'), { body: false }, h('div', { class: 'scroll' }, rows.element), foot)),
-      h('div', { class: 'stack' }, facts(campaign), labels(path(`${route}/label`, { deploymentId }), campaign))));
+      h('div', { class: 'stack' }, facts(campaign), labels(path(`${route}/label`, { deploymentId }), campaign), denyAll(route, deploymentId, campaign, user))));
 }
 
 /** The latest sessions' paths, one over the other, where their telemetry is still kept. */
@@ -139,6 +139,36 @@ function facts(campaign) {
     fact('Growth', `+${count(campaign.growth.lastHour)} in the last hour, +${count(campaign.growth.lastDay)} in the last day`),
     fact('Best source', campaign.bestSource ? h('a', { href: toSession(campaign.bestSource, campaign.deploymentId) }, campaign.bestSource) : 'no longer there'),
     fact('Decisions', mix(campaign)), fact('Labels', said(campaign))));
+}
+
+/** Has the next sessions of all its users fail; for admins of all deployments, who may make overrides. */
+function denyAll(route, deploymentId, campaign, user) {
+  if (user.role !== 'admin' || user.deploymentId || campaign.users === 0) return null;
+  const told = h('p', { class: 'hint small', role: 'status' });
+  const button = h('button', { type: 'button', onclick: async () => {
+    const where = campaign.deploymentId ? `in ${campaign.deploymentId}` : 'in every deployment';
+    if (!(await confirmed(`Let ${plural(campaign.users, 'user')} always fail?`, `Each of the campaign's users fails from now on, ${where}, whatever their movement. Sessions decided before stay as they are. Each is an override, which Access lists and removes.`, 'Always fail'))) return;
+    button.disabled = true;
+    try {
+      const users = new Set();
+      let cursor = null;
+      do {
+        const page = await get(path(route, { deploymentId, limit: 100, cursor }));
+        for (const session of page.sessions) if (session.userId) users.add(session.userId);
+        cursor = page.nextCursor;
+      } while (cursor !== null);
+      let done = 0;
+      for (const userId of users) {
+        await post('/api/v1/overrides', { userId, action: 'deny', note: `campaign ${campaign.campaignId}`, ...(campaign.deploymentId ? { deploymentId: campaign.deploymentId } : {}) });
+        done += 1;
+        told.textContent = `${plural(done, 'user')} of ${count(users.size)} always fail.`;
+      }
+    } catch (error) {
+      notice(error.message);
+      button.disabled = false;
+    }
+  } }, 'Always fail its users');
+  return card('Next sessions', {}, h('p', { class: 'hint' }, `Of its ${plural(campaign.users, 'user')}.`), h('div', { class: 'row after' }, button), told);
 }
 
 /** What people say of all its sessions, and saying it. */

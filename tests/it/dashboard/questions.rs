@@ -152,6 +152,12 @@ fn what_attacks_us_since_when_takes_2_clicks(place: &Place) {
     page.until("document.querySelector('canvas')?.dataset.paths >= '2'");
     page.sees("First seen");
     page.sees("in the last hour");
+    page.press("Always fail its users");
+    page.sees("Each is an override");
+    page.click("document.querySelector('dialog .danger')");
+    page.sees("6 users of 6 always fail.");
+    let overrides = ask(&node, "GET", "/api/v1/overrides");
+    assert_eq!(overrides["overrides"].as_array().unwrap().len(), 6);
     quiet(&mut page);
 }
 
