@@ -110,15 +110,16 @@ function changes(told, toSessions) {
 /** A table of parts with their share of sessions and of what passes, now and before. */
 function parts(title, head, rows, told, link) {
   if (rows.length === 0) return null;
-  const beside = (now, before) => [now, h('span', { class: 'hint small' }, ` ${before}`)];
+  // The share before stands in grey, where there was anything before.
+  const beside = (now, before) => [now, before === '–' ? null : h('span', { class: 'hint small' }, ` ${before}`)];
   const name = (row) => row.message ?? (row.name || 'none');
   const ofAll = (row) => beside(percent(total(row.now), total(told.decisions)), percent(total(row.before), total(told.before)));
   const list = table(title, [
-    { head, kind: 'words', span: true, cell: (row) => { const to = link(row); return to ? h('a', { href: to }, name(row)) : name(row); } },
+    { head, kind: rows[0].message ? 'words' : 'named', span: true, cell: (row) => { const to = link(row); return to ? h('a', { href: to }, name(row)) : name(row); } },
     { head: 'Sessions', kind: 'n', cell: (row) => count(total(row.now)) },
-    { head: 'Share, before', kind: 'n', cell: ofAll },
-    ...(rows[0].message ? [] : [{ head: 'Passed, before', kind: 'n', cell: (row) => beside(percent(row.now.pass, total(row.now)), percent(row.before.pass, total(row.before))) }]),
+    { head: 'Share', kind: 'n', cell: ofAll },
+    ...(rows[0].message ? [] : [{ head: 'Passes', kind: 'n', cell: (row) => beside(percent(row.now.pass, total(row.now)), percent(row.before.pass, total(row.before))) }]),
   ]);
   list.add(rows);
-  return card(title, { body: false }, h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': title }, list.element));
+  return card(title, { body: false, hint: total(told.before) ? 'in grey: before' : null }, h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': title }, list.element));
 }
