@@ -79,6 +79,14 @@ impl Tally {
     }
 }
 
+/// One session with a decision.
+impl From<Decision> for Tally {
+    fn from(decision: Decision) -> Self {
+        let one = |other: Decision| u64::from(decision == other);
+        Self { pass: one(Decision::Pass), review: one(Decision::Review), fail: one(Decision::Fail) }
+    }
+}
+
 impl std::ops::AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
         self.pass += other.pass;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::Operations;
 use super::trends::{Range, Rate};
-use crate::domain::result::{Decision, ScoreKind};
+use crate::domain::result::ScoreKind;
 use crate::domain::time::Timestamp;
 use crate::domain::trend::Tally;
 use crate::store::StoreResult;
@@ -98,7 +98,7 @@ impl Operations {
         let mut told = Evaluation { all: Judged::default(), devices, classes, histogram, days: Vec::new() };
         let (mut days, begin) = (BTreeMap::new(), self.clock.now().wall.0 - DAYS * DAY_MS);
         for one in labelled {
-            let tally = tally(one.decided);
+            let tally = Tally::from(one.decided);
             let parts = [
                 &mut told.all,
                 told.devices.entry(one.device.name()).or_default(),
@@ -124,14 +124,6 @@ impl Operations {
         // A day is told of whoever was there the day before.
         told.histogram.live_a_day = (days_before.before.total() > 0).then(|| days_before.now.total());
         Ok(told)
-    }
-}
-
-fn tally(decision: Decision) -> Tally {
-    match decision {
-        Decision::Pass => Tally { pass: 1, ..Tally::default() },
-        Decision::Review => Tally { review: 1, ..Tally::default() },
-        Decision::Fail => Tally { fail: 1, ..Tally::default() },
     }
 }
 

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Operations;
 use crate::controls::Override;
-use crate::domain::result::Decision;
 use crate::domain::time::Timestamp;
 use crate::domain::trend::Tally;
 use crate::store::labels::Truth;
@@ -42,11 +41,7 @@ impl Operations {
         let mut known = UserSummary { is_more: page.rows.len() >= MAX_SET as usize, ..UserSummary::default() };
         let mut times = BTreeSet::new();
         for row in &page.rows {
-            let one = match row.result.verdict.decision {
-                Decision::Pass => Tally { pass: 1, ..Tally::default() },
-                Decision::Review => Tally { review: 1, ..Tally::default() },
-                Decision::Fail => Tally { fail: 1, ..Tally::default() },
-            };
+            let one = Tally::from(row.result.verdict.decision);
             known.decisions += one;
             *known.devices.entry(row.device_type.clone()).or_default() += one;
             *known.deployments.entry(row.key.deployment.clone()).or_default() += one;

@@ -322,6 +322,25 @@ pub(crate) async fn a_users_sessions_and_those_with_a_label_are_found(store: &dy
     assert_eq!((asked(bot()).await, asked(mira()).await), (vec!["d".to_owned()], vec!["c".to_owned()]));
 }
 
+pub(crate) async fn a_deployment_finds_its_own_however_many_others_have(store: &dyn Store) {
+    let of = |deployment: &str, id: String| {
+        let new = final_session(&id, verdict(Decision::Pass, 1.0), at(0));
+        NewSession { key: key_in(deployment, &id), user_id: Some("mira".to_owned()), ..new }
+    };
+    submit(store, of("eu", "first".to_owned())).await;
+    let many = (0..=crate::MAX_SET).map(|i| store.accept(of("us", format!("s{i}"))));
+    futures_util::future::join_all(many).await.into_iter().for_each(|accepted| drop(accepted.unwrap()));
+    let mira = |deployment: Option<&str>| ResultQuery {
+        user: Some("mira".to_owned()),
+        deployment: deployment.map(str::to_owned),
+        limit: crate::MAX_SET + 1,
+        ..ResultQuery::default()
+    };
+    let found = store.results(mira(Some("eu"))).await.unwrap().rows;
+    assert_eq!(found.iter().map(|row| row.key.id.to_string()).collect::<Vec<_>>(), ["first"]);
+    assert_eq!(store.results(mira(None)).await.unwrap().rows.len(), crate::MAX_SET as usize, "the newest of all");
+}
+
 pub(crate) async fn results_are_found_by_prefix_and_ordered_by_score(store: &dyn Store) {
     for (i, (id, score)) in [("ord-1", 2.0), ("ord-2", 8.0), ("x%_1", 4.0)].into_iter().enumerate() {
         let now = at(i as u64);

@@ -72,7 +72,7 @@ macro_rules! store_contract {
             lists: {
                 a_snapshot_tells_the_queue, the_last_run_is_the_last_claim, the_running_state_is_kept,
                 results_are_listed_newest_first, results_are_filtered, pages_neither_skip_nor_repeat,
-                a_users_sessions_and_those_with_a_label_are_found, results_are_found_by_prefix_and_ordered_by_score,
+                a_users_sessions_and_those_with_a_label_are_found, a_deployment_finds_its_own_however_many_others_have, results_are_found_by_prefix_and_ordered_by_score,
                 sessions_without_a_result_are_listed_by_state,
                 filters_without_an_index_look_at_a_window_and_go_on,
                 batches_are_listed_with_their_members, dead_sessions_are_listed, dead_sessions_are_requeued,

@@ -289,11 +289,7 @@ pub async fn recounted(store: &dyn Store) -> BTreeMap<String, Tally> {
         let page = store.results(query.clone()).await.unwrap();
         for row in page.rows {
             let verdict = row.result.verdict;
-            let one = match verdict.decision {
-                Decision::Pass => Tally { pass: 1, ..Tally::default() },
-                Decision::Review => Tally { review: 1, ..Tally::default() },
-                Decision::Fail => Tally { fail: 1, ..Tally::default() },
-            };
+            let one = Tally::from(verdict.decision);
             let mut add = |facet: String| *all.entry(facet).or_default() += one;
             add("all".to_owned());
             add(format!("{} {}", row.result.scored_at.0 / 86_400_000, row.key.deployment));

@@ -6,11 +6,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::overview::{TallyBody, tally};
-use crate::domain::session::MAX_STRING;
 use crate::domain::trend::Tally;
 use crate::http::extract::caller::Reviewer;
 use crate::http::extract::deployment::DeploymentParams;
-use crate::http::extract::path::TextPath;
+use crate::http::extract::path::UserPath;
 use crate::http::extract::query::Params;
 use crate::http::respond::answer::{self, Answer};
 use crate::http::respond::error::{ApiError, Code};
@@ -72,13 +71,9 @@ pub(crate) struct UserAnswer {
 )]
 pub(crate) async fn read(
     Reviewer { service, access }: Reviewer,
-    TextPath(user): TextPath,
+    UserPath(user): UserPath,
     Params(params): Params<DeploymentParams>,
 ) -> Answer {
-    if user.len() > MAX_STRING {
-        let message = format!("the userId in the path must be at most {MAX_STRING} bytes long");
-        return Err(ApiError::at(Code::OutOfBounds, "userId", message));
-    }
     let deployment = access.deployment(params.deployment_id)?;
     let unknown = || ApiError::new(Code::UnknownUser, "no session of this user has a result here");
     let known = service.operations.user(deployment, user.clone()).await?.ok_or_else(unknown)?;

@@ -6,11 +6,10 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::session::MAX_STRING;
 use crate::http::extract::body;
 use crate::http::extract::caller::{DeploymentAdmin, GlobalAdmin};
 use crate::http::extract::deployment::DeploymentParams;
-use crate::http::extract::path::{SessionPath, TextPath};
+use crate::http::extract::path::{SessionPath, UserPath};
 use crate::http::extract::query::Params;
 use crate::http::respond::answer::{self, Answer};
 use crate::http::respond::error::{ApiError, Code};
@@ -64,13 +63,9 @@ pub(crate) async fn session(
 )]
 pub(crate) async fn user(
     DeploymentAdmin { service, access }: DeploymentAdmin,
-    TextPath(user): TextPath,
+    UserPath(user): UserPath,
     Params(params): Params<DeploymentParams>,
 ) -> Answer {
-    if user.len() > MAX_STRING {
-        let message = format!("the userId in the path must be at most {MAX_STRING} bytes long");
-        return Err(ApiError::at(Code::OutOfBounds, "userId", message));
-    }
     let deployment = access.deployment(params.deployment_id)?;
     match service.operations.erase_user(&access.actor, deployment, user).await? {
         0 => Err(ApiError::new(Code::UnknownUser, "no session of this user is stored")),
