@@ -4,14 +4,11 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use playproof_batch::config::Generation;
 use serde_json::json;
-use woodwide_sim::Settings;
 
 use super::browser::Page;
-use super::{BY_HAND, ask, block, decided, everybody, on_both, people, send};
+use super::{BY_HAND, ask, block, decided, everybody, on_both, one_that_cannot_be_scored, people, send};
 use crate::process::{Place, Process};
-use crate::woodwide::rig::{KEY, Rig};
 
 const ROWS: &str = "document.querySelectorAll('tbody tr').length";
 
@@ -102,21 +99,7 @@ fn an_outage_is_told_in_words(place: &Place) {
 }
 
 fn a_session_that_cannot_be_scored_says_so_and_is_sent_back(place: &Place) {
-    let rig = block(Rig::new(Generation::Ga, Settings::default()));
-    let url = rig.sim.url();
-    let remote = [
-        ("PLAYPROOF_DETECTOR", "woodwide"),
-        ("WOODWIDE_API_KEY", KEY),
-        ("WOODWIDE_BASE_URL", url.trim_end_matches('/')),
-        ("ANOMALY_MODEL_ID", rig.model.as_str()),
-    ];
-    let node = Process::on(&place.url, &[&BY_HAND[..], &remote[..]].concat());
-    let mut sessions = people()[..12].to_vec();
-    sessions[3]["gameType"] = "poison".into();
-    let poisoned = sessions[3]["sessionId"].as_str().unwrap().to_owned();
-    rig.sim.arm("poison=gameType:poison").unwrap();
-    send(&node, None, &sessions);
-    ask(&node, "POST", "/api/v1/batch/process");
+    let (rig, node, poisoned) = one_that_cannot_be_scored(place);
 
     let mut page = Page::open();
     page.go(&node.url);

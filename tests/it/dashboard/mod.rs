@@ -17,10 +17,13 @@ mod questions;
 mod review;
 mod views;
 
+use playproof_batch::config::Generation;
 use playproof_batch::generator::{self, Family, Shape};
 use serde_json::Value;
+use woodwide_sim::Settings;
 
 use crate::process::{Place, Process};
+use crate::woodwide::rig::{KEY, Rig};
 use browser::Page;
 
 /// axe-core; see axe/README.md.
@@ -103,6 +106,26 @@ fn decided(place: &Place) -> Process {
     let run = ask(&node, "POST", "/api/v1/batch/process");
     assert_eq!(run["remaining"], 0, "{run}");
     node
+}
+
+/// A node on Woodwide that has decided on eleven of twelve people; the service cannot score the one that is named.
+fn one_that_cannot_be_scored(place: &Place) -> (Rig, Process, String) {
+    let rig = block(Rig::new(Generation::Ga, Settings::default()));
+    let url = rig.sim.url();
+    let remote = [
+        ("PLAYPROOF_DETECTOR", "woodwide"),
+        ("WOODWIDE_API_KEY", KEY),
+        ("WOODWIDE_BASE_URL", url.trim_end_matches('/')),
+        ("ANOMALY_MODEL_ID", rig.model.as_str()),
+    ];
+    let node = Process::on(&place.url, &[&BY_HAND[..], &remote[..]].concat());
+    let mut sessions = people()[..12].to_vec();
+    sessions[3]["gameType"] = "poison".into();
+    let poisoned = sessions[3]["sessionId"].as_str().unwrap().to_owned();
+    rig.sim.arm("poison=gameType:poison").unwrap();
+    send(&node, None, &sessions);
+    ask(&node, "POST", "/api/v1/batch/process");
+    (rig, node, poisoned)
 }
 
 /// What axe-core finds on the page as it is shown: nothing.

@@ -2,13 +2,9 @@
 
 use serde_json::{Value, json};
 
-use playproof_batch::config::Generation;
-use woodwide_sim::Settings;
-
 use super::browser::Page;
-use super::{BY_HAND, ask, block, bot, decided, everybody, on_both, people, send, tell};
+use super::{BY_HAND, ask, bot, decided, everybody, on_both, one_that_cannot_be_scored, people, send, tell};
 use crate::process::{Place, Process};
-use crate::woodwide::rig::{KEY, Rig};
 use playproof_batch::generator::Family;
 
 on_both!(
@@ -177,21 +173,7 @@ fn a_campaign_is_told_from_a_session_with_3_clicks(place: &Place) {
 }
 
 fn what_failed_and_why_takes_2_clicks(place: &Place) {
-    let rig = block(Rig::new(Generation::Ga, Settings::default()));
-    let url = rig.sim.url();
-    let remote = [
-        ("PLAYPROOF_DETECTOR", "woodwide"),
-        ("WOODWIDE_API_KEY", KEY),
-        ("WOODWIDE_BASE_URL", url.trim_end_matches('/')),
-        ("ANOMALY_MODEL_ID", rig.model.as_str()),
-    ];
-    let node = Process::on(&place.url, &[&BY_HAND[..], &remote[..]].concat());
-    let mut sessions = people()[..12].to_vec();
-    sessions[3]["gameType"] = "poison".into();
-    let poisoned = sessions[3]["sessionId"].as_str().unwrap().to_owned();
-    rig.sim.arm("poison=gameType:poison").unwrap();
-    send(&node, None, &sessions);
-    ask(&node, "POST", "/api/v1/batch/process");
+    let (_rig, node, poisoned) = one_that_cannot_be_scored(place);
     send(&node, None, &[bot(Family::WindMouse, 900, None)]);
     let mut page = overview(&node, "24h");
     page.click("document.querySelector('nav a[data-view=sessions]')");
