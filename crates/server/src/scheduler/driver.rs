@@ -80,6 +80,9 @@ async fn turn(
 ) -> StoreResult<Next> {
     let now = engine.parts.clock.now();
     notes.expiry.check(engine, now).await?;
+    // Read before the queue is: a claim that ends in between is then subtracted twice, which only delays a batch. The other
+    // way round it would not be subtracted at all, and what is left would run as a full batch of a few.
+    let claiming = engine.claiming.load(Ordering::SeqCst);
     let snapshot = engine.parts.store.snapshot().await?;
     engine.outages.remind(engine.parts.detector.source(), &snapshot, now);
     // A detector that is away is probed when nobody waits too: an outage that is over must not seem to last.
@@ -108,7 +111,6 @@ async fn turn(
         return Ok(Next::At(None));
     };
     let mut view = snapshot.queue;
-    let claiming = engine.claiming.load(Ordering::SeqCst);
     view.ready = view.ready.saturating_sub(claiming * engine.settings.policy.batch_size);
     let trigger = match decide(&view, &engine.settings.policy, now.wall, look) {
         // What a claim under way will take is not known yet; only another full batch is sure to be left.
