@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,9 +11,9 @@ use serde_json::json;
 
 use super::super::local_node::{self, LocalNode, NodeSettings};
 use super::super::progress::aside;
-use super::baseline;
 use super::drain::{self, Drain};
 use super::load::{self, Pool, Tally, Target};
+use super::{baseline, best};
 use crate::domain::evidence::Evidence;
 
 /// Before each round, not counted: connections, allocator and caches settle.
@@ -40,15 +41,38 @@ pub(super) struct Args {
     /// Movements of each session
     #[arg(long, value_name = "N", default_value = "500")]
     movements: NonZeroUsize,
-    /// In turn with the node, load a bare handler that only parses the same bodies, and print the ratio
-    #[arg(long)]
-    baseline: bool,
+    /// In turn with the node, load a bare route with the same bodies, and print the ratios. `parse` only parses them; `best`
+    /// scans them, computes the statistics, encodes the record and syncs a log; `judged` also has the model judge
+    #[arg(long, value_name = "ROUTE", num_args = 0..=1, default_missing_value = "parse")]
+    baseline: Option<Baseline>,
+    /// In turn with single requests, send so many sessions a request to the bulk intake, and print the ratio
+    #[arg(long, value_name = "N", conflicts_with_all = ["baseline", "drain"])]
+    bulk: Option<NonZeroUsize>,
     /// Let the scheduler run, and report results a second and the backlog
     #[arg(long, conflicts_with = "baseline")]
     drain: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// What a node is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Baseline {
+    Parse,
+    Best,
+    Judged,
+}
+
+impl Baseline {
+    /// Starts it in this process; what it writes goes into `folder`.
+    fn start(self, folder: &Path) -> anyhow::Result<LocalNode> {
+        match self {
+            Self::Parse => baseline::start(),
+            Self::Best => best::start(folder, false),
+            Self::Judged => best::start(folder, true),
+        }
+    }
 }
 
 /// A time as settings spell it: `500ms`, `30s`, `5m`, `1h`.
@@ -69,7 +93,8 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 /// What was measured.
 struct Measured {
     node: Tally,
-    baseline: Option<Tally>,
+    /// The bare route, or the bulk intake.
+    other: Option<Tally>,
     drain: Option<Drain>,
     body_bytes: usize,
 }
@@ -87,7 +112,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             evidence: Evidence::Auto,
         })?,
     };
-    let bare = if args.baseline { Some(baseline::start()?) } else { None };
+    let bare = args.baseline.map(|baseline| baseline.start(folder.path())).transpose()?;
     let measured = measure(args, &node.url, bare.as_ref().map(|bare| bare.url.as_str()));
     let stopped = (node.stop)();
     if let Some(bare) = bare {
@@ -109,10 +134,12 @@ fn measure(args: &Args, url: &str, bare: Option<&str>) -> anyhow::Result<Measure
     let connections = args.connections.get();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio::task::LocalSet::new().block_on(&runtime, async {
-        let rounds = if bare.is_some() { rounds(args.duration) } else { 1 };
+        let bulk = args.bulk.map(|bulk| (target.clone(), Rc::new(pool.in_bulk(bulk))));
+        let other = bare.map(|bare| (bare, Rc::clone(&pool))).or(bulk);
+        let rounds = if other.is_some() { rounds(args.duration) } else { 1 };
         let lasting = args.duration / rounds;
-        let (mut node, mut baseline) = (Tally::default(), bare.as_ref().map(|_| Tally::default()));
-        let (mut next, mut drained) = (0, None);
+        let (mut node, mut others) = (Tally::default(), other.as_ref().map(|_| Tally::default()));
+        let (mut next, mut next_other, mut drained) = (0, 0, None);
         for _ in 0..rounds {
             (_, next) = load::send(&target, &pool, connections, WARM_UP, next).await;
             let watch = args.drain.then(|| tokio::task::spawn_local(drain::watch(target.clone(), lasting)));
@@ -122,12 +149,14 @@ fn measure(args: &Args, url: &str, bare: Option<&str>) -> anyhow::Result<Measure
             if let Some(watch) = watch {
                 drained = Some(watch.await??);
             }
-            if let (Some(bare), Some(baseline)) = (&bare, &mut baseline) {
-                load::send(bare, &pool, connections, WARM_UP, 0).await;
-                baseline.merge(&load::send(bare, &pool, connections, lasting, 0).await.0);
+            if let (Some((target, pool)), Some(others)) = (&other, &mut others) {
+                (_, next_other) = load::send(target, pool, connections, WARM_UP, next_other).await;
+                let (tally, after) = load::send(target, pool, connections, lasting, next_other).await;
+                next_other = after;
+                others.merge(&tally);
             }
         }
-        Ok(Measured { node, baseline, drain: drained, body_bytes })
+        Ok(Measured { node, other: others, drain: drained, body_bytes })
     })
 }
 
@@ -142,18 +171,23 @@ fn millis(tally: &Tally, per_mille: u64) -> f64 {
 
 fn print(args: &Args, measured: &Measured) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let ratio = measured.baseline.as_ref().map(|baseline| measured.node.rate() / baseline.rate());
+    let baseline = measured.other.as_ref().filter(|_| args.bulk.is_none());
+    let bulk = measured.other.as_ref().filter(|_| args.bulk.is_some());
+    let ratio = baseline.map(|baseline| measured.node.rate() / baseline.rate());
+    let slower = baseline.map(|baseline| millis(&measured.node, 990) / millis(baseline, 990));
+    let bulk_ratio = bulk.map(|bulk| bulk.rate() / measured.node.rate());
     if args.json {
         let side = |tally: &Tally| {
             json!({
                 "sessionsPerSecond": tally.rate(), "p50Ms": millis(tally, 500), "p99Ms": millis(tally, 990),
-                "p999Ms": millis(tally, 999), "accepted": tally.latency.count(), "errors": tally.errors,
+                "p999Ms": millis(tally, 999), "accepted": tally.sessions, "errors": tally.errors,
             })
         };
         let report = json!({
             "connections": args.connections, "durationSeconds": args.duration.as_secs_f64(),
             "movements": args.movements, "bodyBytes": measured.body_bytes, "node": side(&measured.node),
-            "baseline": measured.baseline.as_ref().map(side), "ratio": ratio, "drain": measured.drain,
+            "baseline": baseline.map(side), "ratio": ratio, "ratioOfP99": slower, "drain": measured.drain,
+            "bulk": bulk.map(side), "bulkRatio": bulk_ratio,
         });
         return writeln!(out, "{report}");
     }
@@ -175,9 +209,14 @@ fn print(args: &Args, measured: &Measured) -> io::Result<()> {
         io::Result::Ok(())
     };
     line("node", &measured.node)?;
-    if let (Some(baseline), Some(ratio)) = (&measured.baseline, ratio) {
-        line("baseline", baseline)?;
-        writeln!(out, "ratio    {ratio:>9.2} of the baseline's rate")?;
+    for (name, other) in [("baseline", baseline), ("bulk", bulk)] {
+        other.map_or(Ok(()), |other| line(name, other))?;
+    }
+    if let Some(ratio) = bulk_ratio {
+        writeln!(out, "ratio    {ratio:>9.2} of single requests' rate")?;
+    }
+    if let (Some(ratio), Some(slower)) = (ratio, slower) {
+        writeln!(out, "ratio    {ratio:>9.2} of the baseline's rate, {slower:.2} of its p99")?;
     }
     if let Some(drain) = &measured.drain {
         writeln!(out, "{drain}")?;
@@ -207,7 +246,8 @@ mod tests {
             url: None,
             key: Some("secret".to_owned()),
             movements: NonZeroUsize::new(20).unwrap(),
-            baseline: false,
+            baseline: None,
+            bulk: None,
             drain: false,
             json: false,
         };
@@ -215,7 +255,7 @@ mod tests {
         (bare.stop)().unwrap();
         assert!(measured.node.latency.count() > 10);
         assert!(measured.node.errors.is_empty(), "{:?}", measured.node.errors);
-        assert!(measured.baseline.unwrap().latency.count() > 10);
+        assert!(measured.other.unwrap().latency.count() > 10);
     }
 
     #[test]
@@ -226,7 +266,8 @@ mod tests {
             url: None,
             key: None,
             movements: NonZeroUsize::new(20).unwrap(),
-            baseline: false,
+            baseline: None,
+            bulk: None,
             drain: false,
             json: false,
         };

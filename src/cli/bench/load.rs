@@ -4,9 +4,10 @@
 //! new identifier in front of a body that all requests share.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -34,6 +35,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) struct Pool {
     tails: Vec<Bytes>,
     prefix: String,
+    /// Sessions of a request; more than one go to the bulk intake.
+    bulk: Option<NonZeroUsize>,
 }
 
 impl Pool {
@@ -46,7 +49,25 @@ impl Pool {
             let head = HEAD.len() + session.id.as_str().len();
             Bytes::from(body).slice(head..)
         };
-        Self { tails: (0..POOL).map(tail).collect(), prefix }
+        Self { tails: (0..POOL).map(tail).collect(), prefix, bulk: None }
+    }
+
+    /// The same sessions, `bulk` of them a request to the bulk intake.
+    pub(super) fn in_bulk(&self, bulk: NonZeroUsize) -> Self {
+        Self { tails: self.tails.clone(), prefix: format!("{}bulk-", self.prefix), bulk: Some(bulk) }
+    }
+
+    /// Sessions of a request.
+    fn sessions(&self) -> usize {
+        self.bulk.map_or(1, NonZeroUsize::get)
+    }
+
+    /// Where its requests go, and what they hold.
+    fn route(&self) -> (&'static str, &'static str) {
+        match self.bulk {
+            Some(_) => ("/api/v1/batch/sessions?report=refused", "application/x-ndjson"),
+            None => SINGLE,
+        }
     }
 
     /// Mean size of a body, bytes.
@@ -56,35 +77,43 @@ impl Pool {
     }
 
     /// The body of request `number`.
-    fn body(&self, number: usize) -> TwoParts {
-        let head = format!("{HEAD}{}{number:06}", self.prefix);
-        TwoParts { parts: [Some(Bytes::from(head)), Some(self.tails[number % self.tails.len()].clone())] }
+    fn body(&self, number: usize) -> Parts {
+        let sessions = number * self.sessions()..(number + 1) * self.sessions();
+        let mut parts = VecDeque::with_capacity(3 * sessions.len());
+        for session in sessions {
+            parts.push_back(Bytes::from(format!("{HEAD}{}{session:06}", self.prefix)));
+            parts.push_back(self.tails[session % self.tails.len()].clone());
+            if self.bulk.is_some() {
+                parts.push_back(Bytes::from_static(b"\n"));
+            }
+        }
+        Parts(parts)
     }
 }
+
+/// Where a single session goes, and what it is.
+const SINGLE: (&str, &str) = ("/api/v1/score", "application/json");
 
 /// How a generated body starts, up to its identifier.
 const HEAD: &str = "{\"sessionId\":\"";
 
-/// A body in two parts, the second shared by many requests.
-pub(super) struct TwoParts {
-    parts: [Option<Bytes>; 2],
-}
+/// A body in parts, most of them shared by many requests.
+pub(super) struct Parts(VecDeque<Bytes>);
 
-impl Body for TwoParts {
+impl Body for Parts {
     type Data = Bytes;
     type Error = Infallible;
 
     fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let part = self.get_mut().parts.iter_mut().find_map(Option::take);
-        Poll::Ready(part.map(|part| Ok(Frame::data(part))))
+        Poll::Ready(self.get_mut().0.pop_front().map(|part| Ok(Frame::data(part))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.parts.iter().all(Option::is_none)
+        self.0.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.parts.iter().flatten().map(|part| part.len() as u64).sum())
+        SizeHint::with_exact(self.0.iter().map(|part| part.len() as u64).sum())
     }
 }
 
@@ -137,11 +166,15 @@ impl Target {
     }
 
     fn request<B>(&self, method: &str, path: &str, body: B) -> anyhow::Result<Request<B>> {
+        self.request_of("application/json", method, path, body)
+    }
+
+    fn request_of<B>(&self, kind: &str, method: &str, path: &str, body: B) -> anyhow::Result<Request<B>> {
         let mut request = Request::builder().method(method).uri(path).header(HOST, &self.address);
         if let Some(key) = &self.key {
             request = request.header(AUTHORIZATION, key);
         }
-        Ok(request.header(CONTENT_TYPE, "application/json").body(body)?)
+        Ok(request.header(CONTENT_TYPE, kind).body(body)?)
     }
 
     pub(super) async fn connect<B>(&self) -> anyhow::Result<SendRequest<B>>
@@ -192,8 +225,10 @@ impl Target {
 /// What came of the load.
 #[derive(Clone, Default)]
 pub(super) struct Tally {
-    /// Latencies of the sessions answered with 200.
+    /// Latencies of the requests answered with 200.
     pub(super) latency: Histogram,
+    /// Sessions of these requests.
+    pub(super) sessions: u64,
     /// Everything else, by status or by the kind of failure.
     pub(super) errors: BTreeMap<String, u64>,
     /// How long it lasted.
@@ -203,6 +238,7 @@ pub(super) struct Tally {
 impl Tally {
     pub(super) fn merge(&mut self, other: &Self) {
         self.latency.merge(&other.latency);
+        self.sessions += other.sessions;
         self.elapsed += other.elapsed;
         for (kind, count) in &other.errors {
             *self.errors.entry(kind.clone()).or_default() += count;
@@ -211,7 +247,7 @@ impl Tally {
 
     #[expect(clippy::cast_precision_loss, reason = "a count for a rate")]
     pub(super) fn rate(&self) -> f64 {
-        self.latency.count() as f64 / self.elapsed.as_secs_f64().max(1e-9)
+        self.sessions as f64 / self.elapsed.as_secs_f64().max(1e-9)
     }
 }
 
@@ -284,8 +320,8 @@ pub(super) async fn send_all(target: &Target, bodies: Rc<Vec<Bytes>>, connection
         let mut sender = target.connect().await?;
         while let Some(body) = bodies.get(next.replace(next.get() + 1)) {
             loop {
-                let parts = TwoParts { parts: [Some(body.clone()), None] };
-                match exchange(&target, &mut sender, parts).await? {
+                let parts = Parts(VecDeque::from([body.clone()]));
+                match exchange(&target, &mut sender, SINGLE, parts).await? {
                     200 => break,
                     429 | 503 => tokio::time::sleep(PAUSE).await,
                     status => anyhow::bail!("a session was answered with {status}"),
@@ -308,7 +344,7 @@ async fn connection(target: Target, pool: Rc<Pool>, deadline: Instant, turns: Rc
     /// Between attempts to connect, so that a server that is gone is not hammered.
     const PAUSE: Duration = Duration::from_millis(50);
     let mut tally = Tally::default();
-    let mut sender: Option<SendRequest<TwoParts>> = None;
+    let mut sender: Option<SendRequest<Parts>> = None;
     while Instant::now() < deadline {
         if sender.is_none() {
             sender = target.connect().await.ok();
@@ -329,9 +365,11 @@ async fn connection(target: Target, pool: Rc<Pool>, deadline: Instant, turns: Rc
             Some(due) => sent = due,
             None => {}
         }
-        let failed = match tokio::time::timeout(ANSWER_TIMEOUT, exchange(&target, open, pool.body(number))).await {
+        let answer = exchange(&target, open, pool.route(), pool.body(number));
+        let failed = match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
             Ok(Ok(200)) => {
                 tally.latency.record(sent.elapsed());
+                tally.sessions += pool.sessions() as u64;
                 continue;
             }
             Ok(Ok(status)) => status.to_string(),
@@ -346,9 +384,14 @@ async fn connection(target: Target, pool: Rc<Pool>, deadline: Instant, turns: Rc
     tally
 }
 
-async fn exchange(target: &Target, open: &mut SendRequest<TwoParts>, body: TwoParts) -> anyhow::Result<u16> {
+async fn exchange(
+    target: &Target,
+    open: &mut SendRequest<Parts>,
+    (path, kind): (&str, &str),
+    body: Parts,
+) -> anyhow::Result<u16> {
     open.ready().await?;
-    let response = open.send_request(target.request("POST", "/api/v1/score", body)?).await?;
+    let response = open.send_request(target.request_of(kind, "POST", path, body)?).await?;
     let status = response.status().as_u16();
     let mut body = response.into_body();
     while let Some(frame) = body.frame().await {

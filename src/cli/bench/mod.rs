@@ -2,6 +2,7 @@
 
 mod attack;
 mod baseline;
+mod best;
 mod beyond;
 mod challenges;
 mod detection;

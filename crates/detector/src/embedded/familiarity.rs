@@ -36,6 +36,8 @@ pub struct Familiarity {
     traits: Vec<Trait>,
     /// The traits of one person's session after the other.
     fitted: Vec<f32>,
+    /// The same for comparing.
+    places: Places,
     /// Up to the first distance a recorder is fully known, from the second on not at all.
     reach: [f32; 2],
 }
@@ -46,15 +48,16 @@ impl Familiarity {
     #[must_use]
     pub fn fit(columns: &[usize], fitted: &[&[f64]], others: &[&[f64]]) -> Option<Self> {
         let traits: Vec<Trait> = columns.iter().map(|column| trait_of(*column, fitted)).collect();
-        let places: Vec<f32> = spread(fitted.len()).flat_map(|i| place(&traits, fitted[i])).collect();
+        let fitted: Vec<f32> = spread(fitted.len()).flat_map(|i| place(&traits, fitted[i])).collect();
+        let places = Places::of(&fitted, traits.len());
         let distance = |row: &&[f64]| {
             let at: Vec<f32> = place(&traits, row).collect();
-            f64::from(far(&places, &at))
+            f64::from(places.far(&at))
         };
         let mut away: Vec<f64> = others.iter().map(distance).collect();
         away.sort_by(f64::total_cmp);
         let reach = KNOWN_SHARES.map(|share| single(quantile(&away, share)));
-        Self::from_parts(traits, places, reach, usize::MAX)
+        Self::from_parts(traits, fitted, reach, usize::MAX)
     }
 
     /// A familiarity over rows of `width` columns; `None` when its parts do not fit together or are not finite.
@@ -66,7 +69,7 @@ impl Familiarity {
             && fitted.len().is_multiple_of(traits.len().max(1))
             && reach.is_sorted()
             && fitted.iter().chain(&reach).all(|v| v.is_finite());
-        fit.then_some(Self { traits, fitted, reach })
+        fit.then(|| Self { places: Places::of(&fitted, traits.len()), traits, fitted, reach })
     }
 
     /// This familiarity, with the recorders of `base` known as well; `None` when the two have other traits.
@@ -115,7 +118,7 @@ impl Familiarity {
         for (at, value) in at.iter_mut().zip(place(&self.traits, row)) {
             *at = value;
         }
-        let away = far(&self.fitted, &at[..self.traits.len()]);
+        let away = self.places.far(&at[..self.traits.len()]);
         let [near, end] = self.reach;
         if away <= near {
             1.0
@@ -155,19 +158,51 @@ fn place<'a>(traits: &'a [Trait], row: &'a [f64]) -> impl Iterator<Item = f32> +
     traits.iter().map(|t| ((single(row[t.column]) - t.mean) / t.spread).clamp(-MAX_DEVIATION, MAX_DEVIATION))
 }
 
-/// How far a place is from the people at `places`: the distance to the one of rank [`RANK`].
-fn far(places: &[f32], at: &[f32]) -> f32 {
-    let mut nearest = [f32::INFINITY; RANK];
-    for other in places.chunks_exact(at.len().max(1)) {
-        let away: f32 = other.iter().zip(at).map(|(a, b)| (a - b) * (a - b)).sum();
-        if away < nearest[RANK - 1] {
-            let rank = nearest.partition_point(|v| *v <= away);
-            nearest[rank..].rotate_right(1);
-            nearest[rank] = away;
+/// The places of people in groups, trait by trait within a group, so that a whole group is compared by vector
+/// instructions.
+#[derive(Clone, Debug, PartialEq)]
+struct Places {
+    groups: Vec<f32>,
+    /// Places that are not there fill the last group.
+    count: usize,
+}
+
+/// Places of a group.
+const GROUP: usize = 16;
+
+impl Places {
+    /// The places whose `traits` values follow each other in `fitted`.
+    fn of(fitted: &[f32], traits: usize) -> Self {
+        let mut groups = Vec::with_capacity(fitted.len().next_multiple_of(GROUP * traits.max(1)));
+        for group in fitted.chunks(GROUP * traits.max(1)) {
+            for i in 0..traits {
+                groups.extend((0..GROUP).map(|k| group.get(k * traits + i).copied().unwrap_or(0.0)));
+            }
         }
+        Self { groups, count: fitted.len() / traits.max(1) }
     }
-    let last = nearest.iter().rev().find(|v| v.is_finite());
-    last.map_or(f32::MAX, |v| v.sqrt())
+
+    /// How far a place is from these: the distance to the one of rank [`RANK`].
+    fn far(&self, at: &[f32]) -> f32 {
+        let mut nearest = [f32::INFINITY; RANK];
+        for (g, group) in self.groups.chunks_exact(GROUP * at.len().max(1)).enumerate() {
+            let mut away = [0.0f32; GROUP];
+            for (values, at) in group.as_chunks::<GROUP>().0.iter().zip(at) {
+                for (away, value) in away.iter_mut().zip(values) {
+                    *away += (value - at) * (value - at);
+                }
+            }
+            for away in away.into_iter().take(self.count - g * GROUP) {
+                if away < nearest[RANK - 1] {
+                    let rank = nearest.partition_point(|v| *v <= away);
+                    nearest[rank..].rotate_right(1);
+                    nearest[rank] = away;
+                }
+            }
+        }
+        let last = nearest.iter().rev().find(|v| v.is_finite());
+        last.map_or(f32::MAX, |v| v.sqrt())
+    }
 }
 
 #[cfg(test)]
@@ -187,6 +222,21 @@ mod tests {
         let people = rows((0..400).map(|i| f64::from(i % 20) * 0.1));
         let familiarity = Familiarity::fit(&[0], &slices(&people), &slices(&people)).unwrap();
         assert_eq!([1.0, 40.0, -9.0].map(|v| familiarity.of(&[v, 0.0])), [1.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn the_distance_is_that_to_the_third_of_all_places() {
+        let noise = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / 4e6;
+        for (count, traits) in [(1, 1), (2, 3), (15, 2), (16, 5), (17, 5), (600, 9)] {
+            let fitted: Vec<f32> = (0..count * traits).map(noise).collect();
+            let at: Vec<f32> = (0..traits).map(|i| noise(i + 77_777)).collect();
+            let away = |place: &[f32]| place.iter().zip(&at).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
+            let mut all: Vec<f32> = fitted.chunks_exact(traits).map(away).collect();
+            all.sort_by(f32::total_cmp);
+            let third = all[all.len().min(RANK) - 1].sqrt();
+            assert_eq!(Places::of(&fitted, traits).far(&at), third, "{count} places of {traits} traits");
+        }
+        assert_eq!(Places::of(&[], 4).far(&[0.0; 4]), f32::MAX);
     }
 
     #[test]

@@ -20,6 +20,10 @@ use crate::store::{Snapshot, StoreResult};
 /// How long the loop pauses after the store failed.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
+/// Least time between a look at the queue and the next for new sessions alone. Each commit of the intake says that there
+/// are some, a thousand times a second, and a look costs a query.
+const MIN_BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+
 /// When to look again.
 enum Next {
     /// At once: a batch was handed over, perhaps there is another.
@@ -41,6 +45,7 @@ pub(super) async fn drive(engine: Arc<Engine>, shutdown: Shutdown) {
         let ready = engine.parts.store.ready().notified();
         tokio::pin!(ready);
         ready.as_mut().enable();
+        let next_look = Instant::now() + MIN_BETWEEN_LOOKS;
 
         let at = match turn(&engine, look, &mut notes, &mut batches, &shutdown).await {
             Ok(Next::Now) => continue,
@@ -52,7 +57,10 @@ pub(super) async fn drive(engine: Arc<Engine>, shutdown: Shutdown) {
         };
         look = false;
         tokio::select! {
-            () = &mut ready => {}
+            () = async {
+                ready.await;
+                tokio::time::sleep_until(next_look).await;
+            } => {}
             () = engine.changed.notified() => {}
             () = sleep_until(at) => {}
             _ = tick.tick() => look = true,

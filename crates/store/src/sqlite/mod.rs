@@ -9,6 +9,7 @@ mod backup;
 mod buckets;
 mod campaigns;
 mod challenges;
+mod checkpoint;
 mod connection;
 mod controls;
 mod decisions;
@@ -130,6 +131,7 @@ impl SqliteStore {
         let _ = state.check_room();
         let recent = state.keys.recent();
         let ready = Arc::new(Notify::new());
+        state.move_log_beside(&path).map_err(|fault| fault.for_callers())?;
         let readers = Arc::new(Readers::new(path));
         let writer = Writer::start(state, Arc::clone(&ready))?;
         Ok(Self {

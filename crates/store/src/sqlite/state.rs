@@ -1,12 +1,13 @@
 //! What the writer thread owns: the connection, the totals, the leases of this process, and the rules of room.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::checkpoint::{Checkpointer, LogLimits};
 use super::connection::BUSY;
 use super::fault::{DISK_FULL, Fault};
 use super::keys::{self, KeyIndex};
@@ -90,6 +91,7 @@ pub(super) struct WriterState {
     room_fault: Option<StoreError>,
     reserve: Reserve,
     complained: Option<std::time::Instant>,
+    checkpointer: Option<Checkpointer>,
 }
 
 impl WriterState {
@@ -120,6 +122,7 @@ impl WriterState {
             room_fault: None,
             reserve,
             complained: None,
+            checkpointer: None,
         })
     }
 
@@ -348,7 +351,22 @@ impl WriterState {
         Ok(busy? == 0)
     }
 
+    /// From now on has the log moved into the file at `path` by a thread of its own.
+    pub(super) fn move_log_beside(&mut self, path: &Path) -> Result<(), Fault> {
+        self.checkpointer = Some(Checkpointer::start(&mut self.connection, path, LogLimits::default())?);
+        Ok(())
+    }
+
+    /// Moves the last pages of a long log, where the thread that moves the others asks for it.
+    pub(super) fn finish_checkpoint(&self) {
+        if let Some(checkpointer) = &self.checkpointer {
+            checkpointer.finish(&self.connection);
+        }
+    }
+
     pub(super) fn close(mut self) {
+        // Two cannot move the log at once.
+        drop(self.checkpointer.take());
         let _ = self.empty_log();
         let _ = self.connection.close();
     }

@@ -131,6 +131,7 @@ fn run(mut state: WriterState, queue: &Receiver<Message>, ready: &Notify) {
         if let Some(outside) = outside {
             outside(&mut state);
         }
+        state.finish_checkpoint();
         if state.take_woken() {
             ready.notify_waiters();
             ready.notify_one();

@@ -79,6 +79,7 @@ pub(super) fn is_task(column: usize) -> bool {
 pub struct Workspace {
     v2: v2::Workspace,
     windows: Vec<f64>,
+    events: events::Events,
     lifts: lifts::Lifts,
 }
 
@@ -91,7 +92,7 @@ impl Workspace {
         self.v2.extract(session, row);
         if let Some(unit) = self.v2.unit_px() {
             scaling::measure(self.v2.steps(), unit, &mut self.windows, row);
-            events::measure(&session.movements, row);
+            self.events.measure(&session.movements, row);
             self.lifts.measure(session, row);
         }
         row.resize(start + WIDTH, 0.0);

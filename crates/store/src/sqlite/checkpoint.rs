@@ -1,0 +1,229 @@
+//! Checkpoints: pages of the write-ahead log go into the file on a thread of its own, so that no commit waits for them.
+//!
+//! SQLite begins the log anew only when every page of it is in the file, and under load new ones come while a checkpoint
+//! runs. So where the log has become long, the thread leaves the writer the few pages that came last: it moves those between
+//! two groups, and its next commit begins the log anew.
+
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+
+use super::connection::{READER_CACHE_KIB, connect};
+use super::fault::Fault;
+
+/// When pages are moved.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LogLimits {
+    /// So many pages that are not in the file yet are moved: 16 MiB.
+    pub(super) pages: u32,
+    /// A log of so many pages begins anew as soon as it can: 64 MiB.
+    pub(super) begin_anew: u32,
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        Self { pages: 1024, begin_anew: 4096 }
+    }
+}
+
+/// Passes over a long log before the writer takes the rest: each finds only what came during the one before.
+const MAX_PASSES: usize = 3;
+/// So few pages are left to the writer at once.
+const FEW_PAGES: u32 = 64;
+
+/// Pages in the log, and how many of them are in the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Progress {
+    log: u32,
+    moved: u32,
+    /// Set by the thread: the rest is the writer's.
+    rest: bool,
+    ends: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    progress: Mutex<Progress>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The thread that moves pages of the log of one file; ends when dropped.
+pub(super) struct Checkpointer {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Checkpointer {
+    /// Moves what `writer` commits into the file at `path`, which SQLite then no longer does by itself.
+    pub(super) fn start(writer: &mut Connection, path: &Path, limits: LogLimits) -> Result<Self, Fault> {
+        let connection = connect(path, READER_CACHE_KIB)?;
+        let shared = Arc::new(Shared::default());
+        let told = Arc::clone(&shared);
+        writer.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages: std::ffi::c_int| {
+            let pages = u32::try_from(pages).unwrap_or_default();
+            let mut progress = told.progress();
+            if pages < progress.log {
+                // The log has begun anew.
+                progress.moved = 0;
+            }
+            progress.log = pages;
+            if pages - progress.moved.min(pages) >= limits.pages {
+                told.changed.notify_one();
+            }
+            Ok(())
+        }))?;
+        let works = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("checkpoints".to_owned())
+            .spawn(move || run(&connection, &works, limits))
+            .map_err(|e| crate::StoreError::Unavailable(format!("the checkpoints' thread did not start: {e}")))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Moves what the thread has left to the writer, if anything; called between two transactions.
+    pub(super) fn finish(&self, writer: &Connection) {
+        if !std::mem::take(&mut self.shared.progress().rest) {
+            return;
+        }
+        match pass(writer) {
+            Ok((log, moved)) => {
+                let mut progress = self.shared.progress();
+                (progress.log, progress.moved) = (log, moved);
+            }
+            Err(fault) => tracing::debug!(error = %fault, "the log could not be moved into the file"),
+        }
+        self.shared.changed.notify_one();
+    }
+}
+
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        self.shared.progress().ends = true;
+        self.shared.changed.notify_one();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(connection: &Connection, shared: &Shared, limits: LogLimits) {
+    loop {
+        {
+            let waits = |p: &mut Progress| !p.ends && (p.rest || p.log - p.moved.min(p.log) < limits.pages);
+            let progress = shared.changed.wait_while(shared.progress(), waits).unwrap_or_else(PoisonError::into_inner);
+            if progress.ends {
+                return;
+            }
+        }
+        for _ in 0..MAX_PASSES {
+            // A disk that is full, say, fails commits too, and those are told. Nothing is lost: the pages stay in the log.
+            let passed = pass(connection).inspect_err(|fault| {
+                tracing::debug!(error = %fault, "the log could not be moved into the file");
+            });
+            let mut progress = shared.progress();
+            let Ok((log, moved)) = passed else {
+                // Not again before as much has come once more.
+                progress.moved = progress.log;
+                break;
+            };
+            progress.log = progress.log.max(log);
+            progress.moved = moved;
+            let left = progress.log - moved.min(progress.log);
+            if progress.log < limits.begin_anew || progress.ends {
+                break;
+            }
+            progress.rest = true;
+            if left <= FEW_PAGES {
+                break;
+            }
+        }
+    }
+}
+
+/// Moves all pages that no reader holds back; how many the log has, and how many of them are in the file.
+fn pass(connection: &Connection) -> Result<(u32, u32), Fault> {
+    let counts = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+        Ok((row.get::<_, i64>("log")?, row.get::<_, i64>("checkpointed")?))
+    })?;
+    let pages = |count: i64| u32::try_from(count).unwrap_or_default();
+    Ok((pages(counts.0), pages(counts.1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const LIMITS: LogLimits = LogLimits { pages: 8, begin_anew: 32 };
+
+    /// A file with a table, its log moved by a thread.
+    fn open(path: &Path) -> (Connection, Checkpointer) {
+        let mut writer = connect(path, READER_CACHE_KIB).unwrap();
+        writer.execute_batch("CREATE TABLE IF NOT EXISTS rows (value BLOB)").unwrap();
+        let checkpointer = Checkpointer::start(&mut writer, path, LIMITS).unwrap();
+        (writer, checkpointer)
+    }
+
+    fn write(writer: &Connection) {
+        writer.execute("INSERT INTO rows (value) VALUES (randomblob(12000))", []).unwrap();
+    }
+
+    fn rows(connection: &Connection) -> u32 {
+        connection.query_row("SELECT count(*) FROM rows", [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn the_log_is_moved_into_the_file_beside_the_writer_and_stays_short() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let (writer, checkpointer) = open(&path);
+        let log = folder.path().join("file-wal");
+        for _ in 0..400 {
+            write(&writer);
+            // As fast as commits on a disk come: the thread is let do its part.
+            let waits = |p: Progress| p.log - p.moved.min(p.log) >= LIMITS.begin_anew && !p.rest;
+            while waits(*checkpointer.shared.progress()) {
+                std::thread::yield_now();
+            }
+            checkpointer.finish(&writer);
+        }
+        // 400 rows of a page each; a log that never began anew would hold all of them, 6.5 MB.
+        let longest = fs::metadata(&log).unwrap().len();
+        assert!(longest < 2 * 32 * 17_000, "{longest} bytes");
+        drop(checkpointer);
+        // What is left in the log is not needed for what was moved.
+        let moved = folder.path().join("moved");
+        fs::copy(&path, &moved).unwrap();
+        assert!(rows(&Connection::open(&moved).unwrap()) > 300);
+        assert_eq!(rows(&writer), 400);
+    }
+
+    #[test]
+    fn a_reader_that_stays_holds_the_log_back_and_loses_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let (writer, checkpointer) = open(&path);
+        write(&writer);
+        let mut reader = connect(&path, READER_CACHE_KIB).unwrap();
+        let snapshot = reader.transaction().unwrap();
+        assert_eq!(rows(&snapshot), 1);
+        for _ in 0..100 {
+            write(&writer);
+            checkpointer.finish(&writer);
+        }
+        assert_eq!((rows(&snapshot), rows(&writer)), (1, 101));
+        drop(snapshot);
+        drop(checkpointer);
+        drop((writer, reader));
+        assert_eq!(rows(&Connection::open(&path).unwrap()), 101);
+    }
+}
