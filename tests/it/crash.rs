@@ -37,7 +37,7 @@ fn report(line: &str) {
 
 /// Whether `now` is the result that was `before`. A comparison that came later may have added a replay with its campaign, and
 /// the decision that follows; nothing else.
-fn stands(before: &Value, now: &Value) -> bool {
+pub(crate) fn stands(before: &Value, now: &Value) -> bool {
     let is_replay = |result: &Value| result["reasons"].to_string().contains("replayed_movement");
     if before == now || is_replay(before) || !is_replay(now) {
         return before == now;
