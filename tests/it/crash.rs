@@ -37,21 +37,23 @@ fn report(line: &str) {
 
 /// Whether `now` is the result that was `before`. A comparison that came later may have added a replay with its campaign, and
 /// the decision that follows; nothing else.
-pub(crate) fn stands(before: &Value, now: &Value) -> bool {
+fn stands(before: &Value, now: &Value) -> bool {
     let is_replay = |result: &Value| result["reasons"].to_string().contains("replayed_movement");
     if before == now || is_replay(before) || !is_replay(now) {
         return before == now;
     }
-    let without = |result: &Value| {
-        let mut rest = result.clone();
-        if let Some(fields) = rest.as_object_mut() {
-            fields.retain(|name, _| {
-                !["matches", "campaignId", "reasons", "decision", "confidence", "isAnomaly"].contains(&name.as_str())
-            });
-        }
-        rest
-    };
-    without(before) == without(now)
+    as_scored(before) == as_scored(now)
+}
+
+/// What only a second score could change of a result: without what a comparison with other sessions decides.
+pub(crate) fn as_scored(result: &Value) -> Value {
+    let mut rest = result.clone();
+    if let Some(fields) = rest.as_object_mut() {
+        fields.retain(|name, _| {
+            !["matches", "campaignId", "reasons", "decision", "confidence", "isAnomaly"].contains(&name.as_str())
+        });
+    }
+    rest
 }
 
 on_both_stores!(

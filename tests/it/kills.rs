@@ -11,8 +11,8 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::clients::{finish, get, id, score, session};
-use crate::crash::stands;
+use crate::clients::{finish, id, score, session};
+use crate::crash::as_scored;
 use crate::process::{Place, Process};
 
 /// Clients that send side by side.
@@ -81,6 +81,8 @@ impl Tally {
 
 /// What clients sent to one store.
 struct Sent {
+    /// One for all nodes: making one reads every certificate that the system trusts.
+    client: reqwest::Client,
     next: AtomicUsize,
     answered: Mutex<HashSet<usize>>,
     /// Sent without an answer: sent again once the node is back, as clients do.
@@ -91,6 +93,7 @@ struct Sent {
 impl Sent {
     fn new() -> Self {
         Self {
+            client: playproof_batch::tls::http_client().no_proxy().build().unwrap(),
             next: AtomicUsize::new(0),
             answered: Mutex::default(),
             open: Mutex::default(),
@@ -113,8 +116,8 @@ impl Sent {
     }
 
     /// Sends session `n`; whether it was acknowledged.
-    async fn send(&self, client: &reqwest::Client, url: &str, n: usize) -> bool {
-        let acknowledged = match score(client, url, session(n, true)).await {
+    async fn send(&self, url: &str, n: usize) -> bool {
+        let acknowledged = match score(&self.client, url, session(n, true)).await {
             Ok(answer) => {
                 assert_eq!(answer.status(), 200, "session {n} was refused");
                 answer.json::<Value>().await.is_ok()
@@ -132,17 +135,19 @@ impl Sent {
 
     /// One after the other until the node is gone.
     async fn load(&self, url: &str) {
-        let client = playproof_batch::tls::http_client().no_proxy().build().unwrap();
-        while self.send(&client, url, self.take()).await {}
+        while self.send(url, self.take()).await {}
     }
 
     /// Whatever has no answer yet.
     async fn rest(&self, url: &str) {
-        let client = playproof_batch::tls::http_client().no_proxy().build().unwrap();
         loop {
             let Some(n) = self.open.lock().unwrap().pop() else { return };
-            assert!(self.send(&client, url, n).await, "a node that nobody killed does not answer");
+            assert!(self.send(url, n).await, "a node that nobody killed does not answer");
         }
+    }
+
+    async fn get(&self, url: &str, path: &str) -> Value {
+        self.client.get(format!("{url}{path}")).send().await.unwrap().json().await.unwrap()
     }
 }
 
@@ -162,7 +167,7 @@ async fn of_one_store(program: &str, place: Place, kills: usize, chance: &mut Ch
         let node = Process::of(program, &place.url, &SETTINGS);
         tally.slowest = tally.slowest.max(node.ready_after);
         balance(&node.url, &sent, &mut tally).await;
-        for row in get(&node.url, "/api/v1/batch/results?limit=5").await["results"].as_array().unwrap() {
+        for row in sent.get(&node.url, "/api/v1/batch/results?limit=5").await["results"].as_array().unwrap() {
             seen.entry(row["sessionId"].as_str().unwrap().to_owned()).or_insert_with(|| row.clone());
         }
         let wanted = *sent.count.borrow() + chance.random_range(1..=MAX_BETWEEN);
@@ -194,7 +199,7 @@ async fn of_one_store(program: &str, place: Place, kills: usize, chance: &mut Ch
 
 /// What the store counts must lie between what was acknowledged and what was sent.
 async fn balance(url: &str, sent: &Sent, tally: &mut Tally) {
-    let total = get(url, "/api/v1/batch/stats").await["queue"]["total"].as_u64().unwrap();
+    let total = sent.get(url, "/api/v1/batch/stats").await["queue"]["total"].as_u64().unwrap();
     let total = usize::try_from(total).unwrap();
     tally.lost += sent.acknowledged().saturating_sub(total);
     tally.invented += total.saturating_sub(sent.all());
@@ -205,7 +210,7 @@ async fn judge(url: &str, sent: &Sent, seen: &HashMap<String, Value>, tally: &mu
     let mut results: HashMap<String, Value> = HashMap::new();
     let (mut listed, mut cursor) = (0, Some(String::new()));
     while let Some(from) = cursor {
-        let page = get(url, &format!("/api/v1/batch/results?limit=1000{from}")).await;
+        let page = sent.get(url, &format!("/api/v1/batch/results?limit=1000{from}")).await;
         for row in page["results"].as_array().unwrap() {
             listed += 1;
             results.insert(row["sessionId"].as_str().unwrap().to_owned(), row.clone());
@@ -215,10 +220,14 @@ async fn judge(url: &str, sent: &Sent, seen: &HashMap<String, Value>, tally: &mu
     let names: HashSet<String> = (0..sent.all()).map(id).collect();
     tally.lost += names.iter().filter(|name| !results.contains_key(*name)).count();
     tally.invented += results.keys().filter(|name| !names.contains(*name)).count();
-    let processed = get(url, "/api/v1/batch/stats").await["queue"]["processed"].as_u64().unwrap();
+    let processed = sent.get(url, "/api/v1/batch/stats").await["queue"]["processed"].as_u64().unwrap();
     tally.double += usize::try_from(processed).unwrap().max(listed) - results.len();
-    let changed = |(name, before): &(&String, &Value)| results.get(*name).is_some_and(|now| !stands(before, now));
-    tally.double += seen.iter().filter(changed).count();
+    for (name, before) in seen {
+        if let Some(now) = results.get(name).filter(|now| as_scored(now) != as_scored(before)) {
+            println!("{name} was {before} and became {now}");
+            tally.double += 1;
+        }
+    }
 }
 
 /// `kills` of them on stores that `place` makes.
