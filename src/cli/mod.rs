@@ -112,6 +112,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>, env: Env) -> ExitCode {
             return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
         }
     };
+    #[cfg(feature = "otlp")]
+    crate::traces::send_by(playproof_otlp::start);
     let done = match cli.command {
         None => serve::run(&cli.flags, env),
         Some(Command::Serve(flags)) => serve::run(&flags, env),

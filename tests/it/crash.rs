@@ -42,16 +42,18 @@ fn stands(before: &Value, now: &Value) -> bool {
     if before == now || is_replay(before) || !is_replay(now) {
         return before == now;
     }
-    let without = |result: &Value| {
-        let mut rest = result.clone();
-        if let Some(fields) = rest.as_object_mut() {
-            fields.retain(|name, _| {
-                !["matches", "campaignId", "reasons", "decision", "confidence", "isAnomaly"].contains(&name.as_str())
-            });
-        }
-        rest
-    };
-    without(before) == without(now)
+    as_scored(before) == as_scored(now)
+}
+
+/// What only a second score could change of a result: without what a comparison with other sessions decides.
+pub(crate) fn as_scored(result: &Value) -> Value {
+    let mut rest = result.clone();
+    if let Some(fields) = rest.as_object_mut() {
+        fields.retain(|name, _| {
+            !["matches", "campaignId", "reasons", "decision", "confidence", "isAnomaly"].contains(&name.as_str())
+        });
+    }
+    rest
 }
 
 on_both_stores!(

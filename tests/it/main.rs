@@ -42,6 +42,8 @@ mod determinism;
 
 mod fuzz;
 
+mod kills;
+
 mod layers;
 
 mod nodes;

@@ -87,6 +87,13 @@ impl Process {
         Self::spawn(&mut program(path, settings), store, Stdio::inherit()).unwrap().ready()
     }
 
+    /// Starts a node of another build of the program, and waits for nothing.
+    pub(crate) fn starting(path: &str, store: &str, settings: &[(&str, &str)]) -> Self {
+        let mut command = program(path, settings);
+        command.env("PLAYPROOF_LISTEN", "127.0.0.1:0").env("PLAYPROOF_STORE", store).stdout(Stdio::null());
+        Self { child: command.spawn().unwrap(), url: String::new(), ready_after: Duration::ZERO }
+    }
+
     /// Starts a node that logs everything into a file.
     pub(crate) fn logging_to(log: std::fs::File, store: &str, settings: &[(&str, &str)]) -> Self {
         let mut command = program(PROGRAM, settings);

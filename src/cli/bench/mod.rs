@@ -9,8 +9,10 @@ mod detection;
 mod drain;
 mod flood;
 mod histogram;
+mod idle;
 mod intake;
 mod load;
+mod node;
 mod parse;
 mod review;
 mod sketches;
@@ -33,6 +35,7 @@ enum What {
     Challenges(challenges::Args),
     Detection(detection::Args),
     Flood(flood::Args),
+    Idle(idle::Args),
     Intake(intake::Args),
     Parse(parse::Args),
     Review(review::Args),
@@ -48,6 +51,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         What::Challenges(args) => challenges::run(args),
         What::Detection(args) => detection::run(args),
         What::Flood(args) => flood::run(args),
+        What::Idle(args) => idle::run(args),
         What::Intake(args) => intake::run(args),
         What::Parse(args) => parse::run(args),
         What::Review(args) => review::run(args),

@@ -1,6 +1,7 @@
 //! `bench store`: whether the embedded store's costs and the process's memory stay flat as sessions pile up.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +25,8 @@ use crate::store::{BatchEnd, BatchOutcome, ClaimRequest, FirstVerdict, MemberOut
 
 /// Submitters at the same time.
 const SUBMITTERS: usize = 64;
+/// Sessions of a batch.
+const BATCH_SIZE: u32 = 50;
 pub(super) const NOW: Now = Now { wall: Timestamp(1_700_000_000_000), monotonic: Duration::ZERO };
 
 /// Measure submit, claim, stats and result by id, and memory, in a store that holds ever more queued sessions
@@ -45,10 +48,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return shared(url, args.movements);
     }
     let folder = tempfile::tempdir_in(".").context("cannot create a folder for the store here")?;
-    let room = CapacityLimits { queue_limit: u64::MAX, store_limit: None, min_free_disk: 0 };
-    let store =
-        SqliteStore::open(&SqliteSettings { folder: folder.path().to_owned(), room, autostart: false }, NOW.wall)?;
-    let bench = Bench { store: Arc::new(store), template: template(args.movements), model: Model::bundled()? };
+    let bench =
+        Bench { store: Arc::new(open(folder.path())?), template: template(args.movements), model: Model::bundled()? };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut table = String::from("  queued   submit us   claim+settle ms   stats us   result us   RSS MiB\n");
     runtime.block_on(async {
@@ -165,6 +166,30 @@ pub(super) fn template(movements: usize) -> NewSession {
     }
 }
 
+/// Fills an empty embedded store in `folder` with `count` finished sessions.
+pub(super) async fn fill_with_finished(folder: &Path, count: u64, movements: usize) -> anyhow::Result<()> {
+    /// Submitted before they are finished: a queue as a node has it.
+    const ROUND: u64 = 5_000;
+    let bench = Bench { store: Arc::new(open(folder)?), template: template(movements), model: Model::bundled()? };
+    let (mut submitted, mut token) = (0, 0);
+    while submitted < count {
+        let until = count.min(submitted + ROUND);
+        bench.submit(submitted..until).await?;
+        for _ in 0..(until - submitted).div_ceil(u64::from(BATCH_SIZE)) {
+            token += 1;
+            bench.batch(token).await?;
+        }
+        submitted = until;
+    }
+    Ok(())
+}
+
+/// An embedded store without limits, whose scheduler is not told to run.
+fn open(folder: &Path) -> anyhow::Result<SqliteStore> {
+    let room = CapacityLimits { queue_limit: u64::MAX, store_limit: None, min_free_disk: 0 };
+    Ok(SqliteStore::open(&SqliteSettings { folder: folder.to_owned(), room, autostart: false }, NOW.wall)?)
+}
+
 pub(super) struct Bench {
     store: Arc<dyn Store>,
     template: NewSession,
@@ -224,7 +249,7 @@ impl Bench {
     async fn batch(&self, token: u64) -> anyhow::Result<()> {
         let request = ClaimRequest {
             trigger: Trigger::Full,
-            max: 50,
+            max: BATCH_SIZE,
             up_to: None,
             accepted_by: None,
             lease: Duration::from_secs(60),

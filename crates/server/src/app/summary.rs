@@ -15,7 +15,7 @@ use crate::domain::printable::printable;
 use crate::domain::result::ModelIdentity;
 use crate::logging;
 use crate::store::postgres;
-use crate::traces::ARE_BUILT;
+use crate::traces;
 
 /// What is said.
 #[derive(Debug, PartialEq, Eq)]
@@ -157,7 +157,7 @@ fn off(config: &Config, made: &OperatorSnapshot, running: bool) -> Vec<&'static 
         (made.webhooks.is_empty(), "webhooks: none is registered (POST /api/v1/webhooks)"),
         (http.cors_origins.is_empty(), "calls from pages of other origins (API_CORS_ORIGINS)"),
         (http.rate_limit.is_none() && http.rate_limit_address.is_none(), "rate limits (PLAYPROOF_RATE_LIMIT)"),
-        (ARE_BUILT && config.otlp_endpoint.is_none(), "traces (PLAYPROOF_OTLP_ENDPOINT)"),
+        (traces::can_be_sent() && config.otlp_endpoint.is_none(), "traces (PLAYPROOF_OTLP_ENDPOINT)"),
         (!http.play, "the page to play on (PLAYPROOF_PLAY)"),
     ];
     all.into_iter().filter_map(|(off, what)| off.then_some(what)).collect()

@@ -74,7 +74,7 @@ fn read(flags: &Flags, env: impl IntoIterator<Item = (String, String)>) -> (Conf
             _ => Err(format!("is {text:?}; write auto, json or text")),
         }),
         otlp_endpoint: r.optional("otlp_endpoint", |text| {
-            if !crate::traces::ARE_BUILT {
+            if !crate::traces::can_be_sent() {
                 return Err(
                     "is set, and this build sends no traces; build it with --features otlp, or leave it out".to_owned()
                 );

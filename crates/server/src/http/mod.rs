@@ -31,6 +31,3 @@ pub use router::document;
 pub use settings::{HttpSettings, parse_network};
 pub use state::{Parts, Service};
 pub use transport::server::{listen, serve};
-#[cfg(test)]
-#[cfg(feature = "otlp")]
-mod trace_tests;

@@ -1,6 +1,5 @@
 //! `bench attack`: what a well-behaved client keeps of its rate while others do to the node what they can.
 
-mod node;
 mod probes;
 mod sockets;
 mod waged;
@@ -14,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use super::drain::{self, Drain};
 use super::load::{self, Pool, Tally, Target};
+use super::node::{self, Node};
 use crate::cli::say;
-use node::Node;
 use probes::Watched;
 use sockets::Held;
 use waged::{Plan, Waged};
@@ -98,7 +97,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         ("PLAYPROOF_SCHEDULER_INTERVAL", "1s".to_owned()),
         ("PLAYPROOF_SCHEDULER_MAX_WAIT", "1s".to_owned()),
     ];
-    let node = Node::start(folder.path(), &settings, args.open_files.get())?;
+    let store = format!("embedded:{}", folder.path().display());
+    let node = Node::start(&store, &settings, Some(args.open_files.get()))?;
     let lasting = Duration::from_secs(args.seconds.get().into());
     let pool = Rc::new(Pool::new(args.movements.get(), format!("shop-{:016x}-", rand::random::<u64>())));
     say(&format!(

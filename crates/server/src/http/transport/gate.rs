@@ -98,7 +98,8 @@ pub(crate) async fn gate(State(service): State<Shared>, mut request: Request, ne
     }
     service.metrics.http(route, method, status.as_u16(), started.elapsed());
     let ended = service.clock.now().wall;
-    traces::request(&caller, method, route, status.as_u16(), started.elapsed(), ended);
+    let (status, took) = (status.as_u16(), started.elapsed());
+    traces::request(&traces::Request { caller: &caller, method, route, status, took, ended });
     response
 }
 

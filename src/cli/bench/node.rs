@@ -1,6 +1,7 @@
-//! The node under attack: `serve` as a process of its own, as operators run it, and what it takes of the machine.
+//! A node that is measured: `serve` as a process of its own, as operators run it, and what it takes of the machine.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -19,23 +20,24 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// Starts one on `folder` with `settings` and nothing else of the environment, and with at most `open_files`.
-    pub(super) fn start(folder: &Path, settings: &[(&str, String)], open_files: u64) -> anyhow::Result<Self> {
+    /// Starts one on `store` (`PLAYPROOF_STORE`) with `settings` and nothing else of the environment, and with at most
+    /// `open_files`; returns once it listens.
+    pub(super) fn start(store: &str, settings: &[(&str, String)], open_files: Option<u64>) -> anyhow::Result<Self> {
         let own = getrlimit(Resource::Nofile);
-        let fits = own.maximum.is_none_or(|most| most >= open_files);
-        anyhow::ensure!(fits, "this user may open fewer files than --open-files {open_files} asks for");
+        let fits = own.maximum.is_none_or(|most| open_files.is_none_or(|wanted| most >= wanted));
+        anyhow::ensure!(fits, "this user may open fewer files than --open-files asks for");
         let mut command = Command::new(std::env::current_exe()?);
         command
             .arg("serve")
             .env_clear()
             .env("PLAYPROOF_LISTEN", "127.0.0.1:0")
-            .env("PLAYPROOF_STORE", format!("embedded:{}", folder.display()))
+            .env("PLAYPROOF_STORE", store)
             .env("PLAYPROOF_MIN_FREE_DISK", "0B")
             .env("PLAYPROOF_LOG", "error")
             .envs(settings.iter().map(|(name, value)| (name, value.as_str())))
             .stdout(Stdio::piped());
         // The node inherits the limit of the moment it starts.
-        setrlimit(Resource::Nofile, Rlimit { current: Some(open_files), maximum: own.maximum })?;
+        setrlimit(Resource::Nofile, Rlimit { current: open_files.or(own.current), maximum: own.maximum })?;
         let child = command.spawn();
         setrlimit(Resource::Nofile, Rlimit { current: own.maximum, maximum: own.maximum })?;
         let mut node = Self { child: child?, url: String::new() };
@@ -47,6 +49,36 @@ impl Node {
         Ok(node)
     }
 
+    /// Whether `/ready` answers 200 now.
+    pub(super) fn is_ready(&self) -> anyhow::Result<bool> {
+        let address = self.url.strip_prefix("http://").context("an address")?;
+        let mut stream = TcpStream::connect(address)?;
+        write!(stream, "GET /ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer.starts_with("HTTP/1.1 200 "))
+    }
+
+    /// How often its threads have gone to sleep so far: as often as something has woken them.
+    pub(super) fn wake_ups(&self) -> anyhow::Result<u64> {
+        let mut sum = 0;
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            sum += of_status(&thread?.path().join("status"), "voluntary_ctxt_switches:")?;
+        }
+        Ok(sum)
+    }
+
+    /// Memory that it has now, MiB: all of it, and what is no file's.
+    pub(super) fn memory(&self) -> anyhow::Result<[f64; 2]> {
+        Ok([self.mib("VmRSS:")?, self.mib("RssAnon:")?])
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a process's memory in KiB is far below 2^53")]
+    fn mib(&self, field: &str) -> anyhow::Result<f64> {
+        let status = format!("/proc/{}/status", self.child.id());
+        Ok(of_status(Path::new(&status), field)? as f64 / 1024.0)
+    }
+
     /// Processor time that it has taken so far.
     pub(super) fn processor_time(&self) -> anyhow::Result<Duration> {
         processor_time(&format!("/proc/{}/stat", self.child.id()))
@@ -54,10 +86,7 @@ impl Node {
 
     /// The most memory that it has had so far, MiB.
     pub(super) fn peak_memory(&self) -> anyhow::Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|line| line.split_whitespace().next()).context("the kernel tells no VmHWM")?;
-        Ok(kib.parse::<f64>()? / 1024.0)
+        self.mib("VmHWM:")
     }
 }
 
@@ -67,6 +96,14 @@ impl Drop for Node {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// A number that the kernel tells of a process or a thread.
+fn of_status(path: &Path, field: &str) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(path)?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    Ok(number.with_context(|| format!("the kernel tells no {field}"))?.parse()?)
 }
 
 /// Processor time that this process, the clients and the attackers, has taken so far.
