@@ -7,6 +7,7 @@ mod challenges;
 mod detection;
 mod drain;
 mod flood;
+mod grow;
 mod histogram;
 mod intake;
 mod load;

@@ -201,9 +201,9 @@ struct Locked {
 
 /// Locks the members of a batch that are still there; their places in the queue.
 async fn lock(transaction: &Transaction<'_>, batch: BatchId, pending: &[i64]) -> Result<HashMap<i64, Locked>, Fault> {
-    let sql = "SELECT q.seq, q.state, q.attempts, q.lost_leases, q.not_before, s.deployment, s.device FROM queue q \
-               JOIN sessions s ON s.seq = q.seq \
-               WHERE q.seq = ANY($1) AND q.batch = $2 AND q.state = 1 ORDER BY q.seq FOR UPDATE OF q";
+    let sql = "SELECT q.seq, q.state, q.attempts, q.lost_leases, q.not_before, s.deployment, s.device \
+               FROM (SELECT DISTINCT unnest($1::bigint[]) AS seq) v JOIN queue q ON q.seq = v.seq JOIN sessions s ON s.seq = q.seq \
+               WHERE q.batch = $2 AND q.state = 1 ORDER BY q.seq FOR UPDATE OF q";
     let statement = transaction.prepare_cached(sql).await?;
     let found = transaction.query(&statement, &[&pending, &batch.0]).await?;
     let entries = rows::all(&found, |row| {
