@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::params;
 
 use super::fault::Fault;
 use super::keys::{Key, KeyKind};
@@ -262,8 +262,8 @@ impl WriterState {
             rows::collect(&mut statement, params![before.0, STEP], seq_and_state)?
         };
         let removed = self.remove_aged(&due)?;
-        let mut oldest = self.connection.prepare_cached("SELECT seq FROM sessions ORDER BY seq LIMIT 1")?;
-        let oldest: Option<i64> = oldest.query_row([], |row| row.get(0)).optional()?;
+        let mut oldest = self.connection.prepare_cached("SELECT min(seq) FROM sessions")?;
+        let oldest: Option<i64> = oldest.query_row([], |row| row.get(0))?;
         self.keys.forget_before(&self.connection, oldest.unwrap_or(i64::MAX))?;
         Ok(removed)
     }
