@@ -40,6 +40,8 @@ pub mod error;
 
 pub mod evidence;
 
+pub mod history;
+
 pub mod labels;
 
 pub mod model;

@@ -8,6 +8,7 @@ mod challenges;
 mod detection;
 mod drain;
 mod flood;
+mod grow;
 mod histogram;
 mod idle;
 mod intake;

@@ -38,12 +38,25 @@ pub(super) struct Args {
     /// Measure the shared store in this empty database instead
     #[arg(long)]
     url: Option<String>,
+    /// Measure stores with histories of these many results in place of queues, e.g. 1000,100000,10000000; with `--url`
+    /// each in a schema of its own, which is made anew
+    #[arg(long, value_delimiter = ',', conflicts_with = "sessions")]
+    grow: Vec<u64>,
+    /// Rounds of `--grow`
+    #[arg(long, default_value_t = 9)]
+    rounds: u32,
     /// Movements of a session
     #[arg(long, default_value_t = 449)]
     movements: usize,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if !args.grow.is_empty() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let table = runtime.block_on(super::grow::run(&args.grow, args.rounds, args.movements, args.url.as_deref()))?;
+        crate::cli::say(&table)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if let Some(url) = &args.url {
         return shared(url, args.movements);
     }
@@ -108,7 +121,7 @@ fn shared(url: &str, movements: usize) -> anyhow::Result<ExitCode> {
                 let started = Instant::now();
                 for _ in 0..50 {
                     token += 1;
-                    bench.batch(token).await?;
+                    bench.batch(token, NOW).await?;
                 }
                 rounds.push(per(started, 50) / 1e3);
             }
@@ -127,16 +140,28 @@ fn shared(url: &str, movements: usize) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// When it cannot be opened, or holds sessions: a benchmark fills it.
 pub(super) async fn open_empty(url: &str) -> anyhow::Result<PostgresStore> {
+    open(url, Time::Database, Timestamp(0)).await
+}
+
+/// The shared store in an empty database, with `now` as its first time and the caller's from then on.
+///
+/// # Errors
+/// As [`open_empty`].
+pub(super) async fn open_empty_at(url: &str, now: Timestamp) -> anyhow::Result<PostgresStore> {
+    open(url, Time::Callers, now).await
+}
+
+async fn open(url: &str, time: Time, now: Timestamp) -> anyhow::Result<PostgresStore> {
     let settings = PostgresSettings {
         url: url.to_owned(),
         connections: 8,
         queue_limit: u64::MAX,
         store_limit: None,
         autostart: false,
-        time: Time::Database,
+        time,
         patience: Duration::ZERO,
     };
-    let store = PostgresStore::open(&settings, Timestamp(0)).await?;
+    let store = PostgresStore::open(&settings, now).await?;
     anyhow::ensure!(
         store.snapshot().await?.counts.accepted == 0,
         "the database holds sessions; name an empty one, this command fills it"
@@ -191,9 +216,9 @@ fn open(folder: &Path) -> anyhow::Result<SqliteStore> {
 }
 
 pub(super) struct Bench {
-    store: Arc<dyn Store>,
-    template: NewSession,
-    model: Model,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) template: NewSession,
+    pub(super) model: Model,
 }
 
 impl Bench {
@@ -203,7 +228,7 @@ impl Bench {
         Some(SessionKey { deployment: String::new(), id: SessionId::parse(&format!("{spread:016x}-{n}"))? })
     }
 
-    async fn submit(&self, numbers: std::ops::Range<u64>) -> anyhow::Result<()> {
+    pub(super) async fn submit(&self, numbers: std::ops::Range<u64>) -> anyhow::Result<()> {
         let sessions = numbers.filter_map(Self::key).map(|key| NewSession { key, ..self.template.clone() });
         let accepted = stream::iter(sessions).map(|session| self.store.accept(session)).buffer_unordered(SUBMITTERS);
         accepted.try_for_each(|_| std::future::ready(Ok(()))).await?;
@@ -223,7 +248,7 @@ impl Bench {
 
         let started = Instant::now();
         for token in 0..BATCHES {
-            self.batch(token).await?;
+            self.batch(token, NOW).await?;
         }
         let claim = per(started, BATCHES);
 
@@ -246,7 +271,7 @@ impl Bench {
         ))
     }
 
-    async fn batch(&self, token: u64) -> anyhow::Result<()> {
+    pub(super) async fn batch(&self, token: u64, now: Now) -> anyhow::Result<()> {
         let request = ClaimRequest {
             trigger: Trigger::Full,
             max: BATCH_SIZE,
@@ -257,7 +282,7 @@ impl Bench {
             owner: "bench".to_owned(),
             source: Source::Embedded,
         };
-        let claim = self.store.claim(request, NOW).await?.context("the queue is empty")?;
+        let claim = self.store.claim(request, now).await?.context("the queue is empty")?;
         let verdict =
             Verdict { source: Source::Embedded, model: self.model.identity(), ..self.template.first.verdict.clone() };
         let outcomes =
@@ -270,13 +295,13 @@ impl Bench {
             agreement: None,
             false_discovery: None,
         };
-        self.store.settle(claim.lease, Settlement { outcomes, end: Some(end), ..Settlement::default() }, NOW).await?;
+        self.store.settle(claim.lease, Settlement { outcomes, end: Some(end), ..Settlement::default() }, now).await?;
         Ok(())
     }
 }
 
 /// Microseconds each.
-fn per(started: Instant, count: u64) -> f64 {
+pub(super) fn per(started: Instant, count: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "small counts")]
     let count = count as f64;
     started.elapsed().as_secs_f64() * 1e6 / count

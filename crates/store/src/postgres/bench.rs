@@ -2,9 +2,13 @@
 
 use super::core::Core;
 use super::fault::Fault;
-use super::pool::called;
+use super::pool::{Address, called};
 use super::store::PostgresStore;
+use crate::history::{History, SCORED_AFTER_MS};
 use crate::{NewSession, StoreResult};
+
+/// Sessions of one transaction of [`PostgresStore::make_history`].
+const PIECE: i64 = 200_000;
 
 impl PostgresStore {
     /// Inserts sessions as a plain service would: one connection, one row, one `INSERT` and its commit at a time, into a
@@ -25,7 +29,76 @@ impl PostgresStore {
     }
 }
 
+impl PostgresStore {
+    /// Fills a new store.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn make_history(&self, history: History) -> StoreResult<()> {
+        self.core.make_history_once(&history).await.map_err(|fault| fault.for_callers())
+    }
+}
+
+/// Makes the schema `name` in the database at `url`, without anything that it held.
+///
+/// # Errors
+/// When the database cannot be reached or written.
+pub async fn make_schema(url: &str, name: &str) -> StoreResult<()> {
+    let outcome = async {
+        let (client, connection) = Address::parse(url)?.connect().await?;
+        let driven = tokio::spawn(connection);
+        let done = client.batch_execute(&format!("DROP SCHEMA IF EXISTS {name} CASCADE; CREATE SCHEMA {name}")).await;
+        drop(client);
+        let _ = driven.await;
+        Ok::<(), Fault>(done?)
+    };
+    outcome.await.map_err(|fault| fault.for_callers())
+}
+
 impl Core {
+    async fn make_history_once(&self, history: &History) -> Result<(), Fault> {
+        let held = self.pool.get().await?;
+        let setup = "SET statement_timeout = 0; SET synchronous_commit = off; SET enable_hashjoin = on; \
+                     INSERT INTO models (name, version) VALUES ('bench', '1'); \
+                     CREATE TEMP TABLE made_users (n bigint PRIMARY KEY, name bytea NOT NULL, hash bigint NOT NULL)";
+        held.batch_execute(setup).await?;
+        let names: Vec<String> = (0..history.users()).map(History::user).collect();
+        let hashes: Vec<i64> = names.iter().map(|name| self.hasher.hash_user(name)).collect();
+        let users = "INSERT INTO made_users SELECT place - 1, convert_to(name, 'UTF8'), hash \
+                     FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS u(name, hash, place)";
+        held.execute(users, &[&names, &hashes]).await?;
+        held.batch_execute("ANALYZE made_users").await?;
+        let sql = "WITH new AS MATERIALIZED (SELECT n, $3 + (n - 1) * $4 AS at \
+               FROM generate_series($1::bigint, $2::bigint) n), \
+             keys AS (INSERT INTO sessions (seq, accepted_at, user_hash, latency_ms, reasons, first_confidence, \
+               first_score, hour, first_decision, id, deployment, digest, game, device, user_id, features) \
+               SELECT new.n, at, u.hash, 1, 0, 0.5, 0.5, (at / 3600000)::int, 0, md5(new.n::text), '', \
+               decode(md5(new.n::text), 'hex'), 'aim', 'mouse', u.name, decode(repeat('00', 224), 'hex') \
+               FROM new JOIN made_users u ON u.n = new.n % $5 ORDER BY new.n) \
+             INSERT INTO results (seq, scored_at, batch, confidence, score, raw, reasons, not_before, model, attempts, \
+               lost_leases, decision, kind, source, extrapolated, fallback, class, deployment) \
+             SELECT n, at + $6, 1, 0.9, (n % 977) / 200.0, 12.5, 0, 0, (SELECT min(id) FROM models), 1, 0, \
+               CASE n % 10 WHEN 0 THEN 2 WHEN 1 THEN 1 ELSE 0 END, 1, 1, false, false, 'pooled', '' FROM new ORDER BY n";
+        let statement = held.prepare(sql).await?;
+        let mut first = 1;
+        while first <= history.sessions {
+            let last = (first + PIECE - 1).min(history.sessions);
+            let (begin, step) = (history.begin.0, history.step_ms);
+            held.execute(&statement, &[&first, &last, &begin, &step, &history.users(), &SCORED_AFTER_MS]).await?;
+            first = last + 1;
+        }
+        held.execute("SELECT setval('session_seq', $1)", &[&history.sessions]).await?;
+        let counted = "UPDATE counters SET processed = processed + $1, accepted = accepted + $1 WHERE shard = 0";
+        held.execute(counted, &[&history.sessions]).await?;
+        // As the server's own upkeep does sooner or later.
+        for table in ["sessions", "results", "queue", "batches"] {
+            held.batch_execute(&format!("VACUUM ANALYZE {table}")).await?;
+        }
+        held.batch_execute("CHECKPOINT").await?;
+        // Not released: its settings are those of filling.
+        Ok(())
+    }
+
     async fn insert_one_by_one_once(&self, sessions: &[NewSession]) -> Result<(), Fault> {
         let held = self.pool.get().await?;
         let table = "CREATE TABLE IF NOT EXISTS bench_plain (id text PRIMARY KEY, accepted_at bigint NOT NULL, \

@@ -56,7 +56,8 @@ pub(super) async fn join(transaction: &Transaction<'_>, sessions: &[i64], at: Op
 async fn locked(transaction: &Transaction<'_>, seqs: &[i64]) -> Result<(HashMap<i64, i64>, HashMap<i64, i64>), Fault> {
     let members = transaction.prepare_cached("SELECT seq, campaign FROM campaign_members WHERE seq = ANY($1)").await?;
     let lock = transaction
-        .prepare_cached("SELECT id, members FROM campaigns WHERE id = ANY($1) ORDER BY id FOR UPDATE")
+        .prepare_cached("SELECT c.id, c.members FROM (SELECT DISTINCT unnest($1::bigint[]) AS id) v JOIN campaigns c ON c.id = v.id \
+             ORDER BY c.id FOR UPDATE OF c")
         .await?;
     let mut sizes: HashMap<i64, i64> = HashMap::new();
     for _ in 0..MAX_ROUNDS {
@@ -99,8 +100,8 @@ async fn write(transaction: &Transaction<'_>, group: &Group, at: Option<Timestam
         transaction.execute(&statement, &[&group.merged, &id]).await?;
     }
     // One that another transaction put into a campaign meanwhile stays there until the next is like both.
-    let sql = "INSERT INTO campaign_members (seq, campaign) SELECT s.seq, $2 FROM sessions s WHERE s.seq = ANY($1) \
-               ORDER BY s.seq ON CONFLICT (seq) DO NOTHING";
+    let sql = "INSERT INTO campaign_members (seq, campaign) SELECT s.seq, $2 FROM (SELECT DISTINCT unnest($1::bigint[]) AS seq) v \
+               JOIN sessions s ON s.seq = v.seq ORDER BY s.seq ON CONFLICT (seq) DO NOTHING";
     let statement = transaction.prepare_cached(sql).await?;
     added += transaction.execute(&statement, &[&group.joining, &id]).await?;
     let sql = "UPDATE campaigns SET members = members + $2, last = \

@@ -114,8 +114,9 @@ pub(super) async fn revise(
     let details: Vec<&str> = revisions.iter().map(|r| r.detail.as_str()).collect();
     let bodies: Vec<String> = revisions.iter().map(changed_body).collect();
     // Locked, so that what stood is what is replaced.
-    let sql = "SELECT r.seq, r.deployment, r.scored_at, r.model, r.reasons, s.device FROM results r \
-               JOIN sessions s ON s.seq = r.seq WHERE r.seq = ANY($1) ORDER BY r.seq FOR UPDATE OF r";
+    let sql = "SELECT r.seq, r.deployment, r.scored_at, r.model, r.reasons, s.device \
+               FROM (SELECT DISTINCT unnest($1::bigint[]) AS seq) v JOIN results r ON r.seq = v.seq \
+               JOIN sessions s ON s.seq = r.seq ORDER BY r.seq FOR UPDATE OF r";
     let statement = client.prepare_cached(sql).await?;
     let stood = client.query(&statement, &[&seqs]).await?;
     let sql = "WITH v AS MATERIALIZED (SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], \

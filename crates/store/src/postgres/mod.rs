@@ -53,6 +53,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use tokio::sync::{Notify, oneshot};
 
+pub use self::bench::make_schema;
 pub use self::core::Time;
 pub use self::store::PostgresStore;
 

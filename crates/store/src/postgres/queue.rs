@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use deadpool_postgres::Transaction;
-use futures_util::future::try_join3;
+use futures_util::future::try_join5;
 
 use super::core::Core;
 use super::counts::Moved;
@@ -201,9 +201,9 @@ struct Locked {
 
 /// Locks the members of a batch that are still there; their places in the queue.
 async fn lock(transaction: &Transaction<'_>, batch: BatchId, pending: &[i64]) -> Result<HashMap<i64, Locked>, Fault> {
-    let sql = "SELECT q.seq, q.state, q.attempts, q.lost_leases, q.not_before, s.deployment, s.device FROM queue q \
-               JOIN sessions s ON s.seq = q.seq \
-               WHERE q.seq = ANY($1) AND q.batch = $2 AND q.state = 1 ORDER BY q.seq FOR UPDATE OF q";
+    let sql = "SELECT q.seq, q.state, q.attempts, q.lost_leases, q.not_before, s.deployment, s.device \
+               FROM (SELECT DISTINCT unnest($1::bigint[]) AS seq) v JOIN queue q ON q.seq = v.seq JOIN sessions s ON s.seq = q.seq \
+               WHERE q.batch = $2 AND q.state = 1 ORDER BY q.seq FOR UPDATE OF q";
     let statement = transaction.prepare_cached(sql).await?;
     let found = transaction.query(&statement, &[&pending, &batch.0]).await?;
     let entries = rows::all(&found, |row| {
@@ -239,18 +239,20 @@ impl Work<'_> {
             }
         }
         let left: Vec<i64> = plan.left.iter().copied().collect();
-        try_join3(
+        let matches: Vec<Matches> = plan.matches.iter().copied().cloned().collect();
+        // None of them needs what another one writes, so all go in one round trip.
+        try_join5(
             results::write(transaction, &scored, models, *batch, *now),
             write_entries(transaction, &stepped, *now),
             write_batch(transaction, *batch, &left, end, *now),
+            sketches::keep_matches(transaction, &matches),
+            sketches::compare_later(transaction, &plan.uncompared, *now),
         )
         .await?;
-        let matches: Vec<Matches> = plan.matches.iter().copied().cloned().collect();
-        sketches::keep_matches(transaction, &matches).await?;
+        deliveries::announce(transaction, &scored, *now).await?;
+        // Late, as other settlements wait for the campaigns that it changes.
         let joining: Vec<i64> = matches.iter().map(|one| one.seq.0).collect();
         campaigns::join(transaction, &joining, Some(*now)).await?;
-        sketches::compare_later(transaction, &plan.uncompared, *now).await?;
-        deliveries::announce(transaction, &scored, *now).await?;
         let mut counts = BucketChanges::default();
         for new in &scored {
             let (Some(member), Some(model)) = (locked.get(&new.seq), models.get(&new.verdict.model)) else { continue };

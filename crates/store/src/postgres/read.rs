@@ -381,8 +381,9 @@ impl Core {
     }
 }
 
-/// Records in the order asked; the hour of each session names its partition.
+/// Records in the order asked; the hour of each session names its partition. Hour and number come from one table: from two,
+/// the planner takes an hour that it has no statistics of for a few rows and looks a record up by the hour alone.
 pub(super) const TELEMETRY: &str = "SELECT coalesce(t.record, k.record) FROM unnest($1::bigint[]) \
     WITH ORDINALITY AS a(seq, place) LEFT JOIN sessions s ON s.seq = a.seq \
-    LEFT JOIN telemetry t ON t.hour = s.hour AND t.seq = a.seq LEFT JOIN telemetry_kept k ON k.seq = a.seq \
+    LEFT JOIN telemetry t ON t.hour = s.hour AND t.seq = s.seq LEFT JOIN telemetry_kept k ON k.seq = a.seq \
     ORDER BY a.place";

@@ -99,8 +99,8 @@ impl Core {
         scored: &[Row],
     ) -> Result<u64, Fault> {
         let seqs: Vec<i64> = failed.iter().chain(scored).map(|row| row.get(0)).collect();
-        let sql = "SELECT seq, hour, deployment, id FROM sessions WHERE seq = ANY($1) ORDER BY seq \
-                   FOR UPDATE SKIP LOCKED";
+        let sql = "SELECT s.seq, s.hour, s.deployment, s.id FROM (SELECT DISTINCT unnest($1::bigint[]) AS seq) v \
+                   JOIN sessions s ON s.seq = v.seq ORDER BY s.seq FOR UPDATE OF s SKIP LOCKED";
         let statement = transaction.prepare_cached(sql).await?;
         let found = transaction.query(&statement, &[&seqs]).await?;
         self.remove(transaction, &found, Removal::Pruned, None).await
@@ -202,7 +202,7 @@ async fn failed(held: &Held, before: i64) -> Result<u64, Fault> {
                ORDER BY finished_at LIMIT $2 FOR UPDATE SKIP LOCKED), \
                marked AS (UPDATE queue SET telemetry = false WHERE seq = ANY(ARRAY(SELECT seq FROM due))) \
                DELETE FROM telemetry t USING due d, sessions s \
-               WHERE s.seq = d.seq AND t.hour = s.hour AND t.seq = d.seq";
+               WHERE s.seq = d.seq AND t.hour = s.hour AND t.seq = s.seq";
     let statement = held.prepare_cached(sql).await?;
     Ok(held.execute(&statement, &[&before, &STEP]).await?)
 }
@@ -228,7 +228,7 @@ async fn walk(held: &mut Held, flagged: bool, before: i64) -> Result<(u64, bool)
     let full = transaction.query_opt(&statement, &[&decisions, &reached, &before, &place]).await?;
     let (until, more) = full.map_or((before, false), |row| (row.get(0), true));
     let sql = "DELETE FROM telemetry t USING results r, sessions s WHERE r.decision = ANY($1) AND r.scored_at > $2 \
-               AND r.scored_at <= $3 AND s.seq = r.seq AND t.hour = s.hour AND t.seq = r.seq \
+               AND r.scored_at <= $3 AND s.seq = r.seq AND t.hour = s.hour AND t.seq = s.seq \
                AND NOT EXISTS (SELECT 1 FROM labels l WHERE l.seq = r.seq)";
     let statement = transaction.prepare_cached(sql).await?;
     let removed = transaction.execute(&statement, &[&decisions, &from, &until]).await?;

@@ -142,8 +142,9 @@ impl Core {
         let under: Vec<Vec<u8>> = found.iter().map(|(_, alike)| scored::thresholds_bytes(&alike.thresholds)).collect();
         let (mut changed, mut counts) = (0, BucketChanges::default());
         if !found.is_empty() {
-            let sql = "SELECT r.seq, r.deployment, r.scored_at, r.model, r.decision, r.reasons, s.device FROM results r \
-                       JOIN sessions s ON s.seq = r.seq WHERE r.seq = ANY($1) ORDER BY r.seq FOR UPDATE OF r";
+            let sql = "SELECT r.seq, r.deployment, r.scored_at, r.model, r.decision, r.reasons, s.device \
+                       FROM (SELECT DISTINCT unnest($1::bigint[]) AS seq) v JOIN results r ON r.seq = v.seq \
+                       JOIN sessions s ON s.seq = r.seq ORDER BY r.seq FOR UPDATE OF r";
             let statement = transaction.prepare_cached(sql).await?;
             let stood = transaction.query(&statement, &[&seqs]).await?;
             for row in &stood {
@@ -247,8 +248,8 @@ pub(super) async fn compare_later(transaction: &Transaction<'_>, seqs: &[i64], s
     if seqs.is_empty() {
         return Ok(());
     }
-    let sql = "INSERT INTO uncompared (seq, since) SELECT s.seq, $2 FROM sessions s WHERE s.seq = ANY($1) \
-               ORDER BY s.seq ON CONFLICT (seq) DO UPDATE SET only_sketch = false, taken_until = 0";
+    let sql = "INSERT INTO uncompared (seq, since) SELECT s.seq, $2 FROM (SELECT DISTINCT unnest($1::bigint[]) AS seq) v \
+               JOIN sessions s ON s.seq = v.seq ORDER BY s.seq ON CONFLICT (seq) DO UPDATE SET only_sketch = false, taken_until = 0";
     let statement = transaction.prepare_cached(sql).await?;
     transaction.execute(&statement, &[&seqs, &since.0]).await?;
     Ok(())

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::params;
 
 use super::fault::Fault;
+use super::keys::{Key, KeyKind};
 use super::results::{TELEMETRY_KEPT, TELEMETRY_KEPT_LONGER};
 use super::state::{STEP, WriterState};
 use super::{challenges, deliveries, rows, sketches};
@@ -44,10 +45,10 @@ impl WriterState {
         let delete = "DELETE FROM sessions WHERE seq = ? RETURNING id_hash, user";
         let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, Option<String>>(1)?));
         let (hash, user) = self.connection.prepare_cached(delete)?.query_row([seq], read)?;
-        self.keys.remove(&self.connection, hash, seq)?;
+        self.keys.remove(&self.connection, Key { kind: KeyKind::Session, hash, seq })?;
         if let Some(user) = user {
             let user = self.hasher().hash_user(&user);
-            self.keys.remove(&self.connection, user, seq)?;
+            self.keys.remove(&self.connection, Key { kind: KeyKind::User, hash: user, seq })?;
         }
         self.count(Some(state), None);
         self.recheck_room();
@@ -68,7 +69,7 @@ impl WriterState {
     pub(super) fn erase_session(&mut self, key: &SessionKey, now: Timestamp) -> Result<bool, Fault> {
         let hasher = self.hasher();
         let mut found = Vec::new();
-        for seq in self.keys.recent().candidates(&self.connection, hasher.hash(key).short)? {
+        for seq in self.keys.recent().candidates(&self.connection, KeyKind::Session, hasher.hash(key).short)? {
             let sql = "SELECT seq, state FROM sessions WHERE seq = ? AND deployment = ? AND id = ?";
             let mut statement = self.connection.prepare_cached(sql)?;
             let params = params![seq, key.deployment, key.id.unique()];
@@ -92,7 +93,7 @@ impl WriterState {
     ) -> Result<u64, Fault> {
         let hasher = self.hasher();
         let mut found = Vec::new();
-        for seq in self.keys.recent().candidates(&self.connection, hasher.hash_user(user))? {
+        for seq in self.keys.recent().candidates(&self.connection, KeyKind::User, hasher.hash_user(user))? {
             let sql = "SELECT seq, state, deployment, id FROM sessions \
                        WHERE seq = ?1 AND user = ?2 AND (?3 IS NULL OR deployment = ?3)";
             let mut statement = self.connection.prepare_cached(sql)?;
@@ -260,7 +261,11 @@ impl WriterState {
             )?;
             rows::collect(&mut statement, params![before.0, STEP], seq_and_state)?
         };
-        self.remove_aged(&due)
+        let removed = self.remove_aged(&due)?;
+        let mut oldest = self.connection.prepare_cached("SELECT min(seq) FROM sessions")?;
+        let oldest: Option<i64> = oldest.query_row([], |row| row.get(0))?;
+        self.keys.forget_before(&self.connection, oldest.unwrap_or(i64::MAX))?;
+        Ok(removed)
     }
 
     fn remove_aged(&mut self, sessions: &[(i64, State)]) -> Result<u64, Fault> {
@@ -290,7 +295,7 @@ impl WriterState {
         let mut sent = 0;
         for key in keys {
             let mut failed = Vec::new();
-            for seq in self.keys.recent().candidates(&self.connection, hasher.hash(key).short)? {
+            for seq in self.keys.recent().candidates(&self.connection, KeyKind::Session, hasher.hash(key).short)? {
                 let sql = "SELECT seq, state, attempts AS session_attempts, lost_leases, not_before FROM sessions \
                            WHERE seq = ? AND deployment = ? AND id = ? AND state = 4";
                 let mut statement = self.connection.prepare_cached(sql)?;

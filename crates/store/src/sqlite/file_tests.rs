@@ -190,7 +190,7 @@ fn an_earlier_version_is_copied_before_it_is_changed() {
     let path = folder.path().join(DATABASE);
     let mut connection = connect(&path, WRITER_CACHE_KIB).unwrap();
     // What later versions added, taken away again.
-    let older = "DROP TABLE decision_buckets; DROP INDEX results_to_review; DROP TABLE challenges; DROP TABLE controls; DROP TABLE controls_version; DROP TABLE audit; DROP TABLE revisions; \
+    let older = "DROP TABLE key_filters; DROP TABLE decision_buckets; DROP INDEX results_to_review; DROP TABLE challenges; DROP TABLE controls; DROP TABLE controls_version; DROP TABLE audit; DROP TABLE revisions; \
                  DROP TABLE labels; DROP TABLE deliveries; ALTER TABLE results DROP COLUMN supported; \
                  ALTER TABLE results DROP COLUMN noted; ALTER TABLE results DROP COLUMN surely_replayed; \
                  ALTER TABLE results DROP COLUMN scored; ALTER TABLE results DROP COLUMN compared; \
@@ -218,7 +218,7 @@ async fn sketches_of_an_earlier_layout_are_made_anew() {
     drop(store);
     let connection = connect(&folder.path().join(DATABASE), WRITER_CACHE_KIB).unwrap();
     let older = format!(
-        "DROP TABLE decision_buckets; DROP INDEX results_to_review; DROP TABLE challenges; DROP TABLE campaigns; DROP TABLE campaign_members; ALTER TABLE labels DROP COLUMN campaign; \
+        "DROP TABLE key_filters; DROP TABLE decision_buckets; DROP INDEX results_to_review; DROP TABLE challenges; DROP TABLE campaigns; DROP TABLE campaign_members; ALTER TABLE labels DROP COLUMN campaign; \
          ALTER TABLE results DROP COLUMN scored; ALTER TABLE results DROP COLUMN compared; \
          DROP TABLE uncompared; CREATE TABLE sketch_keys (key INTEGER, session INTEGER); \
          CREATE TABLE sketches_waiting (session INTEGER); INSERT INTO sketches VALUES ({0}, x'01'), ({1}, x'01'); \

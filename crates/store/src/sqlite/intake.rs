@@ -3,6 +3,7 @@
 use rusqlite::{OptionalExtension as _, params};
 
 use super::fault::Fault;
+use super::keys::{Key, KeyKind};
 use super::results::{NewResult, telemetry_class};
 use super::state::WriterState;
 use super::{challenges, read, rows};
@@ -17,7 +18,7 @@ impl WriterState {
     pub(super) fn accept(&mut self, new: &NewSession, hash: KeyHash) -> Result<Acceptance, Fault> {
         let known = {
             let mut known = None;
-            for seq in self.keys.recent().candidates(&self.connection, hash.short)? {
+            for seq in self.keys.recent().candidates(&self.connection, KeyKind::Session, hash.short)? {
                 let mut statement = self
                     .connection
                     .prepare_cached("SELECT digest FROM sessions WHERE seq = ? AND deployment = ? AND id = ?")?;
@@ -108,10 +109,10 @@ impl WriterState {
         if let Some(used) = &new.challenge {
             challenges::write(&self.connection, used)?;
         }
-        self.keys.add(hash.short, seq);
+        self.keys.add(Key { kind: KeyKind::Session, hash: hash.short, seq });
         if let Some(user) = &new.user_id {
             let user = self.hasher().hash_user(user);
-            self.keys.add(user, seq);
+            self.keys.add(Key { kind: KeyKind::User, hash: user, seq });
         }
         self.count(None, Some(state));
         if new.is_final {

@@ -6,6 +6,7 @@
 
 mod audit;
 mod backup;
+mod bench;
 mod buckets;
 mod campaigns;
 mod challenges;
@@ -20,6 +21,7 @@ mod export;
 mod fault;
 mod folder;
 mod intake;
+mod key_filter;
 mod keys;
 mod labels;
 mod memory;
@@ -40,6 +42,8 @@ mod writer;
 mod durability_tests;
 #[cfg(test)]
 mod file_tests;
+#[cfg(test)]
+mod key_tests;
 #[cfg(test)]
 mod plan_tests;
 #[cfg(test)]
@@ -69,6 +73,7 @@ pub use store::SqliteStore;
 use self::connection::{WRITER_CACHE_KIB, connect};
 use self::fault::Fault;
 use self::folder::{cannot_write, keep_private, lock_folder, note_use, refuse_lost};
+use self::keys::KeyKind;
 use self::reserve::Reserve;
 use self::state::WriterState;
 use self::store::Readers;
@@ -237,7 +242,7 @@ impl Store for SqliteStore {
         let recent = self.recent.clone();
         let hash = query.user.as_ref().map(|user| self.hasher.hash_user(user));
         self.read(move |connection| {
-            let of_user = hash.map(|hash| recent.candidates(connection, hash)).transpose()?;
+            let of_user = hash.map(|hash| recent.candidates(connection, KeyKind::User, hash)).transpose()?;
             read::results(connection, &query, of_user)
         })
         .await

@@ -6,7 +6,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::fault::Fault;
-use super::keys::RecentKeys;
+use super::keys::{KeyKind, RecentKeys};
 use super::rows::{self, RESULT_COLUMNS, SESSION_COLUMNS};
 use crate::campaigns::MIN_MEMBERS;
 use crate::encoding::{KeyHash, Numbered as _};
@@ -100,7 +100,7 @@ pub(super) fn session(
     key: &SessionKey,
     hash: KeyHash,
 ) -> Result<Lookup, Fault> {
-    for seq in recent.candidates(connection, hash.short)? {
+    for seq in recent.candidates(connection, KeyKind::Session, hash.short)? {
         let mut statement = connection.prepare_cached(&joined("s.seq = ? AND s.deployment = ? AND s.id = ?"))?;
         let params = params![seq, key.deployment, key.id.unique()];
         if let Some(found) = rows::collect(&mut statement, params, rows::session)?.into_iter().next() {

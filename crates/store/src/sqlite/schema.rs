@@ -6,10 +6,10 @@ use crate::StoreError;
 use crate::sqlite::fault::Fault;
 
 /// The version that this program writes, kept in the file's `user_version`.
-pub(super) const VERSION: i64 = 9;
+pub(super) const VERSION: i64 = 10;
 
 /// One entry per version: what turns a file of the version before into it.
-const STEPS: [&str; 9] = [
+const STEPS: [&str; 10] = [
     include_str!("../../migrations/sqlite/0001_initial.sql"),
     include_str!("../../migrations/sqlite/0002_sketches.sql"),
     include_str!("../../migrations/sqlite/0003_operators.sql"),
@@ -19,6 +19,7 @@ const STEPS: [&str; 9] = [
     include_str!("../../migrations/sqlite/0007_challenges.sql"),
     include_str!("../../migrations/sqlite/0008_decision_buckets.sql"),
     include_str!("../../migrations/sqlite/0009_evidence.sql"),
+    include_str!("../../migrations/sqlite/0010_key_segments.sql"),
 ];
 
 /// The version of the file; 0 for an empty one.

@@ -102,7 +102,7 @@ impl WriterState {
             Ok((rows::counts(row)?, row.get("running")?, row.get::<_, Option<i64>>("last_batch")?))
         })?;
         let secret = keys::hasher(&connection)?;
-        let keys = KeyIndex::load(&connection)?;
+        let keys = KeyIndex::load(&connection, rows::stored(counts.accepted))?;
         let reserve = Reserve::of(&folder);
         Ok(Self {
             connection,
