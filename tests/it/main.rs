@@ -46,9 +46,13 @@ mod layers;
 
 mod nodes;
 
+mod pooler;
+
 mod process;
 
 mod ready;
+
+mod replica;
 
 mod retention;
 

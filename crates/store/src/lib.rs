@@ -42,6 +42,8 @@ pub mod evidence;
 
 pub mod labels;
 
+pub mod lists;
+
 pub mod model;
 
 pub mod export;
@@ -66,6 +68,7 @@ pub use deliveries::DeliveryStore;
 pub use error::StoreError;
 pub use evidence::EvidenceStore;
 pub use labels::LabelStore;
+pub use lists::{Lists, ReadReplica, ReplicaState};
 pub use model::*;
 
 use playproof_domain::id::{BatchId, Seq, SessionKey};

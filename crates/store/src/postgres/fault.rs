@@ -4,6 +4,7 @@ use std::error::Error as _;
 
 use tokio_postgres::error::SqlState;
 
+use super::pooler;
 use crate::StoreError;
 
 /// A failure inside the store: the database's, the connection's, or one that is already in the callers' terms.
@@ -67,6 +68,9 @@ impl Fault {
         }
         if *code == SqlState::DATA_CORRUPTED || *code == SqlState::INDEX_CORRUPTED {
             return StoreError::Corrupt(format!("{self}; restore a backup"));
+        }
+        if pooler::is_of_statements(code) {
+            return StoreError::Unavailable(format!("{self}; {}", pooler::STATEMENTS));
         }
         StoreError::Unavailable(self.to_string())
     }

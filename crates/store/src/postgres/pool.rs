@@ -16,6 +16,7 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::fault::Fault;
+use super::pooler::{self, Pooling};
 use super::tls::{self, Trust};
 use crate::{StoreError, StoreResult};
 
@@ -25,22 +26,57 @@ const CONNECT: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 
-/// For every connection. A commit is on disk before it is answered, whatever the database's default is; every statement
-/// of this store finds its rows by an index, also before the planner has learned how many there will be, and is over
-/// before a second worker has started.
-const SESSION: &str = "SET synchronous_commit = on; SET statement_timeout = '10s'; SET lock_timeout = '5s'; \
-    SET idle_in_transaction_session_timeout = '15s'; SET client_min_messages = warning; SET timezone = 'UTC'; \
-    SET max_parallel_workers_per_gather = 0; SET jit = off; SET enable_seqscan = off; \
-    SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_bitmapscan = off; SET plan_cache_mode = force_generic_plan";
+/// For every connection, as `SHOW` shows them. A commit is on disk before it is answered, whatever the database's default
+/// is; every statement of this store finds its rows by an index, also before the planner has learned how many there will
+/// be, and is over before a second worker has started.
+pub(super) const SESSION: [(&str, &str); 11] = [
+    ("synchronous_commit", "on"),
+    ("statement_timeout", "10s"),
+    ("lock_timeout", "5s"),
+    ("idle_in_transaction_session_timeout", "15s"),
+    ("max_parallel_workers_per_gather", "0"),
+    ("jit", "off"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("enable_bitmapscan", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
+];
+
+/// Sets [`SESSION`] for as long as the connection lives.
+fn session_sql() -> String {
+    let each = SESSION.iter().map(|(name, value)| format!("SET {name} = '{value}'; "));
+    each.chain(["SET client_min_messages = warning; SET timezone = 'UTC'".to_owned()]).collect()
+}
 
 /// SQL for the time that counts: the parameter `number` where a test gives one, else the database's clock.
 pub(super) fn now(number: &str) -> String {
     format!("coalesce({number}::bigint, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)")
 }
 
+/// Which database an address leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The store's own.
+    Store,
+    /// One that follows it and is only read.
+    Replica,
+}
+
+impl Role {
+    /// The setting with the address.
+    pub(super) fn setting(self) -> &'static str {
+        match self {
+            Self::Store => "PLAYPROOF_STORE",
+            Self::Replica => "PLAYPROOF_STORE_READ",
+        }
+    }
+}
+
 /// How to reach the database, from its address.
 #[derive(Clone)]
 pub(super) struct Address {
+    pub(super) role: Role,
     config: tokio_postgres::Config,
     trust: Trust,
 }
@@ -48,8 +84,14 @@ pub(super) struct Address {
 impl Address {
     /// Reads `postgres://USER:PASSWORD@HOST/DATABASE?...`. Errors don't repeat it: it may hold a password.
     pub(super) fn parse(url: &str) -> StoreResult<Self> {
+        Self::of(Role::Store, url)
+    }
+
+    /// The address of a database with this role.
+    pub(super) fn of(role: Role, url: &str) -> StoreResult<Self> {
         let refused = |why: String| {
-            StoreError::Unavailable(format!("the address of the database cannot be used: {why}; see PLAYPROOF_STORE"))
+            let setting = role.setting();
+            StoreError::Unusable(format!("the address of the database cannot be used: {why}; see {setting}"))
         };
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
         let (mut rest, mut mode, mut authorities) = (Vec::new(), "prefer", None);
@@ -80,7 +122,7 @@ impl Address {
         if config.get_application_name().is_none() {
             config.application_name("playproof-batch");
         }
-        Ok(Self { config, trust })
+        Ok(Self { role, config, trust })
     }
 
     /// Host and database, without user and password.
@@ -165,18 +207,30 @@ struct Patience {
 
 /// The connections.
 pub(super) struct Pool {
+    role: Role,
     pool: deadpool_postgres::Pool,
     patience: Mutex<Patience>,
 }
 
 impl Pool {
     /// No connection is made yet.
-    pub(super) fn new(address: &Address, most: usize) -> StoreResult<Self> {
+    pub(super) fn new(address: &Address, pooling: Pooling, most: usize) -> StoreResult<Self> {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let home = Home { runtime: Handle::current(), connector: address.connector()? };
         let manager = Manager::from_connect(address.config.clone(), home, recycling);
-        let settings = Hook::async_fn(|client, _| {
-            Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
+        let role = address.role;
+        let settings = Hook::async_fn(move |client, _| {
+            Box::pin(async move {
+                match pooling {
+                    Pooling::Sessions => client.batch_execute(&session_sql()).await.map_err(HookError::Backend),
+                    // They would be set for whoever has that server's connection next, and not for us.
+                    Pooling::Transactions => match pooler::lacking(client, role).await {
+                        Ok(None) => Ok(()),
+                        Ok(Some(lacking)) => Err(HookError::Message(lacking.into())),
+                        Err(error) => Err(HookError::Backend(error)),
+                    },
+                }
+            })
         });
         let pool = deadpool_postgres::Pool::builder(manager)
             .max_size(most)
@@ -187,7 +241,7 @@ impl Pool {
             .post_create(settings)
             .build()
             .map_err(|e| StoreError::Unavailable(e.to_string()))?;
-        Ok(Self { pool, patience: Mutex::new(Patience::default()) })
+        Ok(Self { role, pool, patience: Mutex::new(Patience::default()) })
     }
 
     /// A connection. While the database is away most calls fail at once and one now and then tries.
@@ -202,7 +256,7 @@ impl Pool {
         let mut patience = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome {
             Ok(object) => {
-                if patience.failures > 0 {
+                if patience.failures > 0 && self.role == Role::Store {
                     tracing::info!("the database answers again");
                 }
                 *patience = Patience::default();
@@ -216,10 +270,12 @@ impl Pool {
                     PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
                         Fault::Engine(error)
                     }
+                    PoolError::PostCreateHook(HookError::Message(why)) => Fault::Unreachable(why.into_owned()),
                     other => Fault::Unreachable(format!("no connection to the database: {other}")),
                 };
                 let pause = FIRST_PAUSE.saturating_mul(1 << patience.failures.min(8)).min(MAX_PAUSE);
-                if patience.failures == 0 {
+                // Whoever watches a replica says so.
+                if patience.failures == 0 && self.role == Role::Store {
                     tracing::error!(error = %fault, "the database cannot be reached; attempts go on");
                 }
                 patience.failures += 1;
