@@ -14,7 +14,7 @@ use crate::process::{Process, binary};
 /// The program and its version, as minor number: 24 is 1.24.
 #[expect(clippy::disallowed_methods, reason = "who runs the tests may name a program in the environment")]
 fn program() -> Option<(PathBuf, u32)> {
-    let path = std::env::var_os("PLAYPROOF_TEST_PGBOUNCER").map_or_else(
+    let path = std::env::var("PLAYPROOF_TEST_PGBOUNCER").ok().filter(|path| !path.is_empty()).map_or_else(
         || ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].iter().map(PathBuf::from).find(|path| path.exists()),
         |path| Some(PathBuf::from(path)),
     );
@@ -153,10 +153,9 @@ async fn nodes_work_through_a_pooler_of_transactions() {
     assert_eq!(locks, "0", "no lock outlives its transaction");
 
     // The pooler away is the database away, and back is back.
-    psql(&pooler.admin, "PAUSE");
     psql(&pooler.admin, "KILL postgres");
     assert_eq!(score(&client, &again.url, session(20_000, true)).await.unwrap().status(), 503);
-    psql(&pooler.admin, "RESUME");
+    psql(&pooler.admin, "RESUME postgres");
     until("it works again", Duration::from_secs(20), async || {
         score(&client, &again.url, session(20_001, false)).await.unwrap().status() == 200
     })

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -80,9 +81,7 @@ impl Node {
         let detector = detector(config, &embedded, memory, &clock).await?;
         let metrics = Arc::new(Metrics::new()?);
         let settled = ResultNotifier::new();
-        let listener = http::listen(config.listen).with_context(|| {
-            format!("cannot listen on {}; stop what listens there or set PLAYPROOF_LISTEN", config.listen)
-        })?;
+        let listener = listen(config)?;
         let address = listener.local_addr()?;
 
         let controls = OperatorState::open(Arc::clone(&store), config.detector.thresholds).await?;
@@ -242,6 +241,11 @@ pub fn load_model(config: &Config) -> anyhow::Result<Model> {
     let bytes = std::fs::read(path)
         .with_context(|| format!("cannot read the model {}; set PLAYPROOF_MODEL to a model file", path.display()))?;
     Model::load(&bytes).with_context(|| format!("{} is no usable model; train it again", path.display()))
+}
+
+fn listen(config: &Config) -> anyhow::Result<TcpListener> {
+    http::listen(config.listen)
+        .with_context(|| format!("cannot listen on {}; stop what listens there or set PLAYPROOF_LISTEN", config.listen))
 }
 
 async fn detector(

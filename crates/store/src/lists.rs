@@ -15,7 +15,7 @@ use playproof_domain::review::Labelled;
 use playproof_domain::time::Timestamp;
 
 /// Whether lists may be read from a replica, and why not.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplicaState {
     /// They may.
     Ok,
@@ -30,7 +30,7 @@ pub enum ReplicaState {
 impl ReplicaState {
     /// As operators know it.
     #[must_use]
-    pub const fn name(&self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Behind => "behind",

@@ -96,7 +96,7 @@ pub(crate) async fn ready(State(service): State<Shared>) -> Response {
     let replica = service.lists.replica();
     let checks = Checks {
         store: store.store.name(),
-        replica: replica.as_ref().map_or("none", ReplicaState::name),
+        replica: replica.map_or("none", ReplicaState::name),
         queue: if store.queue_full { "full" } else { "ok" },
         detector: match (detector, away) {
             (false, _) => "unavailable",

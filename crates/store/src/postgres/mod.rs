@@ -3,6 +3,7 @@
 //! Intake commits in groups ([`intake`]); claims skip what others hold; leases are rows, fenced by a token and measured on
 //! the database's clock ([`queue`]). Counts are moved in the transaction that moves the sessions ([`counts`]).
 
+mod address;
 mod attached;
 mod audit;
 mod bench;
@@ -37,6 +38,7 @@ mod room;
 mod rows;
 mod schema;
 mod sketches;
+mod standby;
 mod store;
 mod tls;
 mod waiting;
@@ -58,13 +60,15 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, oneshot};
 
 pub use self::core::Time;
-pub use self::replica::{ReplicaSettings, probe_replica};
+pub use self::replica::ReplicaSettings;
+pub use self::standby::probe_replica;
 pub use self::store::PostgresStore;
 
+use self::address::Address;
 use self::clock::DatabaseClock;
 use self::core::Core;
 use self::notifier::Notifier;
-use self::pool::{Address, Pool, called};
+use self::pool::{Pool, called};
 use self::pooler::Pooling;
 use self::room::Room;
 use super::audit::Entry;

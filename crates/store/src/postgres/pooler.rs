@@ -8,15 +8,37 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use super::fault::Fault;
-use super::pool::{Address, Role, SESSION};
+use super::address::{Address, Role};
+use super::fault::{self, Fault};
 use crate::StoreError;
 
 /// Longest to wait for a second server connection of the pooler; it may have one only.
 const SECOND: Duration = Duration::from_secs(2);
+
+/// For every connection, as `SHOW` shows them. A commit is on disk before it is answered, whatever the database's default
+/// is; every statement of this store finds its rows by an index, also before the planner has learned how many there will
+/// be, and is over before a second worker has started.
+const SESSION: [(&str, &str); 11] = [
+    ("synchronous_commit", "on"),
+    ("statement_timeout", "10s"),
+    ("lock_timeout", "5s"),
+    ("idle_in_transaction_session_timeout", "15s"),
+    ("max_parallel_workers_per_gather", "0"),
+    ("jit", "off"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("enable_bitmapscan", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
+];
+
+/// Sets [`SESSION`] for as long as the connection lives.
+pub(super) fn session_sql() -> String {
+    let each = SESSION.iter().map(|(name, value)| format!("SET {name} = '{value}'; "));
+    each.chain(["SET client_min_messages = warning; SET timezone = 'UTC'".to_owned()]).collect()
+}
 
 /// What a connection of ours is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +79,7 @@ async fn look(one: &Client, other: &Client, role: Role) -> Result<Pooling, Fault
     let (first, again) = (process(one).await?, process(one).await?);
     // A pooler of statements refuses this.
     if let Err(error) = other.batch_execute("BEGIN").await {
+        let error = Fault::from(error);
         let message = format!(
             "{} leads to a pooler that takes no transactions ({error}); set pool_mode to transaction or session",
             role.setting()
@@ -79,15 +102,6 @@ async fn look(one: &Client, other: &Client, role: Role) -> Result<Pooling, Fault
     Ok(Pooling::Transactions)
 }
 
-/// Whether a fault says that a prepared statement is not, or already, where it should be.
-pub(super) fn is_of_statements(code: &SqlState) -> bool {
-    [SqlState::INVALID_SQL_STATEMENT_NAME, SqlState::DUPLICATE_PSTATEMENT].contains(code)
-}
-
-/// What to do where a pooler keeps no prepared statements.
-pub(super) const STATEMENTS: &str = "the pooler keeps no prepared statements; set max_prepared_statements to 200 (PgBouncer 1.21 or later), \
-     or pool_mode to session";
-
 /// Refuses a pooler that loses what was prepared on another of its server connections.
 async fn keeps_statements(one: &Client, other: &Client, role: Role) -> Result<(), Fault> {
     let outcome = async {
@@ -101,8 +115,8 @@ async fn keeps_statements(one: &Client, other: &Client, role: Role) -> Result<()
         elsewhere.map_or(Ok(()), |answer| answer.map(drop))
     };
     match outcome.await {
-        Err(error) if error.code().is_some_and(is_of_statements) => {
-            Err(StoreError::Unusable(format!("{}: {STATEMENTS}", role.setting())).into())
+        Err(error) if error.code().is_some_and(fault::is_of_statements) => {
+            Err(StoreError::Unusable(format!("{}: {}", role.setting(), fault::STATEMENTS)).into())
         }
         outcome => Ok(outcome?),
     }

@@ -10,9 +10,9 @@ use crate::{Lists, ReadReplica, ReplicaState, ResultQuery, Store};
 use playproof_domain::result::Decision;
 
 /// Waits until the replica is in a state.
-async fn until(replica: &dyn ReadReplica, state: &ReplicaState) {
+async fn until(replica: &dyn ReadReplica, state: ReplicaState) {
     let reached = async {
-        while replica.state() != *state {
+        while replica.state() != state {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -38,19 +38,19 @@ async fn a_replica_that_is_too_far_behind_is_not_asked() {
     let replica: Arc<dyn ReadReplica> = Arc::new(store.replica(&asked).await.unwrap());
     let store: Arc<dyn Store> = Arc::new(store);
     let lists = Lists::new(Arc::clone(&store), Some(Arc::clone(&replica)));
-    until(replica.as_ref(), &ReplicaState::Ok).await;
+    until(replica.as_ref(), ReplicaState::Ok).await;
     let listed = async || lists.results(ResultQuery { limit: 10, ..ResultQuery::default() }).await.unwrap().rows.len();
 
     psql(&standby.url(), "SELECT pg_wal_replay_pause()");
     submit(store.as_ref(), final_session("a", verdict(Decision::Pass, 1.0), at(1))).await;
-    until(replica.as_ref(), &ReplicaState::Behind).await;
+    until(replica.as_ref(), ReplicaState::Behind).await;
     assert_eq!((listed().await, lists.replica()), (1, Some(ReplicaState::Behind)), "the store's own list");
     psql(&standby.url(), "SELECT pg_wal_replay_resume()");
-    until(replica.as_ref(), &ReplicaState::Ok).await;
+    until(replica.as_ref(), ReplicaState::Ok).await;
     assert_eq!(replica.results(ResultQuery { limit: 10, ..ResultQuery::default() }).await.unwrap().rows.len(), 1);
 
     // An answer that fails is the store's to give.
     standby.tell("kill");
     assert_eq!(listed().await, 1);
-    until(replica.as_ref(), &ReplicaState::Away).await;
+    until(replica.as_ref(), ReplicaState::Away).await;
 }

@@ -10,10 +10,10 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_postgres::AsyncMessage;
 
+use super::address::Address;
 use super::core::Core;
 use super::fault::Fault;
 use super::notifier::Notifier;
-use super::pool::Address;
 
 /// Least time between two notifications of a node: 20 a second.
 const SPACING: Duration = Duration::from_millis(50);
