@@ -20,6 +20,7 @@ pub(super) fn run(flags: &Flags, env: Env) -> anyhow::Result<ExitCode> {
     let findings = [
         ("disk", disk(&config.store)),
         ("store", working("looking at the store", || crate::app::probe_store(&config))),
+        ("replica", working("looking at the replica", || crate::app::probe_replica(&config))),
         ("detector", working("asking the detector", || crate::app::probe_detector(&config))),
     ];
     let mut code = ExitCode::SUCCESS;
@@ -78,6 +79,7 @@ mod tests {
         let span = Duration::from_secs(1);
         StoreSettings {
             url: StoreUrl::Embedded(folder.to_owned()),
+            read: None,
             limit: None,
             min_free_disk,
             connections: 2,

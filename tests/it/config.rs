@@ -56,6 +56,7 @@ fn the_defaults_are_the_promised_ones() {
     assert_eq!((c.http.bounds.movements, c.http.bounds.clicks, c.http.max_connections), (20_000, 2_000, 4096));
 
     assert_eq!(c.store.url, StoreUrl::Embedded(PathBuf::from("./playproof-data")));
+    assert_eq!(c.store.read, None);
     assert_eq!((c.store.limit, c.store.min_free_disk, c.store.queue_limit), (None, 1 << 30, 1_000_000));
     let kept = c.store.retention;
     assert_eq!((kept.results, kept.telemetry, kept.telemetry_flagged), (24 * 90 * HOUR, 24 * HOUR, 24 * 30 * HOUR));
@@ -85,7 +86,7 @@ fn every_promised_variable_exists() {
                     LONGPOLL_MAX RETENTION_RESULTS RETENTION_TELEMETRY RETENTION_TELEMETRY_FLAGGED RETENTION_COUNTS SUBMIT_KEYS \
                     SUBMIT_KEYS_FILE INGEST_KEYS INGEST_KEYS_FILE ANALYST_KEYS ANALYST_KEYS_FILE ADMIN_KEYS ADMIN_KEYS_FILE METRICS_KEYS METRICS_KEYS_FILE \
                     WEBHOOK_PRIVATE PLAY SECRET_KEY RATE_LIMIT RATE_LIMIT_ADDRESS RATE_LIMIT_LOGIN DRAIN_DELAY BASE_PATH LOG_FORMAT OTLP_ENDPOINT \
-                    TRUSTED_PROXIES LOG MAX_BODY MAX_MOVEMENTS MAX_CLICKS MAX_CONNECTIONS STORE_CONNECTIONS";
+                    TRUSTED_PROXIES LOG MAX_BODY MAX_MOVEMENTS MAX_CLICKS MAX_CONNECTIONS STORE_CONNECTIONS STORE_READ";
     let bare = "ANOMALY_THRESHOLD_PASS ANOMALY_THRESHOLD_REVIEW ANOMALY_MODEL_ID WOODWIDE_API_KEYS WOODWIDE_API_KEY \
                 WOODWIDE_API_KEYS_FILE WOODWIDE_API_KEY_FILE WOODWIDE_BASE_URL WOODWIDE_API \
                 WOODWIDE_PERSISTENT_DATASET WOODWIDE_MIN_ROWS WOODWIDE_IN_FLIGHT API_HOST API_PORT API_CORS_ORIGINS";

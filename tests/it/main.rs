@@ -48,9 +48,13 @@ mod layers;
 
 mod nodes;
 
+mod pooler;
+
 mod process;
 
 mod ready;
+
+mod replica;
 
 mod retention;
 

@@ -208,6 +208,8 @@ export type Checks = {
   detector: string;
   /** ok or full. */
   queue: string;
+  /** ok, or away, behind or foreign while lists are read from the store itself; none without a replica. */
+  replica: string;
   /** ok, full, damaged or unavailable. */
   store: string;
 };

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -36,9 +37,9 @@ use crate::result_notifier::ResultNotifier;
 use crate::scheduler::{self, Scheduler};
 use crate::shutdown::{Shutdown, Signals};
 use crate::store::audit::Entry;
-use crate::store::postgres::{self, PostgresSettings, PostgresStore, Time};
+use crate::store::postgres::{self, PostgresSettings, PostgresStore, ReplicaSettings, Time};
 use crate::store::sqlite::{self, CapacityLimits, SqliteSettings, SqliteStore};
-use crate::store::{Heartbeat, NodeRow, Store};
+use crate::store::{Heartbeat, Lists, NodeRow, ReadReplica, Store};
 use crate::traces::Traces;
 use crate::webhooks::secrets::WebhookSecrets;
 use crate::webhooks::{self, Deliverer};
@@ -46,6 +47,9 @@ use crate::woodwide::{Training, WoodwideDetector};
 
 /// How long a node waits at its start for a database that is away.
 const DATABASE_AT_START: Duration = Duration::from_secs(30);
+
+/// How far behind the store a replica may be that lists are read from.
+const MAX_LAG: Duration = Duration::from_secs(5 * 60);
 
 /// One running node.
 pub struct Node {
@@ -70,16 +74,14 @@ impl Node {
     pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Self> {
         let model = Arc::new(load_model(config)?);
         let background = Background::start().context("cannot start the threads that work in the background")?;
-        let (store, clock) = open_store(config).await?;
+        let Opened { store, lists, clock } = open_store(config).await?;
         let memory = Arc::new(StoreDetectorState(Arc::clone(&store)));
         let training = training(config, Arc::clone(&memory) as Arc<dyn DetectorState>)?;
         let embedded = EmbeddedDetector::new(Arc::clone(&model));
         let detector = detector(config, &embedded, memory, &clock).await?;
         let metrics = Arc::new(Metrics::new()?);
         let settled = ResultNotifier::new();
-        let listener = http::listen(config.listen).with_context(|| {
-            format!("cannot listen on {}; stop what listens there or set PLAYPROOF_LISTEN", config.listen)
-        })?;
+        let listener = listen(config)?;
         let address = listener.local_addr()?;
 
         let controls = OperatorState::open(Arc::clone(&store), config.detector.thresholds).await?;
@@ -133,6 +135,7 @@ impl Node {
         );
         let operations = Operations::new(
             Arc::clone(&store),
+            Arc::clone(&lists),
             Arc::clone(&controls),
             Arc::clone(&settled),
             Arc::clone(&clock),
@@ -142,6 +145,7 @@ impl Node {
         let redeciding = background.handle().spawn(Arc::clone(&operations).follow_thresholds(shutdown.clone()));
         let service = Service::new(http::Parts {
             store,
+            lists,
             intake: Arc::new(intake),
             scheduler: scheduler.handle(),
             settled,
@@ -237,6 +241,11 @@ pub fn load_model(config: &Config) -> anyhow::Result<Model> {
     let bytes = std::fs::read(path)
         .with_context(|| format!("cannot read the model {}; set PLAYPROOF_MODEL to a model file", path.display()))?;
     Model::load(&bytes).with_context(|| format!("{} is no usable model; train it again", path.display()))
+}
+
+fn listen(config: &Config) -> anyhow::Result<TcpListener> {
+    http::listen(config.listen)
+        .with_context(|| format!("cannot listen on {}; stop what listens there or set PLAYPROOF_LISTEN", config.listen))
 }
 
 async fn detector(
@@ -340,12 +349,18 @@ fn sqlite_settings(config: &Config) -> anyhow::Result<SqliteSettings> {
     Ok(SqliteSettings { folder: folder.clone(), room, autostart: config.scheduler.autostart })
 }
 
-/// The store, and the clock that goes with it: a shared store's database is everybody's clock.
-async fn open_store(config: &Config) -> anyhow::Result<(Arc<dyn Store>, Arc<dyn Clock>)> {
+/// The store and what goes with it: its lists, and its clock. A shared store's database is everybody's clock.
+struct Opened {
+    store: Arc<dyn Store>,
+    lists: Arc<Lists>,
+    clock: Arc<dyn Clock>,
+}
+
+async fn open_store(config: &Config) -> anyhow::Result<Opened> {
     let StoreUrl::Postgres(url) = &config.store.url else {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let store = SqliteStore::open(&sqlite_settings(config)?, clock.now().wall)?;
-        return Ok((Arc::new(store), clock));
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&sqlite_settings(config)?, clock.now().wall)?);
+        return Ok(Opened { lists: Lists::new(Arc::clone(&store), None), store, clock });
     };
     let settings = PostgresSettings {
         url: url.expose().to_owned(),
@@ -358,7 +373,16 @@ async fn open_store(config: &Config) -> anyhow::Result<(Arc<dyn Store>, Arc<dyn 
     };
     let store = PostgresStore::open(&settings, Timestamp(0)).await?;
     let clock = store.clock();
-    Ok((Arc::new(store), clock))
+    let replica: Option<Arc<dyn ReadReplica>> = match &config.store.read {
+        Some(url) => {
+            let connections = config.store.connections;
+            let settings = ReplicaSettings { url: url.expose().to_owned(), connections, max_lag: MAX_LAG };
+            Some(Arc::new(store.replica(&settings).await?))
+        }
+        None => None,
+    };
+    let store: Arc<dyn Store> = Arc::new(store);
+    Ok(Opened { lists: Lists::new(Arc::clone(&store), replica), store, clock })
 }
 
 /// A node's signs of life in the store.
@@ -448,6 +472,19 @@ pub fn probe_store(config: &Config) -> anyhow::Result<String> {
         return Ok(waiting(postgres::probe(url.expose()))??);
     }
     Ok(sqlite::probe(&sqlite_settings(config)?.folder)?)
+}
+
+/// Looks at the replica of the store, changes nothing, and says how it stands.
+///
+/// # Errors
+/// When lists could not be read from it.
+pub fn probe_replica(config: &Config) -> anyhow::Result<String> {
+    match (&config.store.url, &config.store.read) {
+        (StoreUrl::Postgres(url), Some(read)) => {
+            Ok(waiting(postgres::probe_replica(url.expose(), read.expose(), MAX_LAG))??)
+        }
+        _ => Ok("not used".to_owned()),
+    }
 }
 
 /// Loads the detector as `serve` would and says which model it has; of a remote one also what its scores are like.

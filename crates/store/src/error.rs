@@ -29,4 +29,7 @@ pub enum StoreError {
     /// Somebody else has it open.
     #[error("{0}")]
     InUse(String),
+    /// What the settings name cannot be used as it is, however long one waits.
+    #[error("{0}")]
+    Unusable(String),
 }

@@ -44,6 +44,8 @@ pub mod history;
 
 pub mod labels;
 
+pub mod lists;
+
 pub mod model;
 
 pub mod export;
@@ -68,6 +70,7 @@ pub use deliveries::DeliveryStore;
 pub use error::StoreError;
 pub use evidence::EvidenceStore;
 pub use labels::LabelStore;
+pub use lists::{Lists, ReadReplica, ReplicaState};
 pub use model::*;
 
 use playproof_domain::id::{BatchId, Seq, SessionKey};

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use tracing::Level;
 
 use crate::access::rights::Role;
-use crate::config::{Config, DetectorKind, StoreUrl};
+use crate::config::{Config, DetectorKind, Secret, StoreSettings, StoreUrl};
 use crate::controls::OperatorSnapshot;
 use crate::domain::evidence::Evidence;
 use crate::domain::printable::printable;
@@ -46,7 +46,7 @@ impl Summary {
         Self {
             listen: format!("http://{address}{}", config.http.base_path),
             dashboard: format!("http://{address}{}/", config.http.base_path),
-            store: store(&config.store.url),
+            store: store(&config.store),
             detector: match config.detector.kind {
                 DetectorKind::Embedded => "embedded".to_owned(),
                 DetectorKind::Woodwide => remote,
@@ -100,14 +100,16 @@ impl Summary {
     }
 }
 
-/// The store without its password.
-fn store(url: &StoreUrl) -> String {
-    match url {
-        StoreUrl::Embedded(folder) => format!("embedded in {}", printable(&folder.display().to_string())),
-        StoreUrl::Postgres(url) => match postgres::describe(url.expose()) {
-            Ok((name, mode)) => format!("PostgreSQL at {} (sslmode={mode})", printable(&name)),
-            Err(_) => "PostgreSQL".to_owned(),
-        },
+/// The store, and its replica, without passwords.
+fn store(settings: &StoreSettings) -> String {
+    let named = |url: &Secret| match postgres::describe(url.expose()) {
+        Ok((name, mode)) => format!("PostgreSQL at {} (sslmode={mode})", printable(&name)),
+        Err(_) => "PostgreSQL".to_owned(),
+    };
+    match (&settings.url, &settings.read) {
+        (StoreUrl::Embedded(folder), _) => format!("embedded in {}", printable(&folder.display().to_string())),
+        (StoreUrl::Postgres(url), None) => named(url),
+        (StoreUrl::Postgres(url), Some(read)) => format!("{}; lists from {}", named(url), named(read)),
     }
 }
 
@@ -192,10 +194,13 @@ mod tests {
             ("PLAYPROOF_ADMIN_KEYS", "admin-secret-1,admin-secret-2@shop"),
             ("PLAYPROOF_METRICS_KEYS", "metrics-secret"),
             ("PLAYPROOF_STORE", "postgres://user:hidden@db.example.org/playproof"),
+            ("PLAYPROOF_STORE_READ", "postgres://user:hidden@db2.example.org/playproof"),
             ("WOODWIDE_API_KEY", "sk_secret"),
         ]);
         assert_eq!(told.keys, "admin 2, metrics 1");
-        assert_eq!(told.store, "PostgreSQL at db.example.org/playproof (sslmode=prefer)");
+        let store = "PostgreSQL at db.example.org/playproof (sslmode=prefer); \
+                     lists from PostgreSQL at db2.example.org/playproof (sslmode=prefer)";
+        assert_eq!(told.store, store);
         let lines = told.lines();
         assert!(lines.contains("certificate") && lines.contains("training alone"), "{lines}");
         for hidden in ["secret-1", "secret-2", "metrics-secret", "hidden", "sk_secret", "user:"] {

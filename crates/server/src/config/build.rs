@@ -133,6 +133,10 @@ fn http(r: &mut Reader) -> HttpSettings {
 fn store(r: &mut Reader) -> StoreSettings {
     StoreSettings {
         url: r.text("store", store_url),
+        read: r.optional("store_read", |text| match store_url(text) {
+            Ok(StoreUrl::Postgres(url)) => Ok(url),
+            _ => Err("names no replica; write postgres://USER:PASSWORD@HOST/DATABASE".to_owned()),
+        }),
         limit: r.optional("store_limit", |text| value::size(text, &(16 * MIB..=u64::MAX))),
         min_free_disk: r.size("min_free_disk", 0..=u64::MAX),
         connections: r.count("store_connections", 2..=1_000),

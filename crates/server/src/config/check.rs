@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Config, DetectorKind, Secret};
+use super::{Config, DetectorKind, Secret, StoreUrl};
 use crate::domain::session::MAX_STRING;
 
 /// Every rule that does not hold.
@@ -26,6 +26,11 @@ pub(super) fn faults(config: &Config, broken: &BTreeSet<&'static str>) -> Vec<St
             "PLAYPROOF_SCHEDULER_MIN_BATCH: {} is above PLAYPROOF_BATCH_SIZE, {}; lower the one or raise the other",
             policy.min_batch, policy.batch_size
         )
+    });
+    let is_shared = matches!(config.store.url, StoreUrl::Postgres(_));
+    rule(&["store", "store_read"], config.store.read.is_none() || is_shared, &|| {
+        "PLAYPROOF_STORE_READ: the embedded store has no replica; leave it out, or set PLAYPROOF_STORE to postgres://..."
+            .to_owned()
     });
     rule(&["retry_base", "retry_max"], scheduler.backoff.base <= scheduler.backoff.max, &|| {
         format!(

@@ -116,6 +116,8 @@ impl HttpSettings {
 pub struct StoreSettings {
     /// Which store.
     pub url: StoreUrl,
+    /// The replica that lists are read from; the address may hold a password.
+    pub read: Option<Secret>,
     /// Size it may reach, bytes.
     pub limit: Option<u64>,
     /// Disk space to leave free, bytes.

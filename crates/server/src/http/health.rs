@@ -13,6 +13,7 @@ use crate::http::respond::error::ApiError;
 use crate::http::respond::{raw, shapes};
 use crate::http::state::Shared;
 use crate::operations::readiness::{MAX_LOOK, StoreState};
+use crate::store::ReplicaState;
 
 /// The process lives.
 #[derive(Debug, Serialize, ToSchema)]
@@ -54,6 +55,9 @@ struct Checks {
     /// ok, full, damaged or unavailable.
     #[schema(example = "ok")]
     store: &'static str,
+    /// ok, or away, behind or foreign while lists are read from the store itself; none without a replica.
+    #[schema(example = "none")]
+    replica: &'static str,
     /// ok or full.
     #[schema(example = "ok")]
     queue: &'static str,
@@ -89,8 +93,10 @@ pub(crate) async fn ready(State(service): State<Shared>) -> Response {
     let outage = service.scheduler.away();
     let outage = outage.map(|(by, since)| ReadyOutage { detector: by.name(), since: shapes::iso(since) });
     let away = outage.is_some();
+    let replica = service.lists.replica();
     let checks = Checks {
         store: store.store.name(),
+        replica: replica.map_or("none", ReplicaState::name),
         queue: if store.queue_full { "full" } else { "ok" },
         detector: match (detector, away) {
             (false, _) => "unavailable",
@@ -111,6 +117,10 @@ pub(crate) async fn ready(State(service): State<Shared>) -> Response {
                 "the detector {detector} is away since {since} and is probed; sessions are taken and wait, or the fallback \
                  answers"
             )
+        }),
+        replica.filter(|state| *state != ReplicaState::Ok).map(|state| {
+            let state = state.name();
+            format!("the replica is {state}, lists are read from the store itself; the log says why (PLAYPROOF_STORE_READ)")
         }),
     ];
     let (reads, problems) = (store.reads, problems.into_iter().flatten().collect());

@@ -29,7 +29,7 @@ use crate::registry::Registry;
 use crate::result_notifier::ResultNotifier;
 use crate::scheduler::Handle;
 use crate::spool::Budget;
-use crate::store::Store;
+use crate::store::{Lists, Store};
 use crate::woodwide::Training;
 
 /// Most that follow verdicts at a time.
@@ -41,6 +41,8 @@ pub(crate) const MAX_TABLES: usize = 2;
 pub struct Parts {
     /// Where results and the queue are read.
     pub store: Arc<dyn Store>,
+    /// What is listed.
+    pub lists: Arc<Lists>,
     /// Where sessions go.
     pub intake: Arc<Intake>,
     /// What runs batches.
@@ -70,6 +72,7 @@ pub struct Parts {
 /// The API's state, shared by all requests.
 pub struct Service {
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) lists: Arc<Lists>,
     pub(crate) intake: Arc<Intake>,
     pub(crate) scheduler: Handle,
     pub(crate) settled: Arc<ResultNotifier>,
@@ -113,6 +116,7 @@ impl Service {
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts {
             store,
+            lists,
             intake,
             scheduler,
             settled,
@@ -151,6 +155,7 @@ impl Service {
             leaving: AtomicBool::new(false),
             draining: watch::Sender::new(false),
             store,
+            lists,
             intake,
             scheduler,
             settled,

@@ -40,10 +40,10 @@ use crate::registry::Registry;
 use crate::result_notifier::ResultNotifier;
 use crate::scheduler::{self, Scheduler};
 use crate::shutdown::Shutdown;
-use crate::store::Retention;
 use crate::store::deliveries::DeliveryStore as _;
 use crate::store::evidence::EvidenceStore as _;
 use crate::store::sqlite::{CapacityLimits, SqliteSettings, SqliteStore};
+use crate::store::{Lists, Retention};
 use crate::webhooks::secrets::WebhookSecrets;
 use crate::woodwide::Training;
 
@@ -151,6 +151,7 @@ impl TestApp {
         ));
         let service = Service::new(Parts {
             store: store.clone(),
+            lists: Lists::new(store.clone(), None),
             intake,
             scheduler: scheduler.handle(),
             settled: settled.clone(),
@@ -272,7 +273,8 @@ fn operations(
 ) -> Arc<Operations> {
     let webhook_secrets = Arc::new(WebhookSecrets::new(None, &store.webhook_key()));
     let evidence_key = EvidenceKey::new(None, &store.evidence_key());
-    Operations::new(store.clone(), controls, settled.clone(), clock.clone(), webhook_secrets, evidence_key)
+    let lists = Lists::new(store.clone(), None);
+    Operations::new(store.clone(), lists, controls, settled.clone(), clock.clone(), webhook_secrets, evidence_key)
 }
 
 pub(crate) fn add_keys(http: &mut HttpSettings) {

@@ -88,9 +88,9 @@ impl Operations {
     pub async fn evaluation(&self, deployment: Option<String>) -> StoreResult<Evaluation> {
         let day = Range::Day.until(self.clock.now().wall, deployment.clone());
         let (days_before, live, labelled) = tokio::try_join!(
-            self.store.buckets(day),
-            self.store.recent_scores(deployment.clone(), MAX_LIVE),
-            self.store.labelled(Timestamp(0), deployment),
+            self.lists.buckets(day),
+            self.lists.recent_scores(deployment.clone(), MAX_LIVE),
+            self.lists.labelled(Timestamp(0), deployment),
         )?;
         let empty = || vec![0; BINS];
         let histogram = Histogram { people: empty(), bots: empty(), live: empty(), live_a_day: None };

@@ -31,12 +31,14 @@ use crate::domain::id::SessionKey;
 use crate::evidence_bundle::EvidenceKey;
 use crate::result_notifier::ResultNotifier;
 use crate::store::audit::NewEntry;
-use crate::store::{Lookup, Store, StoreError, StoreResult};
+use crate::store::{Lists, Lookup, Store, StoreError, StoreResult};
 use crate::webhooks::secrets::WebhookSecrets;
 
 /// What operators and analysts do.
 pub struct Operations {
     store: Arc<dyn Store>,
+    /// What is only shown is read here; what is decided by, from the store.
+    lists: Arc<Lists>,
     controls: Arc<OperatorState>,
     settled: Arc<ResultNotifier>,
     clock: Arc<dyn Clock>,
@@ -51,6 +53,7 @@ impl Operations {
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
+        lists: Arc<Lists>,
         controls: Arc<OperatorState>,
         settled: Arc<ResultNotifier>,
         clock: Arc<dyn Clock>,
@@ -58,7 +61,7 @@ impl Operations {
         evidence_key: EvidenceKey,
     ) -> Arc<Self> {
         let own_redecisions = Mutex::default();
-        Arc::new(Self { store, controls, settled, clock, webhook_secrets, evidence_key, own_redecisions })
+        Arc::new(Self { store, lists, controls, settled, clock, webhook_secrets, evidence_key, own_redecisions })
     }
 
     /// Writes what `actor` is about to do into the audit log, then does it: what is not written is not done.

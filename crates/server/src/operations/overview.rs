@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::domain::id::{BatchId, SessionKey};
 use crate::domain::time::Timestamp;
-use crate::store::{Counts, Store, StoreResult};
+use crate::store::{Counts, Lists, StoreResult};
 
 /// Length of one step of the history, and how many are kept: half an hour.
 pub const STEP_MS: i64 = 10_000;
@@ -76,15 +76,15 @@ pub struct Trouble {
 ///
 /// # Errors
 /// When the store is away.
-pub async fn troubles(store: &dyn Store, limit: usize) -> StoreResult<Vec<Trouble>> {
+pub async fn troubles(lists: &Lists, limit: usize) -> StoreResult<Vec<Trouble>> {
     let mut all = Vec::new();
-    for batch in store.batches(None, MAX_SEARCHED).await? {
+    for batch in lists.batches(None, MAX_SEARCHED).await? {
         let at = batch.finished_at.unwrap_or(batch.claimed_at);
         let Some(end) = batch.end else { continue };
         let Some(message) = end.error else { continue };
         all.push(Trouble { at, batch: Some(batch.id), session: None, outcome: end.outcome.name(), message });
     }
-    for dead in store.dead(None, MAX_SEARCHED).await? {
+    for dead in lists.dead(None, MAX_SEARCHED).await? {
         let Some(message) = dead.error else { continue };
         let session = Some(dead.key);
         all.push(Trouble { at: dead.accepted_at, batch: None, session, outcome: "failed", message });

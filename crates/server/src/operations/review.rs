@@ -22,7 +22,7 @@ impl Operations {
     /// # Errors
     /// When the store is away.
     pub async fn review_queue(&self, deployment: Option<String>) -> StoreResult<ReviewQueue> {
-        let (rows, labelled) = self.store.to_review(deployment).await?;
+        let (rows, labelled) = self.lists.to_review(deployment).await?;
         // Off the async workers: it takes a while.
         let ordered = tokio::task::spawn_blocking(move || {
             let candidates: Vec<_> = rows.iter().map(|row| row.candidate.clone()).collect();

@@ -176,7 +176,12 @@ impl Operations {
         let deployment = (!name.is_empty()).then(|| name.to_owned());
         let (mut counted, mut examples) = (Redecision::default(), <[[VecDeque<Flip>; 3]; 3]>::default());
         loop {
-            let page = self.store.standings(after, PAGE_SIZE, deployment.clone()).await?;
+            // What only shows what would change may be a moment old.
+            let page = if write {
+                self.store.standings(after, PAGE_SIZE, deployment.clone()).await?
+            } else {
+                self.lists.standings(after, PAGE_SIZE, deployment.clone()).await?
+            };
             let Some(last) = page.last() else { break };
             after = last.seq;
             let full = page.len() == PAGE_SIZE as usize;

@@ -129,10 +129,10 @@ impl Operations {
         let period = range.until(now, deployment.clone());
         let day_ago = Timestamp(now.0.saturating_sub(DAY_MS));
         let (buckets, backlog, campaigns, labelled) = tokio::try_join!(
-            self.store.buckets(period.clone()),
-            self.store.review_backlog(deployment.clone(), MAX_BACKLOG),
-            self.store.open_campaigns(day_ago, deployment.clone()),
-            self.store.labelled(period.since, deployment),
+            self.lists.buckets(period.clone()),
+            self.lists.review_backlog(deployment.clone(), MAX_BACKLOG),
+            self.lists.open_campaigns(day_ago, deployment.clone()),
+            self.lists.labelled(period.since, deployment),
         )?;
         let (mut people, mut bots) = (Rate::default(), Rate::default());
         for one in &labelled {

@@ -37,7 +37,7 @@ impl Operations {
         let pseudonym = self.store.user_pseudonym(&user);
         let query =
             ResultQuery { user: Some(user), deployment: deployment.clone(), limit: MAX_SET, ..ResultQuery::default() };
-        let page = self.store.results(query).await?;
+        let page = self.lists.results(query).await?;
         let mut known = UserSummary { is_more: page.rows.len() >= MAX_SET as usize, ..UserSummary::default() };
         let mut times = BTreeSet::new();
         for row in &page.rows {

@@ -117,8 +117,8 @@ impl Core {
 
     async fn make_finished_once(&self, count: i64) -> Result<(), Fault> {
         let mut held = self.pool.get().await?;
-        held.batch_execute("SET statement_timeout = 0").await?;
         let transaction = held.transaction().await?;
+        transaction.batch_execute("SET LOCAL statement_timeout = 0").await?;
         let sql = "INSERT INTO models (name, version) VALUES ('bench', '1') ON CONFLICT DO NOTHING";
         transaction.execute(sql, &[]).await?;
         let sql = "WITH new AS MATERIALIZED (SELECT nextval('session_seq') AS seq FROM generate_series(1, $1::bigint)), \

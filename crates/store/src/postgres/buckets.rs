@@ -150,7 +150,7 @@ impl BucketStore for PostgresStore {
 }
 
 impl Core {
-    async fn buckets_once(&self, query: &BucketQuery) -> Result<Buckets, Fault> {
+    pub(super) async fn buckets_once(&self, query: &BucketQuery) -> Result<Buckets, Fault> {
         let sql = "SELECT facet, value, CASE facet WHEN 0 THEN deployment ELSE '' END AS whose, \
                    CASE WHEN slot < $2 THEN -1 WHEN facet = 0 THEN (slot - $2) / $4 ELSE 0 END AS step, \
                    sum(passed)::bigint AS passed, sum(reviewed)::bigint AS reviewed, sum(failed)::bigint AS failed \
@@ -231,7 +231,11 @@ impl Core {
         Ok(more)
     }
 
-    async fn review_backlog_once(&self, deployment: Option<&str>, most: u32) -> Result<ReviewBacklog, Fault> {
+    pub(super) async fn review_backlog_once(
+        &self,
+        deployment: Option<&str>,
+        most: u32,
+    ) -> Result<ReviewBacklog, Fault> {
         let held = self.pool.get().await?;
         // The number is written out, so that the partial index is eligible.
         let whose = if deployment.is_some() { "deployment = $1" } else { "$1::bytea IS NULL" };
@@ -247,7 +251,7 @@ impl Core {
         Ok(ReviewBacklog { waiting: waiting.unsigned_abs(), is_more: waiting >= i64::from(most), oldest })
     }
 
-    async fn recent_scores_once(
+    pub(super) async fn recent_scores_once(
         &self,
         deployment: Option<&str>,
         most: u32,
@@ -276,7 +280,11 @@ impl Core {
         })
     }
 
-    async fn labelled_once(&self, since: Timestamp, deployment: Option<&str>) -> Result<Vec<LabelledResult>, Fault> {
+    pub(super) async fn labelled_once(
+        &self,
+        since: Timestamp,
+        deployment: Option<&str>,
+    ) -> Result<Vec<LabelledResult>, Fault> {
         let held = self.pool.get().await?;
         let sql = "SELECT l.label, l.at, coalesce((SELECT v.earlier FROM revisions v WHERE v.seq = l.seq \
                    AND v.cause = $1 ORDER BY v.id LIMIT 1), r.decision) AS decided, r.kind, r.score, r.class, s.device \

@@ -251,7 +251,7 @@ impl CampaignStore for PostgresStore {
 }
 
 impl Core {
-    async fn campaigns_once(&self, query: &CampaignQuery) -> Result<CampaignPage, Fault> {
+    pub(super) async fn campaigns_once(&self, query: &CampaignQuery) -> Result<CampaignPage, Fault> {
         let sql = "SELECT id, deployment, last FROM campaigns WHERE members >= $1 \
                    AND ($2::bytea IS NULL OR deployment = $2) AND (last, id) < ($3, $4) \
                    ORDER BY last DESC, id DESC LIMIT $5";
@@ -275,7 +275,11 @@ impl Core {
         Ok(CampaignPage { rows, next })
     }
 
-    async fn open_campaigns_once(&self, since: Timestamp, deployment: Option<&str>) -> Result<(u64, u64), Fault> {
+    pub(super) async fn open_campaigns_once(
+        &self,
+        since: Timestamp,
+        deployment: Option<&str>,
+    ) -> Result<(u64, u64), Fault> {
         let sql = "SELECT count(*), coalesce(sum(c.members), 0)::bigint FROM (SELECT members, last FROM campaigns \
                    WHERE members >= $1 AND ($2::bytea IS NULL OR deployment = $2) ORDER BY last DESC LIMIT $3) c \
                    JOIN sessions s ON s.seq = c.last WHERE s.accepted_at > $4";
@@ -288,7 +292,7 @@ impl Core {
         Ok((open.unsigned_abs(), members.unsigned_abs()))
     }
 
-    async fn campaign_once(
+    pub(super) async fn campaign_once(
         &self,
         id: CampaignId,
         deployment: Option<&str>,
@@ -307,7 +311,7 @@ impl Core {
         Ok(campaign)
     }
 
-    async fn campaign_members_once(
+    pub(super) async fn campaign_members_once(
         &self,
         id: CampaignId,
         before: Option<Seq>,

@@ -60,7 +60,7 @@ pub(super) fn standing(row: &Row) -> Result<DecidedResult, Fault> {
 }
 
 impl Core {
-    async fn standings_once(
+    pub(super) async fn standings_once(
         &self,
         after: Seq,
         limit: u32,

@@ -55,13 +55,13 @@ impl Core {
         }
         private::folder(folder).map_err(cannot)?;
         let mut held = self.pool.get().await?;
-        held.batch_execute("SET enable_seqscan = on; SET statement_timeout = 0").await?;
         let transaction = held
             .build_transaction()
             .isolation_level(tokio_postgres::IsolationLevel::RepeatableRead)
             .read_only(true)
             .start()
             .await?;
+        transaction.batch_execute("SET LOCAL enable_seqscan = on; SET LOCAL statement_timeout = 0").await?;
         let last: i64 = transaction.query_one("SELECT last_value FROM session_seq", &[]).await?.get(0);
         let mut text = format!(
             "-- Puts a store of schema version {} back: psql -v ON_ERROR_STOP=1 -f restore.sql, in an empty database that \
@@ -100,7 +100,8 @@ impl Core {
         // A copy without its script is none.
         private::file(&script).and_then(|mut file| file.write_all(text.as_bytes())).map_err(cannot)?;
         fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(cannot)?;
-        // The connection has other settings now; it is closed.
+        transaction.commit().await?;
+        held.release();
         Ok(())
     }
 }

@@ -20,6 +20,15 @@ pub(super) enum Fault {
     Store(#[from] StoreError),
 }
 
+/// Whether a fault says that a prepared statement is not, or already, where it should be.
+pub(super) fn is_of_statements(code: &SqlState) -> bool {
+    [SqlState::INVALID_SQL_STATEMENT_NAME, SqlState::DUPLICATE_PSTATEMENT].contains(code)
+}
+
+/// What to do where a pooler keeps no prepared statements.
+pub(super) const STATEMENTS: &str = "the pooler keeps no prepared statements; set max_prepared_statements to 200 (PgBouncer 1.21 or later), \
+     or pool_mode to session";
+
 /// The whole of an error: the driver's own text says little more than "db error".
 fn told(error: &tokio_postgres::Error) -> String {
     match (error.as_db_error(), error.source()) {
@@ -67,6 +76,9 @@ impl Fault {
         }
         if *code == SqlState::DATA_CORRUPTED || *code == SqlState::INDEX_CORRUPTED {
             return StoreError::Corrupt(format!("{self}; restore a backup"));
+        }
+        if is_of_statements(code) {
+            return StoreError::Unavailable(format!("{self}; {STATEMENTS}"));
         }
         StoreError::Unavailable(self.to_string())
     }

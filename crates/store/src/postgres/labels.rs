@@ -129,7 +129,10 @@ impl Core {
         found.as_ref().map(read).transpose()
     }
 
-    async fn to_review_once(&self, deployment: Option<&str>) -> Result<(Vec<ReviewRow>, Vec<Labelled>), Fault> {
+    pub(super) async fn to_review_once(
+        &self,
+        deployment: Option<&str>,
+    ) -> Result<(Vec<ReviewRow>, Vec<Labelled>), Fault> {
         let sql = "SELECT s.deployment, s.id, s.game, s.device, s.features, r.score, r.kind, r.decision, r.reasons, \
                    r.scored_at FROM (SELECT * FROM results WHERE decision = $1 ORDER BY scored_at DESC, seq DESC \
                    LIMIT $2) r JOIN sessions s ON s.seq = r.seq WHERE ($3::bytea IS NULL OR r.deployment = $3) \
@@ -154,7 +157,12 @@ impl Core {
         Ok((found, labelled))
     }
 
-    async fn labels_once(&self, after: Seq, limit: u32, deployment: Option<&str>) -> Result<Vec<LabelRow>, Fault> {
+    pub(super) async fn labels_once(
+        &self,
+        after: Seq,
+        limit: u32,
+        deployment: Option<&str>,
+    ) -> Result<Vec<LabelRow>, Fault> {
         let sql = "SELECT l.*, s.deployment, s.id FROM labels l JOIN sessions s ON s.seq = l.seq \
                    WHERE l.seq > $1 AND ($2::bytea IS NULL OR s.deployment = $2) ORDER BY l.seq LIMIT $3";
         let held = self.pool.get().await?;

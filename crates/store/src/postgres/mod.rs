@@ -3,6 +3,7 @@
 //! Intake commits in groups ([`intake`]); claims skip what others hold; leases are rows, fenced by a token and measured on
 //! the database's clock ([`queue`]). Counts are moved in the transaction that moves the sessions ([`counts`]).
 
+mod address;
 mod attached;
 mod audit;
 mod bench;
@@ -26,15 +27,18 @@ mod memory;
 mod nodes;
 mod notifier;
 mod pool;
+mod pooler;
 mod queue;
 mod read;
 mod removal;
+mod replica;
 mod results;
 mod retention;
 mod room;
 mod rows;
 mod schema;
 mod sketches;
+mod standby;
 mod store;
 mod tls;
 mod waiting;
@@ -42,6 +46,8 @@ mod wake;
 
 #[cfg(test)]
 mod plan_tests;
+#[cfg(test)]
+mod replica_tests;
 #[cfg(test)]
 mod tests;
 
@@ -55,12 +61,16 @@ use tokio::sync::{Notify, oneshot};
 
 pub use self::bench::make_schema;
 pub use self::core::Time;
+pub use self::replica::ReplicaSettings;
+pub use self::standby::probe_replica;
 pub use self::store::PostgresStore;
 
+use self::address::Address;
 use self::clock::DatabaseClock;
 use self::core::Core;
 use self::notifier::Notifier;
-use self::pool::{Address, Pool, called};
+use self::pool::{Pool, called};
+use self::pooler::Pooling;
 use self::room::Room;
 use super::audit::Entry;
 use super::encoding::{KeyHasher, check_memory};
@@ -105,20 +115,17 @@ impl PostgresStore {
         let address = Address::parse(&settings.url)?;
         let given = settings.time.given(now.0);
         let deadline = Instant::now() + settings.patience;
-        loop {
-            match migrate_at(&address, settings.autostart, given).await {
+        let pooling = loop {
+            match prepare(&address, settings.autostart, given).await {
                 // It may be starting beside this node.
                 Err(error @ StoreError::Unavailable(_)) if Instant::now() < deadline => {
                     tracing::warn!(%error, "waiting for the database");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
-                outcome => {
-                    outcome?;
-                    break;
-                }
+                outcome => break outcome?,
             }
-        }
-        let pool = Pool::new(&address, settings.connections)?;
+        };
+        let pool = Pool::new(&address, pooling, settings.connections)?;
         let held = pool.get().await.map_err(|fault| fault.for_callers())?;
         let secret = held.query_one("SELECT value FROM meta WHERE name = 'secret'", &[]).await;
         let secret: Vec<u8> = secret.map_err(|error| fault::Fault::from(error).for_callers())?.get(0);
@@ -136,11 +143,15 @@ impl PostgresStore {
         let (intake, arriving) = waiting::queue();
         let (heard, listening) = oneshot::channel();
         let (clock, ticking) = DatabaseClock::start(&core).await.map_err(|fault| fault.for_callers())?;
+        let hears = (pooling == Pooling::Sessions).then_some(address);
+        if hears.is_none() {
+            tracing::info!("the database is behind a pooler of transactions; the queue is polled every second");
+        }
         let tasks = vec![
             ticking,
             tokio::spawn(intake::run(Arc::downgrade(&core), arriving)).abort_handle(),
             tokio::spawn(wake::tell(Arc::downgrade(&core), Arc::clone(&notifier))).abort_handle(),
-            tokio::spawn(wake::listen(Arc::downgrade(&core), notifier, address, heard)).abort_handle(),
+            tokio::spawn(wake::listen(Arc::downgrade(&core), notifier, hears, heard)).abort_handle(),
         ];
         let store = Self { core, intake, claiming: tokio::sync::Mutex::default(), clock, tasks };
         store.prepare_partitions(now).await?;
@@ -173,6 +184,7 @@ impl PostgresStore {
 /// When it cannot be reached, or is from a later version.
 pub async fn migrate(url: &str, autostart: bool) -> StoreResult<(i64, i64, String)> {
     let address = Address::parse(url)?;
+    pooler::find(&address).await.map_err(|fault| fault.for_callers())?;
     let (before, after) = migrate_at(&address, autostart, None).await?;
     Ok((before, after, address.name()))
 }
@@ -194,11 +206,12 @@ pub async fn probe(url: &str) -> StoreResult<String> {
     let address = Address::parse(url)?;
     let name = address.name();
     let outcome = async {
+        let pooling = pooler::find(&address).await?;
         let (client, connection) = address.connect().await?;
         let driven = tokio::spawn(connection);
         let found = schema::version(&client).await?;
         schema::check(found)?;
-        let told = match found {
+        let mut told = match found {
             None => format!("{name} holds no store yet; one is made at the first start"),
             Some((version, _)) if version < schema::VERSION => {
                 format!("{name} has schema version {version}, brought to {} at the next start", schema::VERSION)
@@ -208,6 +221,9 @@ pub async fn probe(url: &str) -> StoreResult<String> {
                 format!("{name} holds {} sessions, {} of them unprocessed", counts.stored(), counts.unprocessed())
             }
         };
+        if pooling == Pooling::Transactions {
+            told.push_str("; through a pooler of transactions, so the queue is polled every second");
+        }
         drop(client);
         let _ = driven.await;
         Ok(told)
@@ -240,6 +256,13 @@ pub async fn each_audit_entry(url: &str, mut each: impl FnMut(Entry) -> anyhow::
     Ok(())
 }
 
+/// Looks at what is between this node and the database, and brings the database up to date.
+async fn prepare(address: &Address, autostart: bool, now: Option<i64>) -> StoreResult<Pooling> {
+    let pooling = pooler::find(address).await.map_err(|fault| fault.for_callers())?;
+    migrate_at(address, autostart, now).await?;
+    Ok(pooling)
+}
+
 async fn migrate_at(address: &Address, autostart: bool, now: Option<i64>) -> StoreResult<(i64, i64)> {
     let outcome = async {
         let (mut client, connection) = address.connect().await?;
@@ -247,7 +270,7 @@ async fn migrate_at(address: &Address, autostart: bool, now: Option<i64>) -> Sto
         let encoding: String = client.query_one("SHOW server_encoding", &[]).await?.get(0);
         if encoding != "UTF8" {
             let message = format!("the database has the encoding {encoding}; make one with ENCODING 'UTF8'");
-            return Err(fault::Fault::Unreachable(message));
+            return Err(StoreError::Unusable(message).into());
         }
         let outcome = schema::migrate(&mut client, autostart, now).await;
         drop(client);

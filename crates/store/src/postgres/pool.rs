@@ -10,115 +10,20 @@ use deadpool_postgres::{Connect, Hook, HookError, Manager, ManagerConfig, Object
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
-use tokio_postgres::Socket;
-use tokio_postgres::config::SslMode;
-use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::address::{Address, CONNECT, Role};
 use super::fault::Fault;
-use super::tls::{self, Trust};
+use super::pooler::{self, Pooling, session_sql};
 use crate::{StoreError, StoreResult};
 
-/// Longest to connect, and to wait for a free connection.
-const CONNECT: Duration = Duration::from_secs(5);
 /// Pauses between attempts to connect while the database is away.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 
-/// For every connection. A commit is on disk before it is answered, whatever the database's default is; every statement
-/// of this store finds its rows by an index, also before the planner has learned how many there will be, and is over
-/// before a second worker has started.
-const SESSION: &str = "SET synchronous_commit = on; SET statement_timeout = '10s'; SET lock_timeout = '5s'; \
-    SET idle_in_transaction_session_timeout = '15s'; SET client_min_messages = warning; SET timezone = 'UTC'; \
-    SET max_parallel_workers_per_gather = 0; SET jit = off; SET enable_seqscan = off; \
-    SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_bitmapscan = off; SET plan_cache_mode = force_generic_plan";
-
 /// SQL for the time that counts: the parameter `number` where a test gives one, else the database's clock.
 pub(super) fn now(number: &str) -> String {
     format!("coalesce({number}::bigint, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)")
-}
-
-/// How to reach the database, from its address.
-#[derive(Clone)]
-pub(super) struct Address {
-    config: tokio_postgres::Config,
-    trust: Trust,
-}
-
-impl Address {
-    /// Reads `postgres://USER:PASSWORD@HOST/DATABASE?...`. Errors don't repeat it: it may hold a password.
-    pub(super) fn parse(url: &str) -> StoreResult<Self> {
-        let refused = |why: String| {
-            StoreError::Unavailable(format!("the address of the database cannot be used: {why}; see PLAYPROOF_STORE"))
-        };
-        let (base, query) = url.split_once('?').unwrap_or((url, ""));
-        let (mut rest, mut mode, mut authorities) = (Vec::new(), "prefer", None);
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            match pair.split_once('=') {
-                Some(("sslmode", value)) => mode = value,
-                Some(("sslrootcert", value)) => authorities = Some(value.replace("%2F", "/").replace("%2f", "/")),
-                _ => rest.push(pair),
-            }
-        }
-        let cleaned = if rest.is_empty() { base.to_owned() } else { format!("{base}?{}", rest.join("&")) };
-        let mut config: tokio_postgres::Config = cleaned.parse().map_err(|e| refused(format!("{e}")))?;
-        let trust = match (mode, authorities) {
-            ("verify-full", Some(file)) => Trust::File(file),
-            ("verify-full", None) => Trust::System,
-            ("disable" | "prefer" | "require", _) => Trust::Anybody,
-            _ => return Err(refused("sslmode must be disable, prefer, require or verify-full".to_owned())),
-        };
-        config.ssl_mode(match mode {
-            "disable" => SslMode::Disable,
-            "prefer" => SslMode::Prefer,
-            _ => SslMode::Require,
-        });
-        config.connect_timeout(CONNECT);
-        config.tcp_user_timeout(Duration::from_secs(12));
-        config.keepalives(true).keepalives_idle(Duration::from_secs(5)).keepalives_interval(Duration::from_secs(3));
-        config.keepalives_retries(3);
-        if config.get_application_name().is_none() {
-            config.application_name("playproof-batch");
-        }
-        Ok(Self { config, trust })
-    }
-
-    /// Host and database, without user and password.
-    pub(super) fn name(&self) -> String {
-        let host = match self.config.get_hosts().first() {
-            Some(tokio_postgres::config::Host::Tcp(host)) => host.clone(),
-            Some(tokio_postgres::config::Host::Unix(path)) => path.display().to_string(),
-            None => "localhost".to_owned(),
-        };
-        format!("{host}/{}", self.config.get_dbname().unwrap_or("(default)"))
-    }
-
-    /// The word for its encryption in `sslmode`.
-    pub(super) fn mode(&self) -> &'static str {
-        match (&self.trust, self.config.get_ssl_mode()) {
-            (_, SslMode::Disable) => "disable",
-            (_, SslMode::Prefer) => "prefer",
-            (Trust::Anybody, _) => "require",
-            (Trust::System | Trust::File(_), _) => "verify-full",
-        }
-    }
-
-    fn connector(&self) -> StoreResult<MakeRustlsConnect> {
-        tls::connector(&self.trust).map_err(StoreError::Unavailable)
-    }
-
-    /// One connection beside the pool, whose messages the caller reads.
-    pub(super) async fn connect(
-        &self,
-    ) -> Result<
-        (
-            tokio_postgres::Client,
-            tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>,
-        ),
-        Fault,
-    > {
-        Ok(self.config.connect(self.connector()?).await?)
-    }
 }
 
 /// Connects on the runtime that the store was opened on, whoever asks: a connection is driven where it was made, and one made
@@ -165,20 +70,32 @@ struct Patience {
 
 /// The connections.
 pub(super) struct Pool {
-    pool: deadpool_postgres::Pool,
+    role: Role,
+    connections: deadpool_postgres::Pool,
     patience: Mutex<Patience>,
 }
 
 impl Pool {
     /// No connection is made yet.
-    pub(super) fn new(address: &Address, most: usize) -> StoreResult<Self> {
+    pub(super) fn new(address: &Address, pooling: Pooling, most: usize) -> StoreResult<Self> {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let home = Home { runtime: Handle::current(), connector: address.connector()? };
-        let manager = Manager::from_connect(address.config.clone(), home, recycling);
-        let settings = Hook::async_fn(|client, _| {
-            Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
+        let manager = Manager::from_connect(address.config().clone(), home, recycling);
+        let role = address.role;
+        let settings = Hook::async_fn(move |client, _| {
+            Box::pin(async move {
+                match pooling {
+                    Pooling::Sessions => client.batch_execute(&session_sql()).await.map_err(HookError::Backend),
+                    // They would be set for whoever has that server's connection next, and not for us.
+                    Pooling::Transactions => match pooler::lacking(client, role).await {
+                        Ok(None) => Ok(()),
+                        Ok(Some(lacking)) => Err(HookError::Message(lacking.into())),
+                        Err(error) => Err(HookError::Backend(error)),
+                    },
+                }
+            })
         });
-        let pool = deadpool_postgres::Pool::builder(manager)
+        let connections = deadpool_postgres::Pool::builder(manager)
             .max_size(most)
             .wait_timeout(Some(CONNECT))
             .create_timeout(Some(CONNECT))
@@ -187,7 +104,7 @@ impl Pool {
             .post_create(settings)
             .build()
             .map_err(|e| StoreError::Unavailable(e.to_string()))?;
-        Ok(Self { pool, patience: Mutex::new(Patience::default()) })
+        Ok(Self { role, connections, patience: Mutex::new(Patience::default()) })
     }
 
     /// A connection. While the database is away most calls fail at once and one now and then tries.
@@ -198,11 +115,11 @@ impl Pool {
                 return Err(Fault::Unreachable(patience.why.clone()));
             }
         }
-        let outcome = self.pool.get().await;
+        let outcome = self.connections.get().await;
         let mut patience = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome {
             Ok(object) => {
-                if patience.failures > 0 {
+                if patience.failures > 0 && self.role == Role::Store {
                     tracing::info!("the database answers again");
                 }
                 *patience = Patience::default();
@@ -216,10 +133,12 @@ impl Pool {
                     PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
                         Fault::Engine(error)
                     }
+                    PoolError::PostCreateHook(HookError::Message(why)) => Fault::Unreachable(why.into_owned()),
                     other => Fault::Unreachable(format!("no connection to the database: {other}")),
                 };
                 let pause = FIRST_PAUSE.saturating_mul(1 << patience.failures.min(8)).min(MAX_PAUSE);
-                if patience.failures == 0 {
+                // Whoever watches a replica says so.
+                if patience.failures == 0 && self.role == Role::Store {
                     tracing::error!(error = %fault, "the database cannot be reached; attempts go on");
                 }
                 patience.failures += 1;
@@ -232,7 +151,7 @@ impl Pool {
 
     /// Gives up every connection; those in use when they are done.
     pub(super) fn close(&self) {
-        self.pool.close();
+        self.connections.close();
     }
 }
 

@@ -3,7 +3,7 @@
 //! Steps expand first: what a node of the version before needs stays as it was, so nodes are replaced one by one. A step
 //! that breaks the version before says so in [`Step::oldest`].
 
-use tokio_postgres::Client;
+use tokio_postgres::{Client, GenericClient};
 
 use super::fault::Fault;
 use crate::StoreError;
@@ -39,7 +39,7 @@ const LOCK: i64 = 0x706c_6179_7072;
 pub(super) const SHARDS: i32 = 64;
 
 /// The version of the database and the oldest version of this program that can work with it; `None` when it is empty.
-pub(super) async fn version(client: &Client) -> Result<Option<(i64, i64)>, Fault> {
+pub(super) async fn version(client: &impl GenericClient) -> Result<Option<(i64, i64)>, Fault> {
     let there: bool = client
         .query_one("SELECT to_regclass(quote_ident(current_schema()) || '.schema_version') IS NOT NULL", &[])
         .await?
@@ -59,24 +59,25 @@ pub(super) fn check(found: Option<(i64, i64)>) -> Result<(), Fault> {
     }
 }
 
-/// Brings the database to [`VERSION`], one transaction a step, while nobody else does. The versions before and after.
+/// Brings the database to [`VERSION`], one transaction a step, each while nobody else does any. The versions before and
+/// after.
 pub(super) async fn migrate(client: &mut Client, autostart: bool, now: Option<i64>) -> Result<(i64, i64), Fault> {
-    // Other nodes may be at it for longer than a statement may take otherwise.
-    client.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
-    let lock = "SELECT pg_advisory_lock($1 # hashtextextended(current_schema(), 0))";
-    client.execute(lock, &[&LOCK]).await?;
-    let outcome = steps(client, autostart, now).await;
-    // A connection that ends gives the lock back as well.
-    client.execute("SELECT pg_advisory_unlock($1 # hashtextextended(current_schema(), 0))", &[&LOCK]).await?;
-    outcome
-}
-
-async fn steps(client: &mut Client, autostart: bool, now: Option<i64>) -> Result<(i64, i64), Fault> {
-    let found = version(client).await?;
-    check(found)?;
-    let before = found.map_or(0, |(version, _)| version);
-    for (step, target) in STEPS.iter().zip(1i64..).skip(usize::try_from(before).unwrap_or(0)) {
+    let mut before = None;
+    loop {
         let transaction = client.transaction().await?;
+        // Other nodes may be at it for longer than a statement may take otherwise.
+        transaction.batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0").await?;
+        // The transaction's, not the session's: a pooler may give the next statement another session.
+        let lock = "SELECT pg_advisory_xact_lock($1 # hashtextextended(current_schema(), 0))";
+        transaction.execute(lock, &[&LOCK]).await?;
+        let found = version(&transaction).await?;
+        check(found)?;
+        let found = found.map_or(0, |(version, _)| version);
+        let before = *before.get_or_insert(found);
+        let Some((step, target)) = STEPS.iter().zip(1i64..).nth(usize::try_from(found).unwrap_or(0)) else {
+            transaction.commit().await?;
+            return Ok((before, found));
+        };
         transaction.batch_execute(step.sql).await?;
         if target == 1 {
             fill(&transaction, autostart, now).await?;
@@ -84,7 +85,6 @@ async fn steps(client: &mut Client, autostart: bool, now: Option<i64>) -> Result
         transaction.execute("UPDATE schema_version SET version = $1, oldest = $2", &[&target, &step.oldest]).await?;
         transaction.commit().await?;
     }
-    Ok((before, before.max(VERSION)))
 }
 
 /// What a new store starts with.

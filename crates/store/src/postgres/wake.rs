@@ -10,10 +10,10 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_postgres::AsyncMessage;
 
+use super::address::Address;
 use super::core::Core;
 use super::fault::Fault;
 use super::notifier::Notifier;
-use super::pool::Address;
 
 /// Least time between two notifications of a node: 20 a second.
 const SPACING: Duration = Duration::from_millis(50);
@@ -42,11 +42,12 @@ async fn notify(store: &Core) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Listens, and tells who waits on this node also every second; `listening` hears when the first attempt is over.
+/// Listens, and tells who waits on this node also every second; `listening` hears when the first attempt is over. Without an
+/// address, behind a pooler where nothing is ever heard, it tells every second alone.
 pub(super) async fn listen(
     store: Weak<Core>,
     notifier: Arc<Notifier>,
-    address: Address,
+    address: Option<Address>,
     listening: oneshot::Sender<()>,
 ) {
     let mut first = Some(listening);
@@ -62,6 +63,10 @@ pub(super) async fn listen(
         }
     };
     let hearing = async {
+        let Some(address) = address else {
+            first.take();
+            return std::future::pending().await;
+        };
         loop {
             if let Err(fault) = hear(&notifier, &address, &mut first).await {
                 tracing::debug!(error = %fault, "not listening; the queue is polled");

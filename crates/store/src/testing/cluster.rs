@@ -6,12 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
-/// Makes a cluster and obeys lines on its input: start, stop, kill, tls. Ends with the input, and takes everything along.
+/// Makes a cluster, or a standby of the one on the port PRIMARY, and obeys lines on its input: start, stop, kill, tls. Ends
+/// with the input, and takes everything along.
 const KEEPER: &str = r#"
 set -u
 cd "$FOLDER" || exit 1
 export LC_ALL=C
-"$BIN/initdb" -D data -U postgres -A trust -E UTF8 --no-sync >log 2>&1 || { echo "initdb failed"; cat log >&2; exit 1; }
+if [ -n "$PRIMARY" ]; then
+    "$BIN/pg_basebackup" -D data -h 127.0.0.1 -p "$PRIMARY" -U postgres -R -X stream -c fast --no-sync >log 2>&1
+else
+    "$BIN/initdb" -D data -U postgres -A trust -E UTF8 --no-sync >log 2>&1
+fi || { echo "no cluster"; cat log >&2; exit 1; }
 start() {
     for _ in $(seq 600); do
         "$BIN/postgres" -D data -p "$PORT" -c listen_addresses=127.0.0.1 -c unix_socket_directories="$FOLDER" \
@@ -94,6 +99,16 @@ impl Cluster {
     /// Makes and starts one. With `durable` it syncs as a real one does.
     #[must_use]
     pub fn start(durable: bool) -> Self {
+        Self::made(durable, None)
+    }
+
+    /// Makes and starts a standby that follows this one.
+    #[must_use]
+    pub fn standby(&self) -> Self {
+        Self::made(false, Some(self.port))
+    }
+
+    fn made(durable: bool, primary: Option<u16>) -> Self {
         let folder = tempfile::Builder::new().prefix("playproof-pg-").tempdir().unwrap().keep();
         let mut command = if is_root() {
             let user = other_user();
@@ -114,6 +129,7 @@ impl Cluster {
             .env("PORT", port.to_string())
             .env("FSYNC", if durable { "on" } else { "off" })
             .env("OPTIONS", "")
+            .env("PRIMARY", primary.map(|port| port.to_string()).unwrap_or_default())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

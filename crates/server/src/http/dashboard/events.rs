@@ -171,7 +171,7 @@ impl Service {
             return Ok(None);
         }
         let newest = ResultQuery { limit: MAX_VERDICTS, ..ResultQuery::default() };
-        let verdicts = self.store.results(newest).await?.rows.iter().map(item).collect();
+        let verdicts = self.lists.results(newest).await?.rows.iter().map(item).collect();
         let in_flight = self.scheduler.in_flight();
         Ok(Some(Moment {
             at: shapes::iso(now),
@@ -186,7 +186,7 @@ impl Service {
             circuit_open: self.scheduler.circuit_is_open(),
             history,
             verdicts,
-            errors: troubles(self.store.as_ref(), MAX_ERRORS).await?.into_iter().map(TroubleBody::from).collect(),
+            errors: troubles(&self.lists, MAX_ERRORS).await?.into_iter().map(TroubleBody::from).collect(),
             nodes: self.store.nodes().await?.into_iter().map(NodeBody::from).collect(),
             drift: self.embedded.drift().report().map(Into::into),
         }))

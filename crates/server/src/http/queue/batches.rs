@@ -157,7 +157,7 @@ impl From<BatchRow> for BatchBody {
 )]
 pub(crate) async fn list(GlobalAdmin { service, .. }: GlobalAdmin, Params(params): Params<PageParams>) -> Answer {
     let (limit, before) = params.place()?;
-    let rows = service.store.batches(before.map(BatchId), limit).await?;
+    let rows = service.lists.batches(before.map(BatchId), limit).await?;
     let next_cursor = page::next(&rows, limit, |last| last.id);
     Ok(answer::json(&BatchesAnswer { batches: rows.into_iter().map(BatchBody::from).collect(), next_cursor }))
 }

@@ -87,7 +87,7 @@ pub(crate) async fn list(
     let deployment = access.deployment(params.deployment_id)?;
     let limit = page::page_size(params.limit, PAGE, MAX_PAGE)?;
     let before = page::cursor(params.cursor)?.map(Seq);
-    let mut rows = service.store.dead(before, limit).await?;
+    let mut rows = service.lists.dead(before, limit).await?;
     let next_cursor = page::next(&rows, limit, |last| last.seq.0);
     rows.retain(|row| deployment.as_ref().is_none_or(|d| *d == row.key.deployment));
     Ok(answer::json(&DeadAnswer { sessions: rows.into_iter().map(DeadBody::from).collect(), next_cursor }))

@@ -105,7 +105,7 @@ pub(crate) async fn list(Reviewer { service, access }: Reviewer, Params(params):
         limit: page::page_size(params.limit, PAGE, MAX_PAGE)?,
         window: MAX_WINDOW,
     };
-    let page = service.store.queued(query).await?;
+    let page = service.lists.queued(query).await?;
     let next_cursor = page.next.map(|next| format!("{}_{}", next.scored_at.0, next.row));
     Ok(answer::json(&SessionsAnswer {
         sessions: page.rows.into_iter().map(|row| body(name, row)).collect(),

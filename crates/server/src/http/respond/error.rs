@@ -273,7 +273,11 @@ impl From<StoreError> for ApiError {
             StoreError::Corrupt(_) | StoreError::TooLarge(_) => {
                 return Self::internal(error.to_string());
             }
-            StoreError::Unavailable(_) | StoreError::LeaseLost(_) | StoreError::Newer { .. } | StoreError::InUse(_) => {
+            StoreError::Unavailable(_)
+            | StoreError::LeaseLost(_)
+            | StoreError::Newer { .. }
+            | StoreError::InUse(_)
+            | StoreError::Unusable(_) => {
                 (Code::StoreUnavailable, "the store does not answer at the moment; send the request again later")
             }
         };
@@ -362,6 +366,7 @@ mod tests {
             StoreError::Unavailable("/secret/path".into()),
             StoreError::Corrupt("/secret/path".into()),
             StoreError::InUse("/secret/path".into()),
+            StoreError::Unusable("/secret/path".into()),
         ] {
             let error = ApiError::from(error);
             assert!(!error.message.contains("secret") && error.cause.as_deref().unwrap().contains("secret"));

@@ -219,7 +219,7 @@ pub(crate) async fn list(Reader { service, access }: Reader, Params(params): Par
         limit: page::page_size(params.limit, PAGE, MAX_PAGE)?,
         now: service.clock.now().wall,
     };
-    let page = service.store.campaigns(query).await?;
+    let page = service.lists.campaigns(query).await?;
     Ok(answer::json(&CampaignsAnswer {
         campaigns: page.rows.into_iter().map(CampaignBody::from).collect(),
         next_cursor: page.next.map(|(seq, id)| format!("{}-{}", seq.0, id.0)),
@@ -243,8 +243,8 @@ pub(crate) async fn read(
     let limit = page::page_size(params.limit, MEMBERS_PAGE, MAX_MEMBERS_PAGE)?;
     let before = page::cursor(params.cursor)?.map(Seq);
     let (id, deployment) = (id(&text)?, access.deployment(params.deployment_id)?);
-    let campaign = service.store.campaign(id, deployment, service.clock.now().wall).await?.ok_or_else(unknown)?;
-    let members = service.store.campaign_members(campaign.id, before, limit).await?;
+    let campaign = service.lists.campaign(id, deployment, service.clock.now().wall).await?.ok_or_else(unknown)?;
+    let members = service.lists.campaign_members(campaign.id, before, limit).await?;
     let next = page::next(&members, limit, |last| last.seq.0);
     let sessions = members.into_iter().map(MemberBody::from).collect();
     Ok(answer::json(&CampaignAnswer { campaign: campaign.into(), sessions, next_cursor: next }))

@@ -135,7 +135,7 @@ pub(crate) async fn list(
             let id = SessionId::from_unique(&id).ok_or_else(wrong)?;
             one(&service, access.session(id, params.deployment_id)?, &query).await?
         }
-        None => service.store.results(query).await?,
+        None => service.lists.results(query).await?,
     };
     if answer::wants_csv(&headers) { csv(&page) } else { Ok(answer::json(&answer(&page))) }
 }

@@ -183,7 +183,7 @@ pub(crate) async fn list(
     let limit = page::page_size(params.limit, PAGE, MAX_PAGE)?;
     let after = page::cursor(params.cursor)?.unwrap_or(0);
     let deployment = access.deployment(params.deployment_id)?;
-    let rows = service.store.labels(Seq(after), limit, deployment).await?;
+    let rows = service.lists.labels(Seq(after), limit, deployment).await?;
     let next = page::next(&rows, limit, |last| last.seq.0);
     if answer::wants_csv(&headers) {
         // As `train --labels` and `evaluate --labels` read them: identifiers as they are.
