@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let folder = tempfile::tempdir_in(".").context("cannot create a folder for the store here")?;
     let bench =
-        Bench { store: Arc::new(open(folder.path())?), template: template(args.movements), model: Model::bundled()? };
+        Bench { store: Arc::new(open_embedded(folder.path())?), template: template(args.movements), model: Model::bundled()? };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut table = String::from("  queued   submit us   claim+settle ms   stats us   result us   RSS MiB\n");
     runtime.block_on(async {
@@ -140,7 +140,7 @@ fn shared(url: &str, movements: usize) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// When it cannot be opened, or holds sessions: a benchmark fills it.
 pub(super) async fn open_empty(url: &str) -> anyhow::Result<PostgresStore> {
-    open(url, Time::Database, Timestamp(0)).await
+    open_shared(url, Time::Database, Timestamp(0)).await
 }
 
 /// The shared store in an empty database, with `now` as its first time and the caller's from then on.
@@ -148,10 +148,10 @@ pub(super) async fn open_empty(url: &str) -> anyhow::Result<PostgresStore> {
 /// # Errors
 /// As [`open_empty`].
 pub(super) async fn open_empty_at(url: &str, now: Timestamp) -> anyhow::Result<PostgresStore> {
-    open(url, Time::Callers, now).await
+    open_shared(url, Time::Callers, now).await
 }
 
-async fn open(url: &str, time: Time, now: Timestamp) -> anyhow::Result<PostgresStore> {
+async fn open_shared(url: &str, time: Time, now: Timestamp) -> anyhow::Result<PostgresStore> {
     let settings = PostgresSettings {
         url: url.to_owned(),
         connections: 8,
@@ -195,14 +195,14 @@ pub(super) fn template(movements: usize) -> NewSession {
 pub(super) async fn fill_with_finished(folder: &Path, count: u64, movements: usize) -> anyhow::Result<()> {
     /// Submitted before they are finished: a queue as a node has it.
     const ROUND: u64 = 5_000;
-    let bench = Bench { store: Arc::new(open(folder)?), template: template(movements), model: Model::bundled()? };
+    let bench = Bench { store: Arc::new(open_embedded(folder)?), template: template(movements), model: Model::bundled()? };
     let (mut submitted, mut token) = (0, 0);
     while submitted < count {
         let until = count.min(submitted + ROUND);
         bench.submit(submitted..until).await?;
         for _ in 0..(until - submitted).div_ceil(u64::from(BATCH_SIZE)) {
             token += 1;
-            bench.batch(token).await?;
+            bench.batch(token, NOW).await?;
         }
         submitted = until;
     }
@@ -210,7 +210,7 @@ pub(super) async fn fill_with_finished(folder: &Path, count: u64, movements: usi
 }
 
 /// An embedded store without limits, whose scheduler is not told to run.
-fn open(folder: &Path) -> anyhow::Result<SqliteStore> {
+fn open_embedded(folder: &Path) -> anyhow::Result<SqliteStore> {
     let room = CapacityLimits { queue_limit: u64::MAX, store_limit: None, min_free_disk: 0 };
     Ok(SqliteStore::open(&SqliteSettings { folder: folder.to_owned(), room, autostart: false }, NOW.wall)?)
 }

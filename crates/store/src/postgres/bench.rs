@@ -2,7 +2,8 @@
 
 use super::core::Core;
 use super::fault::Fault;
-use super::pool::{Address, called};
+use super::address::Address;
+use super::pool::called;
 use super::store::PostgresStore;
 use crate::history::{History, SCORED_AFTER_MS};
 use crate::{NewSession, StoreResult};
