@@ -176,7 +176,7 @@ mod tests {
             app.get("/ready").await.json(),
             json!({
                 "status": "ready", "reads": true, "problems": [], "outage": null,
-                "checks": {"store": "ok", "queue": "ok", "detector": "ok", "circuit": "closed"}
+                "checks": {"store": "ok", "replica": "none", "queue": "ok", "detector": "ok", "circuit": "closed"}
             })
         );
         let app = TestApp::start().await;
