@@ -61,8 +61,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return shared(url, args.movements);
     }
     let folder = tempfile::tempdir_in(".").context("cannot create a folder for the store here")?;
-    let bench =
-        Bench { store: Arc::new(open_embedded(folder.path())?), template: template(args.movements), model: Model::bundled()? };
+    let bench = Bench {
+        store: Arc::new(open_embedded(folder.path())?),
+        template: template(args.movements),
+        model: Model::bundled()?,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut table = String::from("  queued   submit us   claim+settle ms   stats us   result us   RSS MiB\n");
     runtime.block_on(async {
@@ -195,7 +198,8 @@ pub(super) fn template(movements: usize) -> NewSession {
 pub(super) async fn fill_with_finished(folder: &Path, count: u64, movements: usize) -> anyhow::Result<()> {
     /// Submitted before they are finished: a queue as a node has it.
     const ROUND: u64 = 5_000;
-    let bench = Bench { store: Arc::new(open_embedded(folder)?), template: template(movements), model: Model::bundled()? };
+    let bench =
+        Bench { store: Arc::new(open_embedded(folder)?), template: template(movements), model: Model::bundled()? };
     let (mut submitted, mut token) = (0, 0);
     while submitted < count {
         let until = count.min(submitted + ROUND);

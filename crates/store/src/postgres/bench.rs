@@ -1,8 +1,8 @@
 //! What only the benchmark asks of the shared store: a baseline to compare with, and finished sessions by the million.
 
+use super::address::Address;
 use super::core::Core;
 use super::fault::Fault;
-use super::address::Address;
 use super::pool::called;
 use super::store::PostgresStore;
 use crate::history::{History, SCORED_AFTER_MS};
