@@ -52,11 +52,14 @@ pub(super) async fn drive(engine: Arc<Engine>, shutdown: Shutdown) {
         };
         look = false;
         tokio::select! {
+            // In this order, so that what happens follows from what happened; those that ask for a look come first, or a
+            // busy queue would keep them waiting.
+            biased;
+            Some(_) = batches.join_next() => look = true,
+            _ = tick.tick() => look = true,
             () = &mut ready => {}
             () = engine.changed.notified() => {}
             () = sleep_until(at) => {}
-            _ = tick.tick() => look = true,
-            Some(_) = batches.join_next() => look = true,
             () = shutdown.soft() => {}
         }
     }

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::circuit::Circuit;
 use super::kept_reaches::KeptReaches;
 use super::outage::{Outage, Outages};
+use super::randomness::Randomness;
 use crate::clock::Clock;
 use crate::detector::Detector;
 use crate::domain::backoff::Backoff;
@@ -67,6 +68,8 @@ pub struct Parts {
     pub local: Option<Arc<dyn Detector>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Chance, for retries and lease tokens.
+    pub randomness: Randomness,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// From score to decision.
@@ -194,6 +197,7 @@ impl Engine {
     pub(super) async fn probe(self: Arc<Self>, shutdown: Shutdown) {
         let Ok(_alone) = self.probing.try_lock() else { return };
         let asked = tokio::select! {
+            biased;
             asked = timeout(PROBE, self.parts.detector.health()) => asked,
             () = shutdown.soft() => return,
         };
@@ -245,7 +249,7 @@ impl Engine {
             up_to: None,
             accepted_by: None,
             lease: self.settings.lease,
-            token: LeaseToken(rand::random()),
+            token: LeaseToken(self.parts.randomness.number()),
             owner: self.settings.node.clone(),
             source: scorer.detector.source(),
         }

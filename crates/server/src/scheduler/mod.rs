@@ -12,6 +12,7 @@ mod isolate;
 mod kept_reaches;
 mod manual;
 mod outage;
+mod randomness;
 mod records;
 pub mod retention;
 mod reuse;
@@ -23,6 +24,7 @@ pub use circuit::{Circuit, Permission};
 pub use engine::{Parts, Settings};
 pub use manual::ManualRun;
 pub use outage::Outage;
+pub use randomness::Randomness;
 use tokio::task::JoinSet;
 
 use self::engine::Engine;
