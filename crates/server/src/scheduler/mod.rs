@@ -17,6 +17,7 @@ mod records;
 pub mod retention;
 mod reuse;
 mod shadow;
+mod witness;
 
 use std::sync::Arc;
 
