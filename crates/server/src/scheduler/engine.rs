@@ -162,6 +162,13 @@ impl Engine {
         self.parts.clock.now().wall.plus(self.settings.backoff.max)
     }
 
+    /// When to try again those for whom the circuit opened. Everybody behind them has had a turn by then: the circuit is
+    /// probed before, and who is ready waits no longer than the policy says. Else they would open it again first, for ever.
+    pub(super) fn after_the_others(&self) -> Timestamp {
+        let turn = self.settings.circuit_probe * 2 + self.settings.policy.max_wait;
+        self.parts.clock.now().wall.plus(self.settings.backoff.max.max(turn))
+    }
+
     /// The circuit, locked for a moment; never held across an await.
     pub(super) fn circuit(&self) -> MutexGuard<'_, Circuit> {
         self.circuit.lock().unwrap_or_else(PoisonError::into_inner)

@@ -183,7 +183,7 @@ async fn isolate(engine: &Engine, rows: &[Row], message: &str, effort: &mut Effo
         engine.open_circuit(None, "it refuses every session");
         let judged_already: HashSet<Seq> = judged.outcomes.iter().map(|(seq, _)| *seq).collect();
         let aside: Vec<Row> = rows.iter().filter(|row| !judged_already.contains(&row.id)).cloned().collect();
-        judged.retry(&aside, engine.much_later(), false, message, "permanent");
+        judged.retry(&aside, engine.after_the_others(), false, message, "permanent");
         return;
     }
     for part in parts {
