@@ -161,4 +161,6 @@ mod local_tests;
 #[cfg(test)]
 mod outage_tests;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
