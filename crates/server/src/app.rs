@@ -34,7 +34,7 @@ use crate::metrics::Metrics;
 use crate::operations::Operations;
 use crate::registry::Registry;
 use crate::result_notifier::ResultNotifier;
-use crate::scheduler::{self, Scheduler};
+use crate::scheduler::{self, Randomness, Scheduler};
 use crate::shutdown::{Shutdown, Signals};
 use crate::store::audit::Entry;
 use crate::store::postgres::{self, PostgresSettings, PostgresStore, ReplicaSettings, Time};
@@ -115,16 +115,16 @@ impl Node {
             detector: Arc::clone(&detector),
             local: local_detector(config, &embedded),
             clock: Arc::clone(&clock),
+            randomness: Randomness::system(),
             metrics: Arc::clone(&metrics),
             thresholds: Arc::clone(controls.thresholds()),
             settled: Arc::clone(&settled),
         };
         let settings = scheduler_settings(config);
         let life = Life::start(&settings.node, address, Arc::clone(&store), clock.as_ref(), shutdown.clone()).await;
-        let scheduler = {
-            let _background = background.enter();
-            Scheduler::start(parts, settings, shutdown.clone())
-        };
+        let entered = background.enter();
+        let scheduler = Scheduler::start(parts, settings, shutdown.clone());
+        drop(entered);
         let intake = Intake::new(
             Arc::clone(&store),
             embedded.clone(),

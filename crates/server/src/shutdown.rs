@@ -3,14 +3,16 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::stream::{self, Stream, StreamExt as _};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
 enum Phase {
     Running,
     Leaving,
@@ -18,9 +20,16 @@ enum Phase {
     Hard,
 }
 
-/// Tells everybody when to end; cheap to clone.
+/// Tells everybody when to end; cheap to clone. Whoever waits wakes in the order of waiting.
 #[derive(Clone, Debug)]
-pub struct Shutdown(Arc<watch::Sender<Phase>>);
+pub struct Shutdown(Arc<Steps>);
+
+#[derive(Debug)]
+struct Steps {
+    /// The [`Phase`] reached.
+    phase: AtomicU8,
+    changed: Notify,
+}
 
 impl Default for Shutdown {
     fn default() -> Self {
@@ -32,7 +41,7 @@ impl Shutdown {
     /// Nobody has asked yet.
     #[must_use]
     pub fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(Phase::Running)))
+        Self(Arc::new(Steps { phase: AtomicU8::new(Phase::Running as u8), changed: Notify::new() }))
     }
 
     /// Asks for the soft end; asking again changes nothing.
@@ -48,13 +57,13 @@ impl Shutdown {
     /// Whether the soft end has been asked for.
     #[must_use]
     pub fn is_soft(&self) -> bool {
-        *self.0.borrow() >= Phase::Soft
+        self.0.has_reached(Phase::Soft)
     }
 
     /// Whether the hard end has come.
     #[must_use]
     pub fn is_hard(&self) -> bool {
-        *self.0.borrow() >= Phase::Hard
+        self.0.has_reached(Phase::Hard)
     }
 
     /// Returns once the end is known to come; at once when it was before.
@@ -113,21 +122,31 @@ impl Shutdown {
     }
 
     fn raise(&self, to: Phase) {
-        self.0.send_if_modified(|phase| {
-            let higher = to > *phase;
-            *phase = to.max(*phase);
-            higher
-        });
+        if self.0.phase.fetch_max(to as u8, Ordering::SeqCst) < to as u8 {
+            self.0.changed.notify_waiters();
+        }
     }
 
     fn reached(&self, phase: Phase) -> impl Future<Output = ()> + Send + use<> {
-        let mut watched = self.0.subscribe();
-        // Held by the future, so that the channel lives as long as somebody waits.
-        let sender = Arc::clone(&self.0);
+        let steps = Arc::clone(&self.0);
         async move {
-            let _ = watched.wait_for(|now| *now >= phase).await;
-            drop(sender);
+            loop {
+                let changed = steps.changed.notified();
+                tokio::pin!(changed);
+                // Registered before the phase is looked at, or a change in between would wake nobody.
+                changed.as_mut().enable();
+                if steps.has_reached(phase) {
+                    return;
+                }
+                changed.await;
+            }
         }
+    }
+}
+
+impl Steps {
+    fn has_reached(&self, phase: Phase) -> bool {
+        self.phase.load(Ordering::SeqCst) >= phase as u8
     }
 }
 

@@ -22,6 +22,9 @@ mod scored;
 
 mod settlement;
 
+#[cfg(any(test, feature = "testing"))]
+pub mod memory;
+
 pub mod audit;
 
 pub mod buckets;

@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn the_distance_is_that_to_the_third_of_all_places() {
-        let noise = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / 4e6;
+        let noise = |i: usize| (u32::try_from(i).unwrap().wrapping_mul(2_654_435_761) >> 8) as f32 / 4e6;
         for (count, traits) in [(1, 1), (2, 3), (15, 2), (16, 5), (17, 5), (600, 9)] {
             let fitted: Vec<f32> = (0..count * traits).map(noise).collect();
             let at: Vec<f32> = (0..traits).map(|i| noise(i + 77_777)).collect();

@@ -288,8 +288,8 @@ mod tests {
         let support = &model.contents().judge.support;
         let width = model.feature_set().columns().len();
         for seed in 0..50u32 {
-            let noise = |i: usize| f64::from((seed * 977 + i as u32).wrapping_mul(2_654_435_761) >> 8) / 1e6 - 8.0;
-            let row: Vec<f64> = (0..width).map(noise).collect();
+            let noise = |i: u32| f64::from((seed * 977 + i).wrapping_mul(2_654_435_761) >> 8) / 1e6 - 8.0;
+            let row: Vec<f64> = (0..).map(noise).take(width).collect();
             let deviation: Vec<f32> =
                 support.scales.iter().zip(&support.mean).map(|(s, m)| s.normal(single(row[s.index])) - m).collect();
             let mut pull = vec![0.0f32; deviation.len()];

@@ -4,15 +4,14 @@
 mod faulty;
 
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{RwLock, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 pub(crate) use faulty::Faulty;
@@ -38,7 +37,7 @@ use crate::metrics::Metrics;
 use crate::operations::Operations;
 use crate::registry::Registry;
 use crate::result_notifier::ResultNotifier;
-use crate::scheduler::{self, Scheduler};
+use crate::scheduler::{self, Randomness, Scheduler};
 use crate::shutdown::Shutdown;
 use crate::store::deliveries::DeliveryStore as _;
 use crate::store::evidence::EvidenceStore as _;
@@ -107,13 +106,7 @@ impl TestApp {
         let room = CapacityLimits { queue_limit: choice.queue_limit, store_limit: None, min_free_disk: 0 };
         let open = SqliteSettings { folder: folder.path().to_owned(), room, autostart: false };
         let inner = SqliteStore::open(&open, START).unwrap();
-        let store = Arc::new(Faulty {
-            inner,
-            fault: Mutex::default(),
-            gate: RwLock::default(),
-            inside: AtomicUsize::default(),
-            most_inside: AtomicUsize::default(),
-        });
+        let store = Arc::new(Faulty { inner: Arc::new(inner), interceptor: faulty::Switch::default() });
         let (detector, clock) = (Arc::new(choice.detector), Arc::new(ManualClock::new(START)));
         let (settled, metrics) = (ResultNotifier::new(), Arc::new(Metrics::new().unwrap()));
         let shutdown = Shutdown::new();
@@ -127,6 +120,7 @@ impl TestApp {
             detector: asked,
             local: None,
             clock: clock.clone(),
+            randomness: Randomness::system(),
             metrics: metrics.clone(),
             thresholds: Arc::clone(controls.thresholds()),
             settled: settled.clone(),

@@ -52,6 +52,7 @@ pub(super) async fn run(
     let claimed = claim.members.len();
     let when = evidence::when(engine, &claim, trigger);
     let (settlement, verdicts) = tokio::select! {
+        biased;
         done = judge(engine, scorer, &claim, when, permit) => done?,
         lost = keep_lease(engine, lease) => {
             tracing::warn!(batch = lease.batch.0, "the lease was lost; the work on the batch is dropped");
@@ -194,7 +195,7 @@ async fn work(
     let said = split.said(&recalled, &records);
     let (rows, without) = records.rows(set, &split.unscored);
     let attempts = claim.members.iter().map(|m| m.entry.attempts).max().unwrap_or(0).saturating_add(1);
-    let backoff = engine.settings.backoff.delay(attempts, rand::random());
+    let backoff = engine.settings.backoff.delay(attempts, engine.parts.randomness.share());
     let mut effort = Effort { backoff, ..Effort::default() };
     let shadow = shadow.map(|shadow| shadow.start(claim, &rows, &mut records));
     let mut judged = match (rows.is_empty(), scorer.fallback) {

@@ -25,6 +25,7 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 pub(super) async fn run(engine: Arc<Engine>, shutdown: Shutdown) {
     while !shutdown.is_soft() {
         let outcome = tokio::select! {
+            biased;
             outcome = turn(&engine) => outcome,
             () = shutdown.soft() => return,
         };
@@ -37,6 +38,7 @@ pub(super) async fn run(engine: Arc<Engine>, shutdown: Shutdown) {
             }
         };
         tokio::select! {
+            biased;
             () = engine.uncompared.notified() => {}
             () = tokio::time::sleep(pause) => {}
             () = shutdown.soft() => {}

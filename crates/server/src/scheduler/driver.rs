@@ -57,14 +57,17 @@ pub(super) async fn drive(engine: Arc<Engine>, shutdown: Shutdown) {
         };
         look = false;
         tokio::select! {
+            // In this order, so that what happens follows from what happened; those that ask for a look come first, or a
+            // busy queue would keep them waiting.
+            biased;
+            Some(_) = batches.join_next() => look = true,
+            _ = tick.tick() => look = true,
             () = async {
                 ready.await;
                 tokio::time::sleep_until(next_look).await;
             } => {}
             () = engine.changed.notified() => {}
             () = sleep_until(at) => {}
-            _ = tick.tick() => look = true,
-            Some(_) = batches.join_next() => look = true,
             () = shutdown.soft() => {}
         }
     }

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::circuit::Circuit;
 use super::kept_reaches::KeptReaches;
 use super::outage::{Outage, Outages};
+use super::randomness::Randomness;
 use crate::clock::Clock;
 use crate::detector::Detector;
 use crate::domain::backoff::Backoff;
@@ -67,6 +68,8 @@ pub struct Parts {
     pub local: Option<Arc<dyn Detector>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Chance, for retries and lease tokens.
+    pub randomness: Randomness,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// From score to decision.
@@ -159,6 +162,13 @@ impl Engine {
         self.parts.clock.now().wall.plus(self.settings.backoff.max)
     }
 
+    /// When to try again those for whom the circuit opened. Everybody behind them has had a turn by then: the circuit is
+    /// probed before, and who is ready waits no longer than the policy says. Else they would open it again first, for ever.
+    pub(super) fn after_the_others(&self) -> Timestamp {
+        let turn = self.settings.circuit_probe * 2 + self.settings.policy.max_wait;
+        self.parts.clock.now().wall.plus(self.settings.backoff.max.max(turn))
+    }
+
     /// The circuit, locked for a moment; never held across an await.
     pub(super) fn circuit(&self) -> MutexGuard<'_, Circuit> {
         self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
@@ -194,6 +204,7 @@ impl Engine {
     pub(super) async fn probe(self: Arc<Self>, shutdown: Shutdown) {
         let Ok(_alone) = self.probing.try_lock() else { return };
         let asked = tokio::select! {
+            biased;
             asked = timeout(PROBE, self.parts.detector.health()) => asked,
             () = shutdown.soft() => return,
         };
@@ -245,7 +256,7 @@ impl Engine {
             up_to: None,
             accepted_by: None,
             lease: self.settings.lease,
-            token: LeaseToken(rand::random()),
+            token: LeaseToken(self.parts.randomness.number()),
             owner: self.settings.node.clone(),
             source: scorer.detector.source(),
         }

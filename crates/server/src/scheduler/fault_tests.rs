@@ -84,6 +84,49 @@ async fn both_halves_refused_alike_is_the_detectors_fault_and_those_behind_get_t
 }
 
 #[tokio::test]
+async fn several_left_together_end_once_the_detector_has_scored_another() {
+    let bench = bench(poisoned(&[1, 2]), true);
+    bench.submit(0, 2).await;
+    bench.advance(Duration::from_secs(300));
+    bench.until_open().await;
+    let counts = bench.until(|c| c.leased == 0).await;
+    assert_eq!((counts.failed, counts.delayed), (0, 2), "nothing tells them from a detector that takes none");
+    bench.submit(2, 50).await;
+    bench.advance(Duration::from_secs(30));
+    bench.until(|c| c.processed == 50).await;
+    bench.advance(Duration::from_secs(600));
+    bench.until(|c| c.failed == 2).await;
+    assert_eq!(failed(&bench).await, [1, 2]);
+    assert!(!bench.scheduler.handle().circuit_is_open());
+}
+
+#[tokio::test]
+async fn a_session_alone_does_not_fail_for_a_detector_that_refuses_what_it_scored_before() {
+    let refuses = Arc::new(AtomicBool::new(false));
+    let state = Arc::clone(&refuses);
+    let bench = bench(
+        Scripted::new(move |rows: &[Row]| {
+            if state.load(Ordering::SeqCst) {
+                return Err(refusal());
+            }
+            Ok(answer(rows.iter().map(|row| (row.id, outcome_of(row.id))).collect()))
+        }),
+        true,
+    );
+    bench.submit(0, 50).await;
+    bench.until(|c| c.processed == 50).await;
+    refuses.store(true, Ordering::SeqCst);
+    bench.submit(50, 1).await;
+    bench.advance(Duration::from_secs(300));
+    bench.until_open().await;
+    let counts = bench.until(|c| c.leased == 0).await;
+    assert_eq!((counts.failed, counts.delayed, attempts(&bench, 51).await), (0, 1, 0));
+    refuses.store(false, Ordering::SeqCst);
+    bench.advance(Duration::from_secs(600));
+    bench.until(|c| c.processed == 51).await;
+}
+
+#[tokio::test]
 async fn an_answer_that_refuses_every_row_fails_nobody() {
     let refuse = |rows: &[Row]| Ok(answer(rows.iter().map(|r| (r.id, Outcome::Rejected("no".to_owned()))).collect()));
     let bench = bench(Scripted::new(refuse), true);

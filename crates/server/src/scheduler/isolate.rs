@@ -1,13 +1,15 @@
 //! Scoring a batch whatever the detector makes of it: retry what failed, find what it refuses, never sink neighbours.
 //!
 //! A batch that is refused for its content is halved until the session at fault is alone. Before that a known-good row
-//! goes to the detector: where that is refused too, the detector is at fault and the sessions are kept.
+//! goes to the detector: where that is refused too, the detector is at fault and the sessions are kept. Nor is anybody
+//! blamed while the detector refuses the session that it scored last.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
 use super::detector_call::{self, CallError, CallResult, Effort};
 use super::engine::Engine;
+use super::witness::{self, Testimony};
 use crate::detector::{DetectorError, Models, Outcome, Row};
 use crate::domain::id::Seq;
 use crate::domain::result::ModelIdentity;
@@ -132,6 +134,8 @@ async fn isolate(engine: &Engine, rows: &[Row], message: &str, effort: &mut Effo
     }
     let mut refused: Vec<(&Row, String)> = Vec::new();
     let mut scored = false;
+    // Whether it scored something after it refused somebody last.
+    let mut vouched = false;
     let mut away = false;
     let mut parts: Vec<&[Row]> = halves(rows);
     if parts.is_empty() {
@@ -141,10 +145,13 @@ async fn isolate(engine: &Engine, rows: &[Row], message: &str, effort: &mut Effo
         let Some(part) = parts.pop() else { break };
         match (call(engine, part, effort).await, part) {
             (Ok((models, outcomes)), _) => {
-                scored = true;
+                (scored, vouched) = (true, true);
                 judged.scored(part, &models, outcomes);
             }
-            (Err(CallError::Detector(DetectorError::Permanent { message })), [row]) => refused.push((row, message)),
+            (Err(CallError::Detector(DetectorError::Permanent { message })), [row]) => {
+                vouched = false;
+                refused.push((row, message));
+            }
             (Err(CallError::Detector(DetectorError::Permanent { .. })), _) => parts.extend(halves(part)),
             (Err(error), _) => away = put_off(engine, part, &error, effort, judged),
         }
@@ -156,14 +163,27 @@ async fn isolate(engine: &Engine, rows: &[Row], message: &str, effort: &mut Effo
     }
     if !scored && !away {
         scored = passes_last(engine, &mut parts, effort, judged).await;
+        vouched = scored;
     }
-    if !scored && refused.len() > 1 {
-        // It took a known-good row but not one of several real ones: that is no poison, something is wrong with it.
-        // Nobody is blamed; but these step aside for a while, in case it is they after all.
+    let mut is_at_fault = !scored && refused.len() > 1;
+    if !refused.is_empty() && !vouched && !away {
+        match hear_witness(engine, &refused, effort).await {
+            Testimony::Missing => {}
+            Testimony::Taken => is_at_fault = false,
+            Testimony::Refused => is_at_fault = true,
+            Testimony::Silent => {
+                is_at_fault = false;
+                parts.extend(refused.drain(..).map(|(row, _)| std::slice::from_ref(row)));
+            }
+        }
+    }
+    if is_at_fault {
+        // It took a known-good row but not one of several real ones, or not the one that it scored last: that is no poison,
+        // something is wrong with it. Nobody is blamed; but these step aside for a while, in case it is they after all.
         engine.open_circuit(None, "it refuses every session");
         let judged_already: HashSet<Seq> = judged.outcomes.iter().map(|(seq, _)| *seq).collect();
         let aside: Vec<Row> = rows.iter().filter(|row| !judged_already.contains(&row.id)).cloned().collect();
-        judged.retry(&aside, engine.much_later(), false, message, "permanent");
+        judged.retry(&aside, engine.after_the_others(), false, message, "permanent");
         return;
     }
     for part in parts {
@@ -184,6 +204,28 @@ async fn passes_last(engine: &Engine, parts: &mut [&[Row]], effort: &mut Effort,
             true
         }
         Err(_) => false,
+    }
+}
+
+/// What the detector makes of the session that it scored last, of the deployment of those `refused`.
+async fn hear_witness(engine: &Engine, refused: &[(&Row, String)], effort: &mut Effort) -> Testimony {
+    let Some(deployment) = refused.first().map(|(row, _)| &row.deployment) else { return Testimony::Missing };
+    if refused.iter().any(|(row, _)| row.deployment != *deployment) {
+        return Testimony::Missing;
+    }
+    let row = match witness::find(engine.parts.store.as_ref(), engine.parts.detector.as_ref(), deployment).await {
+        Ok(Some(row)) => row,
+        Ok(None) => return Testimony::Missing,
+        Err(_) => return Testimony::Silent,
+    };
+    match call(engine, std::slice::from_ref(&row), effort).await {
+        Ok(_) => Testimony::Taken,
+        Err(CallError::Detector(DetectorError::Permanent { .. })) => Testimony::Refused,
+        Err(CallError::Detector(DetectorError::Unavailable { message, retry_after })) => {
+            engine.open_circuit(retry_after, &message);
+            Testimony::Silent
+        }
+        Err(_) => Testimony::Silent,
     }
 }
 

@@ -12,10 +12,12 @@ mod isolate;
 mod kept_reaches;
 mod manual;
 mod outage;
+mod randomness;
 mod records;
 pub mod retention;
 mod reuse;
 mod shadow;
+mod witness;
 
 use std::sync::Arc;
 
@@ -23,6 +25,7 @@ pub use circuit::{Circuit, Permission};
 pub use engine::{Parts, Settings};
 pub use manual::ManualRun;
 pub use outage::Outage;
+pub use randomness::Randomness;
 use tokio::task::JoinSet;
 
 use self::engine::Engine;
@@ -157,5 +160,7 @@ mod fault_tests;
 mod local_tests;
 #[cfg(test)]
 mod outage_tests;
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

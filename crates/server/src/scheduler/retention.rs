@@ -68,6 +68,7 @@ pub(super) async fn keep(engine: Arc<Engine>, shutdown: Shutdown) {
     let mut reached = HashMap::new();
     loop {
         tokio::select! {
+            biased;
             _ = every.tick() => {}
             () = shutdown.soft() => return,
         }

@@ -88,6 +88,7 @@ fn bench_of(detector: Scripted, local: Option<Scripted>, autostart: bool, settin
         detector: detector.clone(),
         local: local.clone().map(|local| local as Arc<dyn crate::detector::Detector>),
         clock: clock.clone(),
+        randomness: Randomness::system(),
         metrics: metrics.clone(),
         thresholds: ThresholdTable::new(Thresholds::default()),
         settled: settled.clone(),

@@ -27,6 +27,7 @@ use crate::Store;
 
 pub(crate) use crate::testing::*;
 pub(crate) use random::check as check_random_histories;
+pub(crate) use random::check_queue as check_histories_of_the_queue;
 
 /// A new, empty store.
 pub(crate) struct Fixture {

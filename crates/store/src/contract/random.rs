@@ -56,6 +56,13 @@ enum Outcome {
     Rejected,
 }
 
+/// A step that any store takes which has a queue.
+fn queue_step() -> impl Strategy<Value = Step> {
+    any_step().prop_filter("of the queue", |step| {
+        !matches!(step, Step::Revise { .. } | Step::Label { .. } | Step::Fold | Step::Prune)
+    })
+}
+
 fn any_step() -> impl Strategy<Value = Step> {
     let name = || 0..NAMES.len();
     let outcome = prop_oneof![
@@ -406,9 +413,29 @@ pub(crate) fn check(
     open: impl AsyncFn(u64) -> Fixture,
     restart: impl AsyncFn(Fixture, Now) -> Fixture,
 ) {
+    play(any_step(), cases, restart_ends_leases, open, restart);
+}
+
+/// The same, of the queue's steps alone.
+pub(crate) fn check_queue(
+    cases: u32,
+    restart_ends_leases: bool,
+    open: impl AsyncFn(u64) -> Fixture,
+    restart: impl AsyncFn(Fixture, Now) -> Fixture,
+) {
+    play(queue_step(), cases, restart_ends_leases, open, restart);
+}
+
+fn play(
+    step: impl Strategy<Value = Step>,
+    cases: u32,
+    restart_ends_leases: bool,
+    open: impl AsyncFn(u64) -> Fixture,
+    restart: impl AsyncFn(Fixture, Now) -> Fixture,
+) {
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let outcome = TestRunner::new(config).run(&vec(any_step(), 1..60), |steps| {
+    let outcome = TestRunner::new(config).run(&vec(step, 1..60), |steps| {
         runtime.block_on(async {
             let mut fixture = open(QUEUE_LIMIT).await;
             let totals = Counts::default();

@@ -8,6 +8,7 @@
 )]
 
 pub mod cluster;
+pub mod intercepted;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -109,6 +109,7 @@ impl Node {
             detector: Arc::clone(&detector) as Arc<dyn Detector>,
             local: Some(Arc::new(EmbeddedDetector::new(Arc::clone(&cast.model)))),
             clock: Arc::clone(&clock),
+            randomness: scheduler::Randomness::system(),
             metrics: Arc::clone(&metrics),
             settled: ResultNotifier::new(),
         };

@@ -67,6 +67,7 @@ async fn drain(nodes: usize) -> Duration {
             detector: detector.clone(),
             local: None,
             clock: store.clock(),
+            randomness: Randomness::system(),
             metrics: Arc::new(Metrics::new().unwrap()),
             thresholds: crate::thresholds::ThresholdTable::new(Thresholds::default()),
             settled: ResultNotifier::new(),
