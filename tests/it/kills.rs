@@ -48,6 +48,8 @@ struct Tally {
     acknowledged: usize,
     /// Acknowledged sessions without a result, or unknown after a restart.
     lost: usize,
+    /// Known, without a result: the queue gives a session up whose batches died again and again, and says so.
+    failed: usize,
     /// Second results of a session, and results that became others.
     double: usize,
     /// Sessions and results that nobody sent.
@@ -60,6 +62,7 @@ impl Tally {
         self.kills += other.kills;
         self.acknowledged += other.acknowledged;
         self.lost += other.lost;
+        self.failed += other.failed;
         self.double += other.double;
         self.invented += other.invented;
         self.slowest = self.slowest.max(other.slowest);
@@ -68,12 +71,13 @@ impl Tally {
     fn told(&self, of: &str, begun: Instant) {
         let took = begun.elapsed().as_secs_f64();
         println!(
-            "{of}: killed {}, acknowledged {}, lost {}, double {}, invented {}, slowest restart {:.3} s, {took:.0} s",
+            "{of}: killed {}, acknowledged {}, lost {}, double {}, invented {}, given up {}, slowest restart {:.3} s, {took:.0} s",
             self.kills,
             self.acknowledged,
             self.lost,
             self.double,
             self.invented,
+            self.failed,
             self.slowest.as_secs_f64(),
         );
     }
@@ -201,6 +205,9 @@ async fn of_one_store(program: &str, place: Place, kills: usize, chance: &mut Ch
 async fn balance(url: &str, sent: &Sent, tally: &mut Tally) {
     let total = sent.get(url, "/api/v1/batch/stats").await["queue"]["total"].as_u64().unwrap();
     let total = usize::try_from(total).unwrap();
+    if !(sent.acknowledged()..=sent.all()).contains(&total) {
+        println!("{} were acknowledged of {} sent, and the store counts {total}", sent.acknowledged(), sent.all());
+    }
     tally.lost += sent.acknowledged().saturating_sub(total);
     tally.invented += total.saturating_sub(sent.all());
 }
@@ -218,7 +225,12 @@ async fn judge(url: &str, sent: &Sent, seen: &HashMap<String, Value>, tally: &mu
         cursor = page["nextCursor"].as_str().map(|next| format!("&cursor={next}"));
     }
     let names: HashSet<String> = (0..sent.all()).map(id).collect();
-    tally.lost += names.iter().filter(|name| !results.contains_key(*name)).count();
+    for name in names.iter().filter(|name| !results.contains_key(*name)) {
+        let now = sent.get(url, &format!("/api/v1/batch/result/{name}")).await;
+        let is_failed = now["status"] == "failed";
+        println!("{name} has no result: {now}");
+        *(if is_failed { &mut tally.failed } else { &mut tally.lost }) += 1;
+    }
     tally.invented += results.keys().filter(|name| !names.contains(*name)).count();
     let processed = sent.get(url, "/api/v1/batch/stats").await["queue"]["processed"].as_u64().unwrap();
     tally.double += usize::try_from(processed).unwrap().max(listed) - results.len();

@@ -13,12 +13,15 @@ use crate::cli::say;
 
 /// How often a node is started; the last one is then left alone.
 const STARTS: usize = 7;
+/// Longer than since the times at which the store's sessions were made up to arrive: nothing is pruned.
+const KEPT: &str = "3650d";
 /// What a node does after its start is no part of idleness.
 const SETTLED: Duration = Duration::from_secs(10);
 
 /// Measures starts, memory and processor time of a node that has nothing to do
 ///
-/// The node is `serve` in a process of its own with every setting at its default, so its scheduler runs. It is killed and
+/// The node is `serve` in a process of its own with the default settings, so its scheduler runs; but it keeps everything, as what
+/// fills the store is of earlier years. It is killed and
 /// started again several times, then left alone.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -50,10 +53,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     })?;
     drop(runtime);
 
+    let keeping = ["RESULTS", "TELEMETRY", "TELEMETRY_FLAGGED", "COUNTS"]
+        .map(|what| (format!("PLAYPROOF_RETENTION_{what}"), KEPT.to_owned()));
+    let keeping = keeping.each_ref().map(|(name, value)| (name.as_str(), value.clone()));
     let mut starts = Vec::new();
     let node = loop {
         let begun = Instant::now();
-        let node = Node::start(&place, &[], None)?;
+        let node = Node::start(&place, &keeping, None)?;
         while !node.is_ready()? {
             anyhow::ensure!(begun.elapsed() < Duration::from_secs(60), "the node was not ready after 60 s");
         }
