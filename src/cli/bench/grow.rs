@@ -16,8 +16,8 @@ use crate::store::history::History;
 use crate::store::sqlite::{CapacityLimits, SqliteSettings, SqliteStore};
 use crate::store::{Cursor, ResultQuery, Retention, Store};
 
-/// Sessions of a day of the history, so a hundred thousand are three weeks and ten million are five and a half years.
-const PER_DAY: i64 = 5_000;
+/// Sessions of a day of the history, so a hundred thousand are seven weeks and ten million are fourteen years.
+const PER_DAY: i64 = 2_000;
 const DAY_MS: i64 = 24 * 3_600_000;
 const PER_USER: i64 = 50;
 const SUBMITS: u64 = 2_000;
@@ -41,6 +41,8 @@ struct Grown {
 
 /// Measures stores of these sizes, and gives the table.
 pub(super) async fn run(sizes: &[u64], rounds: u32, movements: usize, url: Option<&str>) -> anyhow::Result<String> {
+    let most = MIN_PRUNED / 2 / PER_DAY;
+    anyhow::ensure!(i64::from(rounds) < most, "at most {} rounds: each takes a day from the history", most - 1);
     let folder = tempfile::tempdir_in(".").context("cannot create a folder for the stores here")?;
     let mut stores = Vec::new();
     for size in sizes {
@@ -110,8 +112,8 @@ impl Grown {
         let page = self.pages(|_| first.clone()).await?;
         let deep = self
             .pages(|n| {
-                // At other places of the history each time.
-                let row = (n * 7_919 + 13) * self.history.sessions / (PAGES * 7_919 + 26);
+                // All over the newer half: retention takes days from the older one.
+                let row = self.history.sessions / 2 + n * (self.history.sessions / 2 - 1) / PAGES;
                 let scored_at = Timestamp(self.history.accepted_at(row).0 + 1_000);
                 ResultQuery { after: Some(Cursor { scored_at, row }), limit: 100, ..ResultQuery::default() }
             })
@@ -165,7 +167,9 @@ fn table(stores: &[Grown]) -> String {
     }
     for (store, row) in stores.iter().zip(&medians) {
         let _ = write!(text, "\n{:>20}", store.history.sessions);
-        row.iter().for_each(|value| text.push_str(&cell(*value)));
+        for value in row {
+            text.push_str(&cell(*value));
+        }
     }
     let Some(last) = medians.last() else { return text };
     for (store, row) in stores.iter().zip(&medians).take(stores.len().saturating_sub(1)) {
