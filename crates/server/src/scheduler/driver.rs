@@ -12,7 +12,7 @@ use super::batch_run;
 use super::circuit::Permission;
 use super::engine::Engine;
 use super::fallback::Fallback;
-use crate::domain::batch::{Decision, Trigger, decide};
+use crate::domain::batch::{Decision, QueueView, Trigger, decide};
 use crate::domain::time::Now;
 use crate::shutdown::Shutdown;
 use crate::store::{Snapshot, StoreResult};
@@ -123,12 +123,19 @@ async fn turn(
     };
     let mut view = snapshot.queue;
     view.ready = view.ready.saturating_sub(claiming * engine.settings.policy.batch_size);
-    let trigger = match decide(&view, &engine.settings.policy, now.wall, look) {
+    let mut decision = decide(&view, &engine.settings.policy, now.wall, look);
+    if decision == Decision::Run(Trigger::Retry) && notes.retried_last {
+        // Retries that open the circuit each time would leave those in line no turn.
+        let in_line = decide(&QueueView { next_due: None, ..view }, &engine.settings.policy, now.wall, look);
+        decision = if matches!(in_line, Decision::Run(_)) { in_line } else { decision };
+    }
+    let trigger = match decision {
         // What a claim under way will take is not known yet; only another full batch is sure to be left.
         Decision::Run(trigger) if claiming > 0 && trigger != Trigger::Full => return Ok(Next::At(None)),
         Decision::Run(trigger) => trigger,
         Decision::Wait(at) => return Ok(Next::At(at.map(|at| Instant::now() + at.since(now.wall)))),
     };
+    notes.retried_last = trigger == Trigger::Retry;
     engine.claiming.fetch_add(1, Ordering::SeqCst);
     let (engine, shutdown) = (Arc::clone(engine), shutdown.clone());
     batches.spawn(async move { claim_and_run(&engine, trigger, permit, &shutdown).await });
@@ -163,6 +170,8 @@ async fn claim_and_run(engine: &Engine, trigger: Trigger, permit: OwnedSemaphore
 struct Notes {
     expiry: Expiry,
     fallback: Fallback,
+    /// Whether the last batch was one of retries.
+    retried_last: bool,
 }
 
 /// Returns the sessions of leases that ran out to the queue, whether or not batches may run; looked at once a second.

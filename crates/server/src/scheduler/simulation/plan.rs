@@ -173,8 +173,15 @@ impl Plan {
 
 /// Settings of a node that lives as fast as a schedule does.
 fn settings(dice: &Dice) -> Settings {
-    let day = Duration::from_secs(86_400);
     let batch_size = dice.from(2, 8);
+    let mut settings = settings_by_chance(dice, batch_size);
+    // As the defaults are: whoever waits has had a turn at the detector before the local one takes over.
+    settings.fallback_after += settings.policy.max_wait + settings.circuit_probe * 2;
+    settings
+}
+
+fn settings_by_chance(dice: &Dice, batch_size: u64) -> Settings {
+    let day = Duration::from_secs(86_400);
     Settings {
         policy: Policy {
             batch_size,
