@@ -102,7 +102,7 @@ kept_seeds! {
     // One that was alone in its batch, or last in it, was blamed whatever the detector made of others.
     nobody_is_blamed_for_a_detector_that_refuses_what_it_scored_before: [56, 289, 544, 583];
     // Those set aside came due as soon as the circuit had closed, and opened it before anybody else had a turn.
-    those_behind_have_their_turn_before_the_circuit_opens_again: [6970, 7546, 2278884];
+    those_behind_have_their_turn_before_the_circuit_opens_again: [6970, 7546, 2_278_884];
 }
 
 #[test]
