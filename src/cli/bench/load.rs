@@ -321,7 +321,7 @@ pub(super) async fn send_all(target: &Target, bodies: Rc<Vec<Bytes>>, connection
         while let Some(body) = bodies.get(next.replace(next.get() + 1)) {
             loop {
                 let parts = Parts(VecDeque::from([body.clone()]));
-                match exchange(&target, &mut sender, SINGLE, parts).await? {
+                match exchange(&target, &mut sender, SINGLE, parts).await?.0 {
                     200 => break,
                     429 | 503 => tokio::time::sleep(PAUSE).await,
                     status => anyhow::bail!("a session was answered with {status}"),
@@ -367,12 +367,15 @@ async fn connection(target: Target, pool: Rc<Pool>, deadline: Instant, turns: Rc
         }
         let answer = exchange(&target, open, pool.route(), pool.body(number));
         let failed = match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
-            Ok(Ok(200)) => {
+            Ok(Ok((200, refused))) => {
                 tally.latency.record(sent.elapsed());
-                tally.sessions += pool.sessions() as u64;
+                tally.sessions += (pool.sessions() as u64).saturating_sub(refused);
+                if refused > 0 {
+                    *tally.errors.entry("refused lines".to_owned()).or_default() += refused;
+                }
                 continue;
             }
-            Ok(Ok(status)) => status.to_string(),
+            Ok(Ok((status, _))) => status.to_string(),
             Ok(Err(_)) => "broken connection".to_owned(),
             Err(_) => "no answer".to_owned(),
         };
@@ -384,18 +387,27 @@ async fn connection(target: Target, pool: Rc<Pool>, deadline: Instant, turns: Rc
     tally
 }
 
+/// Sends one request; the status of its answer, and how many lines of a bulk were refused.
 async fn exchange(
     target: &Target,
     open: &mut SendRequest<Parts>,
     (path, kind): (&str, &str),
     body: Parts,
-) -> anyhow::Result<u16> {
+) -> anyhow::Result<(u16, u64)> {
     open.ready().await?;
     let response = open.send_request(target.request_of(kind, "POST", path, body)?).await?;
     let status = response.status().as_u16();
     let mut body = response.into_body();
+    // The summary is the last line of a bulk's answer, which has the refused lines before it.
+    let mut last = Bytes::new();
     while let Some(frame) = body.frame().await {
-        frame?;
+        last = frame?.into_data().unwrap_or(last);
     }
-    Ok(status)
+    if kind == SINGLE.1 {
+        return Ok((status, 0));
+    }
+    let line = last.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    let summary: serde_json::Value = serde_json::from_slice(line)?;
+    let refused = summary["summary"]["refused"].as_u64().context("a bulk's answer ends without a summary")?;
+    Ok((status, refused))
 }

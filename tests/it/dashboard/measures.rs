@@ -80,8 +80,13 @@ fn fill(place: &Place, rows: u64) {
             "BEGIN".to_owned(),
             copies("sessions", &columns("sessions"), "seq = 1", &numbers, &session),
             copies("results", &columns("results")[1..], "session = 1", &numbers, &result),
-            "INSERT OR IGNORE INTO keys (hash, seq) SELECT id_hash, seq FROM sessions".to_owned(),
-            format!("INSERT OR IGNORE INTO keys (hash, seq) SELECT {user}, seq FROM sessions WHERE user = 'one user'"),
+            "INSERT INTO keys (kind, segment, hash, seq) SELECT 0, seq >> 20, id_hash, seq FROM sessions WHERE true \
+             ON CONFLICT DO NOTHING"
+                .to_owned(),
+            format!(
+                "INSERT INTO keys (kind, segment, hash, seq) SELECT 1, seq >> 20, {user}, seq FROM sessions \
+                 WHERE user = 'one user' ON CONFLICT DO NOTHING"
+            ),
             format!(
                 "UPDATE totals SET processed = processed + {rows}, accepted = accepted + {rows}, \
                  indexed = accepted + {rows}"

@@ -101,6 +101,21 @@ async fn several_left_together_end_once_the_detector_has_scored_another() {
 }
 
 #[tokio::test]
+async fn those_of_two_deployments_left_together_end_too() {
+    let bench = bench(poisoned(&[101, 102]), true);
+    for (deployment, from) in [("eu", 0), ("us", 50)] {
+        bench.submit_to(deployment, from, 50).await;
+        bench.until(|c| c.leased + c.ready == 0).await;
+    }
+    bench.submit_to("eu", 100, 1).await;
+    bench.submit_to("us", 101, 1).await;
+    bench.advance(Duration::from_secs(300));
+    bench.until(|c| c.failed == 2).await;
+    assert_eq!(failed(&bench).await, [101, 102]);
+    assert!(!bench.scheduler.handle().circuit_is_open());
+}
+
+#[tokio::test]
 async fn a_session_alone_does_not_fail_for_a_detector_that_refuses_what_it_scored_before() {
     let refuses = Arc::new(AtomicBool::new(false));
     let state = Arc::clone(&refuses);

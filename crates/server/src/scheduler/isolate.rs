@@ -4,7 +4,7 @@
 //! goes to the detector: where that is refused too, the detector is at fault and the sessions are kept. Nor is anybody
 //! blamed while the detector refuses the session that it scored last.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use super::detector_call::{self, CallError, CallResult, Effort};
@@ -167,7 +167,7 @@ async fn isolate(engine: &Engine, rows: &[Row], message: &str, effort: &mut Effo
     }
     let mut is_at_fault = !scored && refused.len() > 1;
     if !refused.is_empty() && !vouched && !away {
-        match hear_witness(engine, &refused, effort).await {
+        match hear_witnesses(engine, &refused, effort).await {
             Testimony::Missing => {}
             Testimony::Taken => is_at_fault = false,
             Testimony::Refused => is_at_fault = true,
@@ -207,12 +207,22 @@ async fn passes_last(engine: &Engine, parts: &mut [&[Row]], effort: &mut Effort,
     }
 }
 
-/// What the detector makes of the session that it scored last, of the deployment of those `refused`.
-async fn hear_witness(engine: &Engine, refused: &[(&Row, String)], effort: &mut Effort) -> Testimony {
-    let Some(deployment) = refused.first().map(|(row, _)| &row.deployment) else { return Testimony::Missing };
-    if refused.iter().any(|(row, _)| row.deployment != *deployment) {
-        return Testimony::Missing;
+/// What the detector makes of the sessions that it scored last, one of each deployment of those `refused`: one that it
+/// refuses or that cannot be heard speaks for all.
+async fn hear_witnesses(engine: &Engine, refused: &[(&Row, String)], effort: &mut Effort) -> Testimony {
+    let deployments: BTreeSet<&str> = refused.iter().map(|(row, _)| row.deployment.as_str()).collect();
+    let mut heard = Testimony::Missing;
+    for deployment in deployments {
+        match hear_witness(engine, deployment, effort).await {
+            Testimony::Missing => {}
+            Testimony::Taken => heard = Testimony::Taken,
+            decisive @ (Testimony::Refused | Testimony::Silent) => return decisive,
+        }
     }
+    heard
+}
+
+async fn hear_witness(engine: &Engine, deployment: &str, effort: &mut Effort) -> Testimony {
     let row = match witness::find(engine.parts.store.as_ref(), engine.parts.detector.as_ref(), deployment).await {
         Ok(Some(row)) => row,
         Ok(None) => return Testimony::Missing,

@@ -104,12 +104,16 @@ fn key(n: usize) -> SessionKey {
 
 impl Bench {
     pub(super) async fn submit(&self, from: usize, count: usize) {
+        self.submit_to("", from, count).await;
+    }
+
+    pub(super) async fn submit_to(&self, deployment: &str, from: usize, count: usize) {
         for n in from..from + count {
             let features = v1::Features { total_moves: 5.0, ..v1::Features::default() };
             let verdict = Verdict::heuristic(&Heuristic::judge(&features), &Thresholds::default());
             let first = FirstVerdict { verdict, scored_at: self.clock.now().wall, latency_ms: 0.1 };
             let new = NewSession {
-                key: key(n),
+                key: SessionKey { deployment: deployment.to_owned(), ..key(n) },
                 user_id: None,
                 game_type: "osu".to_owned(),
                 device_type: "mouse".to_owned(),

@@ -118,7 +118,7 @@ impl Watched {
             held.release();
             Some(position)
         };
-        // Without the store's own place the lag cannot be told; whether it is behind matters less than that it answers.
+        // Without the store's own place the lag cannot be told; then it is as it was.
         let position = tokio::time::timeout(MAX_LOOK / 2, position).await.ok().flatten();
         let look = async {
             let held = self.connected().await?.pool.get().await?;
@@ -127,6 +127,9 @@ impl Watched {
             Ok(found)
         };
         match tokio::time::timeout(MAX_LOOK, look).await {
+            Ok(Ok(_)) if position.is_none() && self.standing().state == ReplicaState::Behind => {
+                Err((ReplicaState::Behind, "the replica was behind, and how far it is now cannot be told".to_owned()))
+            }
             Ok(Ok(found)) => judge(&self.identity, &found, self.settings.max_lag),
             Ok(Err(fault)) => Err(trouble(&fault)),
             Err(_) => Err((ReplicaState::Away, format!("the replica did not answer within {} s", MAX_LOOK.as_secs()))),

@@ -7,6 +7,7 @@
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -32,6 +33,8 @@ impl Default for LogLimits {
 const MAX_PASSES: usize = 3;
 /// So few pages are left to the writer at once.
 const FEW_PAGES: u32 = 64;
+/// How long the thread pauses after a pass that moved nothing: a reader holds the log, or somebody else moves it.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Pages in the log, and how many of them are in the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,13 +43,24 @@ struct Progress {
     moved: u32,
     /// Set by the thread: the rest is the writer's.
     rest: bool,
+    /// Set while the writer empties the log, which nobody else can move then.
+    held: bool,
     ends: bool,
+}
+
+impl Progress {
+    /// Pages that are not in the file yet.
+    fn left(&self) -> u32 {
+        self.log.saturating_sub(self.moved)
+    }
 }
 
 #[derive(Default)]
 struct Shared {
     progress: Mutex<Progress>,
     changed: Condvar,
+    /// Held during a pass of the thread.
+    passing: Mutex<()>,
 }
 
 impl Shared {
@@ -75,7 +89,7 @@ impl Checkpointer {
                 progress.moved = 0;
             }
             progress.log = pages;
-            if pages - progress.moved.min(pages) >= limits.pages {
+            if progress.left() >= limits.pages {
                 told.changed.notify_one();
             }
             Ok(())
@@ -93,14 +107,19 @@ impl Checkpointer {
         if !std::mem::take(&mut self.shared.progress().rest) {
             return;
         }
-        match pass(writer) {
-            Ok((log, moved)) => {
-                let mut progress = self.shared.progress();
-                (progress.log, progress.moved) = (log, moved);
-            }
-            Err(fault) => tracing::debug!(error = %fault, "the log could not be moved into the file"),
-        }
+        self.shared.passed(pass(writer));
         self.shared.changed.notify_one();
+    }
+
+    /// Runs `empty` while the thread leaves the log alone.
+    pub(super) fn while_held<T>(&self, empty: impl FnOnce() -> T) -> T {
+        self.shared.progress().held = true;
+        let passing = self.shared.passing.lock().unwrap_or_else(PoisonError::into_inner);
+        let emptied = empty();
+        drop(passing);
+        self.shared.progress().held = false;
+        self.shared.changed.notify_one();
+        emptied
     }
 }
 
@@ -114,47 +133,73 @@ impl Drop for Checkpointer {
     }
 }
 
+impl Shared {
+    /// Notes what a pass came to; whether it moved anything. A disk that is full, say, fails commits too, and those are
+    /// told. Nothing is lost: the pages stay in the log.
+    fn passed(&self, passed: Result<Option<Passed>, Fault>) -> bool {
+        let found = passed.unwrap_or_else(|fault| {
+            tracing::debug!(error = %fault, "the log could not be moved into the file");
+            None
+        });
+        let Some(Passed { log, moved }) = found else { return false };
+        let mut progress = self.progress();
+        let is_more = moved != progress.moved;
+        (progress.log, progress.moved) = (progress.log.max(log), moved);
+        is_more
+    }
+
+    /// One pass of the thread, unless the writer holds the log.
+    fn turn(&self, connection: &Connection) -> bool {
+        let _passing = self.passing.lock().unwrap_or_else(PoisonError::into_inner);
+        !self.progress().held && self.passed(pass(connection))
+    }
+}
+
 fn run(connection: &Connection, shared: &Shared, limits: LogLimits) {
     loop {
         {
-            let waits = |p: &mut Progress| !p.ends && (p.rest || p.log - p.moved.min(p.log) < limits.pages);
+            let waits = |p: &mut Progress| !p.ends && (p.rest || p.held || p.left() < limits.pages);
             let progress = shared.changed.wait_while(shared.progress(), waits).unwrap_or_else(PoisonError::into_inner);
             if progress.ends {
                 return;
             }
         }
-        for _ in 0..MAX_PASSES {
-            // A disk that is full, say, fails commits too, and those are told. Nothing is lost: the pages stay in the log.
-            let passed = pass(connection).inspect_err(|fault| {
-                tracing::debug!(error = %fault, "the log could not be moved into the file");
-            });
-            let mut progress = shared.progress();
-            let Ok((log, moved)) = passed else {
-                // Not again before as much has come once more.
-                progress.moved = progress.log;
-                break;
-            };
-            progress.log = progress.log.max(log);
-            progress.moved = moved;
-            let left = progress.log - moved.min(progress.log);
-            if progress.log < limits.begin_anew || progress.ends {
+        let mut has_moved = shared.turn(connection);
+        let is_long = |p: &Progress| p.log >= limits.begin_anew && !p.ends;
+        for _ in 1..MAX_PASSES {
+            let progress = *shared.progress();
+            if !has_moved || !is_long(&progress) || progress.left() <= FEW_PAGES {
                 break;
             }
-            progress.rest = true;
-            if left <= FEW_PAGES {
-                break;
-            }
+            has_moved = shared.turn(connection);
+        }
+        let mut progress = shared.progress();
+        if has_moved {
+            progress.rest = is_long(&progress);
+        } else {
+            let pauses = |p: &mut Progress| !p.ends;
+            drop(shared.changed.wait_timeout_while(progress, PAUSE, pauses));
         }
     }
 }
 
-/// Moves all pages that no reader holds back; how many the log has, and how many of them are in the file.
-fn pass(connection: &Connection) -> Result<(u32, u32), Fault> {
-    let counts = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
-        Ok((row.get::<_, i64>("log")?, row.get::<_, i64>("checkpointed")?))
+/// What a pass came to.
+struct Passed {
+    /// Pages of the log.
+    log: u32,
+    /// How many of them are in the file.
+    moved: u32,
+}
+
+/// Moves all pages that no reader holds back; `None` where somebody else moves the log.
+fn pass(connection: &Connection) -> Result<Option<Passed>, Fault> {
+    let passed = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+        let pages = |name: &str| row.get::<_, i64>(name).map(u32::try_from);
+        let (log, moved) = (pages("log")?, pages("checkpointed")?);
+        let is_free = row.get::<_, i64>("busy")? == 0;
+        Ok(log.ok().zip(moved.ok()).filter(|_| is_free).map(|(log, moved)| Passed { log, moved }))
     })?;
-    let pages = |count: i64| u32::try_from(count).unwrap_or_default();
-    Ok((pages(counts.0), pages(counts.1)))
+    Ok(passed)
 }
 
 #[cfg(test)]
@@ -190,7 +235,7 @@ mod tests {
         for _ in 0..400 {
             write(&writer);
             // As fast as commits on a disk come: the thread is let do its part.
-            let waits = |p: Progress| p.log - p.moved.min(p.log) >= LIMITS.begin_anew && !p.rest;
+            let waits = |p: Progress| p.left() >= LIMITS.begin_anew && !p.rest;
             while waits(*checkpointer.shared.progress()) {
                 std::thread::yield_now();
             }
@@ -208,6 +253,23 @@ mod tests {
     }
 
     #[test]
+    fn the_log_can_be_emptied_at_any_moment() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let (writer, checkpointer) = open(&path);
+        for n in 0..200 {
+            write(&writer);
+            if n % 9 == 0 {
+                let empty = || writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+                assert_eq!(checkpointer.while_held(empty).unwrap(), 0, "somebody else moved the log");
+                assert_eq!(fs::metadata(folder.path().join("file-wal")).unwrap().len(), 0);
+            }
+            checkpointer.finish(&writer);
+        }
+        assert_eq!(rows(&writer), 200);
+    }
+
+    #[test]
     fn a_reader_that_stays_holds_the_log_back_and_loses_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
@@ -221,6 +283,7 @@ mod tests {
             checkpointer.finish(&writer);
         }
         assert_eq!((rows(&snapshot), rows(&writer)), (1, 101));
+        assert!(!checkpointer.shared.progress().rest, "a pass that moves nothing leaves nothing to the writer");
         drop(snapshot);
         drop(checkpointer);
         drop((writer, reader));

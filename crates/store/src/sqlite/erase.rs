@@ -264,7 +264,8 @@ impl WriterState {
         let removed = self.remove_aged(&due)?;
         let mut oldest = self.connection.prepare_cached("SELECT min(seq) FROM sessions")?;
         let oldest: Option<i64> = oldest.query_row([], |row| row.get(0))?;
-        self.keys.forget_before(&self.connection, oldest.unwrap_or(i64::MAX))?;
+        let next = rows::stored(self.counts.accepted) + 1;
+        self.keys.forget_before(&self.connection, oldest.unwrap_or(next))?;
         Ok(removed)
     }
 

@@ -242,14 +242,14 @@ impl KeyIndex {
     /// The transaction is on disk: what went to the table leaves the memory.
     pub(super) fn committed(&mut self) {
         let mut shared = self.recent.lock();
+        if let Some(oldest) = self.empty_before.take() {
+            shared.segments.retain(|segment, _| *segment >= oldest);
+        }
         for key in &self.written {
             shared.segments.entry(key.segment()).or_default();
         }
         for (segment, filter) in self.sealed.drain(..) {
             shared.segments.insert(segment, Some(Arc::new(filter)));
-        }
-        if let Some(oldest) = self.empty_before.take() {
-            shared.segments.retain(|segment, _| *segment >= oldest);
         }
         for key in self.written.drain(..).chain(std::mem::take(&mut self.removed)) {
             shared.recent.remove(&key);

@@ -346,7 +346,11 @@ impl WriterState {
     fn try_empty_log(&self) -> Result<bool, Fault> {
         // Not a moment's wait for readers here: everybody's writes would wait along.
         self.connection.busy_timeout(Duration::ZERO)?;
-        let busy = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        let empty = || self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        let busy = match &self.checkpointer {
+            Some(checkpointer) => checkpointer.while_held(empty),
+            None => empty(),
+        };
         self.connection.busy_timeout(BUSY)?;
         Ok(busy? == 0)
     }
