@@ -3,7 +3,7 @@
 use super::super::super::session::Movements;
 use super::super::v2::statistics::{count, ln};
 
-/// Names of the values that [`measure`] appends.
+/// Names of the values that [`Events::measure`] appends.
 pub(super) const COLUMNS: [&str; 6] = [
     "eventAxisShare",
     "eventReturnShare",
